@@ -1,0 +1,77 @@
+"""Mind your P and Q: how far a model's predictions are from the truth, and what can be done."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandq.audits import Audit, audit
+    from pandq.errors import GateError, InputError, PandqError, RowError, ViewTypeError
+    from pandq.estimate.intervals import Estimate
+    from pandq.measure import (
+        alpha_divergence,
+        brier_score,
+        chi2_divergence,
+        confidence,
+        cross_entropy,
+        entropy,
+        hellinger,
+        jeffreys_divergence,
+        js_divergence,
+        kl_divergence,
+        log_loss,
+        renyi_divergence,
+        top1,
+        top_class,
+        total_variation,
+    )
+    from pandq.read.scan import Scan, scan
+    from pandq.views import Counts, Labels, Logits, LogProbs, Probs, View
+
+__version__ = "0.1.0"
+
+# Where each public name lives; it is imported when it is first asked for.
+_HOMES = {
+    "audits": ("Audit", "audit"),
+    "errors": ("GateError", "InputError", "PandqError", "RowError", "ViewTypeError"),
+    "estimate.intervals": ("Estimate",),
+    "measure": (
+        "alpha_divergence",
+        "brier_score",
+        "chi2_divergence",
+        "confidence",
+        "cross_entropy",
+        "entropy",
+        "hellinger",
+        "jeffreys_divergence",
+        "js_divergence",
+        "kl_divergence",
+        "log_loss",
+        "renyi_divergence",
+        "top1",
+        "top_class",
+        "total_variation",
+    ),
+    "read.scan": ("Scan", "scan"),
+    "views": ("Counts", "Labels", "LogProbs", "Logits", "Probs", "View"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604
+    "__version__",
+    *sorted(_HOME_OF),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        msg = f"module 'pandq' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"pandq.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

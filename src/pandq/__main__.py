@@ -1,0 +1,5 @@
+"""`python -m pandq`."""
+
+from pandq.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""Is this array what it is said to be? Every refusal names the first bad row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.errors import InputError, RowError, near_names
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
+    """(n, K) numbers; a single row may be given as (K,)."""
+    array = x if isinstance(x, np.ndarray) else _as_array(view, x)
+    if array.ndim == 1:
+        array = array[None, :]
+    if array.ndim != 2 or array.shape[1] < 1:  # noqa: PLR2004
+        raise InputError(what=f"{view} need rows of classes, (n, K)", got=f"shape {array.shape}")
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(what=f"{view} need numbers", got=str(array.dtype))
+    return array
+
+
+def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise InputError(what=f"{view} need rows of equal length", got="ragged rows") from None
+
+
+def one_number_per_row(view: str, x: ArrayLike) -> NDArray[Any]:
+    array = np.atleast_1d(np.asarray(x))
+    if array.ndim != 1:
+        raise InputError(what=f"{view} needs one number per row", got=f"shape {array.shape}")
+    return array
+
+
+def first_bad(
+    view: str,
+    bad: NDArray[np.bool_],
+    problem: str,
+    remedy: str = "",
+    values: NDArray[Any] | None = None,
+) -> None:
+    """Raise RowError for the first row in which any cell is bad."""
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        got = "" if values is None else f"{values[row, column]:g} in class {column}"
+        raise RowError(view=view, row=row, problem=problem, got=got, remedy=remedy)
+
+
+def whole_numbers(view: str, codes: NDArray[Any]) -> NDArray[np.intp]:
+    """Class numbers as integers; floats are taken if they are whole."""
+    if codes.dtype.kind in "iub":
+        return codes.astype(np.intp, copy=False)
+    if codes.dtype.kind == "f":
+        bad = ~(np.isfinite(codes) & (codes == np.floor(codes)))
+        remedy = "Soft labels are Probs(x)."
+        first_bad(view, bad[:, None], "is not a class number", remedy, codes[:, None])
+        return codes.astype(np.intp)
+    raise InputError(
+        what=f"{view} that are names need the class names in the order of Q's columns",
+        got=f"{codes[0]!r}" if len(codes) else str(codes.dtype),
+        remedy="Use Labels(y, classes=[...]) (on the command line: --classes cat,dog).",
+    )
+
+
+def codes_of_names(names: NDArray[Any], classes: list[str]) -> NDArray[np.intp]:
+    """Each name's place among the classes."""
+    places = {name: place for place, name in enumerate(classes)}
+    unique, inverse = np.unique(names.astype(str), return_inverse=True)
+    known = np.array([places.get(str(name), -1) for name in unique], dtype=np.intp)
+    codes = known[inverse]
+    if (codes < 0).any():
+        row = int((codes < 0).argmax())
+        name = str(names[row])
+        raise RowError(
+            view="Labels",
+            row=row,
+            problem="is no class name",
+            got=repr(name),
+            remedy=near_names(name, classes),
+        )
+    return codes

@@ -1,0 +1,1 @@
+"""From Summaries to estimates with intervals."""

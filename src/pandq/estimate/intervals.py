@@ -1,0 +1,111 @@
+"""Estimate: a number with its interval, and how the interval was made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy import special
+
+from pandq.units import Unit, per_nat
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with an interval of the given level.
+
+    `value` is None where the data do not identify the quantity; `low` and `high` then bound it.
+
+    >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
+    floor 0.312 nat [0.298, 0.327]
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    level: float = 0.95
+    unit: str = "nat"
+    n: int = 0
+    method: str = ""
+    name: str = ""
+    identified: bool = True
+
+    def __str__(self) -> str:
+        name = f"{self.name} " if self.name else ""
+        value = "not identified" if self.value is None else f"{self.value:.3f}"
+        unit = f" {self.unit}" if self.unit and self.value is not None else ""
+        if self.low is None or self.high is None or math.isnan(self.low):
+            return f"{name}{value}{unit}"
+        return f"{name}{value}{unit} [{self.low:.3f}, {self.high:.3f}]"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def _repr_html_(self) -> str:
+        return f"<span>{self}</span>"
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval's width; nan without one."""
+        if self.low is None or self.high is None:
+            return math.nan
+        return (self.high - self.low) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: value, low, high, method; None for what is not finite."""
+        return {
+            "value": finite(self.value),
+            "low": finite(self.low),
+            "high": finite(self.high),
+            "method": self.method,
+            "identified": self.identified,
+        }
+
+    def to_unit(self, unit: Unit) -> Estimate:
+        """The same in another unit, from nats."""
+        factor = per_nat(unit)
+
+        def scaled(x: float | None) -> float | None:
+            return None if x is None else x * factor
+
+        return replace(
+            self, value=scaled(self.value), low=scaled(self.low), high=scaled(self.high), unit=unit
+        )
+
+
+def finite(x: float | None) -> float | None:
+    """x, or None where JSON has no number for it."""
+    return x if x is not None and math.isfinite(x) else None
+
+
+def mean_estimate(
+    mean: float,
+    variance: float,
+    *,
+    degrees: int,
+    n: int,
+    level: float = 0.95,
+    unit: str = "nat",
+    method: str = "mean, Student t",
+    name: str = "",
+) -> Estimate:
+    """Student's interval about a mean whose variance was estimated.
+
+    Args:
+        mean: the mean.
+        variance: of the mean; nan where it cannot be estimated.
+        degrees: of freedom: rows or clusters less one.
+        n: rows behind it.
+        level: of the interval, two-sided.
+        unit: what the mean is measured in.
+        method: how it was made, for the report.
+        name: what it is.
+
+    Source: Student 1908; clusters: Cameron and Miller 2015, section VI.
+
+    >>> mean_estimate(1.0, 0.01, degrees=9, n=10).high
+    1.2262157...
+    """
+    half = float(special.stdtrit(max(degrees, 1), (1 + level) / 2)) * math.sqrt(variance)
+    return Estimate(mean, mean - half, mean + half, level, unit, n, method, name)

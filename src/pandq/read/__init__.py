@@ -1,0 +1,1 @@
+"""Where rows come from: files and tables become chunks of views."""

@@ -1,0 +1,103 @@
+"""npy and npz as columns, memory-mapped wherever the bytes lie uncompressed in the file."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pandq.errors import InputError, near_names
+from pandq.read.sources import has_suffix, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.read.columns import Column
+
+# Local header of a zip member: 30 bytes, of which the last two pairs are name and extra lengths.
+_ZIP_HEADER = struct.Struct("<26xHH")
+
+
+class ArrayColumns:
+    """Arrays of equal length as a Source: npz keys, or one column per npy file, by its stem."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.name = ", ".join(map(str, files))
+        self.arrays: dict[str, NDArray[Any]] = {}
+        for file in files:
+            with readable(file):
+                self.arrays |= (
+                    _npz(file) if has_suffix(file, (".npz",)) else {file.stem: _npy(file)}
+                )
+        lengths = {name: array.shape[0] for name, array in self.arrays.items() if array.ndim}
+        if len(set(lengths.values())) > 1:
+            got = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise InputError(what="arrays of different lengths", where=self.name, got=got)
+        self.schema: Mapping[str, pa.DataType] = {
+            name: _arrow_type(array) for name, array in self.arrays.items() if array.ndim
+        }
+        self.n_rows: int | None = next(iter(lengths.values()), 0)
+
+    def batches(
+        self, columns: Sequence[str], rows: int
+    ) -> Iterator[tuple[int, Mapping[str, Column]]]:
+        """Views of the mapped files."""
+        for name in columns:
+            if name not in self.schema:
+                raise InputError(
+                    what=f"no column {name!r}",
+                    where=self.name,
+                    remedy=near_names(name, self.schema),
+                )
+        for start in range(0, self.n_rows or 0, rows):
+            yield start, {name: self.arrays[name][start : start + rows] for name in columns}
+
+
+def _npy(file: Path) -> NDArray[Any]:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise InputError(what="cannot be read as npy", got=str(error).splitlines()[0]) from None
+
+
+def _npz(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+        with np.load(file, allow_pickle=False) as loaded:
+            return {
+                member.filename.removesuffix(".npy"): _mapped(file, member)
+                if member.compress_type == zipfile.ZIP_STORED
+                else loaded[member.filename.removesuffix(".npy")]
+                for member in members
+            }
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InputError(what="cannot be read as npz", got=str(error).splitlines()[0]) from None
+
+
+def _mapped(file: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """An uncompressed member of a zip file, mapped where it lies."""
+    with file.open("rb") as stream:
+        stream.seek(member.header_offset)
+        name_length, extra_length = _ZIP_HEADER.unpack(stream.read(_ZIP_HEADER.size))
+        stream.seek(name_length + extra_length, 1)
+        version = np.lib.format.read_magic(stream)
+        read_header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read_header(stream)
+        order = "F" if fortran else "C"
+        return np.memmap(file, dtype, mode="r", offset=stream.tell(), shape=shape, order=order)
+
+
+def _arrow_type(array: NDArray[Any]) -> pa.DataType:
+    kind = pa.string() if array.dtype.kind in "US" else pa.from_numpy_dtype(array.dtype)
+    return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind  # noqa: PLR2004

@@ -1,0 +1,180 @@
+"""Which columns are P and Q: said by the user as KIND:COLUMN, or recognised by name and type."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pandq.errors import InputError, near_names
+from pandq.read.columns import is_list, is_text
+from pandq.views import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Schema = Mapping[str, pa.DataType]
+
+# The field's usual names, in lower case; a name in one of these sets decides role and kind.
+_P_NAMES = {
+    "labels": "label labels target targets y y_true true_label true_labels gold class classes_id",
+    "counts": "counts votes vote_counts label_counts annotator_counts",
+    "probs": "soft_label soft_labels target_probs p p_true reference_probs teacher_probs",
+    "logprobs": "teacher_logprobs teacher_log_probs reference_logprobs",
+    "logits": "teacher_logits reference_logits target_logits",
+}
+_Q_NAMES = {
+    "probs": "prob probs proba probas probabilities pred_probs pred_proba predictions prediction "
+    "y_prob y_proba y_score score scores softmax q student_probs model_probs",
+    "logprobs": "logprob logprobs log_prob log_probs student_logprobs",
+    "logits": "logit logits student_logits model_logits output outputs",
+}
+_Q_PREFIXES = {
+    "probs": "prob probs proba p pred",
+    "logprobs": "logprob log_prob",
+    "logits": "logit",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """KIND:COLUMN as given: the kind, the column or pattern, and the columns it stands for."""
+
+    kind: str
+    column: str
+    columns: tuple[str, ...]
+    wide: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.column}"
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names, where wide columns carry them: what their names do not share."""
+        if not self.wide:
+            return None
+        star = self.column.index("*")
+        tail = len(self.column) - star - 1
+        return tuple(name[star : len(name) - tail] for name in self.columns)
+
+
+def resolved(text: str, schema: Schema, *, option: str) -> Spec:
+    """The columns of a table that KIND:COLUMN means.
+
+    Args:
+        text: e.g. "probs:resnet18", or "probs:prob_*" for one column per class.
+        schema: the table's columns.
+        option: what the user wrote it after, for errors ("--p").
+
+    Raises:
+        InputError: an unknown kind or column.
+
+    >>> resolved("probs:prob_*", {"prob_a": None, "prob_b": None}, option="--q").classes
+    ('a', 'b')
+    """
+    kind, colon, column = text.partition(":")
+    if not colon or kind not in VIEWS:
+        known = ", ".join(VIEWS)
+        if not colon and text in schema:
+            what, remedy = (
+                f"{option} does not say what {text!r} holds",
+                f"Write {option} KIND:{text}",
+            )
+            raise InputError(what, remedy=f"{remedy}, KIND one of {known}.")
+        close = (
+            near_names(kind, VIEWS)
+            if colon
+            else f"Write {option} KIND:COLUMN, KIND one of {known}."
+        )
+        raise InputError(what=f"{option} has an unknown kind", got=repr(text), remedy=close)
+    if column in schema:
+        return Spec(kind, column, (column,))
+    if column.count("*") == 1:
+        found = _natural(fnmatch.filter(schema, column))
+        if found:
+            return Spec(kind, column, tuple(found), wide=True)
+    raise InputError(what=f"no column {column!r}", remedy=near_names(column, schema))
+
+
+def recognised(schema: Schema, role: str) -> Spec:
+    """The one column that must be P (or Q) by its usual name and type.
+
+    Raises:
+        InputError: there is none, or several; they are listed.
+
+    >>> str(recognised({"label": pa.int64(), "logits": pa.list_(pa.float32())}, "q"))
+    'logits:logits'
+    """
+    found = candidates(schema, role)
+    option = f"--{role}"
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(map(str, found))
+        raise InputError(
+            what=f"more than one column may be {role.upper()}",
+            got=listed,
+            remedy=f"Say which: {option} {found[0]}.",
+        )
+    what = "true (labels, counts, soft labels)" if role == "p" else "predicted (probs, logits)"
+    names = ", ".join(schema)
+    raise InputError(
+        what=f"no column is known as {role.upper()}, what is {what}",
+        got=f"columns {names}" if len(names) < 300 else f"{len(schema)} columns",  # noqa: PLR2004
+        remedy=f"Say which: {option} KIND:COLUMN (`pandq inspect FILE` shows the columns).",
+    )
+
+
+def candidates(schema: Schema, role: str) -> list[Spec]:
+    """Every column that may be P (or Q)."""
+    found = [
+        Spec(kind, name, (name,))
+        for name, arrow in schema.items()
+        if (kind := _kind_by_name(name, arrow, role))
+    ]
+    if role == "q":
+        return found + _wide(schema)
+    # a class name beside its number says the same thing twice
+    numbered = [spec for spec in found if not is_text(schema[spec.column])]
+    return numbered or found
+
+
+def _kind_by_name(name: str, arrow: pa.DataType, role: str) -> str | None:
+    names = _P_NAMES if role == "p" else _Q_NAMES
+    kind = next((kind for kind, known in names.items() if name.lower() in known.split()), None)
+    if kind == "labels":
+        scalar = pa.types.is_integer(arrow) or pa.types.is_boolean(arrow) or is_text(arrow)
+        return kind if scalar else None
+    if kind == "counts":
+        return kind if is_list(arrow) and pa.types.is_integer(arrow.value_type) else None
+    numeric = arrow.value_type if is_list(arrow) else arrow
+    listed = is_list(arrow) or role == "q"
+    return kind if listed and pa.types.is_floating(numeric) else None
+
+
+def _wide(schema: Schema) -> list[Spec]:
+    """Families of columns such as prob_cat, prob_dog."""
+    specs = []
+    for kind, prefixes in _Q_PREFIXES.items():
+        for prefix in prefixes.split():
+            pattern = f"{prefix}_*"
+            floats = [
+                name
+                for name in fnmatch.filter(schema, pattern)
+                if pa.types.is_floating(schema[name]) and name.lower() not in _Q_NAMES[kind].split()
+            ]
+            if len(floats) > 1:
+                specs.append(Spec(kind, pattern, tuple(_natural(floats)), wide=True))
+    return specs
+
+
+def _natural(names: Iterable[str]) -> Sequence[str]:
+    """prob_2 before prob_10; names that end in no number stay in the table's order."""
+    ordered = list(names)
+    ends = [re.search(r"(\d+)\D*$", name) for name in ordered]
+    if not all(ends):
+        return ordered
+    return sorted(ordered, key=lambda name: int(re.findall(r"\d+", name)[-1]))

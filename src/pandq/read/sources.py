@@ -1,0 +1,365 @@
+"""Tables in files and in memory, as named columns in batches of rows, in order.
+
+A Source knows its columns and yields (first row, columns) in constant memory, as often as it is
+asked. pyarrow reads columns; duckdb answers SQL and reads csv and json.
+"""
+
+from __future__ import annotations
+
+import glob
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from pandq.errors import InputError, near_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pandq.read.columns import Column
+
+    Batch = tuple[int, Mapping[str, Column]]
+
+PARQUET = (".parquet", ".pq")
+ARROW = (".feather", ".arrow", ".ipc")
+TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+ARRAYS = (".npy", ".npz")
+
+
+class Source(Protocol):
+    """Named columns of rows that can be read again and again."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in errors and reports."""
+
+    @property
+    def schema(self) -> Mapping[str, pa.DataType]:
+        """Column names and types, in order."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, if that is known without reading them."""
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """The named columns in batches of at most `rows`, in order."""
+
+
+class _Files(ABC):
+    """Several files of one format, one after the other."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+        with readable(self.files[0]):
+            self._schema = self.read_schema(self.files[0])
+
+    @property
+    def name(self) -> str:
+        first = str(self.files[0])
+        return first if len(self.files) == 1 else f"{first} and {len(self.files) - 1} more"
+
+    @property
+    def schema(self) -> Mapping[str, pa.DataType]:
+        return self._schema
+
+    @property
+    def n_rows(self) -> int | None:
+        return None
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        start = 0
+        for file in self.files:
+            with readable(file):
+                for batch in self.read(file, columns, rows):
+                    for piece in _pieces(batch, rows):
+                        yield start, {name: piece.column(name) for name in columns}
+                        start += piece.num_rows
+
+    @abstractmethod
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """Column names and types of one file."""
+
+    @abstractmethod
+    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """One file's columns in batches."""
+
+
+class ParquetFiles(_Files):
+    """Parquet, decoded column by column and batch by batch."""
+
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(file) as table:
+            return _types(table.schema_arrow)
+
+    @property
+    def n_rows(self) -> int | None:
+        import pyarrow.parquet as pq
+
+        total = 0
+        for file in self.files:
+            with readable(file):
+                total += pq.read_metadata(file).num_rows
+        return total
+
+    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(file, pre_buffer=False) as table:
+            _require(columns, _types(table.schema_arrow))
+            # a row group at a time, so that batches never join two of them
+            for group in range(table.num_row_groups):
+                yield from table.iter_batches(
+                    batch_size=rows, row_groups=[group], columns=list(columns)
+                )
+
+
+class ArrowFiles(_Files):
+    """Arrow IPC (feather), memory-mapped: batches are views of the file."""
+
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        with pa.memory_map(str(file)) as mapped:
+            return _types(_open_ipc(mapped).schema)
+
+    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        del rows
+        with pa.memory_map(str(file)) as mapped:
+            reader = _open_ipc(mapped)
+            _require(columns, _types(reader.schema))
+            if isinstance(reader, pa.RecordBatchFileReader):
+                yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+            else:
+                yield from reader
+
+
+class SqlFiles(_Files):
+    """csv, tsv and json, and any table under --where, read by duckdb."""
+
+    def __init__(self, files: Sequence[Path], *, where: str | None = None) -> None:
+        self.where = where
+        super().__init__(files)
+
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        with _answer(f"SELECT * FROM {self._relation(file)} LIMIT 0") as reader:
+            return _types(reader.schema)
+
+    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        if self.where is None:
+            _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
+        with _answer(self._query(file, columns), rows) as reader:
+            yield from reader
+
+    def _query(self, file: Path, columns: Sequence[str]) -> str:
+        names = ", ".join(map(_quoted, columns)) or "1"
+        condition = "" if self.where is None else f" WHERE ({self.where})"
+        return f"SELECT {names} FROM {self._relation(file)}{condition}"
+
+    @staticmethod
+    def _relation(file: Path) -> str:
+        path = "'" + str(file).replace("'", "''") + "'"
+        if has_suffix(file, PARQUET):
+            return f"read_parquet({path})"
+        if has_suffix(file, JSON):
+            return f"read_json({path})"
+        # no padding of short rows and no skipping of bad ones: a ragged row is an error
+        return f"read_csv({path}, header = true, delim = '{_delimiter(file)}')"
+
+
+class Table:
+    """A table in memory: anything with `__arrow_c_stream__`, or a pyarrow Table."""
+
+    def __init__(self, table: Any, name: str = "table") -> None:
+        self.name = name
+        if not isinstance(table, pa.Table):
+            table = pa.RecordBatchReader.from_stream(table).read_all()
+        self.table: pa.Table = table
+        self.schema = _types(table.schema)
+        self.n_rows: int | None = table.num_rows
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """Views of the table's own memory."""
+        _require(columns, self.schema)
+        # chunks of a stream may be of any size: one slice is one batch, joined where it must be
+        for start in range(0, self.table.num_rows, rows):
+            piece = self.table.select(list(dict.fromkeys(columns))).slice(start, rows)
+            joined = piece.combine_chunks()
+            yield start, {name: _single(joined.column(name)) for name in columns}
+
+
+def filtered(table: Table, where: str) -> Table:
+    """The rows of a table in memory that satisfy a SQL condition."""
+    import duckdb
+
+    connection = duckdb.connect()
+    try:
+        connection.register("rows", table.table)
+        with sql_errors(where):
+            answer = connection.sql(f"SELECT * FROM rows WHERE ({where})").to_arrow_table()
+    finally:
+        connection.close()
+    return Table(answer, table.name)
+
+
+def expanded(paths: Sequence[str | Path]) -> list[Path]:
+    """Files for names, globs and folders; a name that matches nothing is an error.
+
+    Raises:
+        InputError: nothing is there, or it is empty, or of an unknown format.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = _matches(str(path))
+        if not found:
+            raise _no_such_file(Path(path))
+        files += found
+    for file in files:
+        if not has_suffix(file, PARQUET + ARROW + TEXT + JSON + ARRAYS):
+            raise InputError(
+                what="unknown file format",
+                where=str(file),
+                remedy="Known: parquet, feather, csv, tsv, jsonl, npy, npz (csv and jsonl also .gz).",
+            )
+        if file.stat().st_size == 0:
+            raise InputError(what="the file is empty (0 bytes)", where=str(file))
+    return files
+
+
+def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
+    """The Source for table files that are all of one format."""
+    first = files[0]
+    formats: dict[tuple[str, ...], type[_Files]] = {
+        PARQUET: ParquetFiles,
+        ARROW: ArrowFiles,
+        TEXT: SqlFiles,
+        JSON: SqlFiles,
+    }
+    suffixes = next(known for known in formats if has_suffix(first, known))
+    for file in files:
+        if not has_suffix(file, suffixes):
+            raise InputError(what="files of different formats", got=f"{first.name} and {file.name}")
+    if where is not None and suffixes != ARROW:
+        return SqlFiles(files, where=where)
+    return formats[suffixes](files)
+
+
+def has_suffix(file: Path, suffixes: Sequence[str]) -> bool:
+    """Is this file, by the end of its name, of one of these formats?"""
+    return file.name.lower().endswith(tuple(suffixes))
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What a reader says of a broken file, as one line that names the file."""
+    try:
+        yield
+    except InputError as error:
+        if not error.where.startswith(str(file)):
+            error.at(str(file))
+        raise
+    except PermissionError:
+        raise InputError(what="cannot be read: permission denied", where=str(file)) from None
+    except (pa.ArrowException, OSError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            what=f"cannot be read as {file.suffix.lstrip('.')}",
+            where=str(file),
+            got=reason.rstrip("."),
+            remedy="It may be truncated or of another format.",
+        ) from None
+
+
+@contextmanager
+def sql_errors(where: str | None) -> Iterator[None]:
+    """What duckdb says, as one line."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))
+        if where is not None and isinstance(error, duckdb.ProgrammingError):
+            raise InputError(what="--where is no condition on these columns", got=text) from None
+        raise InputError(what="duckdb cannot read it", got=text) from None
+
+
+_SQL_ERROR_LINES = 3
+
+
+@contextmanager
+def _answer(sql: str, rows: int = 1) -> Iterator[pa.RecordBatchReader]:
+    import duckdb
+
+    connection = duckdb.connect()
+    try:
+        with sql_errors(sql if " WHERE (" in sql else None):
+            yield connection.sql(sql).to_arrow_reader(rows)
+    finally:
+        connection.close()
+
+
+def _require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
+    for name in columns:
+        if name not in schema:
+            raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
+
+
+def _pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _single(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
+    try:
+        return pa.ipc.open_file(mapped)
+    except pa.ArrowInvalid:
+        mapped.seek(0)
+        return pa.ipc.open_stream(mapped)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _delimiter(file: Path) -> str:
+    """The separator that the header line uses most."""
+    import gzip
+
+    opened = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
+    with opened as stream:
+        header = stream.readline(1 << 20).decode("utf-8", errors="replace")
+    return max(",\t;|", key=header.count)
+
+
+def _matches(path: str) -> list[Path]:
+    place = Path(path)
+    if place.is_dir():
+        suffixes = PARQUET + ARROW + TEXT + JSON
+        return sorted(f for f in place.rglob("*") if f.is_file() and has_suffix(f, suffixes))
+    if place.exists():
+        return [place]
+    return sorted(Path(name) for name in glob.glob(path, recursive=True))  # noqa: PTH207
+
+
+def _no_such_file(path: Path) -> InputError:
+    if any(mark in str(path) for mark in "*?["):
+        return InputError(what="no file matches", where=str(path))
+    if path.is_dir():
+        return InputError(what="no table in this folder", where=str(path))
+    folder = path.parent
+    beside = sorted(f.name for f in folder.iterdir()) if folder.is_dir() else []
+    return InputError(what="no such file", where=str(path), remedy=near_names(path.name, beside))

@@ -1,0 +1,105 @@
+"""Results on disk: written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.errors import InputError
+from pandq.rows import NAMES, measure_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pandq.read.scan import MemoryScan, Scan
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path that cannot be written before any work is done.
+
+    Raises:
+        InputError: no such folder, a folder itself, or no permission.
+    """
+    target = Path(path)
+    folder = target.parent
+    if target.is_dir():
+        raise InputError(what="cannot be written: it is a folder", where=str(path))
+    if not folder.is_dir():
+        raise InputError(what=f"cannot be written: there is no folder {folder}", where=str(path))
+    if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+        raise InputError(what="cannot be written: permission denied", where=str(path))
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place at the end, and vanishes after an error."""
+    target = Path(path)
+    check_writable(target)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise InputError(what="cannot be written", where=str(path), got=str(error)) from None
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """A result as JSON that every parser takes: no NaN, no Infinity."""
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def write_json(document: dict[str, Any], path: str | Path) -> None:
+    """A result as a JSON file."""
+    with whole_file(path) as part:
+        part.write_text(json_text(document) + "\n", encoding="utf-8")
+
+
+def write_items(rows: Scan | MemoryScan, path: str | Path) -> None:
+    """One row of measures for each row of P and Q, in nats, as parquet.
+
+    Args:
+        rows: what to measure.
+        path: the parquet file.
+
+    Raises:
+        InputError: a row cannot be used, or the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    classes = ("p_class", "q_class")
+    kinds = [(name, pa.int32() if name in classes else pa.float64()) for name in NAMES]
+    schema = pa.schema([("row", pa.int64()), ("id", pa.string()), *kinds])
+    with whole_file(path) as part, pq.ParquetWriter(part, schema) as writer:
+        for chunk in rows.chunks():
+            measured = measure_rows(chunk.p, chunk.q)
+            ids = chunk.ids if isinstance(chunk.ids, pa.Array) else pa.array(np.asarray(chunk.ids))
+            columns = {
+                "row": np.arange(chunk.start, chunk.start + len(chunk)),
+                "id": ids.cast(pa.string()),
+                **{
+                    name: getattr(measured, name).astype(np.int32)
+                    if name in classes
+                    else getattr(measured, name)
+                    for name in NAMES
+                },
+            }
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,112 @@
+"""All that an audit wants to know of each row, measured together in one pass over P and Q."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pandq.core import measures, scores
+from pandq.core.numerics import blocks
+from pandq.views import Labels, View, paired
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.core.laws import Law
+
+    Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowMeasures:
+    """(n,) float64 each, in nats where it has a unit; classes are float64 whole numbers.
+
+    `mass` is P's probability of Q's most probable class: the expected accuracy for a label
+    drawn from P, which is what a confidence claims.
+    """
+
+    cross_entropy: Rows
+    entropy: Rows
+    kl: Rows
+    accuracy: Rows
+    brier: Rows
+    confidence: Rows
+    mass: Rows
+    q_entropy: Rows
+    p_class: Rows
+    q_class: Rows
+
+    def columns(self, *names: str) -> Rows:
+        """(n, d) of the named measures."""
+        return np.stack([getattr(self, name) for name in names], axis=1)
+
+
+NAMES = tuple(field.name for field in fields(RowMeasures))
+
+
+def measure_rows(p: View, q: View) -> RowMeasures:
+    """Every measure of an audit for each row.
+
+    Args:
+        p: n rows over K classes, what is true.
+        q: n rows over K classes, what is predicted.
+
+    Returns:
+        RowMeasures of n rows.
+
+    Raises:
+        ViewTypeError: an argument is not a view.
+        InputError: the numbers of rows or classes differ.
+
+    >>> from pandq import Labels, Probs
+    >>> measure_rows(Labels([0]), Probs([[0.75, 0.25]])).brier
+    array([0.125])
+    """
+    p, q = paired(p, q)
+    out = np.empty((len(NAMES), len(q)))
+    for rows in blocks(len(q), q.n_classes or 1):
+        law = q[rows].law()
+        if isinstance(p, Labels):
+            out[:, rows] = _of_labels(p.array[rows], law)
+        else:
+            out[:, rows] = _of_laws(p[rows].law(), law)
+    return RowMeasures(*out)
+
+
+def _of_laws(p: Law, q: Law) -> tuple[Rows, ...]:
+    top_p, top_q = scores.top_class(p), scores.top_class(q)
+    return (
+        measures.cross_entropy(p, q),
+        measures.entropy(p),
+        measures.kl_divergence(p, q),
+        (top_p == top_q).astype(np.float64),
+        scores.brier_score(p, q),
+        scores.confidence(q),
+        p.prob[np.arange(len(top_q)), top_q],
+        measures.entropy(q),
+        top_p.astype(np.float64),
+        top_q.astype(np.float64),
+    )
+
+
+def _of_labels(y: NDArray[np.intp], q: Law) -> tuple[Rows, ...]:
+    """The same for one-hot P, which needs one number of each row of Q where it can."""
+    row = np.arange(len(y))
+    loss = -q.log_prob[row, y] + 0.0
+    top_q = scores.top_class(q)
+    right = (top_q == y).astype(np.float64)
+    at_label = q.prob[row, y]
+    return (
+        loss,
+        np.zeros(len(y)),
+        loss,
+        right,
+        np.square(q.prob).sum(axis=1) - np.square(at_label) + np.square(1.0 - at_label),
+        scores.confidence(q),
+        right,
+        measures.entropy(q),
+        y.astype(np.float64),
+        top_q.astype(np.float64),
+    )

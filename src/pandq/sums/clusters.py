@@ -1,0 +1,78 @@
+"""Totals per cluster, for rows that come in groups and are not independent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterTotals:
+    """sum w and sum w x for each (group, cluster); grows with the clusters, not with the rows.
+
+    >>> keys, group = np.array([1, 1, 2], dtype=np.uint64), np.zeros(3, dtype=np.uint64)
+    >>> totals = ClusterTotals.empty(1).of(group, keys, np.array([[1.0], [2.0], [3.0]]))
+    >>> totals.totals
+    array([[2., 3.],
+           [1., 3.]])
+    """
+
+    group: Keys
+    cluster: Keys
+    totals: Floats
+
+    @classmethod
+    def empty(cls, d: int) -> Self:
+        """No clusters of `d` quantities."""
+        none = np.zeros(0, np.uint64)
+        return cls(none, none, np.zeros((0, d + 1)))
+
+    def of(self, group: Keys, cluster: Keys, x: Floats, w: Floats | None = None) -> Self:
+        """(n, d) values of rows with hashed group and cluster ids and (n,) weights."""
+        w = np.ones(len(x)) if w is None else w
+        return self._gathered(group, cluster, np.column_stack([w, x * w[:, None]]))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return self._gathered(
+            np.concatenate([self.group, other.group]),
+            np.concatenate([self.cluster, other.cluster]),
+            np.concatenate([self.totals, other.totals]),
+        )
+
+    def n_clusters(self, group: int = 0) -> int:
+        """How many clusters there are in a group."""
+        return int((self.group == np.uint64(group)).sum())
+
+    def mean_covariance(self, group: int = 0) -> Floats:
+        """(d, d) covariance of the group's weighted means; nan for fewer than two clusters.
+
+        Source: Liang and Zeger 1986; Cameron and Miller 2015, eq. 11 with their G/(G-1).
+        """
+        totals = self.totals[self.group == np.uint64(group)]
+        size, d = len(totals), self.totals.shape[1] - 1
+        if size < 2:  # noqa: PLR2004
+            return np.full((d, d), np.nan)
+        weight, sums = totals[:, :1], totals[:, 1:]
+        total = weight.sum()
+        residual = sums - weight * (sums.sum(axis=0) / total)
+        covariance: Floats = residual.T @ residual / total**2 * (size / (size - 1))
+        return covariance
+
+    def _gathered(self, group: Keys, cluster: Keys, totals: Floats) -> Self:
+        """One row of totals for each (group, cluster), sorted."""
+        if not len(totals):
+            return type(self)(group, cluster, totals)
+        order = np.lexsort((cluster, group))
+        group, cluster, totals = group[order], cluster[order], totals[order]
+        new = np.r_[True, (group[1:] != group[:-1]) | (cluster[1:] != cluster[:-1])]
+        starts = np.flatnonzero(new)
+        return type(self)(group[starts], cluster[starts], np.add.reduceat(totals, starts))

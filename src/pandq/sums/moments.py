@@ -1,0 +1,195 @@
+"""Weighted means, second moments and covariances of several per-row quantities at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scatter:
+    """Total weight, mean, and summed squares and products about the mean."""
+
+    weight: float
+    mean: Floats
+    m2: Floats
+
+    @classmethod
+    def empty(cls, d: int) -> Self:
+        """No rows of `d` quantities."""
+        return cls(0.0, np.zeros(d), np.zeros((d, d)))
+
+    def of(self, x: Floats, w: Floats | None = None) -> Self:
+        """The scatter of (n, d) values with (n,) weights, or weights of one."""
+        weight = float(len(x)) if w is None else float(w.sum())
+        if weight == 0.0:
+            return self.empty(x.shape[1])
+        mean = (x.mean(axis=0)) if w is None else (w @ x) / weight
+        centred = x - mean
+        weighted = centred if w is None else centred * w[:, None]
+        return type(self)(weight, mean, weighted.T @ centred)
+
+    def merge(self, other: Self) -> Self:
+        """Both together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        weight = self.weight + other.weight
+        if weight == 0.0:
+            return self
+        step = other.mean - self.mean
+        share = other.weight / weight
+        return type(self)(
+            weight,
+            self.mean + share * step,
+            self.m2 + other.m2 + self.weight * share * np.outer(step, step),
+        )
+
+    def about(self, centre: Floats) -> Floats:
+        """Squares and products about any centre, (d, d)."""
+        step = self.mean - centre
+        return self.m2 + self.weight * np.outer(step, step)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """Means of `d` quantities and the covariance of those means.
+
+    >>> rows = Moments.empty(1).of(np.array([[1.0], [2.0], [3.0]]))
+    >>> rows.mean, rows.mean_covariance()
+    (array([2.]), array([[0.33333333]]))
+    """
+
+    n: int
+    plain: Scatter
+    squared: Scatter
+
+    @classmethod
+    def empty(cls, d: int) -> Self:
+        """No rows of `d` quantities."""
+        return cls(0, Scatter.empty(d), Scatter.empty(d))
+
+    def of(self, x: Floats, w: Floats | None = None) -> Self:
+        """The moments of (n, d) finite values, with (n,) weights if rows count unequally."""
+        plain = self.plain.of(x, w)
+        # rows drawn independently: Var(sum w x / sum w) needs the scatter under w^2
+        return type(self)(len(x), plain, plain if w is None else self.squared.of(x, np.square(w)))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.n + other.n, self.plain.merge(other.plain), self.squared.merge(other.squared)
+        )
+
+    @property
+    def mean(self) -> Floats:
+        """(d,) weighted means."""
+        return self.plain.mean
+
+    @property
+    def weight(self) -> float:
+        """Total weight."""
+        return self.plain.weight
+
+    def covariance(self) -> Floats:
+        """(d, d) weighted covariance of the rows."""
+        return self.plain.m2 / self.plain.weight
+
+    def mean_covariance(self) -> Floats:
+        """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
+        if self.n < 2:  # noqa: PLR2004
+            return np.full_like(self.plain.m2, np.nan)
+        return self.squared.about(self.mean) / self.weight**2 * (self.n / (self.n - 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupMoments:
+    """Means and their variances of `d` quantities in each named group, in order of appearance."""
+
+    names: tuple[str, ...]
+    n: NDArray[np.int64]
+    weight: Floats
+    mean: Floats
+    weight2: Floats
+    mean2: Floats
+    m2: Floats
+
+    @classmethod
+    def empty(cls, d: int) -> Self:
+        """No groups of `d` quantities."""
+        none = np.zeros((0, d))
+        return cls((), np.zeros(0, np.int64), np.zeros(0), none, np.zeros(0), none, none)
+
+    def of(
+        self,
+        codes: NDArray[np.intp],
+        names: tuple[str, ...],
+        x: Floats,
+        w: Floats | None = None,
+    ) -> Self:
+        """(n, d) values of rows whose group is names[codes]; groups without rows are left out."""
+        used, codes = np.unique(codes, return_inverse=True)
+        size = len(used)
+        w = np.ones(len(x)) if w is None else w
+        n = np.bincount(codes, minlength=size)
+        weight, mean = _group_means(codes, size, x, w)
+        weight2, mean2 = _group_means(codes, size, x, np.square(w))
+        m2 = _group_sums(codes, size, np.square(x - mean2[codes]) * np.square(w)[:, None])
+        return type(self)(tuple(names[i] for i in used), n, weight, mean, weight2, mean2, m2)
+
+    def merge(self, other: Self) -> Self:
+        """Both together; groups seen first come first."""
+        place = {name: i for i, name in enumerate(self.names)}
+        for name in other.names:
+            place.setdefault(name, len(place))
+        into = np.array([place[name] for name in other.names], dtype=np.intp)
+        a, b = self._spread(np.arange(len(self.names)), len(place)), other._spread(into, len(place))
+        weight, mean = _merged_means(a.weight, a.mean, b.weight, b.mean)
+        weight2, mean2 = _merged_means(a.weight2, a.mean2, b.weight2, b.mean2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            between = np.where(weight2 > 0, a.weight2 * b.weight2 / weight2, 0.0)
+        m2 = a.m2 + b.m2 + between[:, None] * np.square(b.mean2 - a.mean2)
+        return type(self)(tuple(place), a.n + b.n, weight, mean, weight2, mean2, m2)
+
+    def mean_variance(self) -> Floats:
+        """(G, d) variance of each group's means for independent rows; nan below two rows."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scatter = self.m2 + self.weight2[:, None] * np.square(self.mean2 - self.mean)
+            unbiased = np.where(self.n > 1, self.n / (self.n - 1.0), np.nan)
+            return scatter / np.square(self.weight)[:, None] * unbiased[:, None]
+
+    def _spread(self, into: NDArray[np.intp], size: int) -> Self:
+        """The same groups at other places in a table of `size`."""
+
+        def moved(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            out = np.zeros((size, *x.shape[1:]), x.dtype)
+            out[into] = x
+            return out
+
+        fields = (self.n, self.weight, self.mean, self.weight2, self.mean2, self.m2)
+        return type(self)(self.names, *map(moved, fields))  # type: ignore[arg-type]
+
+
+def _group_sums(codes: NDArray[np.intp], size: int, x: Floats) -> Floats:
+    columns = [np.bincount(codes, weights=column, minlength=size) for column in x.T]
+    return np.stack(columns, axis=1) if columns else np.zeros((size, 0))
+
+
+def _group_means(codes: NDArray[np.intp], size: int, x: Floats, w: Floats) -> tuple[Floats, Floats]:
+    weight = np.bincount(codes, weights=w, minlength=size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = _group_sums(codes, size, x * w[:, None]) / weight[:, None]
+    return weight, np.where(weight[:, None] > 0, mean, 0.0)
+
+
+def _merged_means(
+    weight_a: Floats, mean_a: Floats, weight_b: Floats, mean_b: Floats
+) -> tuple[Floats, Floats]:
+    weight = weight_a + weight_b
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(weight > 0, weight_b / weight, 0.0)
+    return weight, mean_a + share[:, None] * (mean_b - mean_a)

@@ -1,0 +1,125 @@
+"""Tallies: a histogram on a log scale, the worst rows, the rows that are infinite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogHistogram:
+    """Weights in log-spaced bins: quantiles of non-negative values within `accuracy` of exact.
+
+    >>> rows = LogHistogram.empty().of(np.array([0.0, 1.0, 2.0, 3.0, np.inf]))
+    >>> rows.quantile([0.0, 0.5, 1.0]).round(2)
+    array([ 0.,  2., inf])
+    """
+
+    accuracy: float
+    index: NDArray[np.int64]
+    weight: Floats
+
+    # bins for 0 and for infinity, beyond any float64's logarithm at the finest accuracy
+    ZERO = -(1 << 62)
+    INFINITE = 1 << 62
+
+    @classmethod
+    def empty(cls, accuracy: float = 0.005) -> Self:
+        """No values; quantiles will be within a relative error of `accuracy`."""
+        if not 1e-6 <= accuracy < 1:  # noqa: PLR2004
+            raise InputError(what="accuracy must lie between 1e-6 and 1", got=str(accuracy))
+        return cls(accuracy, np.zeros(0, np.int64), np.zeros(0))
+
+    @property
+    def _log_base(self) -> float:
+        return float(np.log1p(self.accuracy) - np.log1p(-self.accuracy))
+
+    def of(self, x: Floats, w: Floats | None = None) -> Self:
+        """The tally of (n,) values from 0 to infinity.
+
+        Source: Masson, Rim and Lee 2019 (DDSketch), section 2.
+        """
+        index = np.full(x.shape, self.INFINITE, np.int64)
+        finite = np.isfinite(x) & (x > 0)
+        index[finite] = np.ceil(np.log(x[finite]) / self._log_base).astype(np.int64)
+        index[x == 0] = self.ZERO
+        return self._gathered(index, np.ones(len(x)) if w is None else w)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return self._gathered(
+            np.concatenate([self.index, other.index]), np.concatenate([self.weight, other.weight])
+        )
+
+    def bins(self) -> tuple[Floats, Floats]:
+        """Values at the middle of the occupied bins, rising, and their weights."""
+        with np.errstate(over="ignore"):
+            value = np.exp(self.index * self._log_base) * (1 - self.accuracy)
+        value[self.index == self.ZERO] = 0.0
+        value[self.index == self.INFINITE] = np.inf
+        return value, self.weight
+
+    def quantile(self, probability: Sequence[float]) -> Floats:
+        """The smallest bin that holds at least each share of the weight; nan if empty."""
+        if not len(self.index):
+            return np.full(len(probability), np.nan)
+        value, weight = self.bins()
+        reached = np.cumsum(weight)
+        place = np.searchsorted(reached, np.asarray(probability) * reached[-1] * (1 - 1e-12))
+        return value[np.minimum(place, len(value) - 1)]
+
+    def _gathered(self, index: NDArray[np.int64], weight: Floats) -> Self:
+        index, inverse = np.unique(index, return_inverse=True)
+        return type(self)(
+            self.accuracy, index, np.bincount(inverse, weights=weight, minlength=len(index))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorstRows:
+    """The `k` rows of largest value, largest first, earliest first among equals."""
+
+    k: int
+    value: Floats
+    row: NDArray[np.int64]
+    details: Floats
+    ids: tuple[Any, ...]
+
+    @classmethod
+    def empty(cls, k: int, d: int) -> Self:
+        """No rows yet; each will bring `d` details."""
+        return cls(k, np.zeros(0), np.zeros(0, np.int64), np.zeros((0, d)), ())
+
+    def of(
+        self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Sequence[Any]
+    ) -> Self:
+        """The worst of (n,) values, with their row numbers, (n, d) details and ids."""
+        if len(value) > self.k:
+            # every candidate for the top k, ties included, before the exact order is formed
+            edge = np.partition(value, len(value) - self.k)[len(value) - self.k]
+            near = np.flatnonzero(value >= edge)
+        else:
+            near = np.arange(len(value))
+        keep = near[np.lexsort((row[near], -value[near]))[: self.k]]
+        chosen = tuple(ids[int(i)] for i in keep)
+        return type(self)(self.k, value[keep], row[keep], details[keep], chosen)
+
+    def merge(self, other: Self) -> Self:
+        """The worst of both."""
+        value = np.concatenate([self.value, other.value])
+        row = np.concatenate([self.row, other.row])
+        keep = np.lexsort((row, -value))[: self.k]
+        ids = self.ids + other.ids
+        details = np.concatenate([self.details, other.details])[keep]
+        return type(self)(self.k, value[keep], row[keep], details, tuple(ids[i] for i in keep))
