@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
+from pandq.estimate.decomposition import (
+    MIN_ROWS,
+    PartSums,
+    Trained,
+    evidence_of,
+    sample_of,
+    sample_size,
+)
 from pandq.estimate.intervals import Estimate, finite
-from pandq.estimate.rowsums import DETAILS, GROUPED, LOSSES, RowSums, group_keys
+from pandq.estimate.parts import Decomposition, decomposed
+from pandq.estimate.rowsums import DETAILS, LOSSES, RowSums
 from pandq.read.scan import MemoryScan, Scan, views_scan
+from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -20,12 +30,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pandq.read.scan import Chunk
-    from pandq.sums.clusters import ClusterTotals
-    from pandq.sums.moments import GroupMoments
+    from pandq.estimate.decomposition import Evidence
+    from pandq.estimate.means import GroupMeans
+    from pandq.estimate.recalibrator import Recalibrator
     from pandq.sums.tallies import WorstRows
 
     Progress = Callable[[str, int, int | None], None]
 
+Floor = Literal["auto", "certified", "none"]
+Intervals = Literal["normal", "bootstrap"]
+
+REPLICATES = 1000
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
@@ -52,10 +67,17 @@ class Audit:
     classes: list[dict[str, Any]]
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
+    decomposition: Decomposition | None
     p_kind: str
     q_kind: str
     source: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    trained: Trained | None = field(default=None, repr=False)
+
+    @property
+    def recalibrator(self) -> Recalibrator | None:
+        """The recalibration map fitted on all rows, to apply to other predictions."""
+        return None if self.decomposition is None else self.decomposition.recalibrator
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as JSON values (schema pandq/audit/1)."""
@@ -79,6 +101,7 @@ class Audit:
             "source": self.source,
             "notes": list(self.notes),
             **{name: getattr(self, name).to_dict() for name in estimates},
+            "decomposition": self.decomposition and self.decomposition.to_dict(),
             "infinite_rows": self.infinite_rows,
             "infinite": self.infinite,
             "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
@@ -104,8 +127,12 @@ def audit(
     cluster: ArrayLike | None = None,
     ids: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    best_q: object = None,
     unit: Unit = "nat",
     level: float = 0.95,
+    seed: int = 0,
+    floor: Floor = "auto",
+    intervals: Intervals = "normal",
     worst: int = 10,
     progress: Progress | None = None,
 ) -> Audit:
@@ -119,8 +146,13 @@ def audit(
         cluster: (n,) values that say which rows belong together.
         ids: (n,) names of the rows; their numbers from 0 when left out.
         weights: (n,) row weights, not negative.
+        best_q: a view of a better model's Q, for the upper bound on the floor.
         unit: "nat" or "bit" of the report.
         level: of the intervals.
+        seed: of the folds and of the bootstrap.
+        floor: "auto" decomposes as far as P allows, "certified" insists on votes, "none" skips
+            the second pass over the rows.
+        intervals: "normal" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         progress: called with (what, rows done, rows in all or None) after each chunk.
 
@@ -139,7 +171,8 @@ def audit(
     per_nat(unit)
     if not 0 < level < 1:
         raise InputError(what="level must lie between 0 and 1", got=str(level))
-    options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
+    options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights,
+               "best_q": best_q}
     if isinstance(p, Scan | MemoryScan):
         given = [name for name, value in {"q": q, **options}.items() if value is not None]
         if given:
@@ -149,8 +182,46 @@ def audit(
         rows: Scan | MemoryScan = p
     else:
         rows = views_scan(p, q, **options)  # type: ignore[arg-type]
-    sums, shape = _gone_through(rows, RowSums.empty(by=tuple(rows.by), worst=worst), progress)
-    return _result(sums, rows, shape, unit=unit, level=level)
+    replicates = REPLICATES if intervals == "bootstrap" else 0
+    options = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
+    sums, sample, shape = _first_pass(rows, RowSums.empty(worst=worst, **options), progress)
+    evidence = evidence_of(shape.p_kind, sums.most_votes)
+    if floor == "certified" and evidence != "votes":
+        raise InputError(
+            what="a certified floor needs at least two votes per row",
+            where=_name(rows),
+            got="one vote in every row" if evidence == "labels" else f"P is {shape.p_kind}",
+            remedy="Give the votes as Counts, or leave --floor at auto.",
+        )
+    parts, trained, notes = None, None, []
+    if floor != "none":
+        notes = _reasons_to_stop(sample, sums, shape, evidence)
+        if not notes:
+            trained = Trained.of(sample, evidence, seed=seed)
+            blank = PartSums.empty(model=evidence == "votes", **options)
+            second = _second_pass(rows, blank, trained, progress)
+            plan = trained.plan(sample) if trained.certificates else None
+            parts = decomposed(
+                second, trained, plan, classes=_class_names(rows, shape), unit=unit, level=level
+            )
+    return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
+
+
+def _reasons_to_stop(
+    sample: Sample, sums: RowSums, shape: _Shape, evidence: Evidence
+) -> list[str]:
+    """Why there is no decomposition; what can still be said is the rest of the audit."""
+    if shape.n_classes < 2:  # noqa: PLR2004
+        return ["one class only: there is nothing to decompose"]
+    if len(sample) < MIN_ROWS:
+        return [
+            f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS};"
+            " the averages and their intervals stand"
+        ]
+    if sums.losses.n < MIN_ROWS:
+        return ["too few rows of finite loss for a decomposition"]
+    del evidence
+    return []
 
 
 @dataclass(slots=True)
@@ -161,49 +232,95 @@ class _Shape:
     p_kind: str = ""
     q_kind: str = ""
 
+    def see(self, chunk: Chunk) -> None:
+        """Remember the first chunk, and refuse one of another number of classes."""
+        if not self.n_classes:
+            self.n_classes = chunk.q.n_classes or 0
+            self.p_kind, self.q_kind = chunk.p.kind, chunk.q.kind
+        elif self.n_classes != chunk.q.n_classes:
+            raise InputError(
+                what=f"rows from {chunk.start} on have another number of classes",
+                got=f"{chunk.q.n_classes}, not {self.n_classes}",
+            )
 
-def _gone_through(
+
+def _first_pass(
     rows: Scan | MemoryScan, empty: RowSums, progress: Progress | None
-) -> tuple[RowSums, _Shape]:
+) -> tuple[RowSums, Sample, _Shape]:
+    """Every plain average, and the rows to train on."""
     shape = _Shape()
 
-    def watched() -> Iterator[Chunk]:
-        total, what = rows.n_rows, "measuring"
-        for chunk in rows.chunks():
-            if not shape.n_classes:
-                shape.n_classes = chunk.q.n_classes or 0
-                shape.p_kind, shape.q_kind = chunk.p.kind, chunk.q.kind
-            elif shape.n_classes != chunk.q.n_classes:
-                raise InputError(
-                    what=f"rows from {chunk.start} on have another number of classes",
-                    got=f"{chunk.q.n_classes}, not {shape.n_classes}",
-                )
-            yield chunk
-            if progress is not None:
-                progress(what, chunk.start + len(chunk), total)
+    def of(chunk: Chunk) -> _SumsAndSample:
+        return _SumsAndSample(empty.of(chunk), sample_of(sample_size(shape.n_classes), chunk))
 
-    sums = summarise(watched(), empty.of, empty)
-    if sums.n == 0:
+    def watched() -> Iterator[Chunk]:
+        for chunk in _reported(rows, "measuring", progress):
+            shape.see(chunk)
+            yield chunk
+
+    both = summarise(watched(), of, _SumsAndSample(empty, Sample.empty(0)))
+    if both.sums.n == 0:
         raise InputError(what="there are no rows", where=_name(rows))
-    if sums.scores.weight == 0:
+    if both.sums.weight == 0:
         raise InputError(what="all weights are zero", where=_name(rows))
-    return sums, shape
+    return both.sums, both.sample, shape
+
+
+def _second_pass(
+    rows: Scan | MemoryScan, empty: PartSums, trained: Trained, progress: Progress | None
+) -> PartSums:
+    """Every row's parts under maps that never saw it."""
+    return summarise(
+        _reported(rows, "decomposing", progress), lambda chunk: empty.of(chunk, trained), empty
+    )
+
+
+def _reported(
+    rows: Scan | MemoryScan, what: str, progress: Progress | None
+) -> Iterator[Chunk]:
+    total = rows.n_rows
+    for chunk in rows.chunks():
+        yield chunk
+        if progress is not None:
+            progress(what, chunk.start + len(chunk), total)
+
+
+@dataclass(frozen=True, slots=True)
+class _SumsAndSample:
+    sums: RowSums
+    sample: Sample
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(self.sums.merge(other.sums), self.sample.merge(other.sample))
 
 
 def _name(rows: Scan | MemoryScan) -> str:
     return rows.source.name if isinstance(rows, Scan) else ""
 
 
-def _result(
-    sums: RowSums, rows: Scan | MemoryScan, shape: _Shape, *, unit: Unit, level: float
-) -> Audit:
-    scale = per_nat(unit)
+def _class_names(rows: Scan | MemoryScan, shape: _Shape) -> tuple[str, ...]:
     names = rows.classes or tuple(str(k) for k in range(shape.n_classes))
     if len(names) != shape.n_classes:
         raise InputError(
             what="the class names do not fit Q",
             got=f"{len(names)} names, {shape.n_classes} classes",
         )
+    return names
+
+
+def _result(
+    sums: RowSums,
+    rows: Scan | MemoryScan,
+    shape: _Shape,
+    parts: Decomposition | None,
+    trained: Trained | None,
+    notes: list[str],
+    *,
+    unit: Unit,
+    level: float,
+) -> Audit:
+    scale = per_nat(unit)
+    names = _class_names(rows, shape)
     of = {str(k): name for k, name in enumerate(names)}
 
     def loss(name: str) -> Estimate:
@@ -233,16 +350,18 @@ def _result(
         finite_part=part,
         kl_quantiles={f"{q:g}": float(x) for q, x in zip(QUANTILES, quantiles, strict=True)},
         kl_quantile_accuracy=sums.divergence.accuracy,
-        classes=_groups_table(sums.classes, sums.class_clusters, of, scale, level),
+        classes=_groups_table(sums.classes, of, scale, level),
         groups={
-            name: _groups_table(table, sums.group_clusters[name], None, scale, level)
+            name: _groups_table(table, None, scale, level)
             for name, table in sums.groups.items()
         },
         worst=_rows_table(sums.worst, names, scale),
+        decomposition=parts,
         p_kind=shape.p_kind,
         q_kind=shape.q_kind,
         source=source,
-        notes=rows.notes,
+        notes=(*rows.notes, *notes),
+        trained=trained,
     )
 
 
@@ -267,46 +386,23 @@ def _rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[d
 
 
 def _groups_table(
-    groups: GroupMoments,
-    clusters: ClusterTotals,
-    rename: Mapping[str, str] | None,
-    scale: float,
-    level: float,
+    groups: GroupMeans, rename: Mapping[str, str] | None, scale: float, level: float
 ) -> list[dict[str, Any]]:
     """One entry per group, the largest divergence in total first."""
-    from pandq.estimate.intervals import mean_estimate
-
-    variance, table = groups.mean_variance(), []
-    order = np.argsort(-groups.weight * groups.mean[:, GROUPED.index("kl")], kind="stable")
-    for g in order:
-        degrees = int(groups.n[g]) - 1
-        spread = variance[g]
-        if len(clusters.cluster):
-            key = int(group_keys([groups.names[g]])[0])
-            degrees = clusters.n_clusters(key) - 1
-            spread = np.diag(clusters.mean_covariance(key))
-        name = groups.names[g]
+    table = []
+    for name, means in groups.groups():
         entry: dict[str, Any] = {
             "name": rename[name] if rename else name,
-            "n": int(groups.n[g]),
-            "weight": float(groups.weight[g]),
+            "n": means.n,
+            "weight": means.moments.weight,
         }
-        for i, measure in enumerate(GROUPED):
+        for measure in means.names:
             factor = scale if measure in _IN_UNITS else 1.0
-            estimate = mean_estimate(
-                float(groups.mean[g, i]) * factor,
-                float(spread[i]) * factor**2,
-                degrees=degrees,
-                n=int(groups.n[g]),
-                level=level,
-            )
-            entry[measure] = {
-                "value": finite(estimate.value),
-                "low": finite(estimate.low),
-                "high": finite(estimate.high),
-            }
+            estimate = means.estimate(measure, level=level)
+            ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+            entry[measure] = {k: finite(None if x is None else x * factor) for k, x in ends.items()}
         table.append(entry)
-    return table
+    return sorted(table, key=lambda entry: -entry["weight"] * entry["kl"]["value"])
 
 
 def _plain(identity: Any) -> str | int | None:

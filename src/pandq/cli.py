@@ -84,6 +84,11 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--id", metavar="COLUMN", help="Names the rows (default: their number)."),
         click.option("--weights", metavar="COLUMN", help="Row weights."),
+        click.option(
+            "--best-q",
+            metavar="KIND:COLUMN",
+            help="A better model's predictions, for the upper bound on the floor.",
+        ),
         click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".'),
         click.option(
             "--normalise",
@@ -108,13 +113,23 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--unit", type=click.Choice(["nat", "bit"]), default="nat", show_default=True,
               help="Unit of entropies and divergences.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
+@click.option("--floor", type=click.Choice(["auto", "certified", "none"]), default="auto",
+              show_default=True,
+              help="Decompose as far as P allows; insist on votes; or skip the second pass. A soft"
+              " P that is really N votes divided by N should be given as counts.")
+@click.option("--intervals", type=click.Choice(["normal", "bootstrap"]), default="normal",
+              show_default=True, help="How intervals of averages are made.")
+@click.option("--recalibrator", "recalibrator_file", metavar="FILE",
+              help="Write the recalibration map, fitted on all rows, as JSON.")
 @click.option("--worst", type=click.IntRange(0, 10_000), default=10, show_default=True,
               help="How many of the worst rows to show.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout).")
 @click.option("--items", "items_file", metavar="FILE",
               help="Write one row of measures per input row, as parquet, in nats.")
 def audit_command(files: tuple[str, ...], *, json_file: str | None, items_file: str | None,
-                  unit: Any, level: float, worst: int, **data: Any) -> None:
+                  recalibrator_file: str | None, unit: Any, level: float, seed: int, floor: Any,
+                  intervals: Any, worst: int, **data: Any) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
 
     FILES are parquet, feather, csv, tsv, jsonl, npy or npz; globs and folders are fine.
@@ -127,14 +142,19 @@ def audit_command(files: tuple[str, ...], *, json_file: str | None, items_file: 
     from pandq.read.scan import scan
     from pandq.report.files import check_writable, json_text, write_items, write_json
 
-    for path in (json_file, items_file):
+    for path in (json_file, items_file, recalibrator_file):
         if path is not None and path != "-":
             check_writable(path)
     rows = scan(list(files), **_scan_options(data))
     with _progress() as progress:
-        result = audit(rows, unit=unit, level=level, worst=worst, progress=progress)
+        result = audit(rows, unit=unit, level=level, seed=seed, floor=floor, intervals=intervals,
+                       worst=worst, progress=progress)
         if items_file is not None:
-            write_items(rows, items_file)
+            write_items(rows, items_file, result.trained)
+    if recalibrator_file is not None:
+        if result.recalibrator is None:
+            raise InputError(what="there is no recalibration map to write", where=recalibrator_file)
+        write_json(result.recalibrator.to_dict(), recalibrator_file)
     if json_file == "-":
         click.echo(json_text(result.to_dict()))
         return
@@ -199,8 +219,12 @@ def _console() -> Any:
     """Standard output; as wide as the reports are made for when it is not a terminal."""
     from rich.console import Console
 
+    class Page(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with 1, which here means a failed gate
+
     width = None if sys.stdout.isatty() else 110
-    return Console(width=width, highlight=False, markup=False, legacy_windows=False)
+    return Page(width=width, highlight=False, markup=False, legacy_windows=False)
 
 
 @contextmanager

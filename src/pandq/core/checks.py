@@ -63,7 +63,7 @@ def whole_numbers(view: str, codes: NDArray[Any]) -> NDArray[np.intp]:
         return codes.astype(np.intp)
     raise InputError(
         what=f"{view} that are names need the class names in the order of Q's columns",
-        got=f"{codes[0]!r}" if len(codes) else str(codes.dtype),
+        got=repr(str(codes[0])) if len(codes) else str(codes.dtype),
         remedy="Use Labels(y, classes=[...]) (on the command line: --classes cat,dog).",
     )
 

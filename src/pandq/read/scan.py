@@ -50,6 +50,7 @@ class Chunk:
     groups: Mapping[str, tuple[NDArray[np.intp], tuple[str, ...]]]
     clusters: NDArray[np.uint64] | None = None
     weights: NDArray[np.float64] | None = None
+    best_q: View | None = None
 
     def __len__(self) -> int:
         return len(self.q)
@@ -72,6 +73,7 @@ class Scan:
     weights: str | None = None
     normalise: tuple[str, ...] = ()
     tolerance: float | None = None
+    best_q: Spec | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -87,6 +89,7 @@ class Scan:
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
+        wanted += self.best_q.columns if self.best_q else ()
         per_row = self._numbers_per_row()
         rows = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // per_row))
         for start, batch in self.source.batches(list(dict.fromkeys(wanted)), rows):
@@ -95,7 +98,8 @@ class Scan:
             except RowError as error:
                 raise error.moved(start).at(self.source.name) from None
             except InputError as error:
-                raise error if error.where else error.at(self.source.name) from None
+                located = error.where.startswith(self.source.name)
+                raise error if located else error.at(self.source.name) from None
 
     def _numbers_per_row(self) -> int:
         if self.q.wide:
@@ -119,7 +123,10 @@ class Scan:
             clusters = hash_ids(np.array(names, dtype=np.str_))[codes]
         weights = None if self.weights is None else _weights(self.weights, batch[self.weights])
         groups = {name: cols.encoded(batch[name]) for name in self.by}
-        return Chunk(start, p, q, keys, ids, groups, clusters, weights)
+        best_q = None
+        if self.best_q is not None:
+            _, best_q = paired(p, self._view("best-q", self.best_q, batch))
+        return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q)
 
     def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> View:
         try:
@@ -146,6 +153,9 @@ class Scan:
             where = f"column {spec.column!r}"
             if where not in str(error):
                 error.at(where)
+            if "normalised" in error.remedy:
+                column = f"{role} logits:{spec.column}"
+                error.remedy += f" (on the command line: --{column}; --normalise {role})"
             raise
 
 
@@ -162,6 +172,7 @@ def scan(
     where: str | None = None,
     normalise: Sequence[str] = (),
     tolerance: float | None = None,
+    best_q: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -179,6 +190,7 @@ def scan(
         where: a SQL condition on the rows.
         normalise: of "p" and "q", those whose rows are to be divided by their sums.
         tolerance: how far from one a row's sum may lie.
+        best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
 
     Returns:
         A Scan; nothing but the columns' names and types has been read yet.
@@ -198,6 +210,7 @@ def scan(
     try:
         p_spec = resolved(p, schema, option="--p") if p else _recognised(schema, "p", chosen)
         q_spec = resolved(q, schema, option="--q") if q else _recognised(schema, "q", chosen)
+        best = resolved(best_q, schema, option="--best-q") if best_q else None
         named = [("--by", name) for name in by] + [
             (option, name)
             for option, name in (("--cluster", cluster), ("--id", id), ("--weights", weights))
@@ -222,6 +235,7 @@ def scan(
         weights=weights,
         normalise=tuple(normalise),
         tolerance=tolerance,
+        best_q=best,
         notes=tuple(chosen),
     )
 
@@ -270,6 +284,7 @@ class MemoryScan:
     cluster: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
+    best_q: View | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -295,6 +310,7 @@ class MemoryScan:
                 {name: (codes[rows], names) for name, (codes, names) in groups.items()},
                 None if clusters is None else clusters[rows],
                 None if self.weights is None else self.weights[rows],
+                None if self.best_q is None else self.best_q[rows],
             )
 
 
@@ -307,6 +323,7 @@ def views_scan(
     cluster: ArrayLike | None = None,
     ids: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    best_q: object = None,
 ) -> MemoryScan:
     """P and Q in memory as rows to go through.
 
@@ -341,6 +358,7 @@ def views_scan(
         column("cluster", cluster),
         column("ids", ids),
         None if raw is None else _weights("weights", raw),
+        None if best_q is None else paired(p_view, best_q)[1],
     )
 
 

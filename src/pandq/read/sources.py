@@ -6,11 +6,13 @@ asked. pyarrow reads columns; duckdb answers SQL and reads csv and json.
 
 from __future__ import annotations
 
+import csv
 import glob
+import gzip
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 import pyarrow as pa
 
@@ -59,8 +61,8 @@ class _Files(ABC):
 
     @property
     def name(self) -> str:
-        first = str(self.files[0])
-        return first if len(self.files) == 1 else f"{first} and {len(self.files) - 1} more"
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{self.files[0]}{more}"
 
     @property
     def schema(self) -> Mapping[str, pa.DataType]:
@@ -145,13 +147,15 @@ class SqlFiles(_Files):
         super().__init__(files)
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        with _answer(f"SELECT * FROM {self._relation(file)} LIMIT 0") as reader:
+        with _answer(f"SELECT * FROM {self._relation(file)} LIMIT 0", file=file) as reader:
             return _types(reader.schema)
 
     def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         if self.where is None:
             _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
-        with _answer(self._query(file, columns), rows) as reader:
+        with _answer(
+            self._query(file, columns), rows, where=self.where, file=file
+        ) as reader:
             yield from reader
 
     def _query(self, file: Path, columns: Sequence[str]) -> str:
@@ -274,33 +278,62 @@ def readable(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def sql_errors(where: str | None) -> Iterator[None]:
+def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
     """What duckdb says, as one line."""
     import duckdb
 
     try:
         yield
     except duckdb.Error as error:
+        if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
+            raise InputError(what=ragged) from None
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))
         if where is not None and isinstance(error, duckdb.ProgrammingError):
             raise InputError(what="--where is no condition on these columns", got=text) from None
-        raise InputError(what="duckdb cannot read it", got=text) from None
+        kind = "this file" if file is None else file.suffix.lstrip(".")
+        remedy = "It may be truncated or of another format."
+        raise InputError(what=f"cannot be read as {kind}", got=text, remedy=remedy) from None
 
 
 _SQL_ERROR_LINES = 3
 
 
 @contextmanager
-def _answer(sql: str, rows: int = 1) -> Iterator[pa.RecordBatchReader]:
+def _answer(
+    sql: str, rows: int = 1, *, where: str | None = None, file: Path | None = None
+) -> Iterator[pa.RecordBatchReader]:
     import duckdb
 
     connection = duckdb.connect()
     try:
-        with sql_errors(sql if " WHERE (" in sql else None):
+        with sql_errors(where, file):
             yield connection.sql(sql).to_arrow_reader(rows)
     finally:
         connection.close()
+
+
+def _ragged_line(file: Path) -> str:
+    """Which line of a csv has another number of fields than its header, if any has."""
+    with _text(file) as stream:
+        reader = csv.reader(stream, delimiter=_delimiter(file))
+        width = len(next(reader, []))
+        for fields in reader:
+            if fields and len(fields) != width:
+                return f"line {reader.line_num} has {len(fields)} fields where the header has {width}"
+    return ""
+
+
+def _text(file: Path) -> TextIO:
+    opened = gzip.open if file.suffix == ".gz" else open
+    return cast("TextIO", opened(file, "rt", encoding="utf-8", errors="replace", newline=""))
+
+
+def _delimiter(file: Path) -> str:
+    """The separator that the header line uses most."""
+    with _text(file) as stream:
+        header = stream.readline(1 << 20)
+    return max(",\t;|", key=header.count)
 
 
 def _require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
@@ -333,16 +366,6 @@ def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _delimiter(file: Path) -> str:
-    """The separator that the header line uses most."""
-    import gzip
-
-    opened = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-    with opened as stream:
-        header = stream.readline(1 << 20).decode("utf-8", errors="replace")
-    return max(",\t;|", key=header.count)
 
 
 def _matches(path: str) -> list[Path]:

@@ -17,6 +17,7 @@ from pandq.rows import NAMES, measure_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pandq.estimate.decomposition import Trained
     from pandq.read.scan import MemoryScan, Scan
 
 
@@ -66,12 +67,14 @@ def write_json(document: dict[str, Any], path: str | Path) -> None:
         part.write_text(json_text(document) + "\n", encoding="utf-8")
 
 
-def write_items(rows: Scan | MemoryScan, path: str | Path) -> None:
+def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | None = None) -> None:
     """One row of measures for each row of P and Q, in nats, as parquet.
 
     Args:
         rows: what to measure.
         path: the parquet file.
+        trained: what a decomposition taught; it adds each row's cross entropy after a
+            recalibration that never saw it, and for votes the model-based entropy.
 
     Raises:
         InputError: a row cannot be used, or the file cannot be written.
@@ -81,7 +84,8 @@ def write_items(rows: Scan | MemoryScan, path: str | Path) -> None:
 
     classes = ("p_class", "q_class")
     kinds = [(name, pa.int32() if name in classes else pa.float64()) for name in NAMES]
-    schema = pa.schema([("row", pa.int64()), ("id", pa.string()), *kinds])
+    more = [] if trained is None else [(name, pa.float64()) for name in trained.row_names]
+    schema = pa.schema([("row", pa.int64()), ("id", pa.string()), *kinds, *more])
     with whole_file(path) as part, pq.ParquetWriter(part, schema) as writer:
         for chunk in rows.chunks():
             measured = measure_rows(chunk.p, chunk.q)
@@ -96,6 +100,8 @@ def write_items(rows: Scan | MemoryScan, path: str | Path) -> None:
                     for name in NAMES
                 },
             }
+            if trained is not None:
+                columns |= trained.rows(chunk)
             writer.write_table(pa.table(columns, schema=schema))
 
 

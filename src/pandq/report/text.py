@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pandq.report.words import definition, headline, next_steps, number
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
 
     from pandq.audits import Audit
     from pandq.estimate.intervals import Estimate
+    from pandq.estimate.parts import Decomposition
 
 # Tables of classes and groups show this many lines; the JSON has them all.
 SHOWN = 10
+BAR = 60
 
 
 def audit_text(audit: Audit, *, width: int = 100) -> str:
@@ -43,19 +47,6 @@ def show(audit: Audit, console: Console) -> None:
         console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
 
 
-def number(x: float | None, digits: int = 4) -> str:
-    """A number for a table: fixed digits, or a few significant ones where it is small.
-
-    >>> number(0.17321), number(1.5e-7), number(None), number(float("inf"))
-    ('0.1732', '1.5e-07', '-', 'inf')
-    """
-    if x is None or math.isnan(x):
-        return "-"
-    if x == 0 or abs(x) >= 0.5 * 10**-digits:
-        return f"{x:.{digits}f}"
-    return f"{x:.2g}"
-
-
 def interval(estimate: Estimate | Mapping[str, Any]) -> str:
     """The two ends of an interval."""
     low = estimate["low"] if not hasattr(estimate, "low") else estimate.low
@@ -66,36 +57,108 @@ def interval(estimate: Estimate | Mapping[str, Any]) -> str:
 
 
 def _parts(audit: Audit) -> Iterator[RenderableType]:
-    yield Text(_headline(audit))
+    yield Text(headline(audit))
+    yield Text(
+        f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind}"
+    )
     for note in audit.notes:
         yield Text(f"note: {note}")
     yield Text()
+    if audit.decomposition is not None:
+        yield from _decomposition(audit.decomposition, audit)
+        yield Text()
     yield _measures(audit)
     yield Text(_quantiles(audit))
     if audit.infinite_rows:
         yield Text()
         yield Text(_infinite(audit))
     yield Text()
-    yield _groups("class of P", audit.classes, audit)
+    yield _groups("class of P", audit.classes)
     for name, groups in audit.groups.items():
         yield Text()
-        yield _groups(name, groups, audit)
+        yield _groups(name, groups)
+    if audit.decomposition is not None:
+        yield Text()
+        yield _parts_table("class of Q", audit.decomposition.classes)
+        for name, groups in audit.decomposition.groups.items():
+            yield Text()
+            yield _parts_table(name, groups)
+        yield Text()
+        yield from _calibration(audit.decomposition)
     if audit.worst:
         yield Text()
-        yield _worst(audit.worst, audit)
+        yield _worst(audit.worst)
 
 
-def _headline(audit: Audit) -> str:
-    rows = f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind}"
-    if audit.infinite_rows:
-        return f"{rows}. The cross entropy is infinite: Q rules out what P allows in some rows."
-    ce, h, kl = (x.value for x in (audit.cross_entropy, audit.entropy, audit.kl))
-    if audit.p_kind == "labels":
-        return f"{rows}. Q pays {number(ce)} {audit.unit} per row for these labels."
-    return (
-        f"{rows}. Of {number(ce)} {audit.unit} of cross entropy, {number(h)} is P's own entropy"
-        f" and {number(kl)} is KL(P||Q)."
+def _bar(parts: Decomposition) -> Text:
+    """One stacked bar: floor, rest and miscalibration as shares of the loss."""
+    total = parts.cross_entropy.value or 0.0
+    unknown = parts.floor.value is None
+    sizes = (
+        [("floor or rest: not told apart", parts.recalibrated.value, "#")]
+        if unknown
+        else [("floor", parts.floor.value, "#"), ("rest", parts.rest.value, "+")]
     )
+    sizes.append(("miscalibration", parts.miscalibration.value, "."))
+    bar, key = "", []
+    for name, size, mark in sizes:
+        length = round(BAR * max(size or 0.0, 0.0) / total) if total > 0 else 0
+        bar += mark * length
+        key.append(f"{mark} {name}")
+    return Text(f"|{bar[:BAR]:<{BAR}}|  {'   '.join(key)}", no_wrap=True)
+
+
+def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableType]:
+    yield _bar(parts)
+    yield Text()
+    table = _table("H(P,Q) = floor + rest + miscalibration", audit.unit,
+                   f"{audit.level:.0%} interval", "what it is")
+    said = {"floor": "H(P)", "rest": "KL(P||c(Q)): the model",
+            "miscalibration": f"KL(c(Q)||Q), at least: {parts.kind} map"}
+    for name, what in said.items():
+        estimate: Estimate = getattr(parts, name)
+        table.add_row(name, number(estimate.value), interval(estimate), what)
+    table.add_row("cross entropy after recalibration", number(parts.recalibrated.value),
+                  interval(parts.recalibrated), "floor + rest")
+    if parts.model_floor is not None:
+        value, low, high = (x or 0.0 for x in (
+            parts.model_floor.value, parts.floor.low, parts.floor.high))
+        outside = "" if low <= value <= high else "; OUTSIDE the certified interval"
+        table.add_row("floor, model-based", number(value), "-", f"mixture of Dirichlets{outside}")
+    for name, estimate in parts.brier.items():
+        label = name if name == "brier" else f"  {name}"
+        table.add_row(f"Brier score's {label}" if name != "brier" else "Brier score",
+                      number(estimate.value), interval(estimate), "")
+    yield table
+    yield Text(definition(parts))
+    for step in next_steps(audit):
+        yield Text(f"-> {step}")
+
+
+def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
+    table = _table("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
+    for line in parts.reliability:
+        table.add_row(f"{line['from']:.2f} to {line['to']:.2f}", f"{line['rows']:,.0f}",
+                      number(line["confidence"], 3), number(line["accuracy"], 3), interval(line))
+    yield table
+    yield Text(
+        f"expected calibration error {number(parts.calibration_error)} (biased upwards: a"
+        f" calibrated model would show about {number(parts.calibration_error_of_noise)} here)"
+    )
+    losses = ", ".join(f"{kind} {number(x)}" for kind, x in parts.losses.items())
+    yield Text(f"cross entropy under each map, cross-fitted: {losses}")
+
+
+def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table(title, "rows", "loss", "floor", "interval", "rest", "miscalibration")
+    for group in groups[:SHOWN]:
+        table.add_row(group["name"], f"{group['n']:,}",
+                      *(number(group[part]["value"]) for part in ("cross_entropy", "floor")),
+                      interval(group["floor"]),
+                      *(number(group[part]["value"]) for part in ("rest", "miscalibration")))
+    if len(groups) > SHOWN:
+        table.caption = f"{len(groups) - SHOWN} more in --json; largest removable part first"
+    return table
 
 
 def _measures(audit: Audit) -> Table:
@@ -137,7 +200,7 @@ def _infinite(audit: Audit) -> str:
     )
 
 
-def _groups(title: str, groups: Sequence[Mapping[str, Any]], audit: Audit) -> Table:
+def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(title, "rows", "cross entropy", "entropy", "KL(P||Q)", "interval", "accuracy")
     for group in groups[:SHOWN]:
         table.add_row(
@@ -152,7 +215,7 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]], audit: Audit) -> Ta
     return table
 
 
-def _worst(rows: Sequence[Mapping[str, Any]], audit: Audit) -> Table:
+def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("largest KL(P||Q): id", "row", "KL(P||Q)", "P's class", "Q's class", "Q's confidence")
     for row in rows:
         table.add_row(

@@ -155,12 +155,16 @@ class GroupMoments:
         m2 = a.m2 + b.m2 + between[:, None] * np.square(b.mean2 - a.mean2)
         return type(self)(tuple(place), a.n + b.n, weight, mean, weight2, mean2, m2)
 
-    def mean_variance(self) -> Floats:
-        """(G, d) variance of each group's means for independent rows; nan below two rows."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scatter = self.m2 + self.weight2[:, None] * np.square(self.mean2 - self.mean)
-            unbiased = np.where(self.n > 1, self.n / (self.n - 1.0), np.nan)
-            return scatter / np.square(self.weight)[:, None] * unbiased[:, None]
+    def group(self, g: int) -> Moments:
+        """One group's Moments; covariances between quantities were not kept and are nan."""
+
+        def scatter(weight: Floats, mean: Floats, m2: Floats) -> Scatter:
+            crossed = np.full((len(mean[g]), len(mean[g])), np.nan)
+            np.fill_diagonal(crossed, m2[g])
+            return Scatter(float(weight[g]), mean[g], crossed)
+
+        plain = scatter(self.weight, self.mean, np.full_like(self.m2, np.nan))
+        return Moments(int(self.n[g]), plain, scatter(self.weight2, self.mean2, self.m2))
 
     def _spread(self, into: NDArray[np.intp], size: int) -> Self:
         """The same groups at other places in a table of `size`."""

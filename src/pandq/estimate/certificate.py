@@ -1,0 +1,317 @@
+"""A certified interval for the mean entropy of unknown class distributions, from votes.
+
+A certificate is trained on one fold and applied to the other.  Whatever it learned, each of its
+vectors lies below (above) h on all of [0, 1], so the mean of its row bounds lies below (above) the
+mean entropy up to sampling error; a poor fit costs width and never validity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pandq.errors import InputError
+from scipy.stats import norm
+
+from pandq.estimate.bernstein import Side, bound_vector, elevation, entropy_term
+from pandq.estimate.mixture import DirichletMixture, fit_mixture, row_chunks, row_hash
+
+Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+# Above this degree the bounds hardly tighten, while the programmes get slow and ill-conditioned.
+MAX_DEGREE = 30
+# Votes up to 1.25 times the lowest of a stratum share its degree.
+_STRATUM_RATIO = 1.25
+_MIN_ROWS = 200
+# (groups, kappa) tried on the training fold.
+_FEW_VOTES = ((4, 1.0), (8, 1.0))
+_MANY_VOTES = ((2, 1.0), (3, 0.3))
+_FEW = 5
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The vectors for rows with at least `degree` votes, one pair per group of cells.
+
+    Args:
+        degree: Degree of the polynomials.
+        edges: Upper ends of the groups in the prior mean of p_k, shape (G - 1,).
+        lower: Vectors below h, shape (G, degree + 1), nats.
+        upper: Vectors above h, shape (G, degree + 1), nats.
+    """
+
+    degree: int
+    edges: Array
+    lower: Array
+    upper: Array
+
+    def bounds(self, counts: Counts, prior: Array, votes: Counts) -> tuple[Array, Array]:
+        """Sums over the classes of L[c_k] and of U[c_k], each of shape (n,)."""
+        group = np.searchsorted(self.edges, prior, side="right")
+        below, above = np.empty(votes.size), np.empty(votes.size)
+        for m in np.unique(votes):
+            rows = votes == m
+            raised = elevation(int(m), self.degree).T
+            cell = (group[rows], counts[rows])
+            below[rows] = (self.lower @ raised)[cell].sum(axis=1)
+            above[rows] = (self.upper @ raised)[cell].sum(axis=1)
+        return below, above
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A frozen map from the votes and predictions of a row to its certified bounds.
+
+    Args:
+        mixture: Sorts the cells into groups; a model, on which validity does not depend.
+        strata: In increasing degree, the first of degree 1 so that every row has one.
+
+    Source:
+        Bernstein bounds on binomial functionals; Tian, Kong and Valiant (2017), Learning
+        populations of parameters, for the moment view.
+    """
+
+    mixture: DirichletMixture
+    strata: tuple[Stratum, ...]
+
+    def row_bounds(self, counts: Counts, q: Array) -> tuple[Array, Array]:
+        """Each row's bounds, to be averaged by the caller.
+
+        Args:
+            counts: Votes, shape (n, K), integers; every row has at least one.
+            q: Predicted probabilities, shape (n, K), float64.
+
+        Returns:
+            lower, upper: shape (n,) each, nats, float64.  Single rows may well lie outside
+            [0, ln K]: only their mean is a bound.
+
+        Raises:
+            InputError: Shapes differ, or a row has no vote.
+        """
+        votes = _checked_votes(counts, q)
+        degrees = np.array([stratum.degree for stratum in self.strata])
+        lower, upper = np.empty(votes.size), np.empty(votes.size)
+        for part in row_chunks(votes.size, q.shape[1] * self.mixture.log_total.size):
+            prior = self.mixture.prior_mean(q[part])
+            home = np.searchsorted(degrees, votes[part], side="right") - 1
+            for s in np.unique(home):
+                rows = np.flatnonzero(home == s)
+                at = rows + part.start
+                lower[at], upper[at] = self.strata[s].bounds(counts[at], prior[rows], votes[at])
+        return lower, upper
+
+
+@dataclass(frozen=True)
+class FloorEstimate:
+    """The floor H(P) of the cross entropy, in nats.
+
+    Args:
+        value: Middle of mean_lower and mean_upper; half their distance is its worst-case bias.
+        low: mean_lower - z se_lower.
+        high: mean_upper + z se_upper.
+        mean_lower: Mean of the rows' lower bounds.
+        mean_upper: Mean of the rows' upper bounds.
+        se_lower: Standard error of mean_lower, rows independent.
+        se_upper: Standard error of mean_upper.
+        model_mean: Mean posterior entropy under the Dirichlet mixture; model-based.
+    """
+
+    value: float
+    low: float
+    high: float
+    mean_lower: float
+    mean_upper: float
+    se_lower: float
+    se_upper: float
+    model_mean: float
+
+
+def _checked_votes(counts: Counts, q: Array) -> Counts:
+    if counts.shape != q.shape:
+        raise InputError(what=f"counts {counts.shape} and q {q.shape} differ: give one row per example")
+    votes: Counts = counts.sum(axis=1)
+    if votes.size == 0 or votes.min() < 1:
+        raise InputError(what="certified bounds need at least one vote in every row: drop empty rows")
+    return votes
+
+
+def stratum_degrees(votes: Counts, *, min_rows: int = _MIN_ROWS) -> list[int]:
+    """Degrees that serve the vote numbers present, each for enough rows.
+
+    Args:
+        votes: Votes per row, shape (n,), integers >= 1.
+        min_rows: A further stratum opens only for this many rows with similar votes.
+
+    Returns:
+        Increasing degrees, starting with 1; a row uses the largest one not above its votes.
+
+    >>> stratum_degrees(np.array([3] * 500 + [4] * 2 + [9] * 300))
+    [1, 3, 9]
+    """
+    capped = np.minimum(votes, MAX_DEGREE)
+    degrees = [1]
+    for m in np.unique(capped[capped > 1]).tolist():
+        # Rows with one vote are worthless to the others, so the next stratum opens at once; later
+        # ones open where enough rows gain from the higher degree.
+        gained = np.count_nonzero((capped >= m) & (capped <= _STRATUM_RATIO * m))
+        if degrees == [1] or (m > _STRATUM_RATIO * degrees[-1] and gained >= min_rows):
+            degrees.append(m)
+    return degrees
+
+
+def group_edges(prior: Array, groups: int) -> Array:
+    """Quantiles of the prior means, weighted by the entropy h of the prior mean.
+
+    Weighting by the mean itself would spend most groups on the top class, whose entropy is small
+    and already bounded well; h puts them where the entropy is.
+
+    Args:
+        prior: E[p_k | q] of the training cells, any shape, float64.
+        groups: Number of groups G wanted, >= 1.
+
+    Returns:
+        At most G - 1 increasing edges.
+
+    >>> group_edges(np.array([0.1, 0.1, 0.2, 0.2]), 2).tolist()
+    [0.2]
+    """
+    flat = np.sort(prior, axis=None)
+    mass = np.cumsum(entropy_term(flat))
+    cuts = np.searchsorted(mass, mass[-1] * np.arange(1, groups) / groups)
+    return np.unique(flat[np.minimum(cuts, flat.size - 1)])
+
+
+def count_histogram(counts: Counts, prior: Array, edges: Array, degree: int) -> Array:
+    """The (group x count) histogram of a stratum, thinned exactly to one degree.
+
+    Args:
+        counts: Votes, shape (n, K), integers; every row has at least `degree`.
+        prior: E[p_k | q], shape (n, K).
+        edges: Group edges, shape (G - 1,).
+        degree: Degree of the stratum.
+
+    Returns:
+        Expected numbers of cells, shape (G, degree + 1); additive over rows.
+    """
+    group = np.searchsorted(edges, prior, side="right")
+    votes = counts.sum(axis=1)
+    histogram = np.zeros((edges.size + 1, degree + 1))
+    for m in np.unique(votes).tolist():
+        rows = votes == m
+        index = group[rows] * (m + 1) + counts[rows]
+        cells = np.bincount(index.ravel(), minlength=histogram.shape[0] * (m + 1))
+        histogram += cells.reshape(-1, m + 1) @ elevation(m, degree)
+    return histogram
+
+
+def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
+    """Solve the two robust linear programmes of every group.
+
+    Args:
+        histogram: Cells by group and count, shape (G, degree + 1).
+        edges: Group edges, shape (G - 1,).
+        kappa: Robustness in standard errors.
+
+    Returns:
+        The stratum.  An empty group gets the vectors of all cells together.
+    """
+    cells = histogram.sum(axis=1)
+    filled = np.where(cells[:, None] > 0.0, histogram, histogram.sum(axis=0))
+
+    def vectors(side: Side) -> Array:
+        return np.array(
+            [bound_vector(row / row.sum(), row.sum(), side=side, kappa=kappa) for row in filled]
+        )
+
+    return Stratum(histogram.shape[1] - 1, edges, vectors("lower"), vectors("upper"))
+
+
+def _select(counts: Counts, prior: Array, degree: int) -> tuple[int, float]:
+    """(groups, kappa) with the least width + 2 standard errors, judged on held-out rows."""
+    options = _FEW_VOTES if degree <= _FEW else _MANY_VOTES
+    if degree == 1 or counts.shape[0] < _MIN_ROWS:
+        return options[0]
+    held = row_hash(counts.shape[0], salt=1) % np.uint64(2) == 0
+    votes = counts[held].sum(axis=1)
+    scores = []
+    for groups, kappa in options:
+        edges = group_edges(prior[~held], groups)
+        histogram = count_histogram(counts[~held], prior[~held], edges, degree)
+        stratum = train_stratum(histogram, edges, kappa=kappa)
+        lower, upper = stratum.bounds(counts[held], prior[held], votes)
+        error = (lower.std() + upper.std()) / np.sqrt(votes.size)
+        scores.append(float(upper.mean() - lower.mean() + 2.0 * error))
+    return options[int(np.argmin(scores))]
+
+
+def train_certificate(counts: Counts, q: Array) -> Certificate:
+    """Fit the mixture and all vectors on one fold.
+
+    Args:
+        counts: Votes of the training fold, shape (n, K), integers, at least one per row.
+        q: Predicted probabilities, shape (n, K), float64.
+
+    Returns:
+        A certificate for rows that were not used here.
+
+    Raises:
+        InputError: Shapes differ, or a row has no vote.
+    """
+    votes = _checked_votes(counts, q)
+    mixture = fit_mixture(counts, q)
+    prior = mixture.prior_mean(q)
+    degrees = stratum_degrees(votes)
+    strata = []
+    for degree, following in zip(degrees, [*degrees[1:], np.inf], strict=True):
+        rows = (votes >= degree) & (votes < following)
+        if rows.sum() < _MIN_ROWS:
+            rows = votes >= degree
+        groups, kappa = _select(counts[rows], prior[rows], degree)
+        edges = group_edges(prior[rows], groups)
+        histogram = count_histogram(counts[rows], prior[rows], edges, degree)
+        strata.append(train_stratum(histogram, edges, kappa=kappa))
+    return Certificate(mixture, tuple(strata))
+
+
+def certified_floor(
+    counts: Counts, q: Array, folds: npt.NDArray[np.int64], *, level: float = 0.95
+) -> FloorEstimate:
+    """The certified interval and its middle, by two folds in memory.
+
+    Args:
+        counts: Votes, shape (n, K), integers, at least one per row.
+        q: Predicted probabilities, shape (n, K), float64; not fitted on these votes.
+        folds: 0 or 1 per row, shape (n,), assigned without looking at the votes.
+        level: One-sided confidence of each end.
+
+    Returns:
+        The estimate, in nats.
+
+    Raises:
+        InputError: Shapes differ, a row has no vote, or a fold is empty.
+
+    Source:
+        Cross-fitting as in Chernozhukov et al. (2018), Double/debiased machine learning.
+    """
+    lower, upper, model = (np.empty(counts.shape[0]) for _ in range(3))
+    for fold in (0, 1):
+        test = folds == fold
+        certificate = train_certificate(counts[~test], q[~test])
+        lower[test], upper[test] = certificate.row_bounds(counts[test], q[test])
+        model[test] = certificate.mixture.posterior_entropy(counts[test], q[test])
+    root, z = np.sqrt(lower.size), float(norm.ppf(level))
+    mean_lower, mean_upper = float(lower.mean()), float(upper.mean())
+    se_lower, se_upper = float(lower.std(ddof=1) / root), float(upper.std(ddof=1) / root)
+    return FloorEstimate(
+        value=0.5 * (mean_lower + mean_upper),
+        low=mean_lower - z * se_lower,
+        high=mean_upper + z * se_upper,
+        mean_lower=mean_lower,
+        mean_upper=mean_upper,
+        se_lower=se_lower,
+        se_upper=se_upper,
+        model_mean=float(model.mean()),
+    )

@@ -1,0 +1,353 @@
+"""The decomposition of a cross entropy into floor, rest and miscalibration.
+
+    H(P,Q) = H(P) + KL(P || c(Q)) + KL(c(Q) || Q),   c(q) = E[p | q]
+             floor  the rest        miscalibration
+
+What is trained (recalibration maps, certificates) is trained on a sample of rows, each fold's on
+the other folds; what is averaged is averaged over all rows, each under the map that never saw it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from pandq.core.hashing import fold_of, mix
+from pandq.core.measures import entropy
+from pandq.estimate.certificate import Certificate, train_certificate
+from pandq.estimate.crossfit import CrossFit, crossfit
+from pandq.estimate.targets import row_losses
+from pandq.estimate.means import GroupMeans, Means
+from pandq.estimate.planner import plan_budget
+from pandq.sums.reliability import Reliability
+from pandq.sums.sample import Sample
+from pandq.views import Counts, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.estimate.planner import BudgetPlan
+    from pandq.read.scan import Chunk
+    from pandq.views import View
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+Evidence = Literal["full", "votes", "labels"]
+
+# Recalibration maps are cross-fitted in this many folds; certificates in two.
+FOLDS = 5
+# Fewer rows than this leave folds too small for anything that is trained on them.
+MIN_ROWS = 50
+SAMPLE_ROWS = 50_000
+SAMPLE_NUMBERS = 1 << 22
+SAMPLE_LEAST = 200
+
+PARTS = (
+    "cross_entropy",
+    "recalibrated",
+    "gain",
+    "floor_low",
+    "floor_high",
+    "rest_low",
+    "rest_high",
+    "leak",
+)
+MODEL = "model_floor"
+BRIER = ("brier", "floor", "miscalibration", "rest")
+
+
+def sample_of(size: int, chunk: Chunk) -> Sample:
+    """The rows of a chunk that training may need, as a Sample.
+
+    Args:
+        size: of the whole sample.
+        chunk: rows of P and Q.
+
+    Returns:
+        A Sample with columns p, log_q, unit (the hashed id of the row or its cluster), weight,
+        and best_log_q where there is another model's Q.
+    """
+    few = np.arange(len(chunk))
+    if len(chunk) > size:
+        few = np.sort(np.argpartition(chunk.keys, size)[:size])
+    unit = chunk.keys if chunk.clusters is None else chunk.clusters
+    columns: dict[str, NDArray[Any]] = {
+        "p": _evidence_rows(chunk.p[few]),
+        "log_q": chunk.q[few].law().log_prob,
+        "unit": unit[few],
+        "weight": np.ones(len(few)) if chunk.weights is None else chunk.weights[few],
+    }
+    if chunk.best_q is not None:
+        columns["best_log_q"] = chunk.best_q[few].law().log_prob
+    return Sample.empty(size).of(chunk.keys[few], chunk.start + few, columns)
+
+
+def sample_size(n_classes: int) -> int:
+    """How many rows to train on: bounded in rows and in bytes.
+
+    >>> sample_size(10), sample_size(100_000)
+    (50000, 200)
+    """
+    return max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // n_classes), SAMPLE_LEAST)
+
+
+def evidence_of(p_kind: str, most_votes: float) -> Evidence:
+    """What P lets one say of its own entropy.
+
+    >>> evidence_of("counts", 3), evidence_of("counts", 1), evidence_of("probs", 0)
+    ('votes', 'labels', 'full')
+    """
+    if p_kind == "labels":
+        return "labels"
+    if p_kind == "counts":
+        return "votes" if most_votes > 1 else "labels"
+    return "full"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What one pass over a sample taught: maps for five folds, certificates for two."""
+
+    evidence: Evidence
+    seed: int
+    recalibration: CrossFit
+    best: CrossFit | None = None
+    certificates: tuple[Certificate, Certificate] | None = None
+
+    @classmethod
+    def of(cls, sample: Sample, evidence: Evidence, *, seed: int) -> Self:
+        """Fit the maps and, for votes, the certificates.
+
+        Args:
+            sample: from `sample_of`.
+            evidence: what P is.
+            seed: of the folds' hash.
+
+        Raises:
+            InputError: a fold has no rows.
+        """
+        columns = sample.columns
+        unit, weight = columns["unit"], columns["weight"]
+        folds = _folds(unit, FOLDS, seed)
+        p = _shares(columns["p"])
+        maps = crossfit(p, columns["log_q"], folds, n_folds=FOLDS, weights=weight)
+        best = None
+        if "best_log_q" in columns:
+            best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
+        certificates = None
+        if evidence == "votes":
+            halves = _folds(unit, 2, seed)
+            votes, q = columns["p"].astype(np.int64), np.exp(columns["log_q"])
+            first, second = (
+                train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
+            )
+            certificates = (first, second)
+        return cls(evidence, seed, maps, best, certificates)
+
+    def plan(self, sample: Sample) -> BudgetPlan:
+        """Expected widths of the floor's interval with other numbers of rows and votes."""
+        assert self.certificates is not None  # noqa: S101
+        return plan_budget(self.certificates[0].mixture, np.exp(sample.columns["log_q"]))
+
+    def recalibrated(self, maps: CrossFit, p: View, log_q: Floats, unit: Keys) -> Floats:
+        """Each row's cross entropy under the map of its fold: (n,) nats."""
+        out = np.empty(len(log_q))
+        folds = _folds(unit, FOLDS, self.seed)
+        for fold in np.unique(folds):
+            rows = folds == fold
+            after = maps.fold_map[int(fold)].apply(log_q[rows])
+            out[rows] = _losses(p[rows], after)
+        return out
+
+    def brier_after(self, p: View, log_q: Floats, unit: Keys) -> Floats:
+        """Each row's Brier score under the map of its fold: (n,)."""
+        out = np.empty(len(log_q))
+        folds = _folds(unit, FOLDS, self.seed)
+        for fold in np.unique(folds):
+            rows = folds == fold
+            after = self.recalibration.fold_map[int(fold)].apply(log_q[rows])
+            out[rows] = _brier(p[rows].law().prob, np.exp(after))
+        return out
+
+    def floor_bounds(
+        self, p: View, log_q: Floats, unit: Keys, ceiling: Floats
+    ) -> tuple[Floats, Floats]:
+        """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats."""
+        if self.evidence == "full":
+            exact = entropy(p.law())
+            return exact, exact
+        if self.certificates is None or not isinstance(p, Counts):
+            return np.zeros(len(log_q)), ceiling
+        low, high = np.empty(len(log_q)), np.empty(len(log_q))
+        halves = _folds(unit, 2, self.seed)
+        for half, certificate in enumerate(self.certificates):
+            rows = halves == half
+            if rows.any():
+                votes = p.array[rows].astype(np.int64)
+                low[rows], high[rows] = certificate.row_bounds(votes, np.exp(log_q[rows]))
+        return low, high
+
+    def model_floor(self, p: View, log_q: Floats, unit: Keys) -> Floats:
+        """Each row's entropy under the Dirichlet mixture fitted to the other half: (n,) nats."""
+        assert self.certificates is not None  # noqa: S101
+        out = np.empty(len(log_q))
+        halves = _folds(unit, 2, self.seed)
+        for half, certificate in enumerate(self.certificates):
+            rows = halves == half
+            if rows.any():
+                votes = p.array[rows].astype(np.int64)
+                out[rows] = certificate.mixture.posterior_entropy(votes, np.exp(log_q[rows]))
+        return out
+
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """What `rows` tells of each row."""
+        return ("recalibrated",) if self.certificates is None else ("recalibrated", MODEL)
+
+    def rows(self, chunk: Chunk) -> dict[str, Floats]:
+        """Each row's own numbers, in nats: (n,) by name."""
+        log_q = chunk.q.law().log_prob
+        unit = chunk.keys if chunk.clusters is None else chunk.clusters
+        found = {"recalibrated": self.recalibrated(self.recalibration, chunk.p, log_q, unit)}
+        if self.certificates is not None:
+            found[MODEL] = self.model_floor(chunk.p, log_q, unit)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartSums:
+    """The Summary of the second pass: the parts of every row under what was trained."""
+
+    parts: Means
+    brier: Means
+    reliability: Reliability
+    classes: GroupMeans
+    groups: Mapping[str, GroupMeans]
+
+    @classmethod
+    def empty(
+        cls, *, by: Sequence[str] = (), model: bool = False, replicates: int = 0, seed: int = 0
+    ) -> Self:
+        """No rows; with `model`, the Dirichlet mixture's floor is averaged beside the bounds."""
+        names = (*PARTS, MODEL) if model else PARTS
+        return cls(
+            Means.empty(names, replicates=replicates, seed=seed),
+            Means.empty(BRIER, replicates=replicates, seed=seed),
+            Reliability.empty(),
+            GroupMeans.empty(names),
+            {name: GroupMeans.empty(names) for name in by},
+        )
+
+    def of(self, chunk: Chunk, trained: Trained) -> Self:
+        """The parts of one chunk, over its rows whose cross entropy is finite."""
+        log_q = chunk.q.law().log_prob
+        unit = chunk.keys if chunk.clusters is None else chunk.clusters
+        loss = _losses(chunk.p, log_q)
+        after = trained.recalibrated(trained.recalibration, chunk.p, log_q, unit)
+        ceiling = after
+        if trained.best is not None and chunk.best_q is not None:
+            best_log_q = chunk.best_q.law().log_prob
+            ceiling = trained.recalibrated(trained.best, chunk.p, best_log_q, unit)
+        low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
+        # the rows of an identity map are left alone: infinite minus infinite is no gain
+        with np.errstate(invalid="ignore"):
+            gain = np.where(loss == after, 0.0, loss - after)
+        rows = [loss, after, gain, low, high, after - high, after - low, loss - low]
+        if MODEL in self.parts.names:
+            rows.append(trained.model_floor(chunk.p, log_q, unit))
+        x = np.stack(rows, axis=1)
+        kept = np.isfinite(x).all(axis=1)
+        x, w = x[kept], None if chunk.weights is None else chunk.weights[kept]
+        clusters = None if chunk.clusters is None else chunk.clusters[kept]
+        some: dict[str, Any] = {"w": w, "clusters": clusters}
+        top = log_q.argmax(axis=1)
+        names = tuple(str(k) for k in range(log_q.shape[1]))
+        p_top = _mass(chunk.p, top)
+        return type(self)(
+            self.parts.of(x, keys=chunk.keys[kept], **some),
+            self._brier_of(chunk, log_q, unit, trained),
+            self.reliability.of(np.exp(log_q[np.arange(len(top)), top]), p_top, chunk.weights),
+            self.classes.of(top[kept], names, x, **some),
+            {
+                name: self.groups[name].of(codes[kept], values, x, **some)
+                for name, (codes, values) in chunk.groups.items()
+            },
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.parts.merge(other.parts),
+            self.brier.merge(other.brier),
+            self.reliability.merge(other.reliability),
+            self.classes.merge(other.classes),
+            {name: table.merge(other.groups[name]) for name, table in self.groups.items()},
+        )
+
+    def _brier_of(self, chunk: Chunk, log_q: Floats, unit: Keys, trained: Trained) -> Means:
+        """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
+        kept = np.ones(len(chunk), dtype=bool)
+        if isinstance(chunk.p, Labels):
+            return self.brier
+        if isinstance(chunk.p, Counts):
+            kept = chunk.p.votes > 1
+        p = chunk.p[kept]
+        prob = p.law().prob
+        before = _brier(prob, np.exp(log_q[kept]))
+        after = trained.brier_after(p, log_q[kept], unit[kept])
+        floor = _brier_floor(p, prob)
+        return self.brier.of(
+            np.stack([before, floor, before - after, after - floor], axis=1),
+            None if chunk.weights is None else chunk.weights[kept],
+            clusters=None if chunk.clusters is None else chunk.clusters[kept],
+            keys=chunk.keys[kept],
+        )
+
+
+def _folds(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
+    """Folds by the hash of the row's (or its cluster's) id, never by its position."""
+    salt = mix(np.full(1, (seed << 8) + n_folds, np.uint64))
+    return fold_of(unit ^ salt, n_folds)
+
+
+def _evidence_rows(p: View) -> NDArray[Any]:
+    return p.array if isinstance(p, Labels | Counts) else p.law().prob
+
+
+def _shares(p: NDArray[Any]) -> NDArray[Any]:
+    """Labels as they are; votes and probabilities as rows that sum to one to the last bit."""
+    return p if p.ndim == 1 else p / p.sum(axis=1, keepdims=True, dtype=np.float64)
+
+
+def _losses(p: View, log_q: Floats) -> Floats:
+    """(n,) cross entropies; for labels one number of each row."""
+    if isinstance(p, Labels):
+        return 0.0 - log_q[np.arange(len(log_q)), p.array]
+    return row_losses(p.law().prob, log_q)
+
+
+def _mass(p: View, top: NDArray[np.intp]) -> Floats:
+    """P's probability of one class per row."""
+    if isinstance(p, Labels):
+        return (p.array == top).astype(np.float64)
+    return p.law().prob[np.arange(len(top)), top]
+
+
+def _brier(p: Floats, q: Floats) -> Floats:
+    return 1.0 - 2.0 * np.einsum("ik,ik->i", p, q) + np.einsum("ik,ik->i", q, q)
+
+
+def _brier_floor(p: View, prob: Floats) -> Floats:
+    """Unbiased for 1 - sum p^2: of m votes, the share of ordered pairs that disagree."""
+    if isinstance(p, Counts):
+        votes, m = p.array.astype(np.float64), p.votes
+        return 1.0 - (votes * (votes - 1.0)).sum(axis=1) / (m * (m - 1.0))
+    return 1.0 - np.einsum("ik,ik->i", prob, prob)
+
+

@@ -1,0 +1,188 @@
+"""Recalibration maps c: fit to soft labels, apply to any chunk of rows, store as JSON.
+
+Every map except the identity ends in a small mixture with the class frequencies f of its training
+rows, ``c(q) = (1 - eps) map(q) + eps f``, so that no held-out row can cost an infinite loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from pandq.errors import InputError
+
+from pandq.estimate.softmax_maps import Array
+
+Kind = Literal["identity", "temperature", "bias", "vector", "matrix", "isotonic"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Recalibrator:
+    """A fitted map c from log q to log c(q).
+
+    Args:
+        kind: which map.
+        parameters: float64 arrays by name: temperature {a ()}; bias {a (), b (K,)};
+            vector {v (K,), b (K,)}; matrix {W (K, K), b (K,)}; isotonic {t (m,), y (m,)}
+            (knots in log-odds and probabilities of class 1); identity {}.
+        eps: weight of `freq` in the mixture, in [0, 1].
+        freq: (K,) float64 class frequencies of the training rows, smoothed, positive, sum 1.
+        floor: finite log q (nats) that stands for log 0 as an input of the matrix map.
+        n: number of training rows.
+
+    Example:
+        >>> c = Recalibrator("temperature", {"a": np.array(0.5)}, 0.0, np.array([0.5, 0.5]), 0.0, 9)
+        >>> np.exp(c.apply(np.log([[0.8, 0.2]]))).round(6).tolist()
+        [[0.666667, 0.333333]]
+        >>> float(Recalibrator.from_dict(c.to_dict()).parameters["a"])
+        0.5
+    """
+
+    kind: Kind
+    parameters: Mapping[str, Array]
+    eps: float
+    freq: Array
+    floor: float
+    n: int
+
+    def apply(self, log_q: Array) -> Array:
+        """Recalibrated log-probabilities; each row on its own, so chunks of any size agree.
+
+        Args:
+            log_q: (n, K) float64 log-probabilities in nats, -inf where q = 0.
+
+        Returns:
+            (n, K) float64 log c(q) in nats; finite for eps > 0.
+
+        Raises:
+            InputError: if log_q has another number of classes than the map.
+        """
+        if log_q.ndim != 2 or log_q.shape[1] != self.freq.size:
+            raise InputError(what=f"log_q must be (n, {self.freq.size}), got {log_q.shape}")
+        if self.kind == "identity" and self.eps == 0:
+            return log_q.copy()
+        m = pure_map(self.kind, self.parameters, log_q, self.floor)
+        mixed = (1 - self.eps) * m + self.eps * self.freq
+        return cast(Array, np.log(mixed))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; floats survive bit for bit, infinities are written as strings."""
+        return {
+            "kind": self.kind,
+            "parameters": {name: _jsonable(v.tolist()) for name, v in self.parameters.items()},
+            "eps": self.eps,
+            "freq": self.freq.tolist(),
+            "floor": self.floor,
+            "n": self.n,
+        }
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any]) -> Recalibrator:
+        """Inverse of `to_dict`.
+
+        Raises:
+            InputError: if the kind is unknown.
+        """
+        if stored["kind"] not in KINDS:
+            raise InputError(what=f"unknown kind {stored['kind']!r}")
+        return Recalibrator(
+            kind=stored["kind"],
+            parameters={k: np.array(v, dtype=np.float64) for k, v in stored["parameters"].items()},
+            eps=float(stored["eps"]),
+            freq=np.array(stored["freq"], dtype=np.float64),
+            floor=float(stored["floor"]),
+            n=int(stored["n"]),
+        )
+
+    def to_torch(self) -> str:
+        """One line of torch that turns finite `logits` (..., K) into `log_c`, in float64."""
+        if self.kind == "identity" and self.eps == 0:
+            return "log_c = logits.double().log_softmax(-1)"
+
+        def tensor(name: str) -> str:
+            return f"x.new_tensor({self.parameters[name].tolist()!r})"
+
+        if self.kind == "isotonic":
+            first, probabilities = _torch_interpolation(self.parameters["t"], self.parameters["y"])
+        else:
+            first = "x = logits.double().log_softmax(-1)"
+            score = "x"
+            if self.kind in ("temperature", "bias"):
+                score = f"{self.parameters['a'].item()!r} * x"
+            elif self.kind == "vector":
+                score = f"{tensor('v')} * x"
+            elif self.kind == "matrix":
+                score = f"x @ {tensor('W')}.T"
+            if "b" in self.parameters:
+                score += f" + {tensor('b')}"
+            probabilities = f"({score}).softmax(-1)"
+        freq = f"x.new_tensor({self.freq.tolist()!r})"
+        mixed = f"({1 - self.eps!r} * {probabilities} + {self.eps!r} * {freq})"
+        return f"{first}; log_c = {mixed}.log()"
+
+
+def _torch_interpolation(t: Array, y: Array) -> tuple[str, str]:
+    """Torch text of the isotonic map for finite log-odds: statements, then the probabilities."""
+    finite = np.isfinite(t)
+    if finite.any():
+        t, y = t[finite], y[finite]
+    else:
+        t, y = np.zeros(1), y[:1]
+    # torch has no interp; the flat end makes a single knot work too.
+    ts, ys = [*t.tolist(), t[-1].item() + 1.0], [*y.tolist(), y[-1].item()]
+    statements = (
+        f"x = logits.double(); t, y = x.new_tensor({ts!r}), x.new_tensor({ys!r}); "
+        "s = (x[..., 1] - x[..., 0]).clamp(t[0], t[-1]); "
+        "j = torch.searchsorted(t, s).clamp(1, len(t) - 1); "
+        "h = y[j - 1] + (s - t[j - 1]) / (t[j] - t[j - 1]) * (y[j] - y[j - 1])"
+    )
+    return statements, "torch.stack([1 - h, h], -1)"
+
+
+def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: float) -> Array:
+    """Probabilities of the map before the mixture.
+
+    A class with q = 0 keeps probability 0 under the softmax maps, whatever its scale or bias; as
+    an input of the matrix map's other classes, log 0 is replaced by `floor`.  The isotonic map
+    treats log-odds of -inf and +inf as values like any other, with a level of their own.
+
+    Args:
+        kind: which map.
+        parameters: its parameters, as in `Recalibrator`.
+        log_q: (n, K) float64 nats.
+        floor: finite stand-in for log 0, nats.
+
+    Returns:
+        (n, K) float64 probabilities.
+
+    Source: Guo et al. 2017 section 4.2; Kull et al. 2019; Oron & Flournoy 2017 (isotonic).
+    """
+    if kind == "isotonic":
+        y = np.interp(log_q[:, 1] - log_q[:, 0], parameters["t"], parameters["y"])
+        return np.stack([1 - y, y], axis=1)
+    zero = np.isneginf(log_q)
+    x = np.where(zero, floor, log_q)
+    if kind == "temperature":
+        x = parameters["a"] * x
+    elif kind == "bias":
+        x = parameters["a"] * x + parameters["b"]
+    elif kind == "vector":
+        x = parameters["v"] * x + parameters["b"]
+    elif kind == "matrix":
+        # einsum, not the BLAS: its rows do not depend on how many rows come with them.
+        x = np.einsum("ij,kj->ik", x, parameters["W"]) + parameters["b"]
+    x[zero] = -np.inf
+    m = np.exp(x - x.max(axis=1, keepdims=True))
+    m /= m.sum(axis=1, keepdims=True)
+    return cast(Array, m)
+
+
+def _jsonable(value: Any) -> Any:
+    """Nested lists of floats with infinities as the strings that float() reads back."""
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    return value if np.isfinite(value) else repr(value)

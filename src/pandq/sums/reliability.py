@@ -1,0 +1,200 @@
+"""Reliability table of the top label: mergeable sums per confidence bin, intervals, ECE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+from scipy.stats import beta, norm
+
+from pandq.errors import InputError
+
+Array = NDArray[np.float64]
+Method = Literal["clopper-pearson", "hoeffding", "normal"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Sums per equal-width bin of the top-label confidence max_k q_k; merging adds them.
+
+    Bin b of B holds confidences in [b/B, (b + 1)/B), the last one also 1.  Of several classes with
+    the same largest q the first is the predicted one.
+
+    Args:
+        count: (B,) float64 number of rows.
+        confidence: (B,) float64 sum of max_k q_k.
+        hit: (B,) float64 sum of P at the predicted class.
+        hit_squared: (B,) float64 sum of its square.
+        one_label: whether every P so far had all its weight on one class.
+
+    Example:
+        >>> table = Reliability.of(np.array([0.9, 0.8, 0.9]), np.array([1.0, 1.0, 0.0]), n_bins=2)
+        >>> table.count.tolist(), table.hit.tolist(), round(table.ece, 6)
+        ([0.0, 3.0], [0.0, 2.0], 0.2)
+        >>> Reliability.empty(2).merge(table).ece == table.ece
+        True
+    """
+
+    count: Array
+    confidence: Array
+    hit: Array
+    hit_squared: Array
+    one_label: bool
+
+    @staticmethod
+    def empty(n_bins: int = 15) -> Reliability:
+        """Table of no rows."""
+        zeros = np.zeros(n_bins)
+        return Reliability(zeros, zeros, zeros, zeros, True)
+
+    @staticmethod
+    def of(q: Array, mass: Array, w: Array | None = None, *, n_bins: int = 15) -> Reliability:
+        """Table of one chunk of rows.
+
+        Args:
+            q: (n,) float64 confidence max_k q_k of each row.
+            mass: (n,) float64 P at the predicted class; 0 or 1 for labels.
+            w: (n,) float64 row weights, or None for equal ones.
+            n_bins: number of bins.
+
+        Returns:
+            The table.
+
+        Source: Guo et al. 2017, equations 2 and 3.
+        """
+        # q can exceed 1 by rounding, and 1 itself belongs to the last bin.
+        where = np.minimum((q * n_bins).astype(np.intp), n_bins - 1)
+        w = np.ones(len(q)) if w is None else w
+
+        def binned(value: Array) -> Array:
+            sums = np.bincount(where, weights=value * w, minlength=n_bins)
+            return sums.astype(np.float64)
+
+        return Reliability(
+            count=binned(np.ones(len(q))),
+            confidence=binned(q),
+            hit=binned(mass),
+            hit_squared=binned(mass * mass),
+            one_label=bool(((mass == 0) | (mass == 1)).all() and (w == 1).all()),
+        )
+
+    def merge(self, other: Reliability) -> Reliability:
+        """Table of two disjoint sets of rows.
+
+        Raises:
+            InputError: if the numbers of bins differ.
+        """
+        if self.count.size != other.count.size:
+            raise InputError(what=f"cannot merge {self.count.size} bins with {other.count.size}")
+        return Reliability(
+            self.count + other.count,
+            self.confidence + other.confidence,
+            self.hit + other.hit,
+            self.hit_squared + other.hit_squared,
+            self.one_label and other.one_label,
+        )
+
+    def interval(
+        self, *, level: float = 0.95, method: Method | None = None
+    ) -> tuple[Array, Array]:
+        """Confidence interval of the mean of P at the predicted class, per bin.
+
+        Clopper-Pearson counts hits and needs one label per row.  Hoeffding's interval holds at
+        every n for independent rows with values in [0, 1], whatever their distribution, but does
+        not profit from a small variance; the normal interval does, and is too short in small
+        bins and where all rows agree.
+
+        Args:
+            level: coverage.
+            method: None for Clopper-Pearson with one label per row, else Hoeffding.
+
+        Returns:
+            lower, upper: (B,) float64; nan in empty bins.
+
+        Raises:
+            InputError: Clopper-Pearson asked for rows with more than one label.
+
+        Source: Clopper & Pearson 1934; Hoeffding 1963, theorem 1 (relative-entropy form).
+        """
+        if method is None:
+            method = "clopper-pearson" if self.one_label else "hoeffding"
+        if method == "clopper-pearson" and not self.one_label:
+            raise InputError(what="Clopper-Pearson needs one label per row")
+        tail = (1 - level) / 2
+        n = np.where(self.count > 0, self.count, np.nan)
+        mean = self.hit / n
+        if method == "clopper-pearson":
+            miss = n - self.hit
+            lower = np.where(self.hit > 0, beta.ppf(tail, self.hit, miss + 1), 0.0)
+            upper = np.where(miss > 0, beta.isf(tail, self.hit + 1, miss), 1.0)
+        elif method == "hoeffding":
+            lower, upper = hoeffding_bounds(mean, np.log(1 / tail) / n)
+        else:
+            half = norm.isf(tail) * self.standard_error
+            lower, upper = mean - half, mean + half
+        return lower + 0 * n, upper + 0 * n
+
+    @property
+    def standard_error(self) -> Array:
+        """(B,) float64 standard error of the mean hit; nan in bins of fewer than two rows."""
+        n = np.where(self.count > 1, self.count, np.nan)
+        variance = np.maximum(self.hit_squared - self.hit**2 / n, 0.0) / (n - 1)
+        return cast(Array, np.sqrt(variance / n))
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error sum_b |sum confidence - sum hit| / n; nan without rows.
+
+        Biased upwards: noise in a bin counts as error (see `ece_of_noise`), though errors of
+        opposite sign within one bin cancel and are missed.
+
+        Source: Guo et al. 2017, equation 3; its bias: Kumar, Liang, Ma 2019.
+        """
+        n = self.count.sum()
+        return float(np.abs(self.confidence - self.hit).sum() / n) if n else float("nan")
+
+    @property
+    def ece_of_noise(self) -> float:
+        """About the ECE that a calibrated model would show here: sum_b n_b/n sqrt(2/pi) se_b.
+
+        Bins of one row have no standard error and count nothing.
+        """
+        n = self.count.sum()
+        noise = np.nansum(self.count * self.standard_error) * np.sqrt(2 / np.pi)
+        return float(noise / n) if n else float("nan")
+
+
+def hoeffding_bounds(mean: Array, budget: Array) -> tuple[Array, Array]:
+    """The means mu on either side of `mean` with kl(mean || mu) = budget, by bisection.
+
+    Args:
+        mean: float64 sample means in [0, 1]; nan passes through.
+        budget: float64 log(1 / tail probability) / n, nats.
+
+    Returns:
+        lower, upper bounds.
+
+    Source: Hoeffding 1963, theorem 1.
+
+    Example:
+        >>> low, high = hoeffding_bounds(np.array([0.0]), np.array([np.log(2.0)]))
+        >>> low.tolist(), high.round(12).tolist()
+        ([0.0], [0.5])
+    """
+
+    def divergence(mu: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            cross = -xlogy(mean, mu) - xlogy(1 - mean, 1 - mu)
+        return cast(Array, cross + xlogy(mean, mean) + xlogy(1 - mean, 1 - mean))
+
+    def solve(inner: Array, outer: Array) -> Array:
+        for _ in range(60):
+            middle = (inner + outer) / 2
+            inside = divergence(middle) <= budget
+            inner, outer = np.where(inside, middle, inner), np.where(inside, outer, middle)
+        return outer
+
+    return solve(mean, np.zeros_like(mean)) + 0 * mean, solve(mean, np.ones_like(mean)) + 0 * mean

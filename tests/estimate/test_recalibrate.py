@@ -1,0 +1,321 @@
+"""Tests of the recalibration maps, their cross-fit and the reliability table."""
+
+from __future__ import annotations
+
+import json
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import check_grad, minimize, minimize_scalar
+from scipy.stats import binomtest
+
+from crossfit import crossfit
+from inputs import as_targets, row_losses
+from recal import KINDS, Recalibrator, pure_map
+from recal_fit import fit_map, mixing_weight
+from reliability import ReliabilityTable
+from softmax_fit import (
+    Rows,
+    bias_sums,
+    matrix_sums,
+    penalised_mean,
+    temperature_sums,
+    vector_sums,
+)
+
+SOFTMAX = ("temperature", "bias", "vector", "matrix")
+
+
+def log_softmax(z):
+    z = z - z.max(axis=-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+def sample(seed, n, k, *, a=1.0, votes=1, zeros=0.0):
+    """Truth, votes and a model whose log-odds are a times the true ones; some q exactly 0."""
+    g = np.random.default_rng(seed)
+    truth = log_softmax(2 * g.normal(size=(n, k)))
+    pt = np.exp(truth)
+    p = np.array([g.multinomial(votes, r / r.sum()) for r in pt]) / votes
+    q = a * truth
+    q[(g.random((n, k)) < zeros) & (q < q.max(axis=1, keepdims=True))] = -np.inf
+    return p, log_softmax(q)
+
+
+@pytest.mark.parametrize(
+    ("sums", "size"),
+    [(temperature_sums, 1), (bias_sums, 5), (vector_sums, 8), (matrix_sums, 20)],
+)
+@pytest.mark.parametrize("zeros", [0.0, 0.3])
+def test_gradient_and_hessian_are_derivatives(sums, size, zeros):
+    p, log_q = sample(0, 30, 4, votes=3, zeros=zeros)
+    zero = np.isneginf(log_q)
+    w = np.random.default_rng(1).random(30)
+    rows = Rows(np.where(zero, -9.0, log_q), np.where(zero, 0, p), w, zero if zeros else None)
+    theta = np.random.default_rng(2).normal(size=size)
+    error = check_grad(lambda t: sums(t, rows).loss, lambda t: sums(t, rows).gradient, theta)
+    assert error < 1e-4
+    h = 1e-6
+    numeric = [
+        (sums(theta + h * e, rows).gradient - sums(theta - h * e, rows).gradient) / (2 * h)
+        for e in np.eye(size)
+    ]
+    np.testing.assert_allclose(sums(theta, rows).hessian, numeric, atol=2e-4)
+
+
+@pytest.mark.parametrize("sums", [temperature_sums, matrix_sums])
+def test_sums_add_over_chunks(sums):
+    p, log_q = sample(3, 40, 4)
+    theta = np.full(1 if sums is temperature_sums else 20, 0.7)
+    whole = sums(theta, Rows(log_q, p, np.ones(40), None))
+    a = sums(theta, Rows(log_q[:13], p[:13], np.ones(13), None))
+    b = sums(theta, Rows(log_q[13:], p[13:], np.ones(27), None))
+    for x, y in zip(whole, a.plus(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_temperature_agrees_with_scipy(seed):
+    p, log_q = sample(seed, 500, 6, a=1.7, votes=4)
+    a = fit_map("temperature", p, log_q).parameters["a"].item()
+    other = minimize_scalar(
+        lambda s: row_losses(p, log_softmax(s * log_q)).mean(), bracket=(0.4, 0.8), tol=1e-14
+    ).x
+    # Without derivatives scipy cannot do better than sqrt(float64 rounding); with them:
+    rows = Rows(log_q, p, np.ones(500), None)
+    mean = penalised_mean(temperature_sums, rows)
+    exact = minimize(
+        lambda s: mean(s)[:2], [other], jac=True, method="BFGS", options={"gtol": 1e-12}
+    ).x.item()
+    assert a == pytest.approx(exact, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", SOFTMAX)
+def test_newton_agrees_with_bfgs(kind):
+    p, log_q = sample(11, 400, 3, a=2.0, votes=2)
+    c = fit_map(kind, p, log_q, strength=1e-9)
+    k = 3
+    sums, size = {
+        "temperature": (temperature_sums, 1),
+        "bias": (bias_sums, 1 + k),
+        "vector": (vector_sums, 2 * k),
+        "matrix": (matrix_sums, k * (k + 1)),
+    }[kind]
+    mean = penalised_mean(sums, Rows(log_q, p, np.ones(400), None))
+    best = minimize(lambda t: mean(t)[:2], np.full(size, 0.5), jac=True, options={"gtol": 1e-9})
+    m = pure_map(kind, c.parameters, log_q, c.floor)
+    assert row_losses(p, np.log(m)).mean() == pytest.approx(best.fun, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("zeros", [0.0, 0.4])
+def test_json_round_trip_is_exact_and_chunks_agree(kind, zeros):
+    k = 2 if kind == "isotonic" else 4
+    p, log_q = sample(5, 120, k, a=1.5, zeros=zeros)
+    c = fit_map(kind, p, log_q)
+    text = json.dumps(c.to_dict(), allow_nan=False)
+    again = Recalibrator.from_dict(json.loads(text))
+    out = c.apply(log_q)
+    assert (again.apply(log_q) == out).all()
+    assert again.to_dict() == c.to_dict()
+    assert not np.isnan(out).any()
+    np.testing.assert_allclose(np.exp(out).sum(axis=1), 1, atol=1e-12)
+    if c.eps > 0:
+        assert np.isfinite(out).all()
+    parts = np.vstack([c.apply(log_q[:1]), c.apply(log_q[1:50]), c.apply(log_q[50:])])
+    assert (parts == out).all()
+
+
+class FakeTensor(np.ndarray):
+    """Just enough of torch.Tensor to run the text of `to_torch` on NumPy."""
+
+    def double(self):
+        return self
+
+    def new_tensor(self, data):
+        return np.asarray(data, dtype=np.float64).view(FakeTensor)
+
+    def log_softmax(self, axis):
+        return log_softmax(self).view(FakeTensor)
+
+    def softmax(self, axis):
+        return np.exp(log_softmax(self)).view(FakeTensor)
+
+    def log(self):
+        return np.log(self)
+
+    def clamp(self, low, high):
+        return np.clip(self, low, high)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("zeros", [0.0, 0.3])
+def test_torch_text_is_the_map(kind, zeros):
+    k = 2 if kind == "isotonic" else 4
+    p, log_q = sample(6, 200, k, a=1.5, zeros=zeros)
+    c = fit_map(kind, p, log_q)
+    finite = log_q[np.isfinite(log_q).all(axis=1)]
+    torch = types.SimpleNamespace(
+        searchsorted=lambda t, s: np.searchsorted(t, s).view(FakeTensor),
+        stack=lambda parts, axis: np.stack(parts, axis).view(FakeTensor),
+    )
+    scope = {"torch": torch, "logits": (finite + 3.7).view(FakeTensor), "len": len}
+    text = c.to_torch()
+    assert "\n" not in text
+    exec(text, scope)
+    np.testing.assert_allclose(scope["log_c"], c.apply(finite), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["identity", *SOFTMAX])
+def test_one_hot_q_and_labels_on_zero(kind):
+    labels = np.array([0, 1, 2, 0, 1, 2, 1] * 10)
+    with np.errstate(divide="ignore"):
+        log_q = np.log(np.eye(3)[np.array([0, 1, 2, 0, 1, 2, 2] * 10)])
+    c = fit_map(kind, labels, log_q)
+    loss = row_losses(np.eye(3)[labels], c.apply(log_q))
+    assert np.isfinite(loss).all()
+    # One label in seven falls on q = 0: the mixture must have learnt about that rate.
+    assert 0.1 < c.eps < 0.35
+
+
+def test_one_class_never_seen_and_separable():
+    labels = np.array([0, 1] * 25)
+    log_q = np.log(np.where(np.eye(3)[labels] == 1, 0.8, 0.1))
+    for kind in SOFTMAX:
+        out = fit_map(kind, labels, log_q).apply(log_q)
+        assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_act_like_copies(kind):
+    k = 2 if kind == "isotonic" else 3
+    p, log_q = sample(7, 60, k, a=1.5)
+    times = np.random.default_rng(0).integers(0, 4, 60)
+    copies = fit_map(kind, np.repeat(p, times, 0), np.repeat(log_q, times, 0)).apply(log_q)
+    # Weights are scaled to mean 1, so n differs (60 against times.sum()); 60 zero-free rows agree.
+    p, log_q, times = p[times > 0], log_q[times > 0], times[times > 0]
+    weighted = fit_map(kind, p, log_q, times.astype(float), strength=p.shape[0] / times.sum())
+    if kind in ("identity", "isotonic", "temperature"):
+        for name, value in weighted.parameters.items():
+            again = fit_map(kind, np.repeat(p, times, 0), np.repeat(log_q, times, 0)).parameters
+            np.testing.assert_allclose(again[name], value, rtol=1e-7)
+    assert np.isfinite(copies).all()
+
+
+def test_isotonic_is_monotone_pools_ties_and_takes_infinities():
+    t = np.array([-np.inf, -np.inf, -1.0, -1.0, 0.0, 1.0, 2.0, np.inf, np.inf])
+    y = np.array([0, 1, 0, 0, 1, 0, 1, 1, 1])
+    log_q = np.stack([-np.logaddexp(0, t), -np.logaddexp(0, -t)], axis=1)
+    c = fit_map("isotonic", y, log_q)
+    assert np.isfinite(c.parameters["y"]).all()
+    assert (np.diff(c.parameters["t"]) > 0).all()
+    grid = np.concatenate([[-np.inf], np.linspace(-9, 9, 99), [np.inf]])
+    out = c.apply(np.stack([-np.logaddexp(0, grid), -np.logaddexp(0, -grid)], axis=1))
+    assert np.isfinite(out).all()
+    assert (np.diff(out[:, 1]) >= -1e-12).all()
+
+
+def test_mixing_weight_maximises_its_objective():
+    p, log_q = sample(8, 300, 4, a=3.0)
+    m, freq = np.exp(log_q), np.full(4, 0.25)
+    eps = mixing_weight(p, m, freq, np.ones(300), 0.1)
+    best = minimize_scalar(
+        lambda e: row_losses(p, np.log((1 - e) * m + e * freq)).sum() - 0.1 * np.log(e),
+        bounds=(0, 1),
+        method="bounded",
+        options={"xatol": 1e-10},
+    ).x
+    assert eps == pytest.approx(best, abs=1e-6)
+
+
+def test_permuting_rows_or_classes_changes_nothing():
+    p, log_q = sample(9, 300, 4, a=1.5)
+    for kind in SOFTMAX:
+        out = fit_map(kind, p, log_q).apply(log_q)
+        rows, classes = np.random.default_rng(0).permutation(300), np.array([2, 0, 3, 1])
+        same = fit_map(kind, p[rows], log_q[rows]).apply(log_q)
+        np.testing.assert_allclose(out, same, rtol=1e-7)
+        swapped = fit_map(kind, p[:, classes], log_q[:, classes]).apply(log_q[:, classes])
+        np.testing.assert_allclose(out[:, classes], swapped, rtol=1e-6, atol=1e-9)
+
+
+def test_crossfit_chooses_without_the_scored_rows():
+    p, log_q = sample(10, 400, 3, a=1.5)
+    folds = np.arange(400) % 5
+    result = crossfit(p, log_q, folds)
+    other = p.copy()
+    other[folds == 2] = np.roll(other[folds == 2], 1, axis=1)
+    changed = crossfit(other, log_q, folds)
+    for name, value in result.fold_map[2].parameters.items():
+        if result.fold_kind[2] == changed.fold_kind[2]:
+            assert (changed.fold_map[2].parameters[name] == value).all()
+    np.testing.assert_allclose(
+        result.row_gain, row_losses(p, log_q) - result.row_loss, atol=1e-12
+    )
+    assert result.miscalibration.mean == pytest.approx(result.row_gain.mean(), abs=1e-12)
+
+
+def test_identity_is_kept_exactly_and_infinite_losses_are_reported():
+    p, log_q = sample(12, 100, 3)
+    result = crossfit(p, log_q, np.arange(100) % 5, kinds=["identity"])
+    assert (result.row_gain == 0).all()
+    assert (result.map.apply(log_q) == log_q).all()
+    log_q[0] = np.where(p[0] > 0, -np.inf, np.log(0.5))
+    worst = crossfit(p, log_q, np.arange(100) % 5)
+    assert worst.miscalibration.mean == np.inf
+    assert np.isfinite(worst.row_loss[1:]).all()
+
+
+def test_bad_input_is_refused():
+    p, log_q = sample(13, 20, 3)
+    for bad in (log_q + 1, np.full((20, 3), np.nan), log_q[:, :1], log_q[:0]):
+        with pytest.raises(ValueError):
+            fit_map("temperature", p[: len(bad)], bad)
+    for bad_p in (p * 2, p[:, :2], np.full(20, 3), np.full(20, 0.5), np.full((20, 3), np.nan)):
+        with pytest.raises(ValueError):
+            fit_map("temperature", bad_p, log_q)
+    with pytest.raises(ValueError):
+        fit_map("isotonic", p, log_q)
+    with pytest.raises(ValueError):
+        fit_map("temperature", p, log_q, -np.ones(20))
+    with pytest.raises(ValueError):
+        crossfit(p, log_q, np.zeros(20, dtype=int))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6), st.integers(2, 30), st.integers(2, 6),
+    st.floats(0.01, 30), st.sampled_from([0.0, 0.5]),
+)  # fmt: skip
+def test_every_map_stays_finite_on_tiny_samples(seed, n, k, a, zeros):
+    p, log_q = sample(seed, n, k, a=a, zeros=zeros)
+    for kind in KINDS:
+        if kind == "isotonic" and k != 2:
+            continue
+        out = fit_map(kind, p, log_q).apply(log_q)
+        assert not np.isnan(out).any()
+        np.testing.assert_allclose(np.exp(out).sum(axis=1), 1, atol=1e-9)
+
+
+def test_reliability_merges_and_bounds():
+    p, log_q = sample(14, 500, 4, a=1.3)
+    whole = ReliabilityTable.of(p, log_q)
+    parts = ReliabilityTable.of(p[:123], log_q[:123]).merge(
+        ReliabilityTable.of(p[123:], log_q[123:])
+    )
+    np.testing.assert_allclose(whole.confidence, parts.confidence, rtol=1e-12)
+    assert (whole.count == parts.count).all() and whole.count.sum() == 500
+    low, high = whole.interval()
+    for b in np.flatnonzero(whole.count):
+        exact = binomtest(int(whole.hit[b]), int(whole.count[b])).proportion_ci()
+        assert (low[b], high[b]) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    wide_low, wide_high = whole.interval(method="hoeffding")
+    used = whole.count > 0
+    assert (wide_low <= low)[used].all() and (wide_high >= high)[used].all()
+    assert np.isnan(low[~used]).all()
+    votes = ReliabilityTable.of(as_targets(sample(1, 50, 4, votes=5)[0], 50, 4), log_q[:50])
+    with pytest.raises(ValueError):
+        votes.interval(method="clopper-pearson")

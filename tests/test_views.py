@@ -1,0 +1,331 @@
+"""Views: what they refuse, which row they name, what they advise; and what they mean."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pandq import (
+    Counts,
+    InputError,
+    Labels,
+    Logits,
+    LogProbs,
+    PandqError,
+    Probs,
+    RowError,
+    ViewTypeError,
+    entropy,
+    kl_divergence,
+)
+from pandq.views import VIEWS, paired
+
+NAN, INF = float("nan"), float("inf")
+MATRIX_VIEWS = [Counts, Probs, LogProbs, Logits]
+
+BAD_ROWS = {
+    "Labels below 0": (lambda x: Labels(x), 0, -1, "is below 0, got -1"),
+    "Labels beyond the classes": (
+        lambda x: Labels(x, 3),
+        0,
+        3,
+        r"is out of range for 3 classes \(0 to 2\), got 3",
+    ),
+    "Labels with a fraction": (
+        lambda x: Labels(x.astype(float)),
+        0,
+        0.5,
+        "is not a class number, got 0.5.* Soft labels are Probs",
+    ),
+    "Labels that are NaN": (lambda x: Labels(x), 0.0, NAN, "is not a class number, got nan"),
+    "Labels that are inf": (lambda x: Labels(x), 0.0, INF, "is not a class number, got inf"),
+    "Counts with NaN": (Counts, [1.0, 2.0], [1.0, NAN], "holds NaN"),
+    "Counts with a fraction": (
+        Counts,
+        [1.0, 2.0],
+        [0.5, 0.5],
+        "is not whole numbers of votes, got 0.5 in class 0. .*Probs",
+    ),
+    "Counts with inf": (Counts, [1.0, 2.0], [1.0, INF], "is not whole numbers of votes, got inf"),
+    "Counts below 0": (Counts, [1, 2], [3, -1], "has a negative count, got -1 in class 1"),
+    "Counts without votes": (Counts, [1, 2], [0, 0], "has no votes: all zero. .*--where"),
+    "Probs with NaN": (Probs, [0.5, 0.5], [NAN, 0.5], "holds NaN"),
+    "Probs below 0": (
+        Probs,
+        [0.5, 0.5],
+        [1.5, -0.5],
+        r"has a negative probability, got -0.5 in class 1. .*Logits\(x\)",
+    ),
+    "Probs with inf": (Probs, [0.5, 0.5], [INF, 0.5], "sums to inf"),
+    "Probs off one": (
+        Probs,
+        [0.5, 0.5],
+        [0.9, 0.3],
+        r"sums to 1.2 \(tolerance 1e-06\). .*Logits\(x\); .*Probs.normalised\(x\)",
+    ),
+    "Probs.normalised with NaN": (
+        Probs.normalised,
+        [1.0, 2.0],
+        [NAN, 1.0],
+        "holds NaN or infinity",
+    ),
+    "Probs.normalised with inf": (
+        Probs.normalised,
+        [1.0, 2.0],
+        [INF, 1.0],
+        "holds NaN or infinity",
+    ),
+    "Probs.normalised below 0": (
+        Probs.normalised,
+        [1.0, 2.0],
+        [2.0, -1.0],
+        "has a negative probability, got -1",
+    ),
+    "Probs.normalised all zero": (
+        Probs.normalised,
+        [1.0, 2.0],
+        [0.0, 0.0],
+        "sums to 0 and cannot be rescaled",
+    ),
+    "Probs.binary above 1": (Probs.binary, 0.5, 1.5, "has a negative probability"),
+    "Probs.binary NaN": (Probs.binary, 0.5, NAN, "holds NaN"),
+    "LogProbs with NaN": (LogProbs, [0.0, -INF], [NAN, 0.0], "holds NaN"),
+    "LogProbs with inf": (LogProbs, [0.0, -INF], [INF, 0.0], "has probabilities that sum to inf"),
+    "LogProbs off one": (
+        LogProbs,
+        [0.0, -INF],
+        [0.0, 0.0],
+        r"has probabilities that sum to 2 \(tolerance 1e-06\). .*Logits\(x\)",
+    ),
+    "LogProbs all forbidden": (LogProbs, [0.0, -INF], [-INF, -INF], "has probabilities that sum to 0"),
+    "Logits with NaN": (Logits, [1.0, 2.0], [1.0, NAN], "holds NaN"),
+    "Logits with inf": (Logits, [1.0, 2.0], [1.0, INF], "holds .inf, which has no softmax"),
+    "Logits all forbidden": (
+        Logits,
+        [1.0, -INF],
+        [-INF, -INF],
+        "forbids every class: all -inf",
+    ),
+    "Logits.binary NaN": (Logits.binary, 0.5, NAN, "holds NaN"),
+    "Logits.binary inf": (Logits.binary, 0.5, INF, "holds .inf"),
+}
+
+
+@pytest.mark.parametrize("row", [0, 2, 70_000])
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_row_is_refused_by_its_number(case, row):
+    build, good, bad, text = BAD_ROWS[case]
+    rows = np.array([good] * (row + 3), dtype=np.array([bad]).dtype)
+    rows[row] = bad
+    with pytest.raises(RowError, match=f" row {row} {text}") as caught:
+        build(rows)
+    assert caught.value.row == row
+
+
+@pytest.mark.parametrize("view", MATRIX_VIEWS)
+def test_first_of_two_bad_rows_is_named(view):
+    bad = np.full((70_000, 3), NAN)
+    bad[:65_000] = {"counts": 1, "probs": 1 / 3, "logprobs": -np.log(3), "logits": 0}[view.kind]
+    with pytest.raises(RowError, match="row 65000 "):
+        view(bad)
+
+
+@pytest.mark.parametrize("view", [Counts, Logits])
+def test_bad_number_beside_nan_does_not_hide_the_nan(view):
+    with pytest.raises(RowError, match="row 1 holds NaN"):
+        view([[1.0, 1.0], [INF, NAN]])
+
+
+@pytest.mark.parametrize("view", MATRIX_VIEWS)
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (np.zeros((2, 2, 2)), r"need rows of classes, \(n, K\), got shape \(2, 2, 2\)"),
+        (np.zeros((2, 0)), r"need rows of classes, \(n, K\), got shape \(2, 0\)"),
+        (np.float64(0.5), r"need rows of classes, \(n, K\), got shape \(\)"),
+        ([], r"need rows of classes"),
+        ([[0.5, 0.5], [1.0]], "need rows of equal length"),
+        ([["a", "b"]], "need numbers, got <U1"),
+        ([[0.5 + 1j, 0.5]], "need numbers, got complex128"),
+        ([[None, 0.5]], "need numbers, got object"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(view, x, text):
+    with pytest.raises(InputError, match=f"{view.__name__} {text}"):
+        view(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: Labels([[0, 1]]), r"one class per row, got shape \(1, 2\). .*Counts.*Probs"),
+        (lambda: Labels(["a"]), r"need the class names .* got 'a'. Use Labels\(y, classes="),
+        (lambda: Labels(["cat", "dgo"], classes=["cat", "dog"]), "row 1 .* Did you mean 'dog'"),
+        (lambda: Labels(["x"], classes=["cat", "dog"]), "row 0 is no class name, got 'x'. There"),
+        (lambda: Labels([0, 2], classes=["cat", "dog"]), "row 1 is out of range for 2 classes"),
+        (lambda: Labels([0]).law(), r"how many classes there are. Use Labels\(y, n_classes"),
+        (lambda: Probs.binary([[0.5]]), r"one number per row, got shape \(1, 1\)"),
+        (lambda: Logits.binary([[0.5]]), r"one number per row, got shape \(1, 1\)"),
+    ],
+)
+def test_refusal_says_what_was_got_and_what_to_do(build, text):
+    with pytest.raises(InputError, match=text):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [(np.float64, 1e-6), (np.float32, 1e-5), (np.float16, 1e-3)]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_tolerance_follows_the_storage_type(dtype, limit, sign):
+    inside = np.array([[0.5, 0.5 + sign * 0.5 * limit]]).astype(dtype)
+    outside = np.array([[0.5, 0.5 + sign * 2 * limit]]).astype(dtype)
+    assert len(Probs(inside)) == 1
+    with pytest.raises(RowError, match="sums to"):
+        Probs(outside)
+
+
+def test_tolerance_of_bfloat16_is_a_hundredth():
+    half, off = 0x3F00, 0x3F00 + 1  # 1/2, and 1/2 + 1/256
+    assert len(Probs(np.array([[half, off]], dtype=np.uint16))) == 1
+    with pytest.raises(RowError, match="tolerance 0.01"):
+        Probs(np.array([[half, off + 4]], dtype=np.uint16))
+
+
+@pytest.mark.parametrize("view", [Probs, LogProbs])
+def test_tolerance_can_be_said(view):
+    x = np.array([[0.5, 0.6]])
+    x = x if view is Probs else np.log(x)
+    assert len(view(x, tolerance=0.2)) == 1
+    with pytest.raises(RowError, match="tolerance 0.05"):
+        view(x, tolerance=0.05)
+
+
+def test_probabilities_are_not_renormalised():
+    law = Probs([[0.5, 0.5 + 1e-7]]).law()
+    assert law.prob.tolist() == [[0.5, 0.5 + 1e-7]]
+
+
+@given(st.lists(st.floats(0, 1e10), min_size=1, max_size=6).filter(any))
+def test_normalised_rows_are_their_shares(x):
+    got = Probs.normalised([x]).array[0]
+    assert got == pytest.approx(np.array(x) / sum(x), rel=1e-12)
+
+
+def test_normalised_leaves_its_argument_alone():
+    x = np.array([[3.0, 1.0]])
+    Probs.normalised(x)
+    assert x.tolist() == [[3.0, 1.0]]
+
+
+def test_binary_probs_are_of_class_one():
+    assert Probs.binary([0.25, 1.0]).array.tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
+def test_binary_logits_are_the_log_odds_of_class_one():
+    law = Logits.binary([np.log(3), -INF]).law()
+    assert law.prob == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]), rel=1e-15)
+
+
+def test_single_row_may_be_given_flat():
+    assert Probs([0.25, 0.75]).array.shape == (1, 2)
+
+
+def test_labels_with_class_names_are_their_places():
+    assert Labels(["b", "a", "b"], classes=["a", "b"]).array.tolist() == [1, 0, 1]
+
+
+def test_labels_with_class_names_may_be_numbers():
+    labels = Labels([1, 0], classes=["a", "b"])
+    assert (labels.array.tolist(), labels.n_classes) == ([1, 0], 2)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float32, np.bool_])
+def test_labels_of_any_whole_type_are_class_numbers(dtype):
+    assert Labels(np.array([1, 0]).astype(dtype)).array.tolist() == [1, 0]
+
+
+def test_labels_take_the_number_of_classes_of_the_other_view():
+    p, q = paired(Labels([0, 1]), Probs([[0.25, 0.25, 0.5]] * 2))
+    assert (p.n_classes, q.n_classes) == (3, 3)
+
+
+def test_label_beyond_the_other_views_classes_is_named():
+    with pytest.raises(RowError, match="Labels row 1 is out of range for 3 classes"):
+        paired(Labels([0, 3]), Probs([[0.25, 0.25, 0.5]] * 2))
+
+
+def test_counts_law_is_the_votes_shares():
+    assert Counts([[3, 1]]).law().prob.tolist() == [[0.75, 0.25]]
+
+
+def test_counts_of_small_integers_do_not_overflow():
+    assert Counts(np.full((1, 4), 200, dtype=np.uint8)).votes.tolist() == [800.0]
+
+
+def test_different_numbers_of_rows_are_refused():
+    with pytest.raises(InputError, match="different numbers of rows, got 1 and 2"):
+        paired(Labels([0]), Labels([0, 1]))
+
+
+def test_different_numbers_of_classes_are_refused():
+    with pytest.raises(InputError, match="different numbers of classes, got 2 and 3"):
+        paired(Probs([[0.5, 0.5]]), Probs([[0.25, 0.25, 0.5]]))
+
+
+@pytest.mark.parametrize("bare", [[0.5, 0.5], np.ones((1, 2)) / 2, 0.5, "probs", None])
+@pytest.mark.parametrize("side", ["p", "q"])
+def test_bare_array_is_a_type_error_that_names_the_views(bare, side):
+    view = Probs([[0.5, 0.5]])
+    arguments = {"p": (bare, view), "q": (view, bare)}[side]
+    with pytest.raises(TypeError, match=f"^{side} must say .* got {type(bare).__name__}") as caught:
+        kl_divergence(*arguments)
+    assert all(view.__name__ in str(caught.value) for view in VIEWS.values())
+
+
+def test_bare_array_is_refused_by_measures_of_one_view():
+    with pytest.raises(ViewTypeError, match="^p must say"):
+        entropy(np.ones((1, 2)) / 2)
+
+
+@pytest.mark.parametrize("error", [InputError, RowError, ViewTypeError])
+def test_every_refusal_is_a_pandq_error_and_a_value_error(error):
+    assert issubclass(error, PandqError)
+    assert issubclass(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(1, 3), slice(None, None, -1), np.array([2, 0]), np.array([True, False, True, False])],
+)
+@pytest.mark.parametrize(
+    "view",
+    [
+        Labels([0, 1, 2, 1], 3),
+        Counts([[1, 2, 0], [0, 1, 0], [2, 0, 0], [1, 1, 1]]),
+        Probs([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]),
+        LogProbs(np.log([[0.25, 0.75], [0.5, 0.5], [0.125, 0.875], [0.75, 0.25]])),
+        Logits([[0.0, 1.0], [2.0, 3.0], [4.0, 6.0], [-INF, 0.0]]),
+    ],
+    ids=lambda view: view.kind if hasattr(view, "kind") else "",
+)
+def test_rows_of_a_view_are_a_view_of_the_rows(view, rows):
+    part = view[rows]
+    assert type(part) is type(view)
+    assert part.n_classes == view.n_classes
+    assert (part.law().prob == view.law().prob[rows]).all()
+
+
+def test_slice_is_not_checked_again():
+    trusted = Probs.trusted(np.array([[9.0, 9.0]]), 2)
+    assert trusted[:1].array.tolist() == [[9.0, 9.0]]
+
+
+def test_slice_of_a_view_shares_its_memory():
+    view = Logits(np.zeros((4, 2)))
+    assert np.shares_memory(view[1:3].array, view.array)
+
+
+def test_view_does_not_copy_a_float32_array():
+    x = np.zeros((4, 2), dtype=np.float32)
+    assert Logits(x).array is x
