@@ -70,8 +70,9 @@ BAD = {
         ["different numbers of classes", "4 and 3"],
     ),
     "labels that match no class name": (
-        lambda d: [table(d / "x.parquet", label=["cat", "dgo"], prob_cat=[0.5, 0.5],
-                         prob_dog=[0.5, 0.5])],
+        lambda d: [
+            table(d / "x.parquet", label=["cat", "dgo"], prob_cat=[0.5, 0.5], prob_dog=[0.5, 0.5])
+        ],
         ["row 1 is no class name", "'dgo'", "Did you mean 'dog'"],
     ),
     "names without class names": (
@@ -95,8 +96,9 @@ BAD = {
         ["row 60 sums to 1.5", "tolerance 1e-06", "--normalise q"],
     ),
     "counts that are all zero": (
-        lambda d: [table(d / "x.parquet", counts=changed(np.ones((100, 3), int), 40, 0),
-                         probs=PROBS)],
+        lambda d: [
+            table(d / "x.parquet", counts=changed(np.ones((100, 3), int), 40, 0), probs=PROBS)
+        ],
         ["Counts row 40 has no votes", "--where"],
     ),
     "counts that are weights": (
@@ -108,7 +110,11 @@ BAD = {
         ["unknown kind", "Did you mean 'labels'"],
     ),
     "an output path that cannot be written": (
-        lambda d: [table(d / "x.parquet", label=LABELS, probs=PROBS), "--json", d / "no" / "x.json"],
+        lambda d: [
+            table(d / "x.parquet", label=LABELS, probs=PROBS),
+            "--json",
+            d / "no" / "x.json",
+        ],
         ["x.json", "there is no folder"],
     ),
     "two columns that may be P": (
@@ -117,7 +123,7 @@ BAD = {
     ),
     "a condition that is no SQL": (
         lambda d: [table(d / "x.parquet", label=LABELS, probs=PROBS), "--where", "lable = 1"],
-        ["--where", 'lable', "label"],
+        ["--where", "lable", "label"],
     ),
     "a condition that no row meets": (
         lambda d: [table(d / "x.parquet", label=LABELS, probs=PROBS), "--where", "label = 7"],
@@ -216,7 +222,9 @@ def test_infinite_rows_are_counted_shown_and_kept_apart(tmp_path):
 
 
 def test_a_closed_pipe_ends_quietly(good):
-    command = f"{sys.executable} -m pandq audit {good} --json - | head -c 10; echo ${{PIPESTATUS[0]}}"
+    command = (
+        f"{sys.executable} -m pandq audit {good} --json - | head -c 10; echo ${{PIPESTATUS[0]}}"
+    )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("0\n")
     assert done.stderr == ""
@@ -229,7 +237,9 @@ def test_control_c_ends_quietly(tmp_path):
     pq.write_table(pa.table({"label": np.tile(LABELS, 20_000), "probs": lists}), path)
     process = subprocess.Popen(
         [sys.executable, "-m", "pandq", "audit", path, "--items", tmp_path / "items.parquet"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".items*")) and time.monotonic() < deadline:
@@ -253,7 +263,9 @@ def test_the_demo_writes_its_files_and_says_what_to_run_next(tmp_path):
     assert done.stderr == ""
     assert {p.name for p in (tmp_path / "pandq-demo").iterdir()} >= {"digits.parquet"}
     assert "pandq audit YOUR_FILE" in done.stdout
-    again = [line for line in done.stdout.splitlines() if line.startswith("  pandq audit pandq-demo")]
+    again = [
+        line for line in done.stdout.splitlines() if line.startswith("  pandq audit pandq-demo")
+    ]
     assert pandq(*again[0].split()[1:], cwd=tmp_path).returncode == 0
 
 
@@ -271,7 +283,9 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
             f"cli(['audit', {str(path)!r}, '--json', '-'], standalone_mode=False)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stderr))
     assert peaks[1] - peaks[0] < 50_000  # KiB, for 1.8 million more rows
 

@@ -13,7 +13,8 @@ import pytest
 import pandq
 
 FLOORS = [
-    ("errors", "units"),
+    ("errors",),
+    ("units",),
     ("core",),
     ("views",),
     ("sums", "measure", "rows"),
@@ -21,13 +22,16 @@ FLOORS = [
     ("estimate",),
     ("fit",),
     ("audits", "comparisons"),
-    ("report", "demo"),
-    ("cli", "__init__", "__main__"),
+    ("report",),
+    ("demo",),
+    ("__init__",),
+    ("cli",),
+    ("__main__",),
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # An object's __str__ or to_html draws itself when it is asked to.
 DRAWN_LATER = {("audits", "report"), ("comparisons", "report")}
-HEAVY = "torch sklearn matplotlib dask duckdb pandas polars rich click".split()
+HEAVY = ["torch", "sklearn", "matplotlib", "dask", "duckdb", "pandas", "polars", "rich", "click"]
 
 HOUSE = Path(pandq.__file__).parent
 

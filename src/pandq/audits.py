@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
@@ -20,7 +21,8 @@ from pandq.estimate.decomposition import (
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.parts import Decomposition, decomposed
 from pandq.estimate.rowsums import DETAILS, LOSSES, RowSums
-from pandq.read.scan import MemoryScan, Scan, views_scan
+from pandq.read.chunks import MemoryScan, views_scan
+from pandq.read.scan import Scan
 from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
 
@@ -29,10 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from pandq.read.scan import Chunk
-    from pandq.estimate.decomposition import Evidence
     from pandq.estimate.means import GroupMeans
     from pandq.estimate.recalibrator import Recalibrator
+    from pandq.read.chunks import Chunk
     from pandq.sums.tallies import WorstRows
 
     Progress = Callable[[str, int, int | None], None]
@@ -171,8 +172,14 @@ def audit(
     per_nat(unit)
     if not 0 < level < 1:
         raise InputError(what="level must lie between 0 and 1", got=str(level))
-    options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights,
-               "best_q": best_q}
+    options = {
+        "classes": classes,
+        "by": by,
+        "cluster": cluster,
+        "ids": ids,
+        "weights": weights,
+        "best_q": best_q,
+    }
     if isinstance(p, Scan | MemoryScan):
         given = [name for name, value in {"q": q, **options}.items() if value is not None]
         if given:
@@ -183,8 +190,8 @@ def audit(
     else:
         rows = views_scan(p, q, **options)  # type: ignore[arg-type]
     replicates = REPLICATES if intervals == "bootstrap" else 0
-    options = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
-    sums, sample, shape = _first_pass(rows, RowSums.empty(worst=worst, **options), progress)
+    shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
+    sums, sample, shape = _first_pass(rows, RowSums.empty(worst=worst, **shared), progress)
     evidence = evidence_of(shape.p_kind, sums.most_votes)
     if floor == "certified" and evidence != "votes":
         raise InputError(
@@ -195,32 +202,29 @@ def audit(
         )
     parts, trained, notes = None, None, []
     if floor != "none":
-        notes = _reasons_to_stop(sample, sums, shape, evidence)
+        notes = _reasons_to_stop(sample, sums, shape)
         if not notes:
-            trained = Trained.of(sample, evidence, seed=seed)
-            blank = PartSums.empty(model=evidence == "votes", **options)
+            # many small products: BLAS threads would cost more than they bring
+            with threadpool_limits(limits=1, user_api="blas"):
+                trained = Trained.of(sample, evidence, seed=seed)
+                plan = trained.plan(sample) if trained.certificates else None
+            blank = PartSums.empty(votes=evidence == "votes", **shared)
             second = _second_pass(rows, blank, trained, progress)
-            plan = trained.plan(sample) if trained.certificates else None
             parts = decomposed(
                 second, trained, plan, classes=_class_names(rows, shape), unit=unit, level=level
             )
     return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
 
 
-def _reasons_to_stop(
-    sample: Sample, sums: RowSums, shape: _Shape, evidence: Evidence
-) -> list[str]:
+def _reasons_to_stop(sample: Sample, sums: RowSums, shape: _Shape) -> list[str]:
     """Why there is no decomposition; what can still be said is the rest of the audit."""
-    if shape.n_classes < 2:  # noqa: PLR2004
+    if shape.n_classes < 2:
         return ["one class only: there is nothing to decompose"]
     if len(sample) < MIN_ROWS:
-        return [
-            f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS};"
-            " the averages and their intervals stand"
-        ]
+        few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
+        return [f"{few}; the averages and their intervals stand"]
     if sums.losses.n < MIN_ROWS:
         return ["too few rows of finite loss for a decomposition"]
-    del evidence
     return []
 
 
@@ -275,9 +279,7 @@ def _second_pass(
     )
 
 
-def _reported(
-    rows: Scan | MemoryScan, what: str, progress: Progress | None
-) -> Iterator[Chunk]:
+def _reported(rows: Scan | MemoryScan, what: str, progress: Progress | None) -> Iterator[Chunk]:
     total = rows.n_rows
     for chunk in rows.chunks():
         yield chunk
@@ -352,8 +354,7 @@ def _result(
         kl_quantile_accuracy=sums.divergence.accuracy,
         classes=_groups_table(sums.classes, of, scale, level),
         groups={
-            name: _groups_table(table, None, scale, level)
-            for name, table in sums.groups.items()
+            name: _groups_table(table, None, scale, level) for name, table in sums.groups.items()
         },
         worst=_rows_table(sums.worst, names, scale),
         decomposition=parts,
@@ -373,15 +374,14 @@ def _rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[d
     table = []
     for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
         found = dict(zip(DETAILS, details.tolist(), strict=True))
-        table.append(
-            {
-                "row": int(row),
-                "id": _plain(identity),
-                "p_class": classes[int(found.pop("p_class"))],
-                "q_class": classes[int(found.pop("q_class"))],
-            }
-            | {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
-        )
+        line: dict[str, Any] = {
+            "row": int(row),
+            "id": _plain(identity),
+            "p_class": classes[int(found.pop("p_class"))],
+            "q_class": classes[int(found.pop("q_class"))],
+        }
+        line |= {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
+        table.append(line)
     return table
 
 

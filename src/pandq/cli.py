@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq import __version__
+import pandq
 from pandq.errors import GateError, InputError, PandqError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ KINDS = "labels, counts, probs, logprobs or logits"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="pandq")
+@click.version_option(pandq.__version__, prog_name="pandq")
 def cli() -> None:
-    """Mind your P and Q: how far predictions are from the truth, and what can be done about it.
+    r"""Mind your P and Q: how far predictions are from the truth, and what can be done about it.
 
     P is what is true (labels, votes, soft labels, a reference model), Q what a model predicts.
 
@@ -110,27 +110,67 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command("audit")
 @click.argument("files", nargs=-1, required=True)
 @_data_options
-@click.option("--unit", type=click.Choice(["nat", "bit"]), default="nat", show_default=True,
-              help="Unit of entropies and divergences.")
+@click.option(
+    "--unit",
+    type=click.Choice(["nat", "bit"]),
+    default="nat",
+    show_default=True,
+    help="Unit of entropies and divergences.",
+)
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
-@click.option("--floor", type=click.Choice(["auto", "certified", "none"]), default="auto",
-              show_default=True,
-              help="Decompose as far as P allows; insist on votes; or skip the second pass. A soft"
-              " P that is really N votes divided by N should be given as counts.")
-@click.option("--intervals", type=click.Choice(["normal", "bootstrap"]), default="normal",
-              show_default=True, help="How intervals of averages are made.")
-@click.option("--recalibrator", "recalibrator_file", metavar="FILE",
-              help="Write the recalibration map, fitted on all rows, as JSON.")
-@click.option("--worst", type=click.IntRange(0, 10_000), default=10, show_default=True,
-              help="How many of the worst rows to show.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout).")
-@click.option("--items", "items_file", metavar="FILE",
-              help="Write one row of measures per input row, as parquet, in nats.")
-def audit_command(files: tuple[str, ...], *, json_file: str | None, items_file: str | None,
-                  recalibrator_file: str | None, unit: Any, level: float, seed: int, floor: Any,
-                  intervals: Any, worst: int, **data: Any) -> None:
-    """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
+@click.option(
+    "--floor",
+    type=click.Choice(["auto", "certified", "none"]),
+    default="auto",
+    show_default=True,
+    help="Decompose as far as P allows; insist on votes; or skip the second pass. A soft"
+    " P that is really N votes divided by N should be given as counts.",
+)
+@click.option(
+    "--intervals",
+    type=click.Choice(["normal", "bootstrap"]),
+    default="normal",
+    show_default=True,
+    help="How intervals of averages are made.",
+)
+@click.option(
+    "--recalibrator",
+    "recalibrator_file",
+    metavar="FILE",
+    help="Write the recalibration map, fitted on all rows, as JSON.",
+)
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    help="How many of the worst rows to show.",
+)
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
+)
+@click.option(
+    "--items",
+    "items_file",
+    metavar="FILE",
+    help="Write one row of measures per input row, as parquet, in nats.",
+)
+def audit_command(
+    files: tuple[str, ...],
+    *,
+    json_file: str | None,
+    items_file: str | None,
+    recalibrator_file: str | None,
+    unit: Any,
+    level: float,
+    seed: int,
+    floor: Any,
+    intervals: Any,
+    worst: int,
+    **data: Any,
+) -> None:
+    r"""How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
 
     FILES are parquet, feather, csv, tsv, jsonl, npy or npz; globs and folders are fine.
 
@@ -147,8 +187,16 @@ def audit_command(files: tuple[str, ...], *, json_file: str | None, items_file: 
             check_writable(path)
     rows = scan(list(files), **_scan_options(data))
     with _progress() as progress:
-        result = audit(rows, unit=unit, level=level, seed=seed, floor=floor, intervals=intervals,
-                       worst=worst, progress=progress)
+        result = audit(
+            rows,
+            unit=unit,
+            level=level,
+            seed=seed,
+            floor=floor,
+            intervals=intervals,
+            worst=worst,
+            progress=progress,
+        )
         if items_file is not None:
             write_items(rows, items_file, result.trained)
     if recalibrator_file is not None:
@@ -178,12 +226,18 @@ def inspect_command(files: tuple[str, ...]) -> None:
 
 
 @cli.command("demo")
-@click.option("--out", metavar="DIR", default="pandq-demo", show_default=True,
-              help="Folder for the demo's files; made if it is not there.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    default="pandq-demo",
+    show_default=True,
+    help="Folder for the demo's files; made if it is not there.",
+)
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
     from pandq.demo import run_demo
-    from pandq.report.text import interval, number, show
+    from pandq.report.text import interval, show
+    from pandq.report.words import number
 
     folder = Path(out)
     try:
@@ -234,10 +288,21 @@ def _progress() -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
-               TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
@@ -247,3 +312,27 @@ def _progress() -> Iterator[Progress | None]:
             bar.update(tasks[what], completed=done)
 
         yield update
+
+
+@cli.command("recalibrate")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--q", metavar="KIND:COLUMN", help="The predictions to recalibrate.")
+@click.option(
+    "--with",
+    "map_file",
+    metavar="FILE",
+    required=True,
+    help="A map written by audit --recalibrator.",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    required=True,
+    help="Parquet: every input column, and `recalibrated`, a list of probabilities.",
+)
+def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
+    """Apply a recalibration map to a file of predictions."""
+    from pandq.report.files import check_writable, read_recalibrator, write_recalibrated
+
+    check_writable(out)
+    write_recalibrated(list(files), q, read_recalibrator(map_file), out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from pandq.sums.moments import Moments
 from pandq.views import Labels, Probs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 FILE = "digits.parquet"
@@ -47,9 +48,7 @@ def run_demo(folder: Path) -> Demo:
     y, predictions = held_out_predictions()
     file = folder / FILE
     _write_predictions(y, predictions, file)
-    audits = {
-        name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions
-    }
+    audits = {name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions}
     for name, result in audits.items():
         write_json(result.to_dict(), folder / f"{name}.json")
     first, second = (log_loss(Labels(y), Probs(q)) for q in predictions.values())
@@ -62,7 +61,7 @@ def run_demo(folder: Path) -> Demo:
         name="difference",
         method="mean of paired differences, Student t",
     )
-    return Demo(*audits.values(), difference, file)
+    return Demo(audits["regression"], audits["naive_bayes"], difference, file)
 
 
 def held_out_predictions() -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:

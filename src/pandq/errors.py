@@ -78,5 +78,5 @@ def near_names(name: str, candidates: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
-    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")  # noqa: PLR2004
+    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     return f"There is: {shown}." if known else "There is none."

@@ -171,7 +171,7 @@ def js_divergence(
     array([1.])
     """
     w, rest = weights
-    if not (0 < w < 1 and abs(w + rest - 1) < 1e-12):  # noqa: PLR2004
+    if not (0 < w < 1 and abs(w + rest - 1) < 1e-12):
         raise InputError(
             what="weights must be two positive shares that sum to one", got=str(weights)
         )
@@ -371,7 +371,7 @@ def top1(p: View, q: View) -> Rows:
     array([1., 0.])
     """
     p, q = paired(p, q)
-    return (top_class(p) == top_class(q)).astype(np.float64)
+    return np.equal(top_class(p), top_class(q)).astype(np.float64)
 
 
 def top_class(q: View) -> NDArray[np.intp]:

@@ -15,7 +15,7 @@ from pandq.core.checks import (
     whole_numbers,
 )
 from pandq.core.laws import Law
-from pandq.core.numerics import blocks, widen
+from pandq.core.numerics import blocks, row_sums, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class Labels(View):
                 what="Labels alone do not say how many classes there are",
                 remedy="Use Labels(y, n_classes=...).",
             )
-        return Law.from_probs(np.eye(self.n_classes)[self.array])
+        one_hot = np.zeros((len(self.array), self.n_classes))
+        one_hot[np.arange(len(self.array)), self.array] = 1.0
+        return Law.from_probs(one_hot)
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -165,12 +167,12 @@ class Counts(_Matrix):
             first_bad("Counts", ~whole, "is not whole numbers of votes", remedy, block)
         first_bad("Counts", block < 0, "has a negative count", "", block)
         remedy = "Leave such rows out (on the command line: --where SQL)."
-        first_bad("Counts", ~block.any(axis=1, keepdims=True), "has no votes: all zero", remedy)
+        first_bad("Counts", (block == 0).all(axis=1)[:, None], "has no votes: all zero", remedy)
 
     @property
     def votes(self) -> NDArray[np.float64]:
         """(n,) how many votes each row has."""
-        return self.array.sum(axis=1, dtype=np.float64)
+        return row_sums(self.array.astype(np.float64))
 
     def law(self) -> Law:
         """The votes' shares."""
@@ -326,9 +328,8 @@ class Logits(_Matrix):
         return Law.from_logits(widen(self.array))
 
 
-VIEWS: dict[str, type[View]] = {
-    view.kind: view for view in (Labels, Counts, Probs, LogProbs, Logits)
-}
+MATRICES: dict[str, type[_Matrix]] = {view.kind: view for view in (Counts, Probs, LogProbs, Logits)}
+VIEWS: dict[str, type[View]] = {Labels.kind: Labels, **MATRICES}
 
 
 def require_view(name: str, value: object) -> View:

@@ -17,7 +17,7 @@ def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
     array = x if isinstance(x, np.ndarray) else _as_array(view, x)
     if array.ndim == 1:
         array = array[None, :]
-    if array.ndim != 2 or array.shape[1] < 1:  # noqa: PLR2004
+    if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(what=f"{view} need rows of classes, (n, K)", got=f"shape {array.shape}")
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(what=f"{view} need numbers", got=str(array.dtype))
@@ -32,6 +32,7 @@ def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
 
 
 def one_number_per_row(view: str, x: ArrayLike) -> NDArray[Any]:
+    """(n,) numbers."""
     array = np.atleast_1d(np.asarray(x))
     if array.ndim != 1:
         raise InputError(what=f"{view} needs one number per row", got=f"shape {array.shape}")

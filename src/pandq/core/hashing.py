@@ -57,7 +57,7 @@ def hash_ids(ids: NDArray[Any], *, seed: int = 0) -> Keys:
         # + 0.0 gives -0.0 and 0.0, which are equal, the same bits
         return mix((ids.astype(np.float64) + 0.0).view(np.uint64) ^ start)
     text = ids.astype(np.str_)
-    letters = text.view(np.uint32).reshape(len(text), -1) if text.itemsize else None
+    letters = text.view(np.uint32).reshape(len(text), -1) if text.nbytes else None
     state = np.repeat(start, len(text))
     for place in range(0 if letters is None else letters.shape[1]):
         letter = letters[:, place]  # type: ignore[index]

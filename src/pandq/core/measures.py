@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.core.laws import log_ratio
-from pandq.core.numerics import exp_remainder
+from pandq.core.numerics import exp_remainder, row_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,8 @@ _NEAR = 0.5
 
 def impossible(p: Law, q: Law) -> NDArray[np.bool_]:
     """Which rows have a class that P allows and Q forbids: (n,) bool."""
-    return (p.support & ~q.support).any(axis=1)
+    forbidden: NDArray[np.bool_] = np.any(p.support & ~q.support, axis=1)
+    return forbidden
 
 
 def entropy(p: Law) -> Rows:
@@ -43,14 +44,14 @@ def cross_entropy(p: Law, q: Law) -> Rows:
     with np.errstate(invalid="ignore"):
         terms = p.prob * -q.log_prob
     terms[p.prob == 0.0] = 0.0
-    total = terms.sum(axis=1)
+    total = row_sums(terms)
     total[impossible(p, q)] = np.inf
     return total
 
 
 def kl_divergence(p: Law, q: Law) -> Rows:
     """KL(P||Q) = sum p (q/p - 1 - log q/p) (Csiszar 1975; Cover and Thomas 2006, eq. 2.26)."""
-    total = _divergence_terms(p, q, log_ratio(p, q)).sum(axis=1)
+    total = row_sums(_divergence_terms(p, q, log_ratio(p, q)))
     total[impossible(p, q)] = np.inf
     return total
 
@@ -58,7 +59,7 @@ def kl_divergence(p: Law, q: Law) -> Rows:
 def jeffreys_divergence(p: Law, q: Law) -> Rows:
     """J(P,Q) = KL(P||Q) + KL(Q||P) = sum (q - p) log q/p (Jeffreys 1946)."""
     t = log_ratio(p, q)
-    total = _product(_difference(p, q, t), t).sum(axis=1)
+    total = row_sums(_product(_difference(p, q, t), t))
     total[impossible(p, q) | impossible(q, p)] = np.inf
     return total
 
@@ -72,7 +73,7 @@ def js_divergence(p: Law, q: Law, w: float) -> Rows:
         to_q = np.where(t > -1.0, np.log1p(w * np.expm1(-t)), _log_mix(-t, 1 - w))
     mix = w * p.prob + (1 - w) * q.prob
     total = w * _bregman(p.prob, mix, to_p) + (1 - w) * _bregman(q.prob, mix, to_q)
-    return total.sum(axis=1)
+    return row_sums(total)
 
 
 def renyi_divergence(p: Law, q: Law, alpha: float) -> Rows:
@@ -81,9 +82,10 @@ def renyi_divergence(p: Law, q: Law, alpha: float) -> Rows:
         return kl_divergence(p, q)
     both = p.support & q.support
     if math.isinf(alpha):
-        total = np.where(both, -log_ratio(p, q), -np.inf).max(axis=1)
-        total[impossible(p, q)] = np.inf
-        return total + 0.0  # -0.0 would print as a negative divergence
+        # the largest log P(A)/Q(A) over all events A, of which the whole space gives 0
+        largest: Rows = np.where(both, -log_ratio(p, q), 0.0).max(axis=1, initial=0.0) + 0.0
+        largest[impossible(p, q)] = np.inf
+        return largest
     excess = _power_sum_less_one(p, q, alpha)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logs = np.where(both, alpha * p.log_prob + (1 - alpha) * q.log_prob, -np.inf)
@@ -92,7 +94,7 @@ def renyi_divergence(p: Law, q: Law, alpha: float) -> Rows:
         total = np.where(np.abs(excess) < _NEAR, np.log1p(excess), far) / (alpha - 1)
     if alpha > 1:
         total[impossible(p, q)] = np.inf
-    return total
+    return total + 0.0  # -0.0 would print as a negative divergence
 
 
 def alpha_divergence(p: Law, q: Law, alpha: float) -> Rows:
@@ -106,12 +108,12 @@ def alpha_divergence(p: Law, q: Law, alpha: float) -> Rows:
         total[impossible(p, q)] = np.inf
     if alpha < 0:
         total[impossible(q, p)] = np.inf
-    return total
+    return total + 0.0
 
 
 def total_variation(p: Law, q: Law) -> Rows:
     """Half of sum |p - q|, between 0 and 1."""
-    return 0.5 * np.abs(_difference(p, q, log_ratio(p, q))).sum(axis=1)
+    return 0.5 * row_sums(np.abs(_difference(p, q, log_ratio(p, q))))
 
 
 def hellinger(p: Law, q: Law) -> Rows:
@@ -120,7 +122,8 @@ def hellinger(p: Law, q: Law) -> Rows:
     near = np.abs(t) <= _NEAR
     close = np.sqrt(p.prob) * np.expm1(np.where(near, t, 0.0) / 2)
     terms = np.where(near, close, np.sqrt(q.prob) - np.sqrt(p.prob))
-    return np.sqrt(0.5 * np.square(terms).sum(axis=1))
+    distance: Rows = np.sqrt(0.5 * row_sums(np.square(terms)))
+    return distance
 
 
 def chi2_divergence(p: Law, q: Law) -> Rows:
@@ -132,7 +135,7 @@ def chi2_divergence(p: Law, q: Law) -> Rows:
     near = np.abs(t) <= _NEAR
     close = q.prob * np.square(np.expm1(-np.where(near, t, 0.0)))
     terms = np.where(near, close, np.where(p.support, far, q.prob))
-    total = terms.sum(axis=1)
+    total = row_sums(terms)
     total[impossible(p, q)] = np.inf
     return total
 
@@ -169,14 +172,17 @@ def _log_mix(t: Rows, w: float) -> Rows:
 
 
 def _power_sum_less_one(p: Law, q: Law, alpha: float) -> Rows:
-    """Sum of p^a q^(1-a) - a p - (1-a) q, whose terms all have one sign."""
+    """The sum of p^a q^(1-a) - a p - (1-a) q, whose terms all have one sign."""
     s = 1 - alpha
     t = log_ratio(p, q)
-    near = np.abs(t) <= _NEAR
-    small = np.where(near, t, 0.0)
+    both = p.support & q.support
     with np.errstate(over="ignore", invalid="ignore"):
-        close = p.prob * (exp_remainder(s * small) - s * exp_remainder(small))
-        power = np.exp(alpha * p.log_prob + s * q.log_prob)
-        far = np.where(p.support & q.support, power, 0.0) - alpha * p.prob - s * q.prob
-    # where p is so small that it underflows, the close form is 0 times something finite
-    return np.where(near, close, far).sum(axis=1)
+        # whichever of p exp(s t) and q exp(-a t) is near its base leaves a small remainder
+        by_p, by_q = both & (np.abs(s * t) <= _NEAR), both & (np.abs(alpha * t) <= _NEAR)
+        from_p = p.prob * exp_remainder(np.where(by_p, s * t, 0.0))
+        from_p = from_p - s * _bregman(p.prob, q.prob, t)
+        from_q = q.prob * exp_remainder(np.where(by_q, -alpha * t, 0.0))
+        from_q = from_q - alpha * _bregman(q.prob, p.prob, -t)
+        power = np.where(both, np.exp(alpha * p.log_prob + s * q.log_prob), 0.0)
+        far = power - alpha * p.prob - s * q.prob
+    return row_sums(np.select([by_p, by_q], [from_p, from_q], far))

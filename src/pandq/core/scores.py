@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pandq.core.numerics import row_sums
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,14 +19,18 @@ def brier_score(p: Law, q: Law) -> NDArray[np.float64]:
 
     sum (p - q)^2 + sum p (1 - p): what can be removed, and P's own part.
     """
-    return (np.square(p.prob - q.prob) + p.prob * (1.0 - p.prob)).sum(axis=1)
+    return row_sums(np.square(p.prob - q.prob) + p.prob * (1.0 - p.prob))
 
 
 def top_class(q: Law) -> NDArray[np.intp]:
     """The most probable class of each row; the lowest index among equals."""
-    return q.log_prob.argmax(axis=1)
+    # scores tell apart what rounds to the same logarithm
+    ranked = q.log_prob if q.scores is None else q.scores
+    top: NDArray[np.intp] = ranked.argmax(axis=1)
+    return top
 
 
 def confidence(q: Law) -> NDArray[np.float64]:
     """The largest probability of each row."""
-    return q.prob.max(axis=1)
+    largest: NDArray[np.float64] = q.prob.max(axis=1)
+    return largest

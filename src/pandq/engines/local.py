@@ -41,7 +41,7 @@ def summarise(chunks: Iterable[C], of: Callable[[C], S], empty: S) -> S:
     return total
 
 
-def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:
+def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:  # noqa: C901
     """The same chunks, read by a thread that stays at most `depth` ahead.
 
     >>> list(read_ahead(range(3)))
@@ -65,7 +65,7 @@ def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:
                 if stopped.is_set():
                     return
             put((None, None, True))
-        except BaseException as error:  # noqa: BLE001 - raised again where the chunks are used
+        except BaseException as error:  # noqa: BLE001
             put((None, error, True))
 
     reader = threading.Thread(target=read, name="pandq-read", daemon=True)

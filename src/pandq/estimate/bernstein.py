@@ -8,14 +8,15 @@ that lies below the mean of h(p), without any assumption about how p is distribu
 from __future__ import annotations
 
 from functools import lru_cache
+from math import comb
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import linprog
+from scipy.special import xlogy
 
 from pandq.errors import InputError
-from scipy.optimize import linprog
-from scipy.special import gammaln, xlogy
 
 Array = npt.NDArray[np.float64]
 Side = Literal["lower", "upper"]
@@ -28,8 +29,10 @@ _CUT_ROUNDS = 4
 _CUTS_PER_ROUND = 40
 # Violations below this (nats per cell) are repaired by a shift instead of another LP.
 _SHIFT_TOLERANCE = 2e-9
-# Covers the rounding of a polynomial evaluation; relative to the largest entry of the vector.
+# Covers the rounding of a polynomial evaluation up to degree 50, beyond which it grows with the
+# degree (from the powers of 1 - x); relative to the largest entry of the vector.
 _ROUNDING = 1e-14
+_ROUNDING_DEGREE = 50
 
 
 def entropy_term(x: Array) -> Array:
@@ -67,8 +70,7 @@ def bernstein_basis(degree: int, x: Array) -> Array:
     [[0.25, 0.5, 0.25]]
     """
     j = np.arange(degree + 1)
-    log_choose = gammaln(degree + 1) - gammaln(j + 1) - gammaln(degree - j + 1)
-    choose = np.rint(np.exp(log_choose)) if degree < 50 else np.exp(log_choose)
+    choose = np.array([float(comb(degree, i)) for i in range(degree + 1)])
     powers: Array = choose * x[:, None] ** j * (1.0 - x[:, None]) ** (degree - j)
     return powers
 
@@ -102,7 +104,12 @@ def _check_grid(points: int) -> Array:
     return contact_grid(points)
 
 
-# A degree-30 basis on the check grid takes 6 MB and serves every group of a stratum.
+def check_points() -> Array:
+    """The grid between whose points `certified_violation` measures."""
+    return _check_grid(_CHECK_POINTS)
+
+
+# A degree-50 basis on the check grid takes 8 MB and serves every group of a stratum.
 @lru_cache(maxsize=12)
 def _check_basis(degree: int, points: int) -> Array:
     return bernstein_basis(degree, _check_grid(points))
@@ -146,7 +153,8 @@ def certified_violation(vector: Array, side: Side, *, points: int = _CHECK_POINT
     violation: Array = departure - np.minimum(gap[:-1], gap[1:])
     # P(x) - V[0] is of the order of m x near 0, and so is its rounding error.
     near_zero = np.minimum(1.0, m * grid[1:])
-    violation += _ROUNDING * (abs(vector[0]) + near_zero * np.abs(vector).max())
+    rounding = _ROUNDING * max(1.0, m / _ROUNDING_DEGREE)
+    violation += rounding * (abs(vector[0]) + near_zero * np.abs(vector).max())
     return violation
 
 
@@ -207,7 +215,8 @@ def _solve(share: Array, error: Array, grid: Array, *, side: Side, kappa: float)
         if solution.x is not None:
             vector: Array = solution.x[: m + 1] - solution.x[m + 1 :]
             return vector
-    raise RuntimeError(f"no {side} bound of degree {m}: {solution.message}")
+    msg = f"no {side} bound of degree {m}: {solution.message}"
+    raise RuntimeError(msg)
 
 
 def bound_vector(share: Array, cells: float, *, side: Side, kappa: float) -> Array:

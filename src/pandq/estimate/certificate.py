@@ -12,23 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
-from scipy.stats import norm
-
 from pandq.estimate.bernstein import Side, bound_vector, elevation, entropy_term
-from pandq.estimate.mixture import DirichletMixture, fit_mixture, row_chunks, row_hash
+from pandq.estimate.mixture import DirichletMixture, fit_mixture, row_chunks
+from pandq.estimate.smooth import plug_in_vector, smooth_bound_vector
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-# Above this degree the bounds hardly tighten, while the programmes get slow and ill-conditioned.
-MAX_DEGREE = 30
+# Above this degree the bounds hardly tighten; rows with more votes gain by elevation only.
+MAX_DEGREE = 100
 # Votes up to 1.25 times the lowest of a stratum share its degree.
 _STRATUM_RATIO = 1.25
 _MIN_ROWS = 200
-# (groups, kappa) tried on the training fold.
+# (groups, kappa) tried on the training fold.  Up to _FEW votes the linear programmes of `bernstein`
+# serve, above it the quadratic ones of `smooth`, whose kappa has another meaning.
 _FEW_VOTES = ((4, 1.0), (8, 1.0))
-_MANY_VOTES = ((2, 1.0), (3, 0.3))
+_MANY_VOTES = ((10, 0.35),)
 _FEW = 5
 
 
@@ -104,37 +105,12 @@ class Certificate:
         return lower, upper
 
 
-@dataclass(frozen=True)
-class FloorEstimate:
-    """The floor H(P) of the cross entropy, in nats.
-
-    Args:
-        value: Middle of mean_lower and mean_upper; half their distance is its worst-case bias.
-        low: mean_lower - z se_lower.
-        high: mean_upper + z se_upper.
-        mean_lower: Mean of the rows' lower bounds.
-        mean_upper: Mean of the rows' upper bounds.
-        se_lower: Standard error of mean_lower, rows independent.
-        se_upper: Standard error of mean_upper.
-        model_mean: Mean posterior entropy under the Dirichlet mixture; model-based.
-    """
-
-    value: float
-    low: float
-    high: float
-    mean_lower: float
-    mean_upper: float
-    se_lower: float
-    se_upper: float
-    model_mean: float
-
-
 def _checked_votes(counts: Counts, q: Array) -> Counts:
     if counts.shape != q.shape:
-        raise InputError(what=f"counts {counts.shape} and q {q.shape} differ: give one row per example")
+        raise InputError(what="votes and Q differ in shape", got=f"{counts.shape} and {q.shape}")
     votes: Counts = counts.sum(axis=1)
     if votes.size == 0 or votes.min() < 1:
-        raise InputError(what="certified bounds need at least one vote in every row: drop empty rows")
+        raise InputError(what="certified bounds need at least one vote in every row")
     return votes
 
 
@@ -208,33 +184,39 @@ def count_histogram(counts: Counts, prior: Array, edges: Array, degree: int) -> 
 
 
 def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
-    """Solve the two robust linear programmes of every group.
+    """Solve the two robust programmes of every group.
 
     Args:
         histogram: Cells by group and count, shape (G, degree + 1).
         edges: Group edges, shape (G - 1,).
-        kappa: Robustness in standard errors.
+        kappa: Robustness in standard errors; above 5 votes, the price of a standard error of the
+            mean over the rows of the histogram, to first order.
 
     Returns:
         The stratum.  An empty group gets the vectors of all cells together.
     """
-    cells = histogram.sum(axis=1)
+    cells, degree = histogram.sum(axis=1), histogram.shape[1] - 1
     filled = np.where(cells[:, None] > 0.0, histogram, histogram.sum(axis=0))
+    if degree > _FEW:
+        # d se = d variance / (2 se), and the sum over the cells of the squared plug-in estimates is
+        # (rows x se)^2 up to the dependence within a row.
+        penalty = kappa / np.sqrt((histogram @ plug_in_vector(degree) ** 2).sum() + 1e-12)
 
-    def vectors(side: Side) -> Array:
-        return np.array(
-            [bound_vector(row / row.sum(), row.sum(), side=side, kappa=kappa) for row in filled]
-        )
+    def vector(row: Array, side: Side) -> Array:
+        if degree > _FEW:
+            return smooth_bound_vector(row / row.sum(), row.sum(), side=side, penalty=penalty)
+        return bound_vector(row / row.sum(), row.sum(), side=side, kappa=kappa)
 
-    return Stratum(histogram.shape[1] - 1, edges, vectors("lower"), vectors("upper"))
+    lower, upper = (np.array([vector(row, side) for row in filled]) for side in ("lower", "upper"))
+    return Stratum(degree, edges, lower, upper)
 
 
 def _select(counts: Counts, prior: Array, degree: int) -> tuple[int, float]:
     """(groups, kappa) with the least width + 2 standard errors, judged on held-out rows."""
     options = _FEW_VOTES if degree <= _FEW else _MANY_VOTES
-    if degree == 1 or counts.shape[0] < _MIN_ROWS:
+    if len(options) == 1 or degree == 1 or counts.shape[0] < _MIN_ROWS:
         return options[0]
-    held = row_hash(counts.shape[0], salt=1) % np.uint64(2) == 0
+    held = hash_ids(np.arange(counts.shape[0]), seed=1) % np.uint64(2) == 0
     votes = counts[held].sum(axis=1)
     scores = []
     for groups, kappa in options:
@@ -274,44 +256,3 @@ def train_certificate(counts: Counts, q: Array) -> Certificate:
         histogram = count_histogram(counts[rows], prior[rows], edges, degree)
         strata.append(train_stratum(histogram, edges, kappa=kappa))
     return Certificate(mixture, tuple(strata))
-
-
-def certified_floor(
-    counts: Counts, q: Array, folds: npt.NDArray[np.int64], *, level: float = 0.95
-) -> FloorEstimate:
-    """The certified interval and its middle, by two folds in memory.
-
-    Args:
-        counts: Votes, shape (n, K), integers, at least one per row.
-        q: Predicted probabilities, shape (n, K), float64; not fitted on these votes.
-        folds: 0 or 1 per row, shape (n,), assigned without looking at the votes.
-        level: One-sided confidence of each end.
-
-    Returns:
-        The estimate, in nats.
-
-    Raises:
-        InputError: Shapes differ, a row has no vote, or a fold is empty.
-
-    Source:
-        Cross-fitting as in Chernozhukov et al. (2018), Double/debiased machine learning.
-    """
-    lower, upper, model = (np.empty(counts.shape[0]) for _ in range(3))
-    for fold in (0, 1):
-        test = folds == fold
-        certificate = train_certificate(counts[~test], q[~test])
-        lower[test], upper[test] = certificate.row_bounds(counts[test], q[test])
-        model[test] = certificate.mixture.posterior_entropy(counts[test], q[test])
-    root, z = np.sqrt(lower.size), float(norm.ppf(level))
-    mean_lower, mean_upper = float(lower.mean()), float(upper.mean())
-    se_lower, se_upper = float(lower.std(ddof=1) / root), float(upper.std(ddof=1) / root)
-    return FloorEstimate(
-        value=0.5 * (mean_lower + mean_upper),
-        low=mean_lower - z * se_lower,
-        high=mean_upper + z * se_upper,
-        mean_lower=mean_lower,
-        mean_upper=mean_upper,
-        se_lower=se_lower,
-        se_upper=se_upper,
-        model_mean=float(model.mean()),
-    )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pandq.errors import InputError
-from numpy.typing import ArrayLike, NDArray
-
-from pandq.estimate.targets import as_targets, as_weights, check_log_q, row_losses
-from pandq.estimate.recalibrator import Kind, Recalibrator
 from pandq.estimate.recalibrate import fit_map
-from pandq.estimate.softmax_maps import Array
+from pandq.estimate.targets import as_targets, as_weights, check_log_q, row_losses
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from pandq.estimate.recalibrator import Kind, Recalibrator
+    from pandq.estimate.softmax_maps import Array
 
 MATRIX_MAX_CLASSES = 30
 """Above this the Newton step of the matrix map, K(K + 1) parameters, takes more than seconds."""
@@ -92,7 +96,7 @@ def crossfit(
 
     The kind used for fold j has the least out-of-fold loss over the rows of the other folds, so
     no row takes part in choosing the map that scores it.  (The maps behind those losses were
-    fitted with rows of fold j among others; `benchmarks/floor_accuracy.py` measures that this does not matter.)
+    fitted with rows of fold j among others, which matters only below a few hundred rows.)
 
     Args:
         p: (n, K) class weights summing to one per row, or (n,) integer labels.
@@ -176,7 +180,7 @@ def least(kinds: Sequence[Kind], row_loss: Mapping[Kind, Array], w: Array) -> Ki
 
 
 def weighted_mean(x: Array, w: Array) -> float:
-    """sum w x / sum w over rows with w > 0; infinite if such a row is."""
+    """Sum w x / sum w over rows with w > 0; infinite if such a row is."""
     return float(w[w > 0] @ x[w > 0] / w.sum())
 
 
@@ -206,5 +210,5 @@ def _is_identity(c: Recalibrator) -> bool:
 
 
 def _gain(before: Array, after: Array, *, unchanged: bool) -> Array:
-    """before - after, and exactly 0 for an unchanged q even where both are infinite."""
+    """Before - after, and exactly 0 for an unchanged q even where both are infinite."""
     return np.zeros_like(before) if unchanged else before - after

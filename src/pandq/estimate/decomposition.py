@@ -16,11 +16,14 @@ import numpy as np
 
 from pandq.core.hashing import fold_of, mix
 from pandq.core.measures import entropy
+from pandq.core.numerics import row_sums
+from pandq.errors import InputError
 from pandq.estimate.certificate import Certificate, train_certificate
 from pandq.estimate.crossfit import CrossFit, crossfit
-from pandq.estimate.targets import row_losses
+from pandq.estimate.leak import BlindBounds
 from pandq.estimate.means import GroupMeans, Means
 from pandq.estimate.planner import plan_budget
+from pandq.estimate.targets import row_losses
 from pandq.sums.reliability import Reliability
 from pandq.sums.sample import Sample
 from pandq.views import Counts, Labels
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.estimate.planner import BudgetPlan
-    from pandq.read.scan import Chunk
+    from pandq.read.chunks import Chunk
     from pandq.views import View
 
     Floats = NDArray[np.float64]
@@ -55,8 +58,9 @@ PARTS = (
     "floor_high",
     "rest_low",
     "rest_high",
-    "leak",
 )
+# Only votes have these: bounds that ignore Q, what Q's losses leave above them, the bounds' gap.
+BLIND = ("blind_low", "blind_high", "leak", "leak_recalibrated", "gap")
 MODEL = "model_floor"
 BRIER = ("brier", "floor", "miscalibration", "rest")
 
@@ -118,6 +122,7 @@ class Trained:
     recalibration: CrossFit
     best: CrossFit | None = None
     certificates: tuple[Certificate, Certificate] | None = None
+    blind: tuple[BlindBounds, BlindBounds] | None = None
 
     @classmethod
     def of(cls, sample: Sample, evidence: Evidence, *, seed: int) -> Self:
@@ -139,7 +144,7 @@ class Trained:
         best = None
         if "best_log_q" in columns:
             best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
-        certificates = None
+        certificates, blind = None, None
         if evidence == "votes":
             halves = _folds(unit, 2, seed)
             votes, q = columns["p"].astype(np.int64), np.exp(columns["log_q"])
@@ -147,12 +152,19 @@ class Trained:
                 train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
             )
             certificates = (first, second)
-        return cls(evidence, seed, maps, best, certificates)
+            blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
+        return cls(evidence, seed, maps, best, certificates, blind)
+
+    @property
+    def two(self) -> tuple[Certificate, Certificate]:
+        """The certificates, which only votes have."""
+        if self.certificates is None:
+            raise InputError(what="only votes have a certificate")
+        return self.certificates
 
     def plan(self, sample: Sample) -> BudgetPlan:
         """Expected widths of the floor's interval with other numbers of rows and votes."""
-        assert self.certificates is not None  # noqa: S101
-        return plan_budget(self.certificates[0].mixture, np.exp(sample.columns["log_q"]))
+        return plan_budget(self.two[0].mixture, np.exp(sample.columns["log_q"]))
 
     def recalibrated(self, maps: CrossFit, p: View, log_q: Floats, unit: Keys) -> Floats:
         """Each row's cross entropy under the map of its fold: (n,) nats."""
@@ -192,18 +204,26 @@ class Trained:
                 low[rows], high[rows] = certificate.row_bounds(votes, np.exp(log_q[rows]))
         return low, high
 
+    def blind_bounds(self, p: View, unit: Keys) -> tuple[Floats, Floats]:
+        """The same without a look at Q; only votes have them."""
+        low, high = np.empty(len(unit)), np.empty(len(unit))
+        halves = _folds(unit, 2, self.seed)
+        for half, bounds in enumerate(self.blind or ()):
+            rows = halves == half
+            if rows.any():
+                low[rows], high[rows] = bounds.row_bounds(p.array[rows].astype(np.int64))
+        return low, high
+
     def model_floor(self, p: View, log_q: Floats, unit: Keys) -> Floats:
         """Each row's entropy under the Dirichlet mixture fitted to the other half: (n,) nats."""
-        assert self.certificates is not None  # noqa: S101
         out = np.empty(len(log_q))
         halves = _folds(unit, 2, self.seed)
-        for half, certificate in enumerate(self.certificates):
+        for half, certificate in enumerate(self.two):
             rows = halves == half
             if rows.any():
                 votes = p.array[rows].astype(np.int64)
                 out[rows] = certificate.mixture.posterior_entropy(votes, np.exp(log_q[rows]))
         return out
-
 
     @property
     def row_names(self) -> tuple[str, ...]:
@@ -232,10 +252,10 @@ class PartSums:
 
     @classmethod
     def empty(
-        cls, *, by: Sequence[str] = (), model: bool = False, replicates: int = 0, seed: int = 0
+        cls, *, by: Sequence[str] = (), votes: bool = False, replicates: int = 0, seed: int = 0
     ) -> Self:
-        """No rows; with `model`, the Dirichlet mixture's floor is averaged beside the bounds."""
-        names = (*PARTS, MODEL) if model else PARTS
+        """No rows; `votes` also have a model-based floor, and bounds that ignore Q."""
+        names = (*PARTS, MODEL, *BLIND) if votes else PARTS
         return cls(
             Means.empty(names, replicates=replicates, seed=seed),
             Means.empty(BRIER, replicates=replicates, seed=seed),
@@ -258,9 +278,11 @@ class PartSums:
         # the rows of an identity map are left alone: infinite minus infinite is no gain
         with np.errstate(invalid="ignore"):
             gain = np.where(loss == after, 0.0, loss - after)
-        rows = [loss, after, gain, low, high, after - high, after - low, loss - low]
+        rows = [loss, after, gain, low, high, after - high, after - low]
         if MODEL in self.parts.names:
-            rows.append(trained.model_floor(chunk.p, log_q, unit))
+            blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
+            rows += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]
+            rows += [loss - blind_low, after - blind_low, high - low]
         x = np.stack(rows, axis=1)
         kept = np.isfinite(x).all(axis=1)
         x, w = x[kept], None if chunk.weights is None else chunk.weights[kept]
@@ -328,26 +350,28 @@ def _shares(p: NDArray[Any]) -> NDArray[Any]:
 def _losses(p: View, log_q: Floats) -> Floats:
     """(n,) cross entropies; for labels one number of each row."""
     if isinstance(p, Labels):
-        return 0.0 - log_q[np.arange(len(log_q)), p.array]
+        at_label: Floats = 0.0 - log_q[np.arange(len(log_q)), p.array]
+        return at_label
     return row_losses(p.law().prob, log_q)
 
 
 def _mass(p: View, top: NDArray[np.intp]) -> Floats:
     """P's probability of one class per row."""
     if isinstance(p, Labels):
-        return (p.array == top).astype(np.float64)
-    return p.law().prob[np.arange(len(top)), top]
+        hit: Floats = np.equal(p.array, top).astype(np.float64)
+        return hit
+    mass: Floats = p.law().prob[np.arange(len(top)), top]
+    return mass
 
 
 def _brier(p: Floats, q: Floats) -> Floats:
-    return 1.0 - 2.0 * np.einsum("ik,ik->i", p, q) + np.einsum("ik,ik->i", q, q)
+    score: Floats = 1.0 - 2.0 * np.einsum("ik,ik->i", p, q) + np.einsum("ik,ik->i", q, q)
+    return score
 
 
 def _brier_floor(p: View, prob: Floats) -> Floats:
     """Unbiased for 1 - sum p^2: of m votes, the share of ordered pairs that disagree."""
     if isinstance(p, Counts):
         votes, m = p.array.astype(np.float64), p.votes
-        return 1.0 - (votes * (votes - 1.0)).sum(axis=1) / (m * (m - 1.0))
-    return 1.0 - np.einsum("ik,ik->i", prob, prob)
-
-
+        return 1.0 - row_sums(votes * (votes - 1.0)) / (m * (m - 1.0))
+    return 1.0 - row_sums(np.square(prob))

@@ -52,7 +52,7 @@ class Means:
         clusters: Keys | None = None,
         keys: Keys | None = None,
     ) -> Self:
-        """(n, d) finite values; `keys` are the rows' hashed ids, `clusters` those of their clusters."""
+        """(n, d) finite values; `keys` and `clusters` are hashed ids."""
         totals = self.clusters
         if clusters is not None:
             totals = totals.of(np.zeros(len(x), np.uint64), clusters, x, w)
@@ -131,7 +131,8 @@ class Means:
         return (self.clusters.n_clusters() or self.n) - 1
 
     def _quantiles(self, name: str, probabilities: list[float]) -> list[float]:
-        assert self.bootstrap is not None  # noqa: S101
+        if self.bootstrap is None:
+            return [float("nan")] * len(probabilities)
         means = self.bootstrap.means()[:, self.names.index(name)]
         return [float(x) for x in np.nanquantile(means, probabilities)]
 

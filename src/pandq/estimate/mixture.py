@@ -6,15 +6,19 @@ valid, and its posterior entropies are reported as model-based.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-from pandq.errors import InputError
 from scipy.optimize import minimize
 from scipy.special import digamma, expit, gammaln, logsumexp, softmax
+
+from pandq.core.hashing import hash_ids
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -181,8 +185,10 @@ class DirichletMixture:
         component = (rng.random((q.shape[0], 1)) > self.gates(q).cumsum(axis=1)[:, :-1]).sum(axis=1)
         rows = np.arange(q.shape[0])
         alpha = self.means(q)[component, rows] * self.totals(q)[rows, component][:, None]
-        # Gamma draws with a tiny shape underflow; the logarithm of G(a) = G(a + 1) U^(1/a) does not.
-        log_gamma = np.log(rng.standard_gamma(alpha + 1.0)) + np.log(rng.random(alpha.shape)) / alpha
+        # Gamma draws with a tiny shape underflow; the logarithm of G(a) = G(a + 1) U^(1/a) does not.  # noqa: E501
+        log_gamma = (
+            np.log(rng.standard_gamma(alpha + 1.0)) + np.log(rng.random(alpha.shape)) / alpha
+        )
         draws: Array = softmax(log_gamma, axis=1)
         return draws
 
@@ -196,20 +202,6 @@ def row_chunks(rows: int, width: int) -> Iterator[slice]:
     size = max(1, _CHUNK_CELLS // width)
     for start in range(0, rows, size):
         yield slice(start, min(rows, start + size))
-
-
-def row_hash(rows: int, *, salt: int = 0) -> npt.NDArray[np.uint64]:
-    """A fixed pseudo-random number per row index (SplitMix64), for folds and subsamples.
-
-    >>> int(row_hash(1)[0]) == 16294208416658607535
-    True
-    """
-    golden, start = 0x9E3779B97F4A7C15, salt * 0xD1B54A32D192ED03
-    x = np.arange(1, rows + 1, dtype=np.uint64) * np.uint64(golden)
-    x += np.uint64(start % 2**64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 class _Likelihood:
@@ -258,9 +250,9 @@ class _Likelihood:
             pull = (digamma(alpha + self.hits) - digamma(alpha)) * total[self.row]
             common = total * (digamma(total) - digamma(total + self.votes))
             d_total = np.bincount(self.row, pull * mean, minlength=n) + common
-            d_leak = np.bincount(
-                self.row, pull * (1.0 / self.classes - hit_soft), minlength=n
-            ) * (leak * (1.0 - leak))
+            d_leak = np.bincount(self.row, pull * (1.0 / self.classes - hit_soft), minlength=n) * (
+                leak * (1.0 - leak)
+            )
             drive = (1.0 - leak) * pull * hit_soft
             row_drive = np.bincount(self.row, drive, minlength=n)
             at_hits = np.bincount(self.row, drive * self.log_q[self.row, self.column], minlength=n)
@@ -301,10 +293,12 @@ def fit_mixture(counts: Counts, q: Array, *, max_rows: int = 20_000) -> Dirichle
         Dirichlet-multinomial likelihood, Minka (2000); L-BFGS-B, Byrd et al. (1995).
     """
     if counts.shape[0] == 0 or counts.sum(axis=1).min() < 1:
-        raise InputError(what="the mixture needs rows with at least one vote each: drop rows without")
+        raise InputError(
+            what="the mixture needs rows with at least one vote each: drop rows without"
+        )
     limit = min(max_rows, max(500, _FIT_CELLS // q.shape[1]))
     if q.shape[0] > limit:
-        chosen = np.sort(np.argsort(row_hash(q.shape[0]), kind="stable")[:limit])
+        chosen = np.sort(np.argsort(hash_ids(np.arange(q.shape[0])), kind="stable")[:limit])
         counts, q = counts[chosen], q[chosen]
     features = confidence_features(q)
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
@@ -322,6 +316,8 @@ def fit_mixture(counts: Counts, q: Array, *, max_rows: int = 20_000) -> Dirichle
         np.zeros_like(origin),
         jac=True,
         method="L-BFGS-B",
+        # four prior deviations: beyond them nothing changes but the exponentials that overflow
+        bounds=[(-4.0, 4.0)] * origin.size,
         options={"maxiter": _MAX_ITERATIONS, "maxcor": 20, "ftol": 1e-9},
     )
     theta = (origin + unit * result.x).reshape(COMPONENTS, -1)

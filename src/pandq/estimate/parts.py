@@ -9,17 +9,18 @@ import numpy as np
 
 from pandq.estimate.decomposition import BRIER, MODEL, Evidence, PartSums, Trained
 from pandq.estimate.intervals import Estimate, finite
-from pandq.estimate.recalibrator import Recalibrator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pandq.estimate.means import Means
     from pandq.estimate.planner import BudgetPlan
+    from pandq.estimate.recalibrator import Recalibrator
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
 
 CERTIFIED = "certified interval, its middle as the point"
+BLINDLY = "Q has seen these labels: bounds that ignore Q, and no point"
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 
 
@@ -98,20 +99,20 @@ def decomposed(
     """
     means, evidence = sums.parts, trained.evidence
     found = _parts(means, trained, level=level)
-    _, leak_high = means.bounds("leak", "leak", level=level)
-    _, rest_high = means.bounds("rest_low", "rest_high", level=level)
     model = means.estimate(MODEL, level=level) if MODEL in means.names else None
     table = {str(k): name for k, name in enumerate(classes)}
     return Decomposition(
         evidence=evidence,
         n=means.n,
         **{name: estimate.to_unit(unit) for name, estimate in found.items()},
-        leak=evidence != "full" and (leak_high < 0 or rest_high < 0),
+        leak=_leak(means, level=level),
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, level=level),
         kind=trained.recalibration.kind,
-        losses={k: Estimate(x, None, None).to_unit(unit).value or 0.0
-                for k, x in trained.recalibration.loss.items()},
+        losses={
+            k: Estimate(x, None, None).to_unit(unit).value or 0.0
+            for k, x in trained.recalibration.loss.items()
+        },
         recalibrator=trained.recalibration.map,
         reliability=_reliability(sums.reliability, level=level),
         calibration_error=sums.reliability.ece,
@@ -136,13 +137,27 @@ def _parts(means: Means, trained: Trained, *, level: float) -> dict[str, Estimat
         "miscalibration": gain,
     }
     if trained.evidence == "full":
-        parts["floor"] = means.estimate("floor_low", level=level, method="mean H(P), P known in full")
+        parts["floor"] = means.estimate(
+            "floor_low", level=level, method="mean H(P), P known in full"
+        )
         parts["rest"] = means.estimate("rest_low", level=level)
     else:
         known = trained.certificates is not None
         for name in ("floor", "rest"):
             parts[name] = _between(means, name, known=known, level=level)
+        if _leak(means, level=level):
+            # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
+            low, high = means.bounds("blind_low", "blind_high", level=level)
+            parts["floor"] = replace(parts["floor"], value=None, low=low, high=high, method=BLINDLY)
+            parts["rest"] = replace(parts["rest"], value=None, low=None, high=None, method=BLINDLY)
     return {name: replace(estimate, name=name) for name, estimate in parts.items()}
+
+
+def _leak(means: Means, *, level: float) -> bool:
+    """Is Q's loss below every honest floor, or do bounds that rely on Q cross?"""
+    if "leak" not in means.names:
+        return False
+    return any(means.bounds(x, x, level=level)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
 
 
 def _between(means: Means, name: str, *, known: bool, level: float) -> Estimate:
@@ -164,8 +179,13 @@ def _between(means: Means, name: str, *, known: bool, level: float) -> Estimate:
 
 def _model_based(model: Estimate) -> Estimate:
     """Tagged: the mixture's own error, which is not the interval's, is left out."""
-    return replace(model, low=None, high=None, method="model-based: mixture of three Dirichlets",
-                   identified=False)
+    return replace(
+        model,
+        low=None,
+        high=None,
+        method="model-based: mixture of three Dirichlets",
+        identified=False,
+    )
 
 
 def _brier(means: Means, *, level: float) -> dict[str, Estimate]:
@@ -206,8 +226,11 @@ def _table(
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
         for part, estimate in parts.items():
             told = estimate.to_unit(unit)
-            entry[part] = {"value": finite(told.value), "low": finite(told.low),
-                           "high": finite(told.high)}
+            entry[part] = {
+                "value": finite(told.value),
+                "low": finite(told.low),
+                "high": finite(told.high),
+            }
         if MODEL in means.names:
             entry["model_floor"] = finite(
                 Estimate(means.mean(MODEL), None, None).to_unit(unit).value

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
+from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
-from scipy.stats import norm
-
 from pandq.estimate.certificate import Counts, group_edges, train_stratum
-from pandq.estimate.mixture import DirichletMixture, row_hash
+
+if TYPE_CHECKING:
+    from pandq.estimate.mixture import DirichletMixture
+    from collections.abc import Sequence
 
 Array = npt.NDArray[np.float64]
 
 VOTES = (1, 2, 3, 5, 10, 20)
 _PLAN_CELLS = 10_000
-_FEW_GROUPS, _MANY_GROUPS, _FEW = 6, 3, 5
+# (groups, kappa) up to _FEW votes and above.
+_FEW_OPTION, _MANY_OPTION, _FEW = (6, 1.0), (10, 0.35), 5
 
 
 @dataclass(frozen=True)
@@ -74,20 +78,21 @@ def plan_budget(
         raise InputError(what="rows and votes per row must be at least 1")
     keep = max(100, _PLAN_CELLS // q.shape[1])
     if q.shape[0] > keep:
-        q = q[np.sort(np.argsort(row_hash(q.shape[0], salt=2), kind="stable")[:keep])]
+        q = q[np.sort(np.argsort(hash_ids(np.arange(q.shape[0]), seed=2), kind="stable")[:keep])]
     rng = np.random.default_rng(seed)
     # One draw of p per row serves every number of votes, which keeps the columns comparable.
     p = mixture.sample(q, rng)
     prior = mixture.prior_mean(q)
-    z, training_rows = float(norm.ppf(level)), 0.5 * float(np.median(rows))
+    z, training_rows = float(ndtri(level)), 0.5 * float(np.median(rows))
     gaps, spreads = [], []
     for m in votes:
-        edges = group_edges(prior, _FEW_GROUPS if m <= _FEW else _MANY_GROUPS)
+        groups, kappa = _FEW_OPTION if m <= _FEW else _MANY_OPTION
+        edges = group_edges(prior, groups)
         group = np.searchsorted(edges, prior, side="right")
         law = mixture.count_law(q, m)
         histogram = np.zeros((edges.size + 1, m + 1))
         np.add.at(histogram, group.ravel(), law.reshape(-1, m + 1))
-        stratum = train_stratum(histogram * (training_rows / q.shape[0]), edges, kappa=1.0)
+        stratum = train_stratum(histogram * (training_rows / q.shape[0]), edges, kappa=kappa)
         gap = (histogram * (stratum.upper - stratum.lower)).sum() / q.shape[0]
         drawn: Counts = rng.multinomial(m, p)
         lower, upper = stratum.bounds(drawn, prior, np.full(q.shape[0], m))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from pandq.errors import InputError
-from numpy.typing import ArrayLike
+import numpy as np
 from scipy.optimize import brentq, isotonic_regression
 
-from pandq.estimate.targets import as_targets, as_weights, check_log_q
+from pandq.errors import InputError
 from pandq.estimate.recalibrator import KINDS, Kind, Recalibrator, pure_map
 from pandq.estimate.softmax_maps import (
     Array,
@@ -23,6 +22,10 @@ from pandq.estimate.softmax_maps import (
     temperature_sums,
     vector_sums,
 )
+from pandq.estimate.targets import as_targets, as_weights, check_log_q
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 SMALLEST_SCALE = 1e-3
 """Lower bound of the temperature map's a: where a model's order is worthless, a stays here."""

@@ -6,15 +6,17 @@ rows, ``c(q) = (1 - eps) map(q) + eps f``, so that no held-out row can cost an i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
 from pandq.errors import InputError
 
-from pandq.estimate.softmax_maps import Array
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pandq.estimate.softmax_maps import Array
 
 Kind = Literal["identity", "temperature", "bias", "vector", "matrix", "isotonic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -67,7 +69,7 @@ class Recalibrator:
             return log_q.copy()
         m = pure_map(self.kind, self.parameters, log_q, self.floor)
         mixed = (1 - self.eps) * m + self.eps * self.freq
-        return cast(Array, np.log(mixed))
+        return cast("Array", np.log(mixed))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; floats survive bit for bit, infinities are written as strings."""
@@ -178,7 +180,7 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
     x[zero] = -np.inf
     m = np.exp(x - x.max(axis=1, keepdims=True))
     m /= m.sum(axis=1, keepdims=True)
-    return cast(Array, m)
+    return cast("Array", m)
 
 
 def _jsonable(value: Any) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.read.scan import Chunk
+    from pandq.read.chunks import Chunk
 
     Rows = NDArray[np.float64]
 
@@ -75,11 +75,11 @@ class RowSums:
         finite = np.isfinite(m.cross_entropy)
         kept: Any = slice(None) if finite.all() else finite
         w, clusters = chunk.weights, chunk.clusters
-        some = {
+        some: dict[str, Any] = {
             "w": None if w is None else w[kept],
             "clusters": None if clusters is None else clusters[kept],
         }
-        every = {"w": w, "clusters": clusters, "keys": chunk.keys}
+        every: dict[str, Any] = {"w": w, "clusters": clusters, "keys": chunk.keys}
         grouped, details = m.columns(*GROUPED)[kept], m.columns(*DETAILS)
         row = np.arange(chunk.start, chunk.start + len(chunk))
         classes = tuple(str(k) for k in range(chunk.q.n_classes or 1))
@@ -104,8 +104,10 @@ class RowSums:
     def merge(self, other: Self) -> Self:
         """Both together."""
         return type(self)(
-            **{f.name: _merged(f.name, getattr(self, f.name), getattr(other, f.name))
-               for f in fields(self)}
+            **{
+                f.name: _merged(f.name, getattr(self, f.name), getattr(other, f.name))
+                for f in fields(self)
+            }
         )
 
     @property
@@ -131,7 +133,9 @@ class RowSums:
 
     def finite_part(self, name: str, *, level: float) -> Estimate:
         """The mean of a loss over the rows where it is finite."""
-        return self.losses.estimate(name, level=level, method="mean over the rows where it is finite")
+        return self.losses.estimate(
+            name, level=level, method="mean over the rows where it is finite"
+        )
 
 
 def _extreme(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from pandq.errors import InputError
-from numpy.typing import ArrayLike
 
-from pandq.estimate.softmax_maps import Array
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pandq.estimate.softmax_maps import Array
 
 
 def check_log_q(log_q: ArrayLike) -> Array:
@@ -19,7 +21,9 @@ def check_log_q(log_q: ArrayLike) -> Array:
         raise InputError(what=f"log_q must be (n, K) with n >= 1 and K >= 2, got {x.shape}")
     worst = float(np.abs(np.exp(x).sum(axis=1) - 1).max())
     if not worst <= 2e-2:
-        raise InputError(what=f"log_q must be normalised in every row; a row sum is off by {worst:.3g}")
+        raise InputError(
+            what=f"log_q must be normalised in every row; a row sum is off by {worst:.3g}"
+        )
     return x
 
 
@@ -38,7 +42,9 @@ def as_targets(p: ArrayLike, n: int, k: int) -> Array:
         return target
     target = given.astype(np.float64)
     if target.shape != (n, k):
-        raise InputError(what=f"p must be ({n}, {k}) weights or ({n},) integers, got {target.shape}")
+        raise InputError(
+            what=f"p must be ({n}, {k}) weights or ({n},) integers, got {target.shape}"
+        )
     if not (target.min() >= 0 and np.abs(target.sum(axis=1) - 1).max() <= 1e-6):
         raise InputError(what="p must be non-negative and sum to one in every row")
     return target
@@ -51,7 +57,7 @@ def as_weights(weights: ArrayLike | None, n: int) -> Array:
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (n,) or not (w.min() >= 0 and 0 < w.sum() < np.inf):
         raise InputError(what=f"weights must be ({n},), non-negative, finite and not all zero")
-    return cast(Array, w * (n / w.sum()))
+    return cast("Array", w * (n / w.sum()))
 
 
 def row_losses(p: Array, log_c: Array) -> Array:
@@ -62,4 +68,4 @@ def row_losses(p: Array, log_c: Array) -> Array:
         [0.0]
     """
     terms = np.where(p > 0, log_c, 0.0)
-    return cast(Array, 0.0 - np.einsum("ik,ik->i", p, terms))
+    return cast("Array", 0.0 - np.einsum("ik,ik->i", p, terms))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from pandq.read.sources import has_suffix, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -61,9 +61,10 @@ class ArrayColumns:
 
 def _npy(file: Path) -> NDArray[Any]:
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise InputError(what="cannot be read as npy", got=str(error).splitlines()[0]) from None
+    return mapped
 
 
 def _npz(file: Path) -> dict[str, NDArray[Any]]:
@@ -94,10 +95,12 @@ def _mapped(file: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
             else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read_header(stream)
-        order = "F" if fortran else "C"
-        return np.memmap(file, dtype, mode="r", offset=stream.tell(), shape=shape, order=order)
+        if dtype.hasobject:
+            raise ValueError("it holds Python objects")  # noqa: EM101
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        return np.memmap(str(file), dtype, mode="r", offset=stream.tell(), shape=shape, order=order)
 
 
 def _arrow_type(array: NDArray[Any]) -> pa.DataType:
     kind = pa.string() if array.dtype.kind in "US" else pa.from_numpy_dtype(array.dtype)
-    return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind  # noqa: PLR2004
+    return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -15,25 +16,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Column = pa.Array[Any] | NDArray[Any]
+    Column = Any  # a pyarrow Array, which has no types to offer, or a NumPy array
 
 MISSING = "(missing)"
 
 
 def is_list(kind: pa.DataType) -> bool:
     """Does a column of this type hold one list per row?"""
-    return (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Does a column of this type hold strings, perhaps dictionary-encoded?"""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def numbers(name: str, column: Column) -> NDArray[Any]:
@@ -87,11 +86,23 @@ def scalars(column: Column) -> NDArray[Any]:
         column = column.cast(column.type.value_type)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         if not column.null_count:
-            return column.to_numpy(zero_copy_only=False)
+            return _numpy(column)
     elif pa.types.is_boolean(column.type) and not column.null_count:
-        return column.to_numpy(zero_copy_only=False).astype(np.int64)
+        return _numpy(column).astype(np.int64)
     text = column.cast(pa.string()).fill_null(MISSING)
-    return text.to_numpy(zero_copy_only=False).astype(np.str_)
+    return _numpy(text).astype(np.str_)
+
+
+def hashed(column: Column) -> NDArray[np.uint64]:
+    """64 bits for each value of a column of ids, whatever else is in the chunk."""
+    if isinstance(column, np.ndarray):
+        return hash_ids(column)
+    numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if not (numeric and column.null_count):
+        return hash_ids(scalars(column))
+    # as text, the chunk's other numbers would hash differently than in a chunk without nulls
+    keys = hash_ids(_numpy(column.fill_null(0)))
+    return np.where(_numpy(column.is_null()), hash_ids(np.array([MISSING])), keys)
 
 
 def labels(name: str, column: Column) -> NDArray[Any]:
@@ -117,7 +128,11 @@ def encoded(column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
         column = column.dictionary_encode()
     codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
     names = tuple(str(value) for value in column.dictionary.to_pylist())
-    return codes.astype(np.intp), (*names, MISSING) if column.null_count else names
+    if column.null_count and MISSING in names:
+        codes = np.where(codes == len(names), names.index(MISSING), codes)
+    elif column.null_count:
+        names = (*names, MISSING)
+    return codes.astype(np.intp), names
 
 
 def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -128,7 +143,12 @@ def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 _LEAVE_OUT = "Leave such rows out (on the command line: --where SQL)."
 
 
-def _plain(name: str, values: pa.Array[Any]) -> NDArray[Any]:
+def _numpy(values: pa.Array) -> NDArray[Any]:
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array
+
+
+def _plain(name: str, values: pa.Array) -> NDArray[Any]:
     """A flat Arrow array of numbers; a missing one becomes NaN for the view to name."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -141,10 +161,10 @@ def _plain(name: str, values: pa.Array[Any]) -> NDArray[Any]:
             got=str(kind),
             remedy="Names of classes are --p labels:COLUMN with --classes.",
         )
-    return values.to_numpy(zero_copy_only=False)
+    return _numpy(values)
 
 
-def _parsed_lists(name: str, column: pa.Array[Any]) -> pa.Array[Any]:
+def _parsed_lists(name: str, column: pa.Array) -> pa.Array:
     """Lists written as text, as csv must: '[0.1, 0.9]'."""
     parsed: list[Any] = []
     for row, text in enumerate(column.to_pylist()):

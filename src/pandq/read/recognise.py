@@ -123,7 +123,7 @@ def recognised(schema: Schema, role: str) -> Spec:
     names = ", ".join(schema)
     raise InputError(
         what=f"no column is known as {role.upper()}, what is {what}",
-        got=f"columns {names}" if len(names) < 300 else f"{len(schema)} columns",  # noqa: PLR2004
+        got=f"columns {names}" if len(names) < 300 else f"{len(schema)} columns",
         remedy=f"Say which: {option} KIND:COLUMN (`pandq inspect FILE` shows the columns).",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
+from pandq.read.chunks import Chunk, chunk_rows, row_weights
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.sources import (
     ARRAYS,
@@ -24,36 +24,15 @@ from pandq.read.sources import (
     has_suffix,
     open_tables,
 )
-from pandq.views import VIEWS, Labels, Logits, Probs, View, paired, require_view
+from pandq.views import MATRICES, Counts, Labels, Logits, Probs, View, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
-
     from pandq.read.columns import Column
 
-# A chunk has at most this many rows, and at most this many numbers in Q.
-CHUNK_ROWS = 1 << 16
-CHUNK_NUMBERS = 1 << 22
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive rows of P and Q with all that is known of them."""
-
-    start: int
-    p: View
-    q: View
-    keys: NDArray[np.uint64]
-    ids: Any
-    groups: Mapping[str, tuple[NDArray[np.intp], tuple[str, ...]]]
-    clusters: NDArray[np.uint64] | None = None
-    weights: NDArray[np.float64] | None = None
-    best_q: View | None = None
-
-    def __len__(self) -> int:
-        return len(self.q)
+# Recalibration reads and writes every column: smaller batches keep any table's memory modest.
+PREDICTED_ROWS = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +69,16 @@ class Scan:
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
         wanted += self.best_q.columns if self.best_q else ()
-        per_row = self._numbers_per_row()
-        rows = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // per_row))
-        for start, batch in self.source.batches(list(dict.fromkeys(wanted)), rows):
-            try:
+        start = 0
+        try:
+            rows = chunk_rows(self._numbers_per_row())
+            for start, batch in self.source.batches(list(dict.fromkeys(wanted)), rows):
                 yield self._chunk(start, batch)
-            except RowError as error:
-                raise error.moved(start).at(self.source.name) from None
-            except InputError as error:
-                located = error.where.startswith(self.source.name)
-                raise error if located else error.at(self.source.name) from None
+        except RowError as error:
+            raise error.moved(start).at(self.source.name) from None
+        except InputError as error:
+            located = error.where.startswith(self.source.name)
+            raise error if located else error.at(self.source.name) from None
 
     def _numbers_per_row(self) -> int:
         if self.q.wide:
@@ -116,12 +95,12 @@ class Scan:
         p, q = paired(p, q)
         n = len(q)
         ids = np.arange(start, start + n) if self.id is None else batch[self.id]
-        keys = hash_ids(cols.scalars(ids))
+        keys = cols.hashed(ids)
         clusters = None
         if self.cluster is not None:
             codes, names = cols.encoded(batch[self.cluster])
             clusters = hash_ids(np.array(names, dtype=np.str_))[codes]
-        weights = None if self.weights is None else _weights(self.weights, batch[self.weights])
+        weights = None if self.weights is None else row_weights(self.weights, batch[self.weights])
         groups = {name: cols.encoded(batch[name]) for name in self.by}
         best_q = None
         if self.best_q is not None:
@@ -129,34 +108,80 @@ class Scan:
         return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q)
 
     def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> View:
+        return view_of(
+            role,
+            spec,
+            batch,
+            classes=self.classes,
+            normalise=role in self.normalise,
+            tolerance=self.tolerance,
+        )
+
+
+def view_of(
+    role: str,
+    spec: Spec,
+    batch: Mapping[str, Column],
+    *,
+    classes: Sequence[str] | None = None,
+    normalise: bool = False,
+    tolerance: float | None = None,
+) -> View:
+    """The view that a KIND:COLUMN means, over one batch of columns.
+
+    Raises:
+        InputError: a row cannot be used; it is numbered within the batch.
+    """
+    try:
+        if spec.kind == "labels":
+            return Labels(cols.labels(spec.column, batch[spec.column]), classes=classes)
+        parts = [cols.numbers(name, batch[name]) for name in spec.columns]
+        array = cols.stacked(parts) if spec.wide else parts[0]
+        if normalise:
+            array = Probs.normalised(array).array
+        if array.ndim == 1 and spec.kind in ("probs", "logits"):
+            return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
+        if array.ndim == 1:
+            what = f"column {spec.column!r} holds one number per row, not one per class"
+            raise InputError(what, remedy="Give a column of lists, or wide columns: KIND:name_*.")  # noqa: TRY301
+        if spec.kind == "counts":
+            return Counts(array)
+        return MATRICES[spec.kind](array, tolerance=tolerance)
+    except InputError as error:
+        where = f"column {spec.column!r}"
+        if where not in str(error):
+            error.at(where)
+        if "normalised" in error.remedy:
+            column = f"{role} logits:{spec.column}"
+            error.remedy += f" (on the command line: --{column}; --normalise {role})"
+        raise
+
+
+def predictions(
+    source: Source, q: str | None, others: Sequence[str]
+) -> Iterator[tuple[View, Mapping[str, Column]]]:
+    """Q alone, with the other columns of the same rows.
+
+    Args:
+        source: the table.
+        q: "KIND:COLUMN", or None to recognise it by name.
+        others: columns to bring along.
+
+    Yields:
+        A view of each batch of rows, and the batch.
+    """
+    try:
+        spec = resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
+    except InputError as error:
+        raise error.at(source.name) from None
+    wanted = list(dict.fromkeys([*spec.columns, *others]))
+    for start, batch in source.batches(wanted, PREDICTED_ROWS):
         try:
-            if spec.kind == "labels":
-                return Labels(cols.labels(spec.column, batch[spec.column]), classes=self.classes)
-            parts = [cols.numbers(name, batch[name]) for name in spec.columns]
-            array = cols.stacked(parts) if spec.wide else parts[0]
-            if role in self.normalise:
-                array = Probs.normalised(array).array
-            if array.ndim == 1 and spec.kind in ("probs", "logits"):
-                return (Probs if spec.kind == "probs" else Logits).binary(array)
-            if array.ndim == 1:
-                what = f"column {spec.column!r} holds one number per row, not one per class"
-                raise InputError(
-                    what, remedy="Give a column of lists, or wide columns: KIND:name_*."
-                )
-            options = (
-                {}
-                if self.tolerance is None or spec.kind == "counts"
-                else {"tolerance": self.tolerance}
-            )
-            return VIEWS[spec.kind](array, **options)
+            yield view_of("q", spec, batch), batch
+        except RowError as error:
+            raise error.moved(start).at(source.name) from None
         except InputError as error:
-            where = f"column {spec.column!r}"
-            if where not in str(error):
-                error.at(where)
-            if "normalised" in error.remedy:
-                column = f"{role} logits:{spec.column}"
-                error.remedy += f" (on the command line: --{column}; --normalise {role})"
-            raise
+            raise error.at(source.name) from None
 
 
 def scan(
@@ -218,9 +243,8 @@ def scan(
         ]
         for option, name in named:
             if name not in schema:
-                raise InputError(
-                    what=f"{option}: no column {name!r}", remedy=near_names(name, schema)
-                )
+                what = f"{option}: no column {name!r}"
+                raise InputError(what, remedy=near_names(name, schema))  # noqa: TRY301
     except InputError as error:
         raise error.at(source.name) from None
     names = tuple(classes) if classes else (q_spec.classes or p_spec.classes)
@@ -255,7 +279,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         isinstance(data, list | tuple) and data and all(isinstance(x, str | Path) for x in data)
     ):
         raise InputError(
-            what="scan needs paths, or a table with __arrow_c_stream__ (polars, pandas, pyarrow, duckdb)",
+            what="scan needs paths, or a table (polars, pandas, pyarrow, duckdb)",
             got=type(data).__name__,
             remedy="Arrays go to pandq.audit(p, q) as views.",
         )
@@ -273,110 +297,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
     return source
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryScan:
-    """P and Q that are views already: the same chunks as a Scan, without files."""
-
-    p: View
-    q: View
-    classes: tuple[str, ...] | None = None
-    by: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    cluster: NDArray[Any] | None = None
-    ids: NDArray[Any] | None = None
-    weights: NDArray[np.float64] | None = None
-    best_q: View | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows there are."""
-        return len(self.q)
-
-    def chunks(self) -> Iterator[Chunk]:
-        """The rows in order."""
-        step = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // (self.q.n_classes or 1)))
-        clusters = None if self.cluster is None else hash_ids(self.cluster.astype(np.str_))
-        groups = {name: cols.encoded(values) for name, values in self.by.items()}
-        ids = np.arange(self.n_rows) if self.ids is None else self.ids
-        keys = hash_ids(ids)
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, min(start + step, self.n_rows))
-            yield Chunk(
-                start,
-                self.p[rows],
-                self.q[rows],
-                keys[rows],
-                ids[rows],
-                {name: (codes[rows], names) for name, (codes, names) in groups.items()},
-                None if clusters is None else clusters[rows],
-                None if self.weights is None else self.weights[rows],
-                None if self.best_q is None else self.best_q[rows],
-            )
-
-
-def views_scan(
-    p: object,
-    q: object,
-    *,
-    classes: Sequence[str] | None = None,
-    by: Mapping[str, ArrayLike] | None = None,
-    cluster: ArrayLike | None = None,
-    ids: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    best_q: object = None,
-) -> MemoryScan:
-    """P and Q in memory as rows to go through.
-
-    Raises:
-        ViewTypeError: P or Q is not a view.
-        InputError: lengths or classes differ, or a weight is negative or not finite.
-    """
-    p_view, q_view = paired(require_view("p", p), require_view("q", q))
-    n = len(q_view)
-    if by is not None and not isinstance(by, MappingABC):
-        raise InputError(
-            what="by must name its arrays", got=type(by).__name__, remedy="by={'site': site}"
-        )
-
-    def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
-        if values is None:
-            return None
-        array = np.asarray(values)
-        if array.shape != (n,):
-            raise InputError(
-                what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"
-            )
-        return array
-
-    groups = {name: column(f"by[{name!r}]", values) for name, values in (by or {}).items()}
-    raw = column("weights", weights)
-    return MemoryScan(
-        p_view,
-        q_view,
-        tuple(classes) if classes else None,
-        {name: array for name, array in groups.items() if array is not None},
-        column("cluster", cluster),
-        column("ids", ids),
-        None if raw is None else _weights("weights", raw),
-        None if best_q is None else paired(p_view, best_q)[1],
-    )
-
-
 def _recognised(schema: Any, role: str, chosen: list[str]) -> Spec:
     spec = recognised(schema, role)
     chosen.append(f"--{role} {spec} was chosen by its name")
     return spec
-
-
-def _weights(name: str, column: Column) -> NDArray[np.float64]:
-    values = cols.scalars(column)
-    if values.dtype.kind not in "iufb":
-        raise InputError(what=f"weights {name!r} are no numbers", got=str(values.dtype))
-    weights = values.astype(np.float64)
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row = int(bad.argmax())
-        raise RowError(
-            view="weights", row=row, problem="is negative or not finite", got=str(weights[row])
-        )
-    return weights

@@ -94,6 +94,7 @@ class ParquetFiles(_Files):
     """Parquet, decoded column by column and batch by batch."""
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """From the footer."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(file) as table:
@@ -101,6 +102,7 @@ class ParquetFiles(_Files):
 
     @property
     def n_rows(self) -> int | None:
+        """From the footers."""
         import pyarrow.parquet as pq
 
         total = 0
@@ -110,6 +112,7 @@ class ParquetFiles(_Files):
         return total
 
     def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """A row group at a time."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(file, pre_buffer=False) as table:
@@ -125,10 +128,12 @@ class ArrowFiles(_Files):
     """Arrow IPC (feather), memory-mapped: batches are views of the file."""
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """From the file's own schema."""
         with pa.memory_map(str(file)) as mapped:
             return _types(_open_ipc(mapped).schema)
 
     def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """The file's own batches."""
         del rows
         with pa.memory_map(str(file)) as mapped:
             reader = _open_ipc(mapped)
@@ -147,15 +152,15 @@ class SqlFiles(_Files):
         super().__init__(files)
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """As duckdb finds it."""
         with _answer(f"SELECT * FROM {self._relation(file)} LIMIT 0", file=file) as reader:
             return _types(reader.schema)
 
     def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """The columns of the rows that satisfy the condition."""
         if self.where is None:
             _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
-        with _answer(
-            self._query(file, columns), rows, where=self.where, file=file
-        ) as reader:
+        with _answer(self._query(file, columns), rows, where=self.where, file=file) as reader:
             yield from reader
 
     def _query(self, file: Path, columns: Sequence[str]) -> str:
@@ -226,7 +231,7 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
             raise InputError(
                 what="unknown file format",
                 where=str(file),
-                remedy="Known: parquet, feather, csv, tsv, jsonl, npy, npz (csv and jsonl also .gz).",
+                remedy="Known: parquet, feather, csv, tsv, jsonl, npy, npz (text also .gz).",
             )
         if file.stat().st_size == 0:
             raise InputError(what="the file is empty (0 bytes)", where=str(file))
@@ -320,7 +325,9 @@ def _ragged_line(file: Path) -> str:
         width = len(next(reader, []))
         for fields in reader:
             if fields and len(fields) != width:
-                return f"line {reader.line_num} has {len(fields)} fields where the header has {width}"
+                return (
+                    f"line {reader.line_num} has {len(fields)} fields where the header has {width}"
+                )
     return ""
 
 
@@ -347,7 +354,7 @@ def _pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-def _single(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+def _single(column: pa.ChunkedArray) -> pa.Array:
     joined = column.combine_chunks()
     return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
 

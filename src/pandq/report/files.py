@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError
+from pandq.estimate.recalibrator import Recalibrator
+from pandq.read.scan import open_source, predictions
 from pandq.rows import NAMES, measure_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pandq.estimate.decomposition import Trained
-    from pandq.read.scan import MemoryScan, Scan
+    from pandq.read.chunks import MemoryScan
+    from pandq.read.scan import Scan
+
+
+RECALIBRATED = "recalibrated"
 
 
 def check_writable(path: str | Path) -> None:
@@ -103,6 +109,57 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
             if trained is not None:
                 columns |= trained.rows(chunk)
             writer.write_table(pa.table(columns, schema=schema))
+
+
+def read_recalibrator(path: str | Path) -> Recalibrator:
+    """A map that `audit --recalibrator` wrote.
+
+    Raises:
+        InputError: it is not there, or is no such map.
+    """
+    try:
+        stored = json.loads(Path(path).read_text(encoding="utf-8"))
+        return Recalibrator.from_dict(stored)
+    except OSError as error:
+        raise InputError(what="cannot be read", where=str(path), got=str(error.strerror)) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        remedy = "It is written by `pandq audit ... --recalibrator FILE`."
+        raise InputError(what="is no recalibration map", where=str(path), remedy=remedy) from None
+
+
+def write_recalibrated(
+    files: list[str], q: str | None, recalibrator: Recalibrator, path: str | Path
+) -> None:
+    """The rows of a table with one more column: recalibrated probabilities.
+
+    Args:
+        files: the table, as for `pandq.scan`.
+        q: "KIND:COLUMN" of the predictions, or None to recognise them by name.
+        recalibrator: the map.
+        path: the parquet file.
+
+    Raises:
+        InputError: the table, the column or the output cannot be used.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = open_source(files)
+    names = [name for name in source.schema if name != RECALIBRATED]
+    writer = None
+    with whole_file(path) as part:
+        try:
+            for view, batch in predictions(source, q, names):
+                law = np.exp(recalibrator.apply(view.law().log_prob))
+                lists = pa.FixedSizeListArray.from_arrays(law.ravel(), law.shape[1])
+                table = pa.table({**{name: batch[name] for name in names}, RECALIBRATED: lists})
+                writer = writer or pq.ParquetWriter(part, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise InputError(what="there are no rows", where=source.name)
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ from rich.table import Table
 from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.recognise import candidates
-from pandq.views import Counts, LogProbs, Logits, Probs
+from pandq.views import Counts, Logits, LogProbs, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,21 +62,21 @@ def _first(column: Any) -> str:
         return ""
     value = column[0].as_py() if hasattr(column[0], "as_py") else np.asarray(column[0]).tolist()
     text = str(value)
-    return text if len(text) <= 48 else f"{text[:45]}..."  # noqa: PLR2004
+    return text if len(text) <= 48 else f"{text[:45]}..."
 
 
 def _guess(column: Any, kind: Any) -> str:
     """The kinds whose rules the first rows obey: a hint for people, never used by an audit."""
     if column is None or not len(column):
         return ""
-    if not (cols.is_list(kind) or getattr(kind, "num_fields", 0)):
+    if not (cols.is_list(kind) or hasattr(kind, "list_size")):
         integer = str(kind).startswith(("int", "uint", "bool"))
         return "labels" if integer and _few(column) else ""
     try:
         x = cols.numbers("", column)
     except InputError:
         return ""
-    if x.ndim != 2 or x.shape[1] < 2:  # noqa: PLR2004
+    if x.ndim != 2 or x.shape[1] < 2:
         return ""
     views = (Counts, Probs, LogProbs) if x.dtype.kind in "iu" else (Probs, LogProbs, Logits)
     for view in views:

@@ -93,7 +93,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 def _bar(parts: Decomposition) -> Text:
     """One stacked bar: floor, rest and miscalibration as shares of the loss."""
     total = parts.cross_entropy.value or 0.0
-    unknown = parts.floor.value is None
+    unknown = parts.floor.value is None or parts.rest.value is None
     sizes = (
         [("floor or rest: not told apart", parts.recalibrated.value, "#")]
         if unknown
@@ -111,24 +111,40 @@ def _bar(parts: Decomposition) -> Text:
 def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableType]:
     yield _bar(parts)
     yield Text()
-    table = _table("H(P,Q) = floor + rest + miscalibration", audit.unit,
-                   f"{audit.level:.0%} interval", "what it is")
-    said = {"floor": "H(P)", "rest": "KL(P||c(Q)): the model",
-            "miscalibration": f"KL(c(Q)||Q), at least: {parts.kind} map"}
+    table = _table(
+        "H(P,Q) = floor + rest + miscalibration",
+        audit.unit,
+        f"{audit.level:.0%} interval",
+        words="what it is",
+    )
+    said = {
+        "floor": "H(P)",
+        "rest": "KL(P||c(Q)): the model",
+        "miscalibration": f"KL(c(Q)||Q), at least: {parts.kind} map",
+    }
     for name, what in said.items():
         estimate: Estimate = getattr(parts, name)
         table.add_row(name, number(estimate.value), interval(estimate), what)
-    table.add_row("cross entropy after recalibration", number(parts.recalibrated.value),
-                  interval(parts.recalibrated), "floor + rest")
+    table.add_row(
+        "cross entropy after recalibration",
+        number(parts.recalibrated.value),
+        interval(parts.recalibrated),
+        "floor + rest",
+    )
     if parts.model_floor is not None:
-        value, low, high = (x or 0.0 for x in (
-            parts.model_floor.value, parts.floor.low, parts.floor.high))
+        value, low, high = (
+            x or 0.0 for x in (parts.model_floor.value, parts.floor.low, parts.floor.high)
+        )
         outside = "" if low <= value <= high else "; OUTSIDE the certified interval"
         table.add_row("floor, model-based", number(value), "-", f"mixture of Dirichlets{outside}")
     for name, estimate in parts.brier.items():
-        label = name if name == "brier" else f"  {name}"
-        table.add_row(f"Brier score's {label}" if name != "brier" else "Brier score",
-                      number(estimate.value), interval(estimate), "")
+        label = "Brier score" if name == "brier" else f"  its {name}"
+        table.add_row(
+            label,
+            number(estimate.value),
+            interval(estimate),
+            "",
+        )
     yield table
     yield Text(definition(parts))
     for step in next_steps(audit):
@@ -138,8 +154,13 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
 def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
     table = _table("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
     for line in parts.reliability:
-        table.add_row(f"{line['from']:.2f} to {line['to']:.2f}", f"{line['rows']:,.0f}",
-                      number(line["confidence"], 3), number(line["accuracy"], 3), interval(line))
+        table.add_row(
+            f"{line['from']:.2f} to {line['to']:.2f}",
+            f"{line['rows']:,.0f}",
+            number(line["confidence"], 3),
+            number(line["accuracy"], 3),
+            interval(line),
+        )
     yield table
     yield Text(
         f"expected calibration error {number(parts.calibration_error)} (biased upwards: a"
@@ -152,10 +173,13 @@ def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
 def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(title, "rows", "loss", "floor", "interval", "rest", "miscalibration")
     for group in groups[:SHOWN]:
-        table.add_row(group["name"], f"{group['n']:,}",
-                      *(number(group[part]["value"]) for part in ("cross_entropy", "floor")),
-                      interval(group["floor"]),
-                      *(number(group[part]["value"]) for part in ("rest", "miscalibration")))
+        table.add_row(
+            group["name"],
+            f"{group['n']:,}",
+            *(number(group[part]["value"]) for part in ("cross_entropy", "floor")),
+            interval(group["floor"]),
+            *(number(group[part]["value"]) for part in ("rest", "miscalibration")),
+        )
     if len(groups) > SHOWN:
         table.caption = f"{len(groups) - SHOWN} more in --json; largest removable part first"
     return table
@@ -216,7 +240,9 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("largest KL(P||Q): id", "row", "KL(P||Q)", "P's class", "Q's class", "Q's confidence")
+    table = _table(
+        "largest KL(P||Q): id", "row", "KL(P||Q)", "P's class", "Q's class", "Q's confidence"
+    )
     for row in rows:
         table.add_row(
             str(row["id"]),
@@ -229,9 +255,12 @@ def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _table(first: str, *others: str) -> Table:
+def _table(first: str, *others: str, words: str = "") -> Table:
+    """Names, numbers, and at the end perhaps words."""
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
-    table.add_column(first, overflow="fold")
+    table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=48)
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
+    if words:
+        table.add_column(words, justify="left")
     return table

@@ -34,7 +34,7 @@ def short(x: float | None) -> str:
     """
     if x is None or math.isnan(x):
         return "-"
-    return f"{x:.2f}" if abs(x) >= 0.1 else f"{x:.2g}"  # noqa: PLR2004
+    return f"{x:.2f}" if abs(x) >= 0.1 else f"{x:.2g}"
 
 
 def headline(audit: Audit) -> str:
@@ -54,8 +54,14 @@ def headline(audit: Audit) -> str:
             f"{total}: {free}; of the other {short(parts.recalibrated.value)}, one label per row"
             " cannot say how much is noise in the labels and how much is the model."
         )
+    if parts.leak:
+        return (
+            f"{total}, less than these labels allow: Q has seen them, and its error on new data"
+            " cannot be read from this."
+        )
     who = "people disagreeing" if parts.evidence == "votes" else "P's own entropy, the floor"
-    return f"{total}: {short(parts.floor.value)} is {who}, {free}, {short(parts.rest.value)} is the model."
+    floor, rest = short(parts.floor.value), short(parts.rest.value)
+    return f"{total}: {floor} is {who}, {free}, {rest} is the model."
 
 
 def definition(parts: Decomposition) -> str:
@@ -80,9 +86,10 @@ def next_steps(audit: Audit) -> list[str]:
     total = parts.cross_entropy.value or 0.0
     if parts.leak:
         steps.append(
-            "Distrust Q: its loss is below the certified floor of these labels, which a model can"
-            " only reach that has seen them. Audit it on labels that it was not trained on."
+            "Distrust Q: it does better on these labels than anything can that has not seen them."
+            " Audit it on labels that it was not trained on."
         )
+        return steps
     gain, rest = parts.miscalibration, parts.rest
     worth = gain.low is not None and gain.low > 0 and (gain.value or 0.0) > SMALL / 5 * total
     if worth:
@@ -126,12 +133,13 @@ def _labels_to_buy(parts: Decomposition, unit: str, width: float) -> list[str]:
     enough = [p for p in parts.plan if p["expected_width"] <= floor_width / 2]
     doubt = f"The votes leave {short(width)} {unit} between the floor and the model undecided."
     if not enough:
-        return [doubt + " No number of votes up to 20 per row is expected to halve that."]
+        return []
     best = min(enough, key=lambda p: p["labels"])
-    return [
+    step = (
         f"{doubt} Buy labels to halve it: about {best['votes']} votes on each of {best['rows']:,}"
         f" rows ({best['labels']:,} labels, expected width {short(best['expected_width'])} {unit})."
-    ]
+    )
+    return [step]
 
 
 def _range(estimate: object) -> str:

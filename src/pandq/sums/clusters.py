@@ -59,7 +59,7 @@ class ClusterTotals:
         """
         totals = self.totals[self.group == np.uint64(group)]
         size, d = len(totals), self.totals.shape[1] - 1
-        if size < 2:  # noqa: PLR2004
+        if size < 2:
             return np.full((d, d), np.nan)
         weight, sums = totals[:, :1], totals[:, 1:]
         total = weight.sum()

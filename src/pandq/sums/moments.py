@@ -101,7 +101,7 @@ class Moments:
 
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
-        if self.n < 2:  # noqa: PLR2004
+        if self.n < 2:
             return np.full_like(self.plain.m2, np.nan)
         return self.squared.about(self.mean) / self.weight**2 * (self.n / (self.n - 1))
 
@@ -184,7 +184,7 @@ def _group_sums(codes: NDArray[np.intp], size: int, x: Floats) -> Floats:
 
 
 def _group_means(codes: NDArray[np.intp], size: int, x: Floats, w: Floats) -> tuple[Floats, Floats]:
-    weight = np.bincount(codes, weights=w, minlength=size)
+    weight = np.bincount(codes, weights=w, minlength=size).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = _group_sums(codes, size, x * w[:, None]) / weight[:, None]
     return weight, np.where(weight[:, None] > 0, mean, 0.0)

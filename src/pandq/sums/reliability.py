@@ -7,8 +7,7 @@ from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
-from scipy.stats import beta, norm
+from scipy.special import betaincinv, ndtri, xlogy
 
 from pandq.errors import InputError
 
@@ -48,7 +47,7 @@ class Reliability:
     def empty(n_bins: int = 15) -> Reliability:
         """Table of no rows."""
         zeros = np.zeros(n_bins)
-        return Reliability(zeros, zeros, zeros, zeros, True)
+        return Reliability(zeros, zeros, zeros, zeros, one_label=True)
 
     @staticmethod
     def of(q: Array, mass: Array, w: Array | None = None, *, n_bins: int = 15) -> Reliability:
@@ -97,9 +96,7 @@ class Reliability:
             self.one_label and other.one_label,
         )
 
-    def interval(
-        self, *, level: float = 0.95, method: Method | None = None
-    ) -> tuple[Array, Array]:
+    def interval(self, *, level: float = 0.95, method: Method | None = None) -> tuple[Array, Array]:
         """Confidence interval of the mean of P at the predicted class, per bin.
 
         Clopper-Pearson counts hits and needs one label per row.  Hoeffding's interval holds at
@@ -128,12 +125,12 @@ class Reliability:
         mean = self.hit / n
         if method == "clopper-pearson":
             miss = n - self.hit
-            lower = np.where(self.hit > 0, beta.ppf(tail, self.hit, miss + 1), 0.0)
-            upper = np.where(miss > 0, beta.isf(tail, self.hit + 1, miss), 1.0)
+            lower = np.where(self.hit > 0, betaincinv(np.maximum(self.hit, 1), miss + 1, tail), 0.0)
+            upper = np.where(miss > 0, betaincinv(self.hit + 1, np.maximum(miss, 1), 1 - tail), 1.0)
         elif method == "hoeffding":
             lower, upper = hoeffding_bounds(mean, np.log(1 / tail) / n)
         else:
-            half = norm.isf(tail) * self.standard_error
+            half = -ndtri(tail) * self.standard_error
             lower, upper = mean - half, mean + half
         return lower + 0 * n, upper + 0 * n
 
@@ -142,7 +139,7 @@ class Reliability:
         """(B,) float64 standard error of the mean hit; nan in bins of fewer than two rows."""
         n = np.where(self.count > 1, self.count, np.nan)
         variance = np.maximum(self.hit_squared - self.hit**2 / n, 0.0) / (n - 1)
-        return cast(Array, np.sqrt(variance / n))
+        return cast("Array", np.sqrt(variance / n))
 
     @property
     def ece(self) -> float:
@@ -188,7 +185,7 @@ def hoeffding_bounds(mean: Array, budget: Array) -> tuple[Array, Array]:
     def divergence(mu: Array) -> Array:
         with np.errstate(divide="ignore"):
             cross = -xlogy(mean, mu) - xlogy(1 - mean, 1 - mu)
-        return cast(Array, cross + xlogy(mean, mean) + xlogy(1 - mean, 1 - mean))
+        return cast("Array", cross + xlogy(mean, mean) + xlogy(1 - mean, 1 - mean))
 
     def solve(inner: Array, outer: Array) -> Array:
         for _ in range(60):

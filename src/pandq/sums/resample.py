@@ -1,4 +1,4 @@
-"""Poisson bootstrap whose weights are hashed from (seed, replicate, row): the same in any chunking."""
+"""Poisson bootstrap, its weights hashed from (seed, replicate, row): the same in any chunking."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class PoissonBootstrap:
         if w is not None:
             values *= w[:, None]
         totals = np.zeros_like(self.totals)
-        replicate = mix(np.arange(len(totals), dtype=np.uint64) ^ mix(np.full(1, self.seed, np.uint64)))
+        replicate = mix(
+            np.arange(len(totals), dtype=np.uint64) ^ mix(np.full(1, self.seed, np.uint64))
+        )
         for start in range(0, len(x), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
             words = mix(keys[None, rows] ^ replicate[:, None])

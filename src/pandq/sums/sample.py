@@ -36,7 +36,7 @@ class Sample:
 
     def of(self, keys: Keys, row: NDArray[np.int64], columns: dict[str, NDArray[Any]]) -> Self:
         """Rows with hashed ids, their numbers, and whatever belongs to them, row by row."""
-        return type(self)(self.size, keys, row, columns)._smallest()
+        return self._smallest(keys, row, columns)
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
@@ -47,15 +47,17 @@ class Sample:
         }
         keys = np.concatenate([self.keys, other.keys])
         row = np.concatenate([self.row, other.row])
-        return type(self)(self.size, keys, row, joined)._smallest()
+        return self._smallest(keys, row, joined)
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def _smallest(self) -> Self:
-        if len(self.keys) <= self.size:
-            return self
-        chosen = np.lexsort((self.row, self.keys))[: self.size]
-        chosen = chosen[np.argsort(self.row[chosen])]
-        columns = {name: column[chosen] for name, column in self.columns.items()}
-        return type(self)(self.size, self.keys[chosen], self.row[chosen], columns)
+    def _smallest(
+        self, keys: Keys, row: NDArray[np.int64], columns: dict[str, NDArray[Any]]
+    ) -> Self:
+        if len(keys) <= self.size:
+            return type(self)(self.size, keys, row, columns)
+        chosen = np.lexsort((row, keys))[: self.size]
+        chosen = chosen[np.argsort(row[chosen])]
+        kept = {name: column[chosen] for name, column in columns.items()}
+        return type(self)(self.size, keys[chosen], row[chosen], kept)

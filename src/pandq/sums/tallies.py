@@ -37,7 +37,7 @@ class LogHistogram:
     @classmethod
     def empty(cls, accuracy: float = 0.005) -> Self:
         """No values; quantiles will be within a relative error of `accuracy`."""
-        if not 1e-6 <= accuracy < 1:  # noqa: PLR2004
+        if not 1e-6 <= accuracy < 1:
             raise InputError(what="accuracy must lie between 1e-6 and 1", got=str(accuracy))
         return cls(accuracy, np.zeros(0, np.int64), np.zeros(0))
 
@@ -54,7 +54,9 @@ class LogHistogram:
         finite = np.isfinite(x) & (x > 0)
         index[finite] = np.ceil(np.log(x[finite]) / self._log_base).astype(np.int64)
         index[x == 0] = self.ZERO
-        return self._gathered(index, np.ones(len(x)) if w is None else w)
+        if w is None:
+            return self._gathered(index, np.ones(len(x)))
+        return self._gathered(index[w > 0], w[w > 0])
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -66,6 +68,7 @@ class LogHistogram:
         """Values at the middle of the occupied bins, rising, and their weights."""
         with np.errstate(over="ignore"):
             value = np.exp(self.index * self._log_base) * (1 - self.accuracy)
+        value = np.minimum(value, np.finfo(np.float64).max)
         value[self.index == self.ZERO] = 0.0
         value[self.index == self.INFINITE] = np.inf
         return value, self.weight
@@ -77,13 +80,13 @@ class LogHistogram:
         value, weight = self.bins()
         reached = np.cumsum(weight)
         place = np.searchsorted(reached, np.asarray(probability) * reached[-1] * (1 - 1e-12))
-        return value[np.minimum(place, len(value) - 1)]
+        found: Floats = value[np.minimum(place, len(value) - 1)]
+        return found
 
     def _gathered(self, index: NDArray[np.int64], weight: Floats) -> Self:
         index, inverse = np.unique(index, return_inverse=True)
-        return type(self)(
-            self.accuracy, index, np.bincount(inverse, weights=weight, minlength=len(index))
-        )
+        total = np.bincount(inverse, weights=weight, minlength=len(index)).astype(np.float64)
+        return type(self)(self.accuracy, index, total)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,11 +104,9 @@ class WorstRows:
         """No rows yet; each will bring `d` details."""
         return cls(k, np.zeros(0), np.zeros(0, np.int64), np.zeros((0, d)), ())
 
-    def of(
-        self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Sequence[Any]
-    ) -> Self:
+    def of(self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Any) -> Self:
         """The worst of (n,) values, with their row numbers, (n, d) details and ids."""
-        if len(value) > self.k:
+        if len(value) > self.k > 0:
             # every candidate for the top k, ties included, before the exact order is formed
             edge = np.partition(value, len(value) - self.k)[len(value) - self.k]
             near = np.flatnonzero(value >= edge)

@@ -1,0 +1,159 @@
+"""Chunks: consecutive rows of P and Q, from views that are in memory already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingABC
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.hashing import hash_ids
+from pandq.errors import InputError, RowError
+from pandq.read import columns as cols
+from pandq.views import View, paired, require_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from pandq.read.columns import Column
+
+# A chunk has at most this many rows, and at most this many numbers in Q.
+CHUNK_ROWS = 1 << 16
+CHUNK_NUMBERS = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive rows of P and Q with all that is known of them."""
+
+    start: int
+    p: View
+    q: View
+    keys: NDArray[np.uint64]
+    ids: Any
+    groups: Mapping[str, tuple[NDArray[np.intp], tuple[str, ...]]]
+    clusters: NDArray[np.uint64] | None = None
+    weights: NDArray[np.float64] | None = None
+    best_q: View | None = None
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+
+def chunk_rows(n_classes: int) -> int:
+    """How many rows a chunk has.
+
+    >>> chunk_rows(10), chunk_rows(100_000)
+    (65536, 41)
+    """
+    return max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // max(1, n_classes)))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryScan:
+    """P and Q that are views already: the same chunks as a Scan, without files."""
+
+    p: View
+    q: View
+    classes: tuple[str, ...] | None = None
+    by: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    cluster: NDArray[Any] | None = None
+    ids: NDArray[Any] | None = None
+    weights: NDArray[np.float64] | None = None
+    best_q: View | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.q)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows in order."""
+        step = chunk_rows(self.q.n_classes or 1)
+        clusters = None if self.cluster is None else hash_ids(self.cluster.astype(np.str_))
+        groups = {name: cols.encoded(values) for name, values in self.by.items()}
+        ids = np.arange(self.n_rows) if self.ids is None else self.ids
+        keys = hash_ids(ids)
+        for start in range(0, self.n_rows, step):
+            rows = slice(start, min(start + step, self.n_rows))
+            yield Chunk(
+                start,
+                self.p[rows],
+                self.q[rows],
+                keys[rows],
+                ids[rows],
+                {name: (codes[rows], names) for name, (codes, names) in groups.items()},
+                None if clusters is None else clusters[rows],
+                None if self.weights is None else self.weights[rows],
+                None if self.best_q is None else self.best_q[rows],
+            )
+
+
+def views_scan(
+    p: object,
+    q: object,
+    *,
+    classes: Sequence[str] | None = None,
+    by: Mapping[str, ArrayLike] | None = None,
+    cluster: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    best_q: object = None,
+) -> MemoryScan:
+    """P and Q in memory as rows to go through.
+
+    Raises:
+        ViewTypeError: P or Q is not a view.
+        InputError: lengths or classes differ, or a weight is negative or not finite.
+    """
+    p_view, q_view = paired(require_view("p", p), require_view("q", q))
+    n = len(q_view)
+    if by is not None and not isinstance(by, MappingABC):
+        raise InputError(
+            what="by must name its arrays", got=type(by).__name__, remedy="by={'site': site}"
+        )
+
+    def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
+        if values is None:
+            return None
+        array = np.asarray(values)
+        if array.shape != (n,):
+            raise InputError(
+                what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"
+            )
+        return array
+
+    groups = {name: column(f"by[{name!r}]", values) for name, values in (by or {}).items()}
+    raw = column("weights", weights)
+    return MemoryScan(
+        p_view,
+        q_view,
+        tuple(classes) if classes else None,
+        {name: array for name, array in groups.items() if array is not None},
+        column("cluster", cluster),
+        column("ids", ids),
+        None if raw is None else row_weights("weights", raw),
+        None if best_q is None else paired(p_view, best_q)[1],
+    )
+
+
+def row_weights(name: str, column: Column) -> NDArray[np.float64]:
+    """Row weights as float64; a negative one, or one that is not finite, is an error."""
+    if not isinstance(column, np.ndarray) and column.null_count:
+        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise RowError(view="weights", row=row, problem="is missing (null)")
+    values = cols.scalars(column)
+    if values.dtype.kind not in "iufb":
+        raise InputError(what=f"weights {name!r} are no numbers", got=str(values.dtype))
+    weights = values.astype(np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise RowError(
+            view="weights", row=row, problem="is negative or not finite", got=str(weights[row])
+        )
+    return weights
