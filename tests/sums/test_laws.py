@@ -19,7 +19,7 @@ import copy
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -29,10 +29,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pandq import Counts, Labels, Logits, Probs
+from pandq.core.hashing import hash_ids
+from pandq.estimate.decomposition import PartSums, Trained, sample_of
+from pandq.estimate.means import Means
 from pandq.estimate.rowsums import RowSums
 from pandq.read.chunks import views_scan
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import GroupMoments, Moments, Scatter
+from pandq.sums.reliability import Reliability
+from pandq.sums.resample import PoissonBootstrap
+from pandq.sums.sample import Sample
 from pandq.sums.tallies import LogHistogram, WorstRows
 
 
@@ -136,6 +142,33 @@ def plain(x):
     return {name: plain(v) for name, v in x.items()} if isinstance(x, Mapping) else x
 
 
+def keyed(rng, n):
+    return clustered(rng, n) | {"row": np.arange(n), "key": hash_ids(rng.integers(10**6, size=n))}
+
+
+def calibrated(rng, n):
+    return {"q": rng.random(n), "hit": rng.integers(2, size=n).astype(float)}
+
+
+def voted(rng, n):
+    q = rng.dirichlet(np.ones(3), n)
+    votes = np.array([rng.multinomial(3, row) for row in q]).reshape(n, 3)
+    return {"q": q, "votes": votes, "id": np.arange(n)}
+
+
+@cache
+def trained_on_votes():
+    rows = voted(np.random.default_rng(1), 300)
+    (chunk,) = views_scan(Counts(rows["votes"]), Probs(rows["q"])).chunks()
+    return Trained.of(sample_of(300, chunk), "votes", seed=0)
+
+
+def part_sums(summary, rows):
+    scan = views_scan(Counts(rows["votes"]), Probs(rows["q"]), ids=rows["id"])
+    chunks = list(scan.chunks())
+    return summary.of(chunks[0], trained_on_votes()) if chunks else summary
+
+
 CASES = {
     "Scatter": Case(lambda: Scatter.empty(2), values, lambda s, r: s.of(r["x"])),
     "Scatter weighted": Case(lambda: Scatter.empty(2), weighted, lambda s, r: s.of(r["x"], r["w"])),
@@ -170,6 +203,19 @@ CASES = {
         rated,
         lambda s, r: s.of(r["x"], r["row"], r["details"], list(r["id"])),
     ),
+    "Sample": Case(lambda: Sample.empty(7), keyed, lambda s, r: s.of(r["key"], r["row"], r)),
+    "PoissonBootstrap": Case(
+        lambda: PoissonBootstrap.empty(2, replicates=9),
+        keyed,
+        lambda s, r: s.of(r["key"], r["x"], r["w"]),
+    ),
+    "Reliability": Case(Reliability.empty, calibrated, lambda s, r: s.of(r["q"], r["hit"])),
+    "Means in clusters": Case(
+        lambda: Means.empty(("a", "b"), replicates=5),
+        keyed,
+        lambda s, r: s.of(r["x"], r["w"], clusters=r["cluster"], keys=r["key"]),
+    ),
+    "PartSums of votes": Case(lambda: PartSums.empty(votes=True), voted, part_sums, plain),
     "RowSums of labels": row_sums(Labels, "labels"),
     "RowSums of counts in groups": row_sums(Counts, "counts", by=True),
     "RowSums of probs in clusters": row_sums(Probs, "probs", clusters=True, by=True),

@@ -14,8 +14,9 @@ from pandq.errors import InputError
 from pandq.estimate.certificate import Counts, group_edges, train_stratum
 
 if TYPE_CHECKING:
-    from pandq.estimate.mixture import DirichletMixture
     from collections.abc import Sequence
+
+    from pandq.estimate.mixture import DirichletMixture
 
 Array = npt.NDArray[np.float64]
 

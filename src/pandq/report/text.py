@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Tables of classes and groups show this many lines; the JSON has them all.
 SHOWN = 10
 BAR = 60
+# A longer line of torch is left to the JSON.
+TORCH = 400
 
 
 def audit_text(audit: Audit, *, width: int = 100) -> str:
@@ -149,6 +151,24 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
     yield Text(definition(parts))
     for step in next_steps(audit):
         yield Text(f"-> {step}")
+    torch = parts.recalibrator.to_torch()
+    if parts.kind != "identity" and len(torch) <= TORCH:
+        yield Text(f"recalibration in torch: {torch}")
+    if parts.plan:
+        yield Text()
+        yield _plan(parts, audit.unit)
+
+
+def _plan(parts: Decomposition, unit: str) -> Table:
+    """What other numbers of labels are expected to do to the floor's interval."""
+    rows = sorted({p["rows"] for p in parts.plan})
+    width = {(p["votes"], p["rows"]): p["expected_width"] for p in parts.plan}
+    title = f"expected width of the floor's interval, {unit}"
+    table = _table(title, *(f"{n:,} rows" for n in rows))
+    for votes in sorted({p["votes"] for p in parts.plan}):
+        found = (number(width[votes, n], 3) for n in rows)
+        table.add_row(f"{votes} votes per row" if votes > 1 else "1 vote per row", *found)
+    return table
 
 
 def _calibration(parts: Decomposition) -> Iterator[RenderableType]:

@@ -67,7 +67,10 @@ def headline(audit: Audit) -> str:
 def definition(parts: Decomposition) -> str:
     """What the floor is, and how well it is known."""
     if parts.evidence == "full":
-        return "The floor is H(P): no model can pass it. P is known in full, so it is too."
+        return (
+            "The floor is H(P): no model can pass it. P is taken as exact; if its rows are N votes"
+            " divided by N, give the counts instead (counts:COLUMN), or the floor is too low."
+        )
     text = "The floor is irreducible for a randomly chosen annotator, slips included."
     if parts.evidence == "labels":
         return f"{text} One label per row does not identify it: only the bounds are known."

@@ -40,8 +40,8 @@ class Sample:
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
-        if not len(self.keys) or not len(other.keys):
-            return other if len(other.keys) else self
+        if not self.columns or not other.columns:
+            return other if other.columns else self
         joined = {
             name: np.concatenate([mine, other.columns[name]]) for name, mine in self.columns.items()
         }

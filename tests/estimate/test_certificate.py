@@ -1,0 +1,163 @@
+"""Certified floors: bounds that hold for every law, whatever they were trained on."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom, hypergeom
+
+from pandq.core.hashing import fold_of, hash_ids
+from pandq.estimate.bernstein import (
+    bernstein_basis,
+    bound_vector,
+    elevation,
+    entropy_term,
+    pair_lower_vector,
+    pair_upper_vector,
+)
+from pandq.estimate.certificate import stratum_degrees, train_certificate
+from pandq.estimate.leak import BlindBounds
+from pandq.estimate.mixture import fit_mixture
+from pandq.estimate.planner import plan_budget
+from pandq.estimate.smooth import smooth_bound_vector
+from pandq.sums.resample import PoissonBootstrap
+
+rng = np.random.default_rng(3)
+N, K = 1_500, 4
+TRUTH = rng.dirichlet(np.full(K, 0.6), N)
+Q = TRUTH**1.3 / (TRUTH**1.3).sum(axis=1, keepdims=True)
+FLOOR = -(TRUTH * np.log(TRUTH)).sum(axis=1).mean()
+GRID = np.unique(np.r_[0.0, np.geomspace(1e-12, 1, 20_001), 1 - np.geomspace(1e-12, 1, 20_001)])
+
+
+def votes(m, seed=0):
+    return np.random.default_rng(seed).multinomial(m, TRUTH)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 5, 10, 47])
+def test_trained_vectors_lie_on_their_side_of_the_entropy_everywhere(m):
+    certificate = train_certificate(votes(m), Q)
+    h = entropy_term(GRID)
+    for stratum in certificate.strata:
+        basis = bernstein_basis(stratum.degree, GRID)
+        for lower, upper in zip(stratum.lower, stratum.upper, strict=True):
+            assert (basis @ lower <= h + 1e-12).all()
+            assert (basis @ upper >= h - 1e-12).all()
+
+
+@pytest.mark.parametrize("side", ["lower", "upper"])
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 6, 12, 30])
+def test_any_counts_give_a_sound_vector(m, side):
+    h = entropy_term(GRID)
+    for seed in range(3):
+        share = np.random.default_rng(seed).dirichlet(np.full(m + 1, 0.3))
+        made = [bound_vector(share, 400.0, side=side, kappa=1.0)]
+        if m > 1:
+            made.append(smooth_bound_vector(share, 400.0, side=side, penalty=1e-3))
+        for vector in made:
+            gap = h - bernstein_basis(m, GRID) @ vector
+            assert (gap if side == "lower" else -gap).min() >= -1e-12
+
+
+def test_pairs_of_votes_have_the_bounds_known_in_closed_form():
+    x = np.random.default_rng(1).beta(0.4, 1.2, 4_000)
+    share = np.stack([(1 - x) ** 2, 2 * x * (1 - x), x**2], axis=1).mean(axis=0)
+    m1, m2 = share[1] / 2 + share[2], share[2]
+    lower, upper = pair_lower_vector(m2 / m1), pair_upper_vector((m1 - m2) / (1 - m1))
+    many = 1e12
+    assert share @ lower == pytest.approx(
+        share @ bound_vector(share, many, side="lower", kappa=0.0), abs=1e-7
+    )
+    assert share @ upper == pytest.approx(
+        share @ bound_vector(share, many, side="upper", kappa=0.0), abs=1e-7
+    )
+    t = m2 / m1
+    assert lower == pytest.approx([0, (1 - np.log(t)) / 2, 1 - np.log(t) - 1 / t])
+
+
+def test_one_vote_gives_nothing_below_and_a_tangent_above():
+    certificate = train_certificate(votes(1), Q)
+    low, high = certificate.row_bounds(votes(1, seed=1), Q)
+    assert abs(low).max() < 1e-12
+    assert high.mean() > FLOOR
+
+
+def test_elevation_keeps_the_polynomial():
+    vector = rng.normal(size=4)
+    raised = elevation(9, 3) @ vector
+    x = rng.random(50)
+    np.testing.assert_allclose(
+        bernstein_basis(9, x) @ raised, bernstein_basis(3, x) @ vector, atol=1e-12
+    )
+    assert elevation(9, 3)[4, 2] == pytest.approx(hypergeom(9, 4, 3).pmf(2))
+
+
+def test_the_basis_is_the_binomial_law():
+    x = rng.random(20)
+    expected = binom.pmf(np.arange(6), 5, x[:, None])
+    np.testing.assert_allclose(bernstein_basis(5, x), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("m", [2, 3, 5, 12])
+def test_cross_fitted_bounds_hold_the_truth_between_them(m):
+    counts, low, high = votes(m), np.empty(N), np.empty(N)
+    halves = fold_of(hash_ids(np.arange(N)), 2)
+    for half in (0, 1):
+        rows = halves == half
+        certificate = train_certificate(counts[~rows], Q[~rows])
+        low[rows], high[rows] = certificate.row_bounds(counts[rows], Q[rows])
+    error = 2.5 * (low.std() + high.std()) / np.sqrt(N)
+    assert low.mean() - error < FLOOR < high.mean() + error
+
+
+def test_bounds_of_a_wrong_q_hold_all_the_same():
+    wrong = np.random.default_rng(8).dirichlet(np.ones(K), N)
+    certificate = train_certificate(votes(3), wrong)
+    low, high = certificate.row_bounds(votes(3, seed=5), wrong)
+    error = 3 * (low.std() + high.std()) / np.sqrt(N)
+    assert low.mean() - error < FLOOR < high.mean() + error
+
+
+def test_more_votes_bring_the_bounds_together():
+    gaps = []
+    for m in (2, 5, 20):
+        low, high = train_certificate(votes(m), Q).row_bounds(votes(m, seed=1), Q)
+        gaps.append((high - low).mean())
+    assert gaps[0] > 1.5 * gaps[1] > 2 * gaps[2] > 0
+
+
+def test_blind_bounds_do_not_look_at_q():
+    low, high = BlindBounds.of(votes(3)).row_bounds(votes(3, seed=1))
+    assert low.mean() < FLOOR < high.mean()
+
+
+def test_every_number_of_votes_finds_a_stratum():
+    mixed = np.repeat([1, 2, 3, 9, 40], 300)
+    degrees = stratum_degrees(mixed)
+    assert degrees[0] == 1
+    assert degrees == sorted(set(degrees))
+    assert all(d <= 40 for d in degrees)
+
+
+def test_the_mixture_finds_the_entropy_of_data_drawn_from_such_a_model():
+    counts = votes(4)
+    mixture = fit_mixture(counts, Q)
+    assert mixture.posterior_entropy(counts, Q).mean() == pytest.approx(FLOOR, rel=0.05)
+    np.testing.assert_allclose(mixture.prior_mean(Q).sum(axis=1), 1.0, rtol=1e-9)
+
+
+def test_the_mixture_survives_zeros_and_certainty_in_q():
+    q = np.where(Q.max(axis=1, keepdims=True) == Q, 1.0, 0.0)
+    assert np.isfinite(fit_mixture(votes(3), q).prior_mean(q)).all()
+
+
+def test_the_plan_promises_narrower_intervals_for_more_votes_and_rows():
+    plan = plan_budget(fit_mixture(votes(3), Q), Q)
+    assert (np.diff(plan.width, axis=0) < 0).all()
+    assert plan.width[0, 1] > plan.width[0, -1]
+
+
+def test_the_bootstrap_has_the_standard_error_of_the_mean():
+    x = rng.normal(size=(4_000, 1))
+    drawn = PoissonBootstrap.empty(1, replicates=800).of(hash_ids(np.arange(4_000)), x)
+    assert drawn.means().std() == pytest.approx(x.std() / np.sqrt(4_000), rel=0.1)
+    counts = PoissonBootstrap.empty(1, replicates=50).of(hash_ids(np.arange(9)), np.ones((9, 1)))
+    assert counts.totals[:, 0].mean() == pytest.approx(9, abs=1.5)
