@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
-from pandq.estimate.certificate import Counts, group_edges, train_stratum
+from pandq.estimate.certificate import Counts, group_edges, grouping, train_stratum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,6 @@ Array = npt.NDArray[np.float64]
 
 VOTES = (1, 2, 3, 5, 10, 20)
 _PLAN_CELLS = 10_000
-# (groups, kappa) up to _FEW votes and above.
-_FEW_OPTION, _MANY_OPTION, _FEW = (6, 1.0), (10, 0.35), 5
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def plan_budget(
     z, training_rows = float(ndtri(level)), 0.5 * float(np.median(rows))
     gaps, spreads = [], []
     for m in votes:
-        groups, kappa = _FEW_OPTION if m <= _FEW else _MANY_OPTION
+        groups, kappa = grouping(m)
         edges = group_edges(prior, groups)
         group = np.searchsorted(edges, prior, side="right")
         law = mixture.count_law(q, m)
