@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.local import summarise
@@ -20,7 +19,8 @@ from pandq.estimate.decomposition import (
 )
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.parts import Decomposition, decomposed
-from pandq.estimate.rowsums import DETAILS, LOSSES, RowSums
+from pandq.estimate.rowsums import LOSSES, RowSums
+from pandq.estimate.tables import groups_table, rows_table
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.sums.sample import Sample
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from pandq.estimate.means import GroupMeans
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.chunks import Chunk
-    from pandq.sums.tallies import WorstRows
 
     Progress = Callable[[str, int, int | None], None]
 
@@ -348,15 +346,15 @@ def _result(
         brier=sums.estimate("brier", level=level),
         confidence=sums.estimate("confidence", level=level),
         infinite_rows=sums.n_infinite,
-        infinite=_rows_table(sums.infinite, names, scale),
+        infinite=rows_table(sums.infinite, names, scale),
         finite_part=part,
         kl_quantiles={f"{q:g}": float(x) for q, x in zip(QUANTILES, quantiles, strict=True)},
         kl_quantile_accuracy=sums.divergence.accuracy,
-        classes=_groups_table(sums.classes, of, scale, level),
+        classes=groups_table(sums.classes, of, scale, level),
         groups={
-            name: _groups_table(table, None, scale, level) for name, table in sums.groups.items()
+            name: groups_table(table, None, scale, level) for name, table in sums.groups.items()
         },
-        worst=_rows_table(sums.worst, names, scale),
+        worst=rows_table(sums.worst, names, scale),
         decomposition=parts,
         p_kind=shape.p_kind,
         q_kind=shape.q_kind,
@@ -364,50 +362,3 @@ def _result(
         notes=(*rows.notes, *notes),
         trained=trained,
     )
-
-
-_IN_UNITS = frozenset(LOSSES)
-
-
-def _rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
-    """Single rows with their measures, as JSON values."""
-    table = []
-    for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
-        found = dict(zip(DETAILS, details.tolist(), strict=True))
-        line: dict[str, Any] = {
-            "row": int(row),
-            "id": _plain(identity),
-            "p_class": classes[int(found.pop("p_class"))],
-            "q_class": classes[int(found.pop("q_class"))],
-        }
-        line |= {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
-        table.append(line)
-    return table
-
-
-def _groups_table(
-    groups: GroupMeans, rename: Mapping[str, str] | None, scale: float, level: float
-) -> list[dict[str, Any]]:
-    """One entry per group, the largest divergence in total first."""
-    table = []
-    for name, means in groups.groups():
-        entry: dict[str, Any] = {
-            "name": rename[name] if rename else name,
-            "n": means.n,
-            "weight": means.moments.weight,
-        }
-        for measure in means.names:
-            factor = scale if measure in _IN_UNITS else 1.0
-            estimate = means.estimate(measure, level=level)
-            ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-            entry[measure] = {k: finite(None if x is None else x * factor) for k, x in ends.items()}
-        table.append(entry)
-    return sorted(table, key=lambda entry: -entry["weight"] * entry["kl"]["value"])
-
-
-def _plain(identity: Any) -> str | int | None:
-    """An id as JSON has it."""
-    value = identity.as_py() if hasattr(identity, "as_py") else identity
-    if isinstance(value, np.generic):
-        value = value.item()
-    return value if isinstance(value, int) or value is None else str(value)
