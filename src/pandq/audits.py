@@ -43,7 +43,7 @@ REPLICATES = 1000
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit:
     """What an audit found; `to_dict()` is its JSON form, `print` its text."""
 
@@ -110,6 +110,9 @@ class Audit:
             "groups": self.groups,
             "worst": self.worst,
         }
+
+    def __repr__(self) -> str:
+        return f"<pandq.Audit of {self.n:,} rows: {self.cross_entropy}, {self.kl}>"
 
     def __str__(self) -> str:
         from pandq.report.text import audit_text
@@ -209,7 +212,13 @@ def audit(
             blank = PartSums.empty(votes=evidence == "votes", **shared)
             second = _second_pass(rows, blank, trained, progress)
             parts = decomposed(
-                second, trained, plan, classes=_class_names(rows, shape), unit=unit, level=level
+                second,
+                trained,
+                plan,
+                classes=_class_names(rows, shape),
+                named=rows.classes is not None,
+                unit=unit,
+                level=level,
             )
     return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
 

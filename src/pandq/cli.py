@@ -26,7 +26,7 @@ KINDS = "labels, counts, probs, logprobs or logits"
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pandq.__version__, prog_name="pandq")
 def cli() -> None:
-    r"""Mind your P and Q: how far predictions are from the truth, and what can be done about it.
+    """Mind your P and Q: how far predictions are from the truth, and what can be done about it.
 
     P is what is true (labels, votes, soft labels, a reference model), Q what a model predicts.
 
@@ -64,13 +64,29 @@ def _stop(text: str, code: int) -> None:
     sys.exit(code)
 
 
+def _once(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """An option that may be given once: a second one would silently replace the first."""
+    if len(given) > 1:
+        what = f"{option.opts[0]} was given {len(given)} times"
+        raise InputError(what, got=", ".join(given), remedy="An audit has one P and one Q.")
+    return given[0] if given else None
+
+
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say what the rows of P and Q are."""
     options = [
-        click.option("--p", metavar="KIND:COLUMN", help=f"What is true; KIND is {KINDS}."),
+        click.option(
+            "--p",
+            metavar="KIND:COLUMN",
+            multiple=True,
+            callback=_once,
+            help=f"What is true; KIND is {KINDS}.",
+        ),
         click.option(
             "--q",
             metavar="KIND:COLUMN",
+            multiple=True,
+            callback=_once,
             help="What is predicted; probs:prob_* takes one column per class.",
         ),
         click.option(
@@ -170,7 +186,7 @@ def audit_command(
     worst: int,
     **data: Any,
 ) -> None:
-    r"""How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
+    """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
 
     FILES are parquet, feather, csv, tsv, jsonl, npy or npz; globs and folders are fine.
 
@@ -199,18 +215,19 @@ def audit_command(
         )
         if items_file is not None:
             write_items(rows, items_file, result.trained)
-    if recalibrator_file is not None:
-        if result.recalibrator is None:
-            raise InputError(what="there is no recalibration map to write", where=recalibrator_file)
+    if recalibrator_file is not None and result.recalibrator is not None:
         write_json(result.recalibrator.to_dict(), recalibrator_file)
     if json_file == "-":
         click.echo(json_text(result.to_dict()))
-        return
-    if json_file is not None:
-        write_json(result.to_dict(), json_file)
-    from pandq.report.text import show
+    else:
+        if json_file is not None:
+            write_json(result.to_dict(), json_file)
+        from pandq.report.text import show
 
-    show(result, _console())
+        show(result, _console())
+    if recalibrator_file is not None and result.recalibrator is None:
+        why = "; ".join(result.notes) or "--floor none skips it"
+        raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
 
 
 @cli.command("inspect")
@@ -335,4 +352,13 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
     from pandq.report.files import check_writable, read_recalibrator, write_recalibrated
 
     check_writable(out)
-    write_recalibrated(list(files), q, read_recalibrator(map_file), out)
+    if not out.endswith((".parquet", ".pq")):
+        raise InputError(
+            what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."
+        )
+    recalibrator = read_recalibrator(map_file)
+    rows = write_recalibrated(list(files), q, recalibrator, out)
+    click.echo(
+        f"{out}: {rows:,} rows, with the {recalibrator.kind} map's probabilities beside them"
+    )
+    click.echo(f"Next: pandq audit {out} --p KIND:COLUMN --q probs:recalibrated")

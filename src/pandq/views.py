@@ -102,7 +102,13 @@ class Labels(View):
             limit = f"out of range for {self.n_classes} classes (0 to {self.n_classes - 1})"
         if bad.any():
             row = int(bad.argmax())
-            raise RowError(view="Labels", row=row, problem=f"is {limit}", got=str(self.array[row]))
+            raise RowError(
+                view="Labels",
+                row=row,
+                problem=f"is {limit}",
+                got=str(self.array[row]),
+                remedy="Classes count from 0.",
+            )
 
     def of_classes(self, n_classes: int) -> Labels:
         """The same labels among `n_classes` classes."""
@@ -239,6 +245,17 @@ class Probs(_Matrix):
         array([[0.75, 0.25]])
         """
         one = widen(one_number_per_row("Probs.binary", x))
+        first_bad("Probs.binary", np.isnan(one)[:, None], "holds NaN")
+        outside = (one < 0) | (one > 1)
+        if outside.any():
+            row = int(outside.argmax())
+            raise RowError(
+                view="Probs.binary",
+                row=row,
+                problem="is not between 0 and 1",
+                got=f"{one[row]:g}",
+                remedy="Log-odds are Logits.binary(x); divide percentages by 100.",
+            )
         return cls(np.stack([1.0 - one, one], axis=1))
 
     def law(self) -> Law:
@@ -341,6 +358,12 @@ def require_view(name: str, value: object) -> View:
     """
     if isinstance(value, View):
         return value
+    if hasattr(value, "__arrow_c_stream__"):
+        raise ViewTypeError(
+            what="a table does not say which column is what",
+            got=type(value).__name__,
+            remedy='Name them: pandq.audit(pandq.scan(table, p="KIND:COLUMN", q="KIND:COLUMN")).',
+        )
     raise ViewTypeError(
         what=f"{name} must say what its numbers mean",
         got=type(value).__name__,
@@ -373,6 +396,8 @@ def paired(p: object, q: object) -> tuple[View, View]:
         q = q.of_classes(p.n_classes)
     if p.n_classes != q.n_classes:
         raise InputError(
-            what="P and Q have different numbers of classes", got=f"{p.n_classes} and {q.n_classes}"
+            what="P and Q have different numbers of classes",
+            got=f"{p.n_classes} and {q.n_classes}",
+            remedy="A single score per row means two classes; else give one number per class.",
         )
     return p, q

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     Keys = NDArray[np.uint64]
 
 
+# Where a mean must lie; an interval does not reach beyond.
+_UNIT_RANGE = (0.0, 1.0)
+_POSITIVE = (0.0, np.inf)
+POSSIBLE = {
+    "cross_entropy": _POSITIVE,
+    "recalibrated": _POSITIVE,
+    "entropy": _POSITIVE,
+    "kl": _POSITIVE,
+    "accuracy": _UNIT_RANGE,
+    "mass": _UNIT_RANGE,
+    "confidence": _UNIT_RANGE,
+    "brier": (0.0, 2.0),
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Means:
     """A Summary of named quantities: moments, totals per cluster, bootstrap replicates.
@@ -106,7 +121,13 @@ class Means:
         )
         clustered = f"cluster-robust over {self._units}"
         how = clustered if len(self.clusters.cluster) else "Student t"
-        return replace(made, method=f"{method}, {how}")
+        least, most = POSSIBLE.get(name, (-np.inf, np.inf))
+        return replace(
+            made,
+            low=None if made.low is None else float(np.maximum(made.low, least)),
+            high=None if made.high is None else float(np.minimum(made.high, most)),
+            method=f"{method}, {how}",
+        )
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
         """An interval for what lies between two means: one-sided at each end.

@@ -81,6 +81,7 @@ def decomposed(
     plan: BudgetPlan | None,
     *,
     classes: Sequence[str],
+    named: bool,
     unit: Unit,
     level: float,
 ) -> Decomposition:
@@ -91,6 +92,7 @@ def decomposed(
         trained: what that pass used.
         plan: expected widths of the floor's interval for other numbers of votes, or None.
         classes: class names.
+        named: whether those are the data's own, and not just numbers.
         unit: of the result.
         level: of the intervals.
 
@@ -113,7 +115,7 @@ def decomposed(
             k: Estimate(x, None, None).to_unit(unit).value or 0.0
             for k, x in trained.recalibration.loss.items()
         },
-        recalibrator=trained.recalibration.map,
+        recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
         reliability=_reliability(sums.reliability, level=level),
         calibration_error=sums.reliability.ece,
         calibration_error_of_noise=sums.reliability.ece_of_noise,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 
 from pandq.errors import InputError
+from pandq.views import LogProbs, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ class Recalibrator:
         freq: (K,) float64 class frequencies of the training rows, smoothed, positive, sum 1.
         floor: finite log q (nats) that stands for log 0 as an input of the matrix map.
         n: number of training rows.
+        classes: names of the classes in the order of Q's columns, where they are known.
 
     Example:
         >>> c = Recalibrator("temperature", {"a": np.array(0.5)}, 0.0, np.array([0.5, 0.5]), 0.0, 9)
@@ -50,6 +52,11 @@ class Recalibrator:
     freq: Array
     floor: float
     n: int
+    classes: tuple[str, ...] | None = None
+
+    def of(self, q: View) -> LogProbs:
+        """Recalibrated predictions: any view of Q in, LogProbs out."""
+        return LogProbs.trusted(self.apply(q.law().log_prob), q.n_classes)
 
     def apply(self, log_q: Array) -> Array:
         """Recalibrated log-probabilities; each row on its own, so chunks of any size agree.
@@ -64,7 +71,10 @@ class Recalibrator:
             InputError: if log_q has another number of classes than the map.
         """
         if log_q.ndim != 2 or log_q.shape[1] != self.freq.size:
-            raise InputError(what=f"log_q must be (n, {self.freq.size}), got {log_q.shape}")
+            raise InputError(
+                what=f"the map is for {self.freq.size} classes",
+                got=f"an array of shape {log_q.shape}",
+            )
         if self.kind == "identity" and self.eps == 0:
             return log_q.copy()
         m = pure_map(self.kind, self.parameters, log_q, self.floor)
@@ -80,6 +90,7 @@ class Recalibrator:
             "freq": self.freq.tolist(),
             "floor": self.floor,
             "n": self.n,
+            "classes": None if self.classes is None else list(self.classes),
         }
 
     @staticmethod
@@ -98,6 +109,7 @@ class Recalibrator:
             freq=np.array(stored["freq"], dtype=np.float64),
             floor=float(stored["floor"]),
             n=int(stored["n"]),
+            classes=None if stored.get("classes") is None else tuple(stored["classes"]),
         )
 
     def to_torch(self) -> str:

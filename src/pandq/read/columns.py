@@ -107,6 +107,11 @@ def hashed(column: Column) -> NDArray[np.uint64]:
 
 def labels(name: str, column: Column) -> NDArray[Any]:
     """A column of class numbers or class names; a missing one is an error."""
+    if not isinstance(column, np.ndarray) and is_list(column.type):
+        raise InputError(
+            what=f"column {name!r} holds a list per row, not one label",
+            remedy="Votes are counts:COLUMN, how many chose each class.",
+        )
     if not isinstance(column, np.ndarray) and column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise RowError(

@@ -28,7 +28,7 @@ _P_NAMES = {
 }
 _Q_NAMES = {
     "probs": "prob probs proba probas probabilities pred_probs pred_proba predictions prediction "
-    "y_prob y_proba y_score score scores softmax q student_probs model_probs",
+    "y_prob y_proba y_score score scores softmax q student_probs model_probs recalibrated",
     "logprobs": "logprob logprobs log_prob log_probs student_logprobs",
     "logits": "logit logits student_logits model_logits output outputs",
 }
@@ -56,6 +56,8 @@ class Spec:
         """Class names, where wide columns carry them: what their names do not share."""
         if not self.wide:
             return None
+        if "*" not in self.column:
+            return self.columns
         star = self.column.index("*")
         tail = len(self.column) - star - 1
         return tuple(name[star : len(name) - tail] for name in self.columns)
@@ -96,6 +98,9 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
         found = _natural(fnmatch.filter(schema, column))
         if found:
             return Spec(kind, column, tuple(found), wide=True)
+    listed = tuple(name.strip() for name in column.split(","))
+    if len(listed) > 1 and all(name in schema for name in listed):
+        return Spec(kind, column, listed, wide=True)
     raise InputError(what=f"no column {column!r}", remedy=near_names(column, schema))
 
 

@@ -92,7 +92,7 @@ class Scan:
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> Chunk:
         p, q = self._view("p", self.p, batch), self._view("q", self.q, batch)
-        p, q = paired(p, q)
+        p, q = self._paired(p, q)
         n = len(q)
         ids = np.arange(start, start + n) if self.id is None else batch[self.id]
         keys = cols.hashed(ids)
@@ -104,8 +104,15 @@ class Scan:
         groups = {name: cols.encoded(batch[name]) for name in self.by}
         best_q = None
         if self.best_q is not None:
-            _, best_q = paired(p, self._view("best-q", self.best_q, batch))
+            _, best_q = self._paired(p, self._view("best-q", self.best_q, batch))
         return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q)
+
+    def _paired(self, p: View, q: View) -> tuple[View, View]:
+        try:
+            return paired(p, q)
+        except RowError as error:
+            where = f"column {self.p.column!r}"
+            raise error.at(where) from None
 
     def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> View:
         return view_of(
@@ -153,27 +160,31 @@ def view_of(
             error.at(where)
         if "normalised" in error.remedy:
             column = f"{role} logits:{spec.column}"
-            error.remedy += f" (on the command line: --{column}; --normalise {role})"
+            error.remedy += f" (on the command line: --normalise {role}, or --{column})"
         raise
 
 
+def prediction_spec(source: Source, q: str | None) -> Spec:
+    """What "KIND:COLUMN" means in a table, or the one column that must be Q by its name."""
+    try:
+        return resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
+    except InputError as error:
+        raise error.at(source.name) from None
+
+
 def predictions(
-    source: Source, q: str | None, others: Sequence[str]
+    source: Source, spec: Spec, others: Sequence[str]
 ) -> Iterator[tuple[View, Mapping[str, Column]]]:
     """Q alone, with the other columns of the same rows.
 
     Args:
         source: the table.
-        q: "KIND:COLUMN", or None to recognise it by name.
+        spec: what Q is.
         others: columns to bring along.
 
     Yields:
         A view of each batch of rows, and the batch.
     """
-    try:
-        spec = resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
-    except InputError as error:
-        raise error.at(source.name) from None
     wanted = list(dict.fromkeys([*spec.columns, *others]))
     for start, batch in source.batches(wanted, PREDICTED_ROWS):
         try:
@@ -190,7 +201,7 @@ def scan(
     p: str | None = None,
     q: str | None = None,
     classes: Sequence[str] | None = None,
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     cluster: str | None = None,
     id: str | None = None,  # noqa: A002
     weights: str | None = None,
@@ -208,7 +219,7 @@ def scan(
             recognised by the usual names when left out.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class.
         classes: the class names in the order of Q's columns, for labels that are names.
-        by: columns whose values make the groups of a report.
+        by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it.
         id: a column that names the rows; their numbers, from 0, when left out.
         weights: a column of row weights.
@@ -229,6 +240,7 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
+    by = (by,) if isinstance(by, str) else by
     source = open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
@@ -247,7 +259,15 @@ def scan(
                 raise InputError(what, remedy=near_names(name, schema))  # noqa: TRY301
     except InputError as error:
         raise error.at(source.name) from None
-    names = tuple(classes) if classes else (q_spec.classes or p_spec.classes)
+    found = q_spec.classes or p_spec.classes
+    names = tuple(classes) if classes else found
+    if names and found and names != found and set(names) & set(found):
+        raise InputError(
+            what="the class names contradict the columns of Q",
+            where=source.name,
+            got=f"{', '.join(names)} for columns {', '.join(found)}",
+            remedy="Leave --classes out, or give the columns in the order you mean.",
+        )
     return Scan(
         source=source,
         p=p_spec,
@@ -281,7 +301,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         raise InputError(
             what="scan needs paths, or a table (polars, pandas, pyarrow, duckdb)",
             got=type(data).__name__,
-            remedy="Arrays go to pandq.audit(p, q) as views.",
+            remedy="A lazy frame must be collected; arrays go to pandq.audit(p, q) as views.",
         )
     files = expanded(data)
     if has_suffix(files[0], ARRAYS):

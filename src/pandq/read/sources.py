@@ -292,7 +292,8 @@ def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
     except duckdb.Error as error:
         if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
             raise InputError(what=ragged) from None
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        told = str(error).partition("LINE 1:")[0]  # what follows is SQL that nobody wrote
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
         text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))
         if where is not None and isinstance(error, duckdb.ProgrammingError):
             raise InputError(what="--where is no condition on these columns", got=text) from None

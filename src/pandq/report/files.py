@@ -13,7 +13,7 @@ import numpy as np
 
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
-from pandq.read.scan import open_source, predictions
+from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def read_recalibrator(path: str | Path) -> Recalibrator:
 
 def write_recalibrated(
     files: list[str], q: str | None, recalibrator: Recalibrator, path: str | Path
-) -> None:
+) -> int:
     """The rows of a table with one more column: recalibrated probabilities.
 
     Args:
@@ -138,28 +138,51 @@ def write_recalibrated(
         recalibrator: the map.
         path: the parquet file.
 
+    Returns:
+        How many rows were written.
+
     Raises:
-        InputError: the table, the column or the output cannot be used.
+        InputError: the table, the column or the output cannot be used, or the map is for
+            other classes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     source = open_source(files)
+    if Path(path).exists() and any(Path(path).samefile(f) for f in files if Path(f).exists()):
+        raise InputError(what="the output is the input", where=str(path))
+    spec = prediction_spec(source, q)
+    mine, theirs = spec.classes, recalibrator.classes
+    if mine and theirs and mine != theirs:
+        raise InputError(
+            what="the map is for other classes, or for another order of them",
+            where=source.name,
+            got=f"{', '.join(mine)}; the map has {', '.join(theirs)}",
+            remedy="Name the columns in the map's order: --q KIND:a,b,...",
+        )
     names = [name for name in source.schema if name != RECALIBRATED]
-    writer = None
+    writer, written = None, 0
     with whole_file(path) as part:
         try:
-            for view, batch in predictions(source, q, names):
-                law = np.exp(recalibrator.apply(view.law().log_prob))
+            for view, batch in predictions(source, spec, names):
+                if view.n_classes != len(recalibrator.freq):
+                    raise InputError(
+                        what="the map is for another number of classes",
+                        where=source.name,
+                        got=f"{view.n_classes}; the map has {len(recalibrator.freq)}",
+                    )
+                law = np.exp(recalibrator.of(view).array)
                 lists = pa.FixedSizeListArray.from_arrays(law.ravel(), law.shape[1])
                 table = pa.table({**{name: batch[name] for name in names}, RECALIBRATED: lists})
                 writer = writer or pq.ParquetWriter(part, table.schema)
                 writer.write_table(table)
+                written += table.num_rows
         finally:
             if writer is not None:
                 writer.close()
         if writer is None:
             raise InputError(what="there are no rows", where=source.name)
+    return written
 
 
 def _umask() -> int:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pandq.report.words import definition, headline, next_steps, number
+from pandq.report.words import definition, headline, map_name, next_steps, number, wins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ BAR = 60
 TORCH = 400
 
 
-def audit_text(audit: Audit, *, width: int = 100) -> str:
+def audit_text(audit: Audit, *, width: int = 110) -> str:
     """The whole report as plain text.
 
     Args:
@@ -75,10 +75,11 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
         yield Text()
         yield Text(_infinite(audit))
     yield Text()
-    yield _groups("class of P", audit.classes)
+    partly = ", finite rows" if audit.infinite_rows else ""
+    yield _groups(f"class of P{partly}", audit.classes)
     for name, groups in audit.groups.items():
         yield Text()
-        yield _groups(name, groups)
+        yield _groups(f"{name}{partly}", groups)
     if audit.decomposition is not None:
         yield Text()
         yield _parts_table("class of Q", audit.decomposition.classes)
@@ -122,7 +123,7 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
     said = {
         "floor": "H(P)",
         "rest": "KL(P||c(Q)): the model",
-        "miscalibration": f"KL(c(Q)||Q), at least: {parts.kind} map",
+        "miscalibration": f"KL(c(Q)||Q), at least: {map_name(parts)}",
     }
     for name, what in said.items():
         estimate: Estimate = getattr(parts, name)
@@ -140,7 +141,8 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
         outside = "" if low <= value <= high else "; OUTSIDE the certified interval"
         table.add_row("floor, model-based", number(value), "-", f"mixture of Dirichlets{outside}")
     for name, estimate in parts.brier.items():
-        label = "Brier score" if name == "brier" else f"  its {name}"
+        some = "" if estimate.n == parts.n else " of rows with two votes or more"
+        label = f"Brier score{some}" if name == "brier" else f"  its {name}"
         table.add_row(
             label,
             number(estimate.value),
@@ -152,7 +154,7 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
     for step in next_steps(audit):
         yield Text(f"-> {step}")
     torch = parts.recalibrator.to_torch()
-    if parts.kind != "identity" and len(torch) <= TORCH:
+    if wins(parts) and len(torch) <= TORCH:
         yield Text(f"recalibration in torch: {torch}")
     if parts.plan:
         yield Text()
@@ -187,7 +189,10 @@ def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
         f" calibrated model would show about {number(parts.calibration_error_of_noise)} here)"
     )
     losses = ", ".join(f"{kind} {number(x)}" for kind, x in parts.losses.items())
-    yield Text(f"cross entropy under each map, cross-fitted: {losses}")
+    yield Text(
+        f"cross entropy under each map, cross-fitted: {losses} (each mixed with a little of the"
+        " class frequencies, so that no row is infinite)"
+    )
 
 
 def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
@@ -241,6 +246,7 @@ def _infinite(audit: Audit) -> str:
     return (
         f"KL(P||Q) is infinite in {audit.infinite_rows:,} rows, where q = 0 < p: {shown}{more}."
         " Nothing was clipped; the finite rows are reported apart."
+        + (" Q is labels, a certainty: are P and Q swapped?" if audit.q_kind == "labels" else "")
     )
 
 

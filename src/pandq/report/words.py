@@ -45,14 +45,14 @@ def headline(audit: Audit) -> str:
     total = f"{short(parts.cross_entropy.value)} {unit} of loss"
     if audit.infinite_rows:
         total += f" (in the {parts.n:,} rows where it is finite)"
-    gain = parts.miscalibration
-    free = f"{short(max(gain.value or 0.0, 0.0))} goes away by recalibrating"
-    if gain.low is not None and gain.low <= 0:
-        free = "recalibrating wins nothing that can be shown"
+    free = "recalibrating wins nothing that can be shown"
+    if wins(parts):
+        free = f"{short(parts.miscalibration.value)} goes away by recalibrating"
     if parts.evidence == "labels":
+        left = f"of the other {short(parts.recalibrated.value)}" if wins(parts) else "of the loss"
         return (
-            f"{total}: {free}; of the other {short(parts.recalibrated.value)}, one label per row"
-            " cannot say how much is noise in the labels and how much is the model."
+            f"{total}: {free}; {left}, one label per row cannot say how much is noise in the"
+            " labels and how much is the model."
         )
     if parts.leak:
         return (
@@ -60,8 +60,26 @@ def headline(audit: Audit) -> str:
             " cannot be read from this."
         )
     who = "people disagreeing" if parts.evidence == "votes" else "P's own entropy, the floor"
-    floor, rest = short(parts.floor.value), short(parts.rest.value)
-    return f"{total}: {floor} is {who}, {free}, {rest} is the model."
+    model = f"{short(parts.rest.value)} is the model"
+    if (parts.rest.value or 0.0) <= 0:
+        model = "nothing that can be shown is the model"
+    return f"{total}: {short(parts.floor.value)} is {who}, {free}, {model}."
+
+
+def wins(parts: Decomposition) -> bool:
+    """Can it be shown that recalibrating wins anything?"""
+    return parts.miscalibration.low is not None and parts.miscalibration.low > 0
+
+
+def map_name(parts: Decomposition) -> str:
+    """The recalibration map in words; what it mixes in matters when it is all that it does.
+
+    A map is mixed with a little of the class frequencies, or a label on a class with q = 0 would
+    cost an infinite loss.
+    """
+    if parts.kind == "identity" and parts.recalibrator.eps > 0:
+        return f"identity map with {parts.recalibrator.eps:.2g} of the class frequencies mixed in"
+    return f"{parts.kind} map"
 
 
 def definition(parts: Decomposition) -> str:
@@ -94,10 +112,10 @@ def next_steps(audit: Audit) -> list[str]:
         )
         return steps
     gain, rest = parts.miscalibration, parts.rest
-    worth = gain.low is not None and gain.low > 0 and (gain.value or 0.0) > SMALL / 5 * total
+    worth = wins(parts) and (gain.value or 0.0) > SMALL / 5 * total
     if worth:
         steps.append(
-            f"Recalibrate, today and for free: the {parts.kind} map takes the loss from"
+            f"Recalibrate, today and for free: the {map_name(parts)} takes the loss from"
             f" {number(total)} to {number(parts.recalibrated.value)} {unit} ({_range(gain)} less;"
             " --recalibrator FILE saves it)."
         )

@@ -29,6 +29,7 @@ class LogHistogram:
     accuracy: float
     index: NDArray[np.int64]
     weight: Floats
+    largest: float = 0.0
 
     # bins for 0 and for infinity, beyond any float64's logarithm at the finest accuracy
     ZERO = -(1 << 62)
@@ -54,14 +55,16 @@ class LogHistogram:
         finite = np.isfinite(x) & (x > 0)
         index[finite] = np.ceil(np.log(x[finite]) / self._log_base).astype(np.int64)
         index[x == 0] = self.ZERO
-        if w is None:
-            return self._gathered(index, np.ones(len(x)))
-        return self._gathered(index[w > 0], w[w > 0])
+        w = np.ones(len(x)) if w is None else w
+        used = w > 0
+        return self._gathered(index[used], w[used], float(x[used].max(initial=0.0)))
 
     def merge(self, other: Self) -> Self:
         """Both together."""
         return self._gathered(
-            np.concatenate([self.index, other.index]), np.concatenate([self.weight, other.weight])
+            np.concatenate([self.index, other.index]),
+            np.concatenate([self.weight, other.weight]),
+            max(self.largest, other.largest),
         )
 
     def bins(self) -> tuple[Floats, Floats]:
@@ -81,12 +84,13 @@ class LogHistogram:
         reached = np.cumsum(weight)
         place = np.searchsorted(reached, np.asarray(probability) * reached[-1] * (1 - 1e-12))
         found: Floats = value[np.minimum(place, len(value) - 1)]
-        return found
+        # the end of the distribution is known exactly
+        return np.where(np.asarray(probability) == 1.0, self.largest, found)
 
-    def _gathered(self, index: NDArray[np.int64], weight: Floats) -> Self:
+    def _gathered(self, index: NDArray[np.int64], weight: Floats, largest: float) -> Self:
         index, inverse = np.unique(index, return_inverse=True)
         total = np.bincount(inverse, weights=weight, minlength=len(index)).astype(np.float64)
-        return type(self)(self.accuracy, index, total)
+        return type(self)(self.accuracy, index, total, largest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
