@@ -87,7 +87,7 @@ BAD_ROWS = {
         [0.0, 0.0],
         "sums to 0 and cannot be rescaled",
     ),
-    "Probs.binary above 1": (Probs.binary, 0.5, 1.5, "has a negative probability"),
+    "Probs.binary above 1": (Probs.binary, 0.5, 1.5, "is not between 0 and 1"),
     "Probs.binary NaN": (Probs.binary, 0.5, NAN, "holds NaN"),
     "LogProbs with NaN": (LogProbs, [0.0, -INF], [NAN, 0.0], "holds NaN"),
     "LogProbs with inf": (LogProbs, [0.0, -INF], [INF, 0.0], "has probabilities that sum to inf"),
