@@ -124,6 +124,17 @@ def test_few_rows_still_get_their_averages():
     assert result.cross_entropy.low < result.cross_entropy.high
 
 
+def test_few_clusters_still_get_their_averages():
+    result = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP), cluster=np.arange(N) % 3)
+    assert result.decomposition is None
+    assert any("too few clusters" in note for note in result.notes)
+
+
+def test_a_perfect_model_is_told_so():
+    result = pandq.audit(pandq.Labels(LABELS), pandq.Probs(np.eye(K)[LABELS]))
+    assert str(result).startswith("No loss")
+
+
 def test_a_class_that_is_never_predicted_is_no_obstacle():
     q = np.hstack([SHARP, np.zeros((N, 1))])
     votes = np.hstack([VOTES, np.zeros((N, 1), int)])

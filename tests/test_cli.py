@@ -318,3 +318,90 @@ def test_the_ci_script_runs_the_readme_command_verbatim():
     assert len(commands) == 2
     assert "pandq demo" in commands[0]
     assert commands[1] in ci.splitlines()
+
+
+def test_a_recalibration_map_is_saved_and_applied(tmp_path):
+    truth = np.random.default_rng(5).dirichlet(np.ones(3), 600)
+    labels = [int(np.random.default_rng(i).choice(3, p=row)) for i, row in enumerate(truth)]
+    sharp = truth**3 / (truth**3).sum(axis=1, keepdims=True)
+    names = {f"prob_{c}": sharp[:, k] for k, c in enumerate("abc")}
+    path = table(tmp_path / "x.parquet", label=["abc"[y] for y in labels], **names)
+    saved, out = tmp_path / "map.json", tmp_path / "out.parquet"
+    assert pandq("audit", path, "--recalibrator", saved).returncode == 0
+    done = pandq("recalibrate", path, "--q", "probs:prob_*", "--with", saved, "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "600 rows" in done.stdout
+    listed = "probs:prob_a,prob_b,prob_c"
+    again = pandq("recalibrate", path, "--q", listed, "--with", saved, "--out", out)
+    assert (again.returncode, again.stderr) == (0, "")
+    before, after = (
+        json.loads(
+            pandq(
+                "audit",
+                out,
+                "--p",
+                "labels:label",
+                "--q",
+                q,
+                "--classes",
+                "a,b,c",
+                "--floor",
+                "none",
+                "--json",
+                "-",
+            ).stdout
+        )["cross_entropy"]["value"]
+        for q in ("probs:prob_a,prob_b,prob_c", "probs:recalibrated")
+    )
+    assert after < before - 0.05
+
+
+def test_a_map_is_refused_for_classes_in_another_order(tmp_path):
+    path = table(
+        tmp_path / "x.parquet",
+        label=LABELS,
+        prob_a=PROBS[:, 0],
+        prob_b=PROBS[:, 1],
+        prob_c=PROBS[:, 2],
+    )
+    saved, out = tmp_path / "map.json", tmp_path / "out.parquet"
+    assert pandq("audit", path, "--recalibrator", saved).returncode == 0
+    wrong = "probs:prob_b,prob_a,prob_c"
+    done = pandq("recalibrate", path, "--q", wrong, "--with", saved, "--out", out)
+    assert done.returncode == 2
+    assert not out.exists()
+
+
+def test_class_names_that_contradict_the_columns_are_refused(tmp_path):
+    path = table(
+        tmp_path / "x.parquet",
+        label=LABELS,
+        prob_a=PROBS[:, 0],
+        prob_b=PROBS[:, 1],
+        prob_c=PROBS[:, 2],
+    )
+    done = pandq("audit", path, "--classes", "b,a,c")
+    assert done.returncode == 2
+    assert "contradict" in done.stderr
+
+
+def test_an_option_for_one_column_is_refused_twice(good):
+    done = pandq("audit", good, "--p", "labels:label", "--p", "labels:name")
+    assert done.returncode == 2
+    assert "--p was given 2 times" in done.stderr
+
+
+def test_a_list_is_no_label(tmp_path):
+    path = table(tmp_path / "x.parquet", label=[[0, 1]] * 3, probs=PROBS[:3])
+    done = pandq("audit", path, "--p", "labels:label")
+    assert done.returncode == 2
+    assert "list per row" in done.stderr
+
+
+def test_too_few_rows_for_a_map_still_print_the_report(tmp_path):
+    path = table(tmp_path / "x.parquet", label=LABELS[:9], probs=PROBS[:9])
+    done = pandq("audit", path, "--recalibrator", tmp_path / "map.json")
+    assert done.returncode == 2
+    assert "cross entropy" in done.stdout
+    assert "too few rows" in done.stderr
+    assert not (tmp_path / "map.json").exists()

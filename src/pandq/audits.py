@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.decomposition import (
+    MIN_CLUSTERS,
     MIN_ROWS,
     PartSums,
     Trained,
@@ -230,6 +232,9 @@ def _reasons_to_stop(sample: Sample, sums: RowSums, shape: _Shape) -> list[str]:
     if len(sample) < MIN_ROWS:
         few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
         return [f"{few}; the averages and their intervals stand"]
+    clusters = len(np.unique(sample.columns["unit"]))
+    if clusters < MIN_CLUSTERS:
+        return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
     if sums.losses.n < MIN_ROWS:
         return ["too few rows of finite loss for a decomposition"]
     return []

@@ -46,6 +46,8 @@ Evidence = Literal["full", "votes", "labels"]
 FOLDS = 5
 # Fewer rows than this leave folds too small for anything that is trained on them.
 MIN_ROWS = 50
+# A cluster is never split between folds, so there must be some for each.
+MIN_CLUSTERS = 20
 SAMPLE_ROWS = 50_000
 SAMPLE_NUMBERS = 1 << 22
 SAMPLE_LEAST = 200

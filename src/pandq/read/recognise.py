@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os.path
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,7 +58,8 @@ class Spec:
         if not self.wide:
             return None
         if "*" not in self.column:
-            return self.columns
+            shared = os.path.commonprefix(self.columns)
+            return tuple(name[shared.rfind("_") + 1 :] for name in self.columns)
         star = self.column.index("*")
         tail = len(self.column) - star - 1
         return tuple(name[star : len(name) - tail] for name in self.columns)

@@ -42,6 +42,8 @@ def headline(audit: Audit) -> str:
     parts, unit = audit.decomposition, audit.unit
     if parts is None:
         return _plain(audit)
+    if parts.cross_entropy.value == 0.0 and not audit.infinite_rows:
+        return "No loss: Q gives everything that is true probability 1."
     total = f"{short(parts.cross_entropy.value)} {unit} of loss"
     if audit.infinite_rows:
         total += f" (in the {parts.n:,} rows where it is finite)"
