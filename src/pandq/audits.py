@@ -207,6 +207,8 @@ def audit(
     if floor != "none":
         notes = _reasons_to_stop(sample, sums, shape)
         if not notes:
+            if progress is not None:
+                progress("fitting maps and bounds", 0, None)
             # many small products: BLAS threads would cost more than they bring
             with threadpool_limits(limits=1, user_api="blas"):
                 trained = Trained.of(sample, evidence, seed=seed)

@@ -58,7 +58,7 @@ class Spec:
         if not self.wide:
             return None
         if "*" not in self.column:
-            shared = os.path.commonprefix(self.columns)
+            shared = os.path.commonprefix(self.columns)  # noqa: RUF071 - letters are meant
             return tuple(name[shared.rfind("_") + 1 :] for name in self.columns)
         star = self.column.index("*")
         tail = len(self.column) - star - 1
