@@ -194,7 +194,8 @@ def audit(
         rows = views_scan(p, q, **options)  # type: ignore[arg-type]
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
-    sums, sample, shape = _first_pass(rows, RowSums.empty(worst=worst, **shared), progress)
+    blank = RowSums.empty(worst=worst, **shared)
+    sums, sample, shape = _first_pass(rows, blank, progress, sampled=floor != "none")
     evidence = evidence_of(shape.p_kind, sums.most_votes)
     if floor == "certified" and evidence != "votes":
         raise InputError(
@@ -203,27 +204,26 @@ def audit(
             got="one vote in every row" if evidence == "labels" else f"P is {shape.p_kind}",
             remedy="Give the votes as Counts, or leave --floor at auto.",
         )
-    parts, trained, notes = None, None, []
-    if floor != "none":
-        notes = _reasons_to_stop(sample, sums, shape)
-        if not notes:
-            if progress is not None:
-                progress("fitting maps and bounds", 0, None)
-            # many small products: BLAS threads would cost more than they bring
-            with threadpool_limits(limits=1, user_api="blas"):
-                trained = Trained.of(sample, evidence, seed=seed)
-                plan = trained.plan(sample) if trained.certificates else None
-            blank = PartSums.empty(votes=evidence == "votes", **shared)
-            second = _second_pass(rows, blank, trained, progress)
-            parts = decomposed(
-                second,
-                trained,
-                plan,
-                classes=_class_names(rows, shape),
-                named=rows.classes is not None,
-                unit=unit,
-                level=level,
-            )
+    parts, trained = None, None
+    notes = _reasons_to_stop(sample, sums, shape) if floor != "none" else []
+    if floor != "none" and not notes:
+        if progress is not None:
+            progress("fitting maps and bounds", 0, None)
+        # many small products: BLAS threads would cost more than they bring
+        with threadpool_limits(limits=1, user_api="blas"):
+            trained = Trained.of(sample, evidence, seed=seed)
+            plan = trained.plan(sample) if trained.certificates else None
+        parts = decomposed(
+            _second_pass(
+                rows, PartSums.empty(votes=evidence == "votes", **shared), trained, progress
+            ),
+            trained,
+            plan,
+            classes=_class_names(rows, shape),
+            named=rows.classes is not None,
+            unit=unit,
+            level=level,
+        )
     return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
 
 
@@ -263,20 +263,21 @@ class _Shape:
 
 
 def _first_pass(
-    rows: Scan | MemoryScan, empty: RowSums, progress: Progress | None
+    rows: Scan | MemoryScan, empty: RowSums, progress: Progress | None, *, sampled: bool
 ) -> tuple[RowSums, Sample, _Shape]:
     """Every plain average, and the rows to train on."""
-    shape = _Shape()
+    shape, none = _Shape(), Sample.empty(0)
 
     def of(chunk: Chunk) -> _SumsAndSample:
-        return _SumsAndSample(empty.of(chunk), sample_of(sample_size(shape.n_classes), chunk))
+        size = sample_size(shape.n_classes)
+        return _SumsAndSample(empty.of(chunk), sample_of(size, chunk) if sampled else none)
 
     def watched() -> Iterator[Chunk]:
         for chunk in _reported(rows, "measuring", progress):
             shape.see(chunk)
             yield chunk
 
-    both = summarise(watched(), of, _SumsAndSample(empty, Sample.empty(0)))
+    both = summarise(watched(), of, _SumsAndSample(empty, none))
     if both.sums.n == 0:
         raise InputError(what="there are no rows", where=_name(rows))
     if both.sums.weight == 0:
