@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pandq.audits import Progress
+    from pandq.estimate.intervals import Estimate
 
 FINE, GATE_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -164,6 +165,15 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     help="How many of the worst rows to show.",
 )
 @click.option(
+    "--max-kl", type=float, metavar="X", help="Exit with 1 if KL's interval reaches beyond X."
+)
+@click.option(
+    "--max-cross-entropy",
+    type=float,
+    metavar="X",
+    help="Exit with 1 if the cross entropy's interval reaches beyond X.",
+)
+@click.option(
     "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
 )
 @click.option(
@@ -184,6 +194,8 @@ def audit_command(
     floor: Any,
     intervals: Any,
     worst: int,
+    max_kl: float | None,
+    max_cross_entropy: float | None,
     **data: Any,
 ) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
@@ -228,6 +240,23 @@ def audit_command(
     if recalibrator_file is not None and result.recalibrator is None:
         why = "; ".join(result.notes) or "--floor none skips it"
         raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
+    for name, limit in (("kl", max_kl), ("cross_entropy", max_cross_entropy)):
+        if limit is not None:
+            _gate(name, getattr(result, name), limit, quiet=json_file == "-")
+
+
+def _gate(name: str, estimate: Estimate, limit: float, *, quiet: bool) -> None:
+    """Hold the upper end of an interval against a limit; a breach is exit code 1.
+
+    Raises:
+        GateError: the interval reaches beyond the limit.
+    """
+    option = f"--max-{name.replace('_', '-')} {limit:g}"
+    if estimate.high is None or not estimate.high <= limit:
+        msg = f"{option} is breached: {estimate}, whose upper end is above it"
+        raise GateError(msg)
+    if not quiet:
+        click.echo(f"{option} holds: {estimate}, {limit - estimate.high:.4f} below it")
 
 
 @cli.command("inspect")

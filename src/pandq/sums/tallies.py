@@ -84,8 +84,9 @@ class LogHistogram:
         reached = np.cumsum(weight)
         place = np.searchsorted(reached, np.asarray(probability) * reached[-1] * (1 - 1e-12))
         found: Floats = value[np.minimum(place, len(value) - 1)]
-        # the end of the distribution is known exactly
-        return np.where(np.asarray(probability) == 1.0, self.largest, found)
+        # the end of the distribution is known exactly, and nothing lies beyond it
+        last = np.asarray(probability) == 1.0
+        return np.where(last, self.largest, np.minimum(found, self.largest))
 
     def _gathered(self, index: NDArray[np.int64], weight: Floats, largest: float) -> Self:
         index, inverse = np.unique(index, return_inverse=True)
