@@ -3,8 +3,10 @@
 Each case draws rows from a population whose averages are known to four digits (from two million
 rows of it), makes votes or labels of them, and counts how often an interval holds the truth.
 
-    python benchmarks/coverage.py averages   # minutes: identified quantities
-    python benchmarks/coverage.py floor      # about an hour: certified floors
+    python benchmarks/coverage.py averages    # minutes: identified quantities
+    python benchmarks/coverage.py clusters    # minutes: rows in clusters of five
+    python benchmarks/coverage.py bootstrap   # minutes with --sizes 500: Poisson bootstrap
+    python benchmarks/coverage.py floor       # about an hour: certified floors
 """
 
 from __future__ import annotations
@@ -24,14 +26,18 @@ from pandq.estimate.means import Means
 
 K = 3
 VOTES = 3
+CLUSTER = 5
 SIZES = (500, 10_000)
 POPULATION = 2_000_000
 
 
-def rows_of(case: str, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw n rows of the true law P and the model's Q."""
+def rows_of(case: str, n: int, seed: int, *, cluster: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Draw n rows of the true law P and the model's Q; rows of a cluster are alike."""
     rng = np.random.default_rng([seed, sorted(CASES).index(case)])
     logits = rng.normal(size=(n, K)) * CASES[case]["spread"]
+    if cluster > 1:
+        shared = np.repeat(rng.normal(size=(n // cluster, K)), cluster, axis=0)
+        logits = np.sqrt(0.3) * logits + np.sqrt(0.7) * CASES[case]["spread"] * shared
     if case == "heavy-tailed":
         logits *= rng.standard_t(3, size=(n, 1))
     error = rng.normal(size=(n, K)) * CASES[case]["error"]
@@ -86,6 +92,37 @@ def averages(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     return {name: (e.low, e.high) for name, e in found.items()}
 
 
+def clusters(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
+    """Clusters of five rows: intervals that know of them, and what ignoring them would give."""
+    case, n, seed = job
+    p, q = rows_of(case, n, seed, cluster=CLUSTER)
+    votes = np.random.default_rng(seed).multinomial(VOTES, p)
+    views = pandq.Counts(votes), pandq.Probs(q)
+    robust = pandq.audit(*views, floor="none", worst=0, cluster=np.arange(n) // CLUSTER)
+    naive = pandq.audit(*views, floor="none", worst=0)
+    return {
+        "cross entropy": (robust.cross_entropy.low, robust.cross_entropy.high),
+        "Brier score": (robust.brier.low, robust.brier.high),
+        "cross entropy, clusters ignored": (naive.cross_entropy.low, naive.cross_entropy.high),
+    }
+
+
+def bootstrap(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
+    """The Poisson bootstrap of the same averages."""
+    case, n, seed = job
+    p, q = rows_of(case, n, seed)
+    votes = np.random.default_rng(seed).multinomial(VOTES, p)
+    views = pandq.Counts(votes), pandq.Probs(q)
+    found = pandq.audit(*views, floor="none", worst=0, intervals="bootstrap", seed=seed)
+    return {
+        "cross entropy": (found.cross_entropy.low, found.cross_entropy.high),
+        "Brier score": (found.brier.low, found.brier.high),
+    }
+
+
+WORK = {"averages": averages, "clusters": clusters, "bootstrap": bootstrap}
+
+
 def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     """The certified interval of the mean entropy from three votes per row."""
     case, n, seed = job
@@ -103,12 +140,12 @@ def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["averages", "floor"])
+    parser.add_argument("what", choices=[*WORK, "floor"])
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     options = parser.parse_args()
-    work = {"averages": averages, "floor": floor}[options.what]
+    work = (WORK | {"floor": floor})[options.what]
     with ProcessPoolExecutor(2) as pool:
         for case in options.cases:
             truth = truths(case)
@@ -116,10 +153,11 @@ def main() -> None:
                 jobs = [(case, n, seed) for seed in range(options.sets)]
                 results = list(pool.map(work, jobs, chunksize=5))
                 for name in results[0]:
-                    hit = np.mean([r[name][0] <= truth[name] <= r[name][1] for r in results])
+                    true = truth[name.split(",")[0]]
+                    hit = np.mean([r[name][0] <= true <= r[name][1] for r in results])
                     width = np.mean([r[name][1] - r[name][0] for r in results])
                     print(
-                        f"| {case} | {n:,} | {name} | {truth[name]:.4f} | {width:.4f} |"
+                        f"| {case} | {n:,} | {name} | {true:.4f} | {width:.4f} |"
                         f" {100 * hit:.1f} % |",
                         flush=True,
                     )

@@ -10,8 +10,6 @@ from pandq.estimate.bernstein import (
     bound_vector,
     elevation,
     entropy_term,
-    pair_lower_vector,
-    pair_upper_vector,
 )
 from pandq.estimate.certificate import stratum_degrees, train_certificate
 from pandq.estimate.leak import BlindBounds
@@ -27,6 +25,20 @@ TRUTH = rng.dirichlet(np.full(K, 0.6), N)
 Q = TRUTH**1.3 / (TRUTH**1.3).sum(axis=1, keepdims=True)
 FLOOR = -(TRUTH * np.log(TRUTH)).sum(axis=1).mean()
 GRID = np.unique(np.r_[0.0, np.geomspace(1e-12, 1, 20_001), 1 - np.geomspace(1e-12, 1, 20_001)])
+
+
+def pair_lower_vector(agreement):
+    """The best lower vector for two votes; it touches h at 0 and at t (Karlin and Studden 1966)."""
+    slope = 1.0 - np.log(agreement)
+    return np.array([0.0, slope / 2.0, slope - 1.0 / agreement])
+
+
+def pair_upper_vector(atom):
+    """The best upper vector for two votes: it touches h at y and passes through h(1) = 0."""
+    h, slope, r = -atom * np.log(atom), -1.0 - np.log(atom), 1.0 - atom
+    b = -(slope + h / r) / r
+    a = h / r - b * r
+    return np.array([a + b, a / 2.0, 0.0])
 
 
 def votes(m, seed=0):
