@@ -128,10 +128,12 @@ def recognised(schema: Schema, role: str) -> Spec:
         )
     what = "true (labels, counts, soft labels)" if role == "p" else "predicted (probs, logits)"
     names = ", ".join(schema)
+    lists = [name for name, arrow in schema.items() if is_list(arrow)]
+    example = f"probs:{lists[0]}" if lists and role == "q" else "KIND:COLUMN"
     raise InputError(
         what=f"no column is known as {role.upper()}, what is {what}",
         got=f"columns {names}" if len(names) < 300 else f"{len(schema)} columns",
-        remedy=f"Say which: {option} KIND:COLUMN (`pandq inspect FILE` shows the columns).",
+        remedy=f"Say which: {option} {example} (`pandq inspect FILE` shows the columns).",
     )
 
 
