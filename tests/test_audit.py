@@ -124,6 +124,12 @@ def test_few_rows_still_get_their_averages():
     assert result.cross_entropy.low < result.cross_entropy.high
 
 
+def test_a_column_that_tells_every_row_apart_makes_no_groups():
+    p, q = pandq.Labels(np.zeros(20_000, int)), pandq.Probs(np.full((20_000, 2), 0.5))
+    with pytest.raises(pandq.InputError, match="too many values to group by"):
+        pandq.audit(p, q, by={"id": np.arange(20_000)}, floor="none")
+
+
 def test_few_clusters_still_get_their_averages():
     result = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP), cluster=np.arange(N) % 3)
     assert result.decomposition is None

@@ -75,7 +75,7 @@ class MemoryScan:
         """The rows in order."""
         step = chunk_rows(self.q.n_classes or 1)
         clusters = None if self.cluster is None else hash_ids(self.cluster.astype(np.str_))
-        groups = {name: cols.encoded(values) for name, values in self.by.items()}
+        groups = {name: cols.grouped(name, values) for name, values in self.by.items()}
         ids = np.arange(self.n_rows) if self.ids is None else self.ids
         keys = hash_ids(ids)
         for start in range(0, self.n_rows, step):

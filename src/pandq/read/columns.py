@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Column = Any  # a pyarrow Array, which has no types to offer, or a NumPy array
 
 MISSING = "(missing)"
+# A table of more groups than this is not for people.
+MOST_GROUPS = 10_000
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -138,6 +140,18 @@ def encoded(column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     elif column.null_count:
         names = (*names, MISSING)
     return codes.astype(np.intp), names
+
+
+def grouped(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """The groups that a column makes; one that tells nearly every row apart makes none."""
+    codes, names = encoded(column)
+    if len(names) > MOST_GROUPS:
+        raise InputError(
+            what=f"column {name!r} has too many values to group by",
+            got=f"more than {MOST_GROUPS:,}",
+            remedy="Group by something coarser; rows that belong together are --cluster.",
+        )
+    return codes, names
 
 
 def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -101,7 +101,7 @@ class Scan:
             codes, names = cols.encoded(batch[self.cluster])
             clusters = hash_ids(np.array(names, dtype=np.str_))[codes]
         weights = None if self.weights is None else row_weights(self.weights, batch[self.weights])
-        groups = {name: cols.encoded(batch[name]) for name in self.by}
+        groups = {name: cols.grouped(name, batch[name]) for name in self.by}
         best_q = None
         if self.best_q is not None:
             _, best_q = self._paired(p, self._view("best-q", self.best_q, batch))
