@@ -44,6 +44,11 @@ class ArrayColumns:
         }
         self.n_rows: int | None = next(iter(lengths.values()), 0)
 
+    def place(self, row: int) -> tuple[str, int]:
+        """All rows are in one place."""
+        del row
+        return self.name, 0
+
     def batches(
         self, columns: Sequence[str], rows: int
     ) -> Iterator[tuple[int, Mapping[str, Column]]]:

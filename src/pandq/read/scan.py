@@ -75,7 +75,8 @@ class Scan:
             for start, batch in self.source.batches(list(dict.fromkeys(wanted)), rows):
                 yield self._chunk(start, batch)
         except RowError as error:
-            raise error.moved(start).at(self.source.name) from None
+            name, first = self.source.place(start + error.row)
+            raise error.moved(start - first).at(name) from None
         except InputError as error:
             located = error.where.startswith(self.source.name)
             raise error if located else error.at(self.source.name) from None
@@ -190,7 +191,8 @@ def predictions(
         try:
             yield view_of("q", spec, batch), batch
         except RowError as error:
-            raise error.moved(start).at(source.name) from None
+            name, first = source.place(start + error.row)
+            raise error.moved(start - first).at(name) from None
         except InputError as error:
             raise error.at(source.name) from None
 

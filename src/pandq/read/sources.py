@@ -6,6 +6,7 @@ asked. pyarrow reads columns; duckdb answers SQL and reads csv and json.
 
 from __future__ import annotations
 
+import bisect
 import csv
 import glob
 import gzip
@@ -50,12 +51,16 @@ class Source(Protocol):
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """The named columns in batches of at most `rows`, in order."""
 
+    def place(self, row: int) -> tuple[str, int]:
+        """Where a row that was read stands: the file's name, and where that file's rows start."""
+
 
 class _Files(ABC):
     """Several files of one format, one after the other."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
+        self._starts: list[int] = []
         with readable(self.files[0]):
             self._schema = self.read_schema(self.files[0])
 
@@ -74,12 +79,18 @@ class _Files(ABC):
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         start = 0
+        self._starts = []
         for file in self.files:
+            self._starts.append(start)
             with readable(file):
                 for batch in self.read(file, columns, rows):
                     for piece in _pieces(batch, rows):
                         yield start, {name: piece.column(name) for name in columns}
                         start += piece.num_rows
+
+    def place(self, row: int) -> tuple[str, int]:
+        i = max(bisect.bisect_right(self._starts, row) - 1, 0)
+        return str(self.files[i]), self._starts[i] if self._starts else 0
 
     @abstractmethod
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
@@ -189,6 +200,11 @@ class Table:
         self.table: pa.Table = table
         self.schema = _types(table.schema)
         self.n_rows: int | None = table.num_rows
+
+    def place(self, row: int) -> tuple[str, int]:
+        """All rows are in one place."""
+        del row
+        return self.name, 0
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """Views of the table's own memory."""
