@@ -391,6 +391,13 @@ def test_an_option_for_one_column_is_refused_twice(good):
     assert "--p was given 2 times" in done.stderr
 
 
+def test_labels_against_labels_need_the_number_of_classes(good):
+    done = pandq("audit", good, "--p", "labels:label", "--q", "labels:label")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "how many classes" in done.stderr
+
+
 def test_a_list_is_no_label(tmp_path):
     path = table(tmp_path / "x.parquet", label=[[0, 1]] * 3, probs=PROBS[:3])
     done = pandq("audit", path, "--p", "labels:label")

@@ -394,6 +394,11 @@ def paired(p: object, q: object) -> tuple[View, View]:
         p = p.of_classes(q.n_classes)
     if isinstance(q, Labels) and p.n_classes is not None:
         q = q.of_classes(p.n_classes)
+    if p.n_classes is None and q.n_classes is None:
+        raise InputError(
+            what="labels against labels do not say how many classes there are",
+            remedy="Use Labels(y, n_classes=...) (on the command line: --classes a,b,...).",
+        )
     if p.n_classes != q.n_classes:
         raise InputError(
             what="P and Q have different numbers of classes",

@@ -29,7 +29,7 @@ from pandq.sums.sample import Sample
 from pandq.views import Counts, Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,25 +168,13 @@ class Trained:
         """Expected widths of the floor's interval with other numbers of rows and votes."""
         return plan_budget(self.two[0].mixture, np.exp(sample.columns["log_q"]))
 
-    def recalibrated(self, maps: CrossFit, p: View, log_q: Floats, unit: Keys) -> Floats:
-        """Each row's cross entropy under the map of its fold: (n,) nats."""
-        out = np.empty(len(log_q))
-        folds = _folds(unit, FOLDS, self.seed)
-        for fold in np.unique(folds):
-            rows = folds == fold
-            after = maps.fold_map[int(fold)].apply(log_q[rows])
-            out[rows] = _losses(p[rows], after)
-        return out
+    def recalibrated(self, maps: CrossFit, log_q: Floats, unit: Keys) -> Floats:
+        """Each row's log-probabilities under the map of its fold: (n, K)."""
 
-    def brier_after(self, p: View, log_q: Floats, unit: Keys) -> Floats:
-        """Each row's Brier score under the map of its fold: (n,)."""
-        out = np.empty(len(log_q))
-        folds = _folds(unit, FOLDS, self.seed)
-        for fold in np.unique(folds):
-            rows = folds == fold
-            after = self.recalibration.fold_map[int(fold)].apply(log_q[rows])
-            out[rows] = _brier(p[rows].law().prob, np.exp(after))
-        return out
+        def of(fold: int, rows: NDArray[np.intp]) -> Floats:
+            return maps.fold_map[fold].apply(log_q[rows])
+
+        return self._cross_fitted(unit, FOLDS, log_q.shape[1], of)
 
     def floor_bounds(
         self, p: View, log_q: Floats, unit: Keys, ceiling: Floats
@@ -195,36 +183,46 @@ class Trained:
         if self.evidence == "full":
             exact = entropy(p.law())
             return exact, exact
-        if self.certificates is None or not isinstance(p, Counts):
+        if self.certificates is None:
             return np.zeros(len(log_q)), ceiling
-        low, high = np.empty(len(log_q)), np.empty(len(log_q))
-        halves = _folds(unit, 2, self.seed)
-        for half, certificate in enumerate(self.certificates):
-            rows = halves == half
-            if rows.any():
-                votes = p.array[rows].astype(np.int64)
-                low[rows], high[rows] = certificate.row_bounds(votes, np.exp(log_q[rows]))
+
+        def of(half: int, rows: NDArray[np.intp]) -> Floats:
+            return np.stack(self.two[half].row_bounds(_votes(p[rows]), np.exp(log_q[rows])), axis=1)
+
+        low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
 
     def blind_bounds(self, p: View, unit: Keys) -> tuple[Floats, Floats]:
         """The same without a look at Q; only votes have them."""
-        low, high = np.empty(len(unit)), np.empty(len(unit))
-        halves = _folds(unit, 2, self.seed)
-        for half, bounds in enumerate(self.blind or ()):
-            rows = halves == half
-            if rows.any():
-                low[rows], high[rows] = bounds.row_bounds(p.array[rows].astype(np.int64))
+
+        def of(half: int, rows: NDArray[np.intp]) -> Floats:
+            return np.stack((self.blind or ())[half].row_bounds(_votes(p[rows])), axis=1)
+
+        low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
 
     def model_floor(self, p: View, log_q: Floats, unit: Keys) -> Floats:
         """Each row's entropy under the Dirichlet mixture fitted to the other half: (n,) nats."""
-        out = np.empty(len(log_q))
-        halves = _folds(unit, 2, self.seed)
-        for half, certificate in enumerate(self.two):
-            rows = halves == half
-            if rows.any():
-                votes = p.array[rows].astype(np.int64)
-                out[rows] = certificate.mixture.posterior_entropy(votes, np.exp(log_q[rows]))
+
+        def of(half: int, rows: NDArray[np.intp]) -> Floats:
+            mixture = self.two[half].mixture
+            return mixture.posterior_entropy(_votes(p[rows]), np.exp(log_q[rows]))[:, None]
+
+        return self._cross_fitted(unit, 2, 1, of)[:, 0]
+
+    def _cross_fitted(
+        self,
+        unit: Keys,
+        n_folds: int,
+        width: int,
+        of: Callable[[int, NDArray[np.intp]], Floats],
+    ) -> Floats:
+        """(n, width) numbers of each row, by what was trained without its fold."""
+        out = np.empty((len(unit), width))
+        folds = _folds(unit, n_folds, self.seed)
+        for fold in np.unique(folds):
+            rows = np.flatnonzero(folds == fold)
+            out[rows] = of(int(fold), rows)
         return out
 
     @property
@@ -236,7 +234,8 @@ class Trained:
         """Each row's own numbers, in nats: (n,) by name."""
         log_q = chunk.q.law().log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
-        found = {"recalibrated": self.recalibrated(self.recalibration, chunk.p, log_q, unit)}
+        after = self.recalibrated(self.recalibration, log_q, unit)
+        found = {"recalibrated": _losses(chunk.p, after)}
         if self.certificates is not None:
             found[MODEL] = self.model_floor(chunk.p, log_q, unit)
         return found
@@ -271,11 +270,11 @@ class PartSums:
         log_q = chunk.q.law().log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
         loss = _losses(chunk.p, log_q)
-        after = trained.recalibrated(trained.recalibration, chunk.p, log_q, unit)
-        ceiling = after
+        log_c = trained.recalibrated(trained.recalibration, log_q, unit)
+        after = ceiling = _losses(chunk.p, log_c)
         if trained.best is not None and chunk.best_q is not None:
             best_log_q = chunk.best_q.law().log_prob
-            ceiling = trained.recalibrated(trained.best, chunk.p, best_log_q, unit)
+            ceiling = _losses(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
         low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
         # the rows of an identity map are left alone: infinite minus infinite is no gain
         with np.errstate(invalid="ignore"):
@@ -295,7 +294,7 @@ class PartSums:
         p_top = _mass(chunk.p, top)
         return type(self)(
             self.parts.of(x, keys=chunk.keys[kept], **some),
-            self._brier_of(chunk, log_q, unit, trained),
+            self._brier_of(chunk, log_q, log_c),
             self.reliability.of(np.exp(log_q[np.arange(len(top)), top]), p_top, chunk.weights),
             self.classes.of(top[kept], names, x, **some),
             {
@@ -314,7 +313,7 @@ class PartSums:
             {name: table.merge(other.groups[name]) for name, table in self.groups.items()},
         )
 
-    def _brier_of(self, chunk: Chunk, log_q: Floats, unit: Keys, trained: Trained) -> Means:
+    def _brier_of(self, chunk: Chunk, log_q: Floats, log_c: Floats) -> Means:
         """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
         kept = np.ones(len(chunk), dtype=bool)
         if isinstance(chunk.p, Labels):
@@ -324,7 +323,7 @@ class PartSums:
         p = chunk.p[kept]
         prob = p.law().prob
         before = _brier(prob, np.exp(log_q[kept]))
-        after = trained.brier_after(p, log_q[kept], unit[kept])
+        after = _brier(prob, np.exp(log_c[kept]))
         floor = _brier_floor(p, prob)
         return self.brier.of(
             np.stack([before, floor, before - after, after - floor], axis=1),
@@ -338,6 +337,10 @@ def _folds(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
     """Folds by the hash of the row's (or its cluster's) id, never by its position."""
     salt = mix(np.full(1, (seed << 8) + n_folds, np.uint64))
     return fold_of(unit ^ salt, n_folds)
+
+
+def _votes(p: View) -> NDArray[np.int64]:
+    return p.array.astype(np.int64)
 
 
 def _evidence_rows(p: View) -> NDArray[Any]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pandq.units import Unit
 
 CERTIFIED = "certified interval, its middle as the point"
+# Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
+SURE = 0.9999
 BLINDLY = "Q has seen these labels: bounds that ignore Q, and no point"
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 
@@ -100,14 +102,15 @@ def decomposed(
         A Decomposition.
     """
     means, evidence = sums.parts, trained.evidence
-    found = _parts(means, trained, level=level)
+    leak = _leak(means)
+    found = _parts(means, trained, leak=leak, level=level)
     model = means.estimate(MODEL, level=level) if MODEL in means.names else None
     table = {str(k): name for k, name in enumerate(classes)}
     return Decomposition(
         evidence=evidence,
         n=means.n,
         **{name: estimate.to_unit(unit) for name, estimate in found.items()},
-        leak=_leak(means, level=level),
+        leak=leak,
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, level=level),
         kind=trained.recalibration.kind,
@@ -119,16 +122,16 @@ def decomposed(
         reliability=_reliability(sums.reliability, level=level),
         calibration_error=sums.reliability.ece,
         calibration_error_of_noise=sums.reliability.ece_of_noise,
-        classes=_table(sums.classes.groups(), trained, table, unit=unit, level=level),
+        classes=_table(sums.classes.groups(), trained, table, leak=leak, unit=unit, level=level),
         groups={
-            name: _table(groups.groups(), trained, None, unit=unit, level=level)
+            name: _table(groups.groups(), trained, None, leak=leak, unit=unit, level=level)
             for name, groups in sums.groups.items()
         },
         plan=[] if plan is None else _plan(plan, unit),
     )
 
 
-def _parts(means: Means, trained: Trained, *, level: float) -> dict[str, Estimate]:
+def _parts(means: Means, trained: Trained, *, leak: bool, level: float) -> dict[str, Estimate]:
     """The parts in nats: exact for a full P, bounds otherwise."""
     kinds = sorted(set(trained.recalibration.fold_kind.values()))
     how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
@@ -147,7 +150,7 @@ def _parts(means: Means, trained: Trained, *, level: float) -> dict[str, Estimat
         known = trained.certificates is not None
         for name in ("floor", "rest"):
             parts[name] = _between(means, name, known=known, level=level)
-        if _leak(means, level=level):
+        if leak:
             # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
             low, high = means.bounds("blind_low", "blind_high", level=level)
             parts["floor"] = replace(parts["floor"], value=None, low=low, high=high, method=BLINDLY)
@@ -155,11 +158,11 @@ def _parts(means: Means, trained: Trained, *, level: float) -> dict[str, Estimat
     return {name: replace(estimate, name=name) for name, estimate in parts.items()}
 
 
-def _leak(means: Means, *, level: float) -> bool:
+def _leak(means: Means) -> bool:
     """Is Q's loss below every honest floor, or do bounds that rely on Q cross?"""
     if "leak" not in means.names:
         return False
-    return any(means.bounds(x, x, level=level)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
+    return any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
 
 
 def _between(means: Means, name: str, *, known: bool, level: float) -> Estimate:
@@ -219,12 +222,18 @@ def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:
 
 
 def _table(
-    groups: Any, trained: Trained, rename: Mapping[str, str] | None, *, unit: Unit, level: float
+    groups: Any,
+    trained: Trained,
+    rename: Mapping[str, str] | None,
+    *,
+    leak: bool,
+    unit: Unit,
+    level: float,
 ) -> list[dict[str, Any]]:
     """Each group's parts, the largest removable part first."""
     table = []
     for name, means in groups:
-        parts = _parts(means, trained, level=level)
+        parts = _parts(means, trained, leak=leak, level=level)
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
         for part, estimate in parts.items():
             told = estimate.to_unit(unit)
