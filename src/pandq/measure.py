@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pandq.core import measures, scores
+from pandq.core import kernels, measures, scores
 from pandq.core.numerics import blocks
 from pandq.errors import InputError, ViewTypeError
 from pandq.units import Unit, per_nat
@@ -49,7 +49,7 @@ def entropy(p: View, *, unit: Unit = "nat") -> Rows:
     p = require_view("p", p)
     if isinstance(p, Labels):
         return np.zeros(len(p))
-    return _by_blocks(measures.entropy, p) * per_nat(unit)
+    return _of_one("q_entropy", measures.entropy, p) * per_nat(unit)
 
 
 def cross_entropy(p: View, q: View, *, unit: Unit = "nat") -> Rows:
@@ -76,7 +76,7 @@ def cross_entropy(p: View, q: View, *, unit: Unit = "nat") -> Rows:
     p, q = paired(p, q)
     if isinstance(p, Labels):
         return log_loss(p, q, unit=unit)
-    return _by_blocks(measures.cross_entropy, p, q) * per_nat(unit)
+    return _of_two("cross_entropy", measures.cross_entropy, p, q) * per_nat(unit)
 
 
 def kl_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
@@ -108,7 +108,7 @@ def kl_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
     p, q = paired(p, q)
     if isinstance(p, Labels):
         return log_loss(p, q, unit=unit)
-    return _by_blocks(measures.kl_divergence, p, q) * per_nat(unit)
+    return _of_two("kl", measures.kl_divergence, p, q) * per_nat(unit)
 
 
 def log_loss(p: Labels, q: View, *, unit: Unit = "nat") -> Rows:
@@ -139,11 +139,7 @@ def log_loss(p: Labels, q: View, *, unit: Unit = "nat") -> Rows:
             got=type(p).__name__,
             remedy="For any other P use cross_entropy(p, q).",
         )
-    out = np.empty(len(q))
-    for rows in blocks(len(q), q.n_classes or 1):
-        law = q[rows].law()
-        out[rows] = -law.log_prob[np.arange(len(law.prob)), p_view.array[rows]]
-    return (out + 0.0) * per_nat(unit)
+    return _of_two("cross_entropy", _log_loss, p_view, q) * per_nat(unit)
 
 
 def js_divergence(
@@ -347,7 +343,7 @@ def brier_score(p: View, q: View) -> Rows:
     >>> brier_score(Labels([0]), Probs([[0.75, 0.25]]))
     array([0.125])
     """
-    return _divergence(scores.brier_score, p, q)
+    return _of_two("brier", scores.brier_score, *paired(p, q))
 
 
 def top1(p: View, q: View) -> Rows:
@@ -393,7 +389,7 @@ def top_class(q: View) -> NDArray[np.intp]:
     q = require_view("q", q)
     if isinstance(q, Labels):
         return q.array
-    return _by_blocks(scores.top_class, q).astype(np.intp)
+    return _of_one("q_class", scores.top_class, q).astype(np.intp)
 
 
 def confidence(q: View) -> Rows:
@@ -414,7 +410,24 @@ def confidence(q: View) -> Rows:
     >>> confidence(Probs([[0.6, 0.4]]))
     array([0.6])
     """
-    return _by_blocks(scores.confidence, require_view("q", q))
+    return _of_one("confidence", scores.confidence, require_view("q", q))
+
+
+def _log_loss(p: Law, q: Law) -> Rows:
+    loss: Rows = 0.0 - q.log_prob[np.arange(len(p.prob)), p.prob.argmax(axis=1)]
+    return loss
+
+
+def _of_two(name: str, formula: Callable[[Law, Law], NDArray[np.number]], p: View, q: View) -> Rows:
+    """What a kernel measures by that name, or else the formula."""
+    found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=name == "brier")
+    return _by_blocks(formula, p, q) if found is None else found[name]
+
+
+def _of_one(name: str, formula: Callable[[Law], NDArray[np.number]], q: View) -> Rows:
+    """Likewise for a measure of Q alone: the labels are of no matter."""
+    found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array)
+    return _by_blocks(formula, q) if found is None else found[name]
 
 
 def _divergence(formula: Callable[[Law, Law], Rows], p: View, q: View, unit: Unit = "nat") -> Rows:

@@ -14,6 +14,7 @@ from pandq.core.checks import (
     rows_of_classes,
     whole_numbers,
 )
+from pandq.core.kernels import first_doubt
 from pandq.core.laws import Law
 from pandq.core.numerics import blocks, row_sums, widen
 from pandq.errors import InputError, RowError, ViewTypeError
@@ -134,14 +135,19 @@ class _Matrix(View):
         array = rows_of_classes(type(self).__name__, x)
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "n_classes", array.shape[1])
+        limit = TOLERANCES.get(array.dtype.name, 1e-6) if tolerance is None else tolerance
+        doubtful = first_doubt(self.kind, array, limit)
+        if doubtful == len(array):
+            return
+        # what a kernel doubts, or has not seen, is looked at row by row, and put into words
         for rows in blocks(*array.shape):
             try:
-                self.check(array[rows], tolerance)
+                self.check(array[rows], limit)
             except RowError as error:
                 raise error.moved(rows.start) from None
 
     @staticmethod
-    def check(block: NDArray[Any], tolerance: float | None) -> None:
+    def check(block: NDArray[Any], tolerance: float) -> None:
         """Raise RowError for the first row that is no law."""
         raise NotImplementedError
 
@@ -163,7 +169,7 @@ class Counts(_Matrix):
     kind: ClassVar[str] = "counts"
 
     @staticmethod
-    def check(block: NDArray[Any], tolerance: float | None) -> None:
+    def check(block: NDArray[Any], tolerance: float) -> None:
         """Whole numbers of which at least one is positive."""
         del tolerance
         if block.dtype.kind == "f":
@@ -205,21 +211,20 @@ class Probs(_Matrix):
     kind: ClassVar[str] = "probs"
 
     @staticmethod
-    def check(block: NDArray[Any], tolerance: float | None) -> None:
+    def check(block: NDArray[Any], tolerance: float) -> None:
         """Not negative, and summing to one."""
-        limit = TOLERANCES.get(block.dtype.name, 1e-6) if tolerance is None else tolerance
         x = widen(block)
         first_bad("Probs", np.isnan(x), "holds NaN")
         remedy = "If these are logits, use Logits(x)."
         first_bad("Probs", x < 0, "has a negative probability", remedy, x)
         total = x.sum(axis=1)
-        off = ~(np.abs(total - 1.0) <= limit)
+        off = ~(np.abs(total - 1.0) <= tolerance)
         if off.any():
             row = int(off.argmax())
             raise RowError(
                 view="Probs",
                 row=row,
-                problem=f"sums to {total[row]:.6g} (tolerance {limit:g})",
+                problem=f"sums to {total[row]:.6g} (tolerance {tolerance:g})",
                 remedy="If these are logits, use Logits(x); to rescale, Probs.normalised(x).",
             )
 
@@ -281,20 +286,19 @@ class LogProbs(_Matrix):
     kind: ClassVar[str] = "logprobs"
 
     @staticmethod
-    def check(block: NDArray[Any], tolerance: float | None) -> None:
+    def check(block: NDArray[Any], tolerance: float) -> None:
         """Exponentials that sum to one."""
-        limit = TOLERANCES.get(block.dtype.name, 1e-6) if tolerance is None else tolerance
         x = widen(block)
         first_bad("LogProbs", np.isnan(x), "holds NaN")
         with np.errstate(over="ignore"):
             total = np.exp(x).sum(axis=1)
-        off = ~(np.abs(total - 1.0) <= limit)
+        off = ~(np.abs(total - 1.0) <= tolerance)
         if off.any():
             row = int(off.argmax())
             raise RowError(
                 view="LogProbs",
                 row=row,
-                problem=f"has probabilities that sum to {total[row]:.6g} (tolerance {limit:g})",
+                problem=f"has probabilities that sum to {total[row]:.6g} (tolerance {tolerance:g})",
                 remedy="If these are not normalised, use Logits(x).",
             )
 
@@ -320,7 +324,7 @@ class Logits(_Matrix):
     kind: ClassVar[str] = "logits"
 
     @staticmethod
-    def check(block: NDArray[Any], tolerance: float | None) -> None:
+    def check(block: NDArray[Any], tolerance: float) -> None:
         """Something finite, and nothing that softmax has no answer for."""
         del tolerance
         top = widen(block.max(axis=1)) if block.dtype != np.uint16 else widen(block).max(axis=1)

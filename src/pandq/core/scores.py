@@ -24,8 +24,8 @@ def brier_score(p: Law, q: Law) -> NDArray[np.float64]:
 
 def top_class(q: Law) -> NDArray[np.intp]:
     """The most probable class of each row; the lowest index among equals."""
-    # scores tell apart what rounds to the same logarithm
-    ranked = q.log_prob if q.scores is None else q.scores
+    # neither is rounded: logarithms of probabilities would make equals of neighbours
+    ranked = q.prob if q.scores is None else q.scores
     top: NDArray[np.intp] = ranked.argmax(axis=1)
     return top
 

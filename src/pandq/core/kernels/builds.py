@@ -1,0 +1,57 @@
+"""Which build of the kernels this processor runs, chosen once, when they are first needed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# The best first: a build's name, and the least level of x86-64 that it needs.
+BUILDS = (("v4", 4), ("v3", 3), ("v2", 2), ("plain", 0))
+
+ENVIRONMENT = "PANDQ_KERNELS"
+
+
+@cache
+def builds_here() -> dict[str, ModuleType]:
+    """The builds that were compiled and that this processor can run, the best first."""
+    found = {}
+    for name, _ in BUILDS:
+        try:
+            found[name] = importlib.import_module(f"pandq.core.kernels._{name}")
+        except ImportError:
+            continue
+    level = next((int(build.level()) for build in found.values()), 0)
+    needed = dict(BUILDS)
+    return {name: build for name, build in found.items() if needed[name] <= level}
+
+
+@cache
+def build_name() -> str:
+    """What measures rows: the best build, or "numpy" where there is none.
+
+    PANDQ_KERNELS names another: v4, v3, v2, plain, or numpy.
+
+    >>> build_name() in ("v4", "v3", "v2", "plain", "numpy")
+    True
+    """
+    here, wanted = builds_here(), os.environ.get(ENVIRONMENT, "")
+    if wanted == "numpy" or wanted in here:
+        return wanted
+    if here and not wanted:
+        return next(iter(here))
+    known = f"compiled here: {', '.join(here)}" if here else "none was compiled"
+    asked = f"{ENVIRONMENT}={wanted}" if wanted else "no kernels"
+    message = f"pandq: {asked}; {known}. NumPy measures the rows, rightly and more slowly."
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return "numpy"
+
+
+def build() -> ModuleType | None:
+    """The build in use, or None where NumPy answers."""
+    return builds_here().get(build_name())

@@ -1,0 +1,143 @@
+/* Labels against logits of single precision or less: all that an audit asks, in one pass. */
+#ifndef PANDQ_LABELS_H
+#define PANDQ_LABELS_H
+
+#include "softmax.h"
+
+/* Rows of the result for labels, each `stride` doubles long. */
+enum { LOSS, RIGHT, BRIER, CONFIDENCE, Q_ENTROPY, Q_CLASS, LABEL_MEASURES };
+
+#define TILE LANES_F    /* rows side by side */
+#define TILE_CLASSES 64 /* rows of at most so many classes go through transposed tiles */
+
+struct sums {
+    double others, weighted, squares; /* of e, e s and e^2, with s = x - maximum and e = exp(s) */
+};
+
+/* One class. Where the maximum may be among them, it is left to be counted elsewhere. */
+INLINE void label_term(float x, float m, int peaked, float *others, float *weighted, float *squares)
+{
+    float s = x - m, least = not_below_least(s), e = exp_f(least);
+    *weighted = FMA_F(e, least, *weighted);
+    if (peaked) e = s == 0.0f ? 0.0f : e;
+    *others += e;
+    *squares = FMA_F(e, e, *squares);
+}
+
+/* The same sums about a maximum that is higher by -rise. */
+INLINE void sums_rise(struct sums *a, double ties, double rise)
+{
+    double by = shrink(rise), all = a->others + ties;
+    a->weighted = by == 0.0 ? 0.0 : by * FMA_D(all, rise, a->weighted);
+    a->others = by * all;
+    a->squares = by * by * (a->squares + ties);
+}
+
+INLINE void label_block(struct sums *a, const float *x, int n, float m, int peaked,
+                        const char *ahead, int size)
+{
+    float others[LANES_F] = {0}, weighted[LANES_F] = {0}, squares[LANES_F] = {0};
+    int i = 0;
+    for (; i + LANES_F <= n; i += LANES_F) {
+        fetch(ahead + (ptrdiff_t)i * size, LANES_F * size);
+        for (int l = 0; l < LANES_F; l++)
+            label_term(x[i + l], m, peaked, &others[l], &weighted[l], &squares[l]);
+    }
+    for (int l = 0; l < n - i; l++)
+        label_term(x[i + l], m, peaked, &others[l], &weighted[l], &squares[l]);
+    a->others += total(others, LANES_F);
+    a->weighted += total(weighted, LANES_F);
+    a->squares += total(squares, LANES_F);
+}
+
+/* What one row's sums say; `at_label` is x - m there, `e` its exponential. */
+INLINE void label_row(double *out, ptrdiff_t stride, double at_label, double e, double ties,
+                      double others, double weighted, double squares, double top, double y)
+{
+    double rest = others + (ties - 1.0), z = 1.0 + rest, log_z = log1p_d(rest), by = 1.0 / z;
+    /* 1 - q(label), and the squares of the other classes, without a difference of near equals */
+    double miss = at_label == 0.0 ? rest : z - e;
+    double apart = at_label == 0.0 ? squares + (ties - 1.0) : squares - e * e + ties;
+    out[LOSS * stride] = log_z - at_label;
+    out[RIGHT * stride] = top == y ? 1.0 : 0.0;
+    out[BRIER * stride] = FMA_D(miss, miss, apart) * by * by;
+    out[CONFIDENCE * stride] = by;
+    out[Q_ENTROPY * stride] = log_z - weighted * by;
+    out[Q_CLASS * stride] = top;
+}
+
+/* A row of many classes, block by block about a maximum that rises. */
+static void label_long_row(const struct matrix *q, const char *row, int64_t y, int64_t k,
+                           double *out, ptrdiff_t stride)
+{
+    struct peak peak = {-INFINITY, 0, 0};
+    struct sums a = {0};
+    float buffer[BLOCK];
+    int size = (int)q->column;
+    for (int64_t first = 0; first < k; first += BLOCK) {
+        int n = (int)(k - first < BLOCK ? k - first : BLOCK);
+        const float *x = block_f(q, row, first, n, buffer);
+        const char *ahead = row + (first + BLOCK) * q->column;
+        struct peak before = peak;
+        int peaked = peak_of_block(&peak, x, n, first);
+        if (peak.value > before.value && before.ties)
+            sums_rise(&a, (double)before.ties, (double)before.value - peak.value);
+        float m = peak.value == -INFINITY ? 0.0f : peak.value;
+        if (peaked)
+            label_block(&a, x, n, m, 1, ahead, size);
+        else
+            label_block(&a, x, n, m, 0, ahead, size);
+    }
+    double s = (double)one_f(q, row, y) - peak.value;
+    label_row(out, stride, s, s < LEAST_D ? 0.0 : exp_d(s), (double)peak.ties, a.others, a.weighted,
+              a.squares, (double)peak.first, (double)y);
+}
+
+/* TILE rows side by side, one class after the other. */
+static void label_tile(const struct matrix *q, const char *row, const int64_t *y, int rows, int k,
+                       double *out, ptrdiff_t stride)
+{
+    float x[TILE_CLASSES][TILE], buffer[TILE_CLASSES], m[TILE], top[TILE] = {0}, at_label[TILE];
+    float others[TILE] = {0}, weighted[TILE] = {0}, squares[TILE] = {0}, ties[TILE] = {0};
+    double found[LABEL_MEASURES][TILE];
+    for (int r = 0; r < TILE; r++) {
+        /* the last rows of a tile that is not full repeat one that is there */
+        int64_t i = r < rows ? r : rows - 1;
+        const float *from = block_f(q, row + i * q->row, 0, k, buffer);
+        for (int c = 0; c < k; c++) x[c][r] = from[c];
+        at_label[r] = from[y[i]];
+    }
+    for (int r = 0; r < TILE; r++) m[r] = x[0][r];
+    for (int c = 1; c < k; c++)
+        for (int r = 0; r < TILE; r++) {
+            top[r] = x[c][r] > m[r] ? (float)c : top[r];
+            m[r] = x[c][r] > m[r] ? x[c][r] : m[r];
+        }
+    for (int c = 0; c < k; c++)
+        for (int r = 0; r < TILE; r++) {
+            label_term(x[c][r], m[r], 1, &others[r], &weighted[r], &squares[r]);
+            ties[r] += x[c][r] == m[r] ? 1.0f : 0.0f;
+        }
+    for (int r = 0; r < TILE; r++) {
+        float s = at_label[r] - m[r];
+        label_row(&found[0][r], TILE, s, exp_f(not_below_least(s)), ties[r], others[r], weighted[r],
+                  squares[r], top[r], (double)y[r < rows ? r : rows - 1]);
+    }
+    for (int c = 0; c < LABEL_MEASURES; c++)
+        memcpy(out + c * stride, found[c], sizeof(double) * (size_t)rows);
+}
+
+static void labels_logits(const struct matrix *q, const int64_t *y, int64_t n, int64_t k,
+                          double *out, ptrdiff_t stride)
+{
+    int step = k <= TILE_CLASSES ? TILE : 1;
+    for (int64_t i = 0; i < n; i += step) {
+        int rows = (int)(n - i < step ? n - i : step);
+        if (step > 1)
+            label_tile(q, row_of(q, i), y + i, rows, (int)k, out + i, stride);
+        else
+            label_long_row(q, row_of(q, i), y[i], k, out + i, stride);
+    }
+}
+
+#endif

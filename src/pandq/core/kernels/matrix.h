@@ -1,0 +1,108 @@
+/* A matrix of any storage type and any strides, read in blocks of float or double. */
+#ifndef PANDQ_MATRIX_H
+#define PANDQ_MATRIX_H
+
+#include "lanes.h"
+
+enum storage { F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64 };
+
+struct matrix {
+    const char *data;
+    enum storage storage;
+    ptrdiff_t row, column; /* strides in bytes */
+};
+
+INLINE const char *row_of(const struct matrix *x, int64_t i) { return x->data + i * x->row; }
+
+/* Half precision by integer arithmetic: the exponent is moved by a multiplication with 2^112. */
+INLINE float of_half(uint16_t h)
+{
+    uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13;
+    float x = float_of(magnitude) * 5.192296858534828e33f;
+    uint32_t bits = (h & 0x7C00) == 0x7C00 ? magnitude | 0x7F800000u : bits_of(x);
+    return float_of(bits | (uint32_t)(h & 0x8000) << 16);
+}
+
+INLINE float of_bfloat(uint16_t h) { return float_of((uint32_t)h << 16); }
+
+#define SAME(x) (x)
+#define COPY_STEP(TYPE, CONVERT, STEP)                                                         \
+    for (int i = 0; i < n; i++) {                                                              \
+        TYPE x;                                                                                \
+        memcpy(&x, from + i * (STEP), sizeof x);                                               \
+        to[i] = CONVERT(x);                                                                    \
+    }
+#define COPY(TYPE, CONVERT)                                                                    \
+    if (step == sizeof(TYPE)) {                                                                \
+        COPY_STEP(TYPE, CONVERT, (ptrdiff_t)sizeof(TYPE))                                      \
+    } else {                                                                                   \
+        COPY_STEP(TYPE, CONVERT, step)                                                         \
+    }                                                                                          \
+    break;
+
+static void read_d(double *restrict to, const char *from, enum storage storage, ptrdiff_t step, int n)
+{
+    switch (storage) {
+    case F32: COPY(float, SAME)
+    case F64: COPY(double, SAME)
+    case F16: COPY(uint16_t, of_half)
+    case BF16: COPY(uint16_t, of_bfloat)
+    case I8: COPY(int8_t, SAME)
+    case I16: COPY(int16_t, SAME)
+    case I32: COPY(int32_t, SAME)
+    case I64: COPY(int64_t, SAME)
+    case U8: COPY(uint8_t, SAME)
+    case U16: COPY(uint16_t, SAME)
+    case U32: COPY(uint32_t, SAME)
+    case U64: COPY(uint64_t, SAME)
+    }
+}
+
+/* The float kernels read nothing wider than float. */
+static void read_f(float *restrict to, const char *from, enum storage storage, ptrdiff_t step, int n)
+{
+    switch (storage) {
+    case F16: COPY(uint16_t, of_half)
+    case BF16: COPY(uint16_t, of_bfloat)
+    default: COPY(float, SAME)
+    }
+}
+
+/* A block of a row as floats: in place if it lies there so, else a copy in `buffer`. */
+INLINE const float *block_f(const struct matrix *x, const char *row, int64_t first, int n,
+                            float *buffer)
+{
+    const char *from = row + first * x->column;
+    if (x->storage == F32 && x->column == sizeof(float) && (uintptr_t)from % sizeof(float) == 0)
+        return (const float *)from;
+    read_f(buffer, from, x->storage, x->column, n);
+    return buffer;
+}
+
+INLINE float one_f(const struct matrix *x, const char *row, int64_t k)
+{
+    float value;
+    read_f(&value, row + k * x->column, x->storage, x->column, 1);
+    return value;
+}
+
+INLINE double one_d(const struct matrix *x, const char *row, int64_t k)
+{
+    double value;
+    read_d(&value, row + k * x->column, x->storage, x->column, 1);
+    return value;
+}
+
+/* Is single precision enough to hold what is stored? */
+INLINE int single(const struct matrix *x)
+{
+    return x->storage == F32 || x->storage == F16 || x->storage == BF16;
+}
+
+/* Bring what is read next into the cache while something else is computed. */
+INLINE void fetch(const char *from, ptrdiff_t bytes)
+{
+    for (ptrdiff_t b = 0; b < bytes; b += 64) __builtin_prefetch(from + b);
+}
+
+#endif

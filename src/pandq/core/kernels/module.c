@@ -1,0 +1,101 @@
+/* The kernels as a Python module of the stable interface. Arrays come as (address, storage, bytes
+ * from row to row, bytes from class to class); their lengths and types are checked in Python. */
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <stdlib.h>
+
+#include "checks.h"
+#include "measures.h"
+
+static int matrix_from(PyObject *described, void *to)
+{
+    struct matrix *x = to;
+    long long address, row, column;
+    int storage;
+    if (!PyArg_ParseTuple(described, "LiLL", &address, &storage, &row, &column)) return 0;
+    *x = (struct matrix){(const char *)(intptr_t)address, (enum storage)storage, (ptrdiff_t)row,
+                         (ptrdiff_t)column};
+    return 1;
+}
+
+static PyObject *done(int enough_memory)
+{
+    if (!enough_memory) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_labels(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long y, n, k, out, stride;
+    int kind, fine;
+    struct matrix q;
+    if (!PyArg_ParseTuple(args, "LiO&LLLL", &y, &kind, matrix_from, &q, &n, &k, &out, &stride))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = measure_labels((const int64_t *)(intptr_t)y, &q, (enum kind)kind, n, k,
+                          (double *)(intptr_t)out, (ptrdiff_t)stride);
+    Py_END_ALLOW_THREADS
+    return done(fine);
+}
+
+static PyObject *py_laws(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long n, k, out, stride;
+    int kind_p, kind_q, whole, fine;
+    struct matrix p, q;
+    if (!PyArg_ParseTuple(args, "iO&iO&LLpLL", &kind_p, matrix_from, &p, &kind_q, matrix_from, &q, &n,
+                          &k, &whole, &out, &stride))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = measure_laws(&p, (enum kind)kind_p, &q, (enum kind)kind_q, n, k, whole,
+                        (double *)(intptr_t)out, (ptrdiff_t)stride);
+    Py_END_ALLOW_THREADS
+    return done(fine);
+}
+
+static PyObject *py_first_doubt(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long n, k, found;
+    int kind;
+    double tolerance;
+    struct matrix x;
+    if (!PyArg_ParseTuple(args, "iO&LLd", &kind, matrix_from, &x, &n, &k, &tolerance)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    found = first_doubt(&x, (enum kind)kind, n, k, tolerance);
+    Py_END_ALLOW_THREADS
+    return found < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(found);
+}
+
+/* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
+static PyObject *py_level(PyObject *self, PyObject *args)
+{
+    (void)self, (void)args;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("bmi2");
+    int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
+    return PyLong_FromLong(v4 ? 4 : v3 ? 3 : 2);
+#else
+    return PyLong_FromLong(0);
+#endif
+}
+
+static PyMethodDef methods[] = {
+    {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law."},
+    {"laws", py_laws, METH_VARARGS, "(kind, p, kind, q, n, k, whole, out, stride): a law against a law."},
+    {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
+    {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "kernels", "Fused kernels over rows.", -1,
+                                    methods, NULL, NULL, NULL, NULL};
+
+#define CALL(MACRO, NAME) MACRO(NAME)
+#define INIT(NAME) PyInit_##NAME
+PyMODINIT_FUNC CALL(INIT, MODULE)(void) { return PyModule_Create(&module); }

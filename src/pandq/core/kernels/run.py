@@ -1,0 +1,188 @@
+"""Arrays to kernels: blocks of rows over all cores, the same bits however they are cut."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.kernels.builds import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float64]
+    Described = tuple[int, int, int, int]
+
+# As the enumerations in laws.h, labels.h, pairs.h and matrix.h.
+KINDS = {"counts": 0, "probs": 1, "logprobs": 2, "logits": 3}
+LABEL_NAMES = ("cross_entropy", "accuracy", "brier", "confidence", "q_entropy", "q_class")
+NAMES = (
+    "cross_entropy",
+    "entropy",
+    "kl",
+    "kl_reverse",
+    "accuracy",
+    "brier",
+    "confidence",
+    "mass",
+    "q_entropy",
+    "p_class",
+    "q_class",
+)
+STORAGE = {
+    "float32": 0,
+    "float64": 1,
+    "float16": 2,
+    "bfloat16": 3,
+    "int8": 4,
+    "int16": 5,
+    "int32": 6,
+    "int64": 7,
+    "uint8": 8,
+    "bool": 8,
+    "uint16": 9,
+    "uint32": 10,
+    "uint64": 11,
+}
+# A task has at least this many numbers, far more than starting one costs,
+TASK_NUMBERS = 1 << 17
+# and there are about so many for each thread, few enough to share out evenly.
+TASKS = 8
+# Rows of so few classes go through tiles of so many rows; a task is a whole number of them.
+TILE_ROWS = 64
+# The rows of a result do not start at one address modulo a power of two.
+PAD = 8
+
+THREADS = "PANDQ_THREADS"
+
+
+def measured(
+    p_kind: str, p: NDArray[Any], q_kind: str, q: NDArray[Any], *, whole: bool = True
+) -> dict[str, Rows] | None:
+    """Every measure of each row, by its name.
+
+    Args:
+        p_kind: the kind of P: labels, counts, probs, logprobs or logits.
+        p: (n,) class numbers, or (n, K) of any number type; uint16 holds the bits of bfloat16,
+            but for counts.
+        q_kind: the kind of Q, not labels.
+        q: (n, K), likewise.
+        whole: without it brier and q_entropy of two laws are left out, which is quicker.
+
+    Returns:
+        (n,) float64 each, in nats where it has a unit: for labels LABEL_NAMES, else NAMES. None
+        where no kernel was compiled, or none is for these arrays.
+
+    Raises:
+        MemoryError: rows of so many classes do not fit into memory.
+
+    Rows must have been found sound (`first_doubt`). Logits stored in float32 or less are summed
+    in single precision within blocks of 2048 classes; anything else in double precision.
+
+    >>> found = measured("labels", np.array([0]), "probs", np.array([[0.75, 0.25]]))
+    >>> found is None or float(found["brier"][0])
+    0.125
+    """
+    chosen, x = build(), _described(q_kind, q)
+    if chosen is None or x is None or 0 in q.shape:
+        return None
+    n, k = q.shape
+    if p_kind == "labels":
+        y = np.ascontiguousarray(p, dtype=np.int64)
+
+        def labels(build: ModuleType, rows: slice, out: int, stride: int) -> None:
+            kind, here = KINDS[q_kind], _moved(x, rows.start)
+            at, count = y.ctypes.data + 8 * rows.start, rows.stop - rows.start
+            build.labels(at, kind, here, count, k, out, stride)
+
+        return _columns(LABEL_NAMES, chosen, labels, n, k)
+    other = _described(p_kind, p)
+    if other is None:
+        return None
+
+    def laws(build: ModuleType, rows: slice, out: int, stride: int) -> None:
+        mine, theirs = _moved(other, rows.start), _moved(x, rows.start)
+        count = rows.stop - rows.start
+        build.laws(KINDS[p_kind], mine, KINDS[q_kind], theirs, count, k, whole, out, stride)
+
+    found = _columns(NAMES, chosen, laws, n, k)
+    return {name: found[name] for name in NAMES if whole or name not in ("brier", "q_entropy")}
+
+
+def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
+    """The first row that may not be what it is said to be; n if all are, None if nobody looked.
+
+    >>> first_doubt("probs", np.array([[0.5, 0.5], [0.5, 0.6]]), 1e-6) in (1, None)
+    True
+    """
+    chosen, described = build(), _described(kind, x)
+    if chosen is None or described is None or 0 in x.shape:
+        return None
+    n, k = x.shape
+
+    def look(rows: slice) -> int:
+        count = rows.stop - rows.start
+        found = chosen.first_doubt(KINDS[kind], _moved(described, rows.start), count, k, tolerance)
+        return n if found == count else rows.start + int(found)
+
+    return min(_mapped(look, n, k))
+
+
+def _columns(
+    names: tuple[str, ...],
+    chosen: ModuleType,
+    kernel: Callable[[ModuleType, slice, int, int], None],
+    n: int,
+    k: int,
+) -> dict[str, Rows]:
+    out = np.empty((len(names), n + PAD))[:, :n]
+
+    def measure(rows: slice) -> None:
+        kernel(chosen, rows, out.ctypes.data + 8 * rows.start, n + PAD)
+
+    _mapped(measure, n, k)
+    return dict(zip(names, out, strict=True))
+
+
+def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
+    """A task for every block of rows, over all cores."""
+    threads = int(os.environ.get(THREADS) or 0) or _cores()
+    step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
+    step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
+    blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    if len(blocks) == 1 or threads == 1:
+        return [task(rows) for rows in blocks]
+    return list(_pool(os.getpid(), threads).map(task, blocks))
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked one needs its own."""
+    del process
+    return ThreadPoolExecutor(threads, thread_name_prefix="pandq-kernel")
+
+
+def _described(kind: str, x: NDArray[Any]) -> Described | None:
+    """An array as the kernels take it: address, storage, strides in bytes."""
+    name = "bfloat16" if x.dtype == np.uint16 and kind != "counts" else x.dtype.name
+    if name not in STORAGE or kind not in KINDS or not x.dtype.isnative or x.ndim != 2:
+        return None
+    return x.ctypes.data, STORAGE[name], x.strides[0], x.strides[1]
+
+
+def _moved(x: Described, rows: int) -> Described:
+    return x[0] + rows * x[2], *x[1:]
