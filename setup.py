@@ -44,7 +44,7 @@ def builds():
     ]
 
 
-HEADERS = ("checks", "labels", "lanes", "laws", "matrix", "measures", "pairs", "softmax")
+HEADERS = ("checks", "groups", "labels", "lanes", "laws", "matrix", "measures", "pairs", "softmax")
 
 setup(
     ext_modules=builds(),

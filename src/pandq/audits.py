@@ -270,7 +270,8 @@ def _first_pass(
 
     def of(chunk: Chunk) -> _SumsAndSample:
         size = sample_size(shape.n_classes)
-        return _SumsAndSample(empty.of(chunk), sample_of(size, chunk) if sampled else none)
+        few = sample_of(size, chunk, of_rows=rows.n_rows) if sampled else none
+        return _SumsAndSample(empty.of(chunk), few)
 
     def watched() -> Iterator[Chunk]:
         for chunk in _reported(rows, "measuring", progress):

@@ -39,8 +39,8 @@ class RowMeasures:
     q_class: Rows
 
     def columns(self, *names: str) -> Rows:
-        """(n, d) of the named measures."""
-        return np.stack([getattr(self, name) for name in names], axis=1)
+        """(n, d) of the named measures, each of them contiguous."""
+        return np.stack([getattr(self, name) for name in names]).T
 
 
 NAMES = tuple(field.name for field in fields(RowMeasures))

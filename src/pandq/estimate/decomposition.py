@@ -67,20 +67,26 @@ MODEL = "model_floor"
 BRIER = ("brier", "floor", "miscalibration", "rest")
 
 
-def sample_of(size: int, chunk: Chunk) -> Sample:
+def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
     """The rows of a chunk that training may need, as a Sample.
 
     Args:
         size: of the whole sample.
         chunk: rows of P and Q.
+        of_rows: how many rows there are in all, where that is known: most of a chunk then has
+            keys so large that it cannot be in the sample, and is not looked at.
 
     Returns:
         A Sample with columns p, log_q, unit (the hashed id of the row or its cluster), weight,
         and best_log_q where there is another model's Q.
     """
     few = np.arange(len(chunk))
-    if len(chunk) > size:
-        few = np.sort(np.argpartition(chunk.keys, size)[:size])
+    if of_rows:
+        # eight standard deviations more than are wanted
+        share = min((size + 8 * np.sqrt(size)) / of_rows, 1.0)
+        few = np.flatnonzero(chunk.keys <= np.uint64(share * (2**64 - 1025)))
+    if len(few) > size:
+        few = few[np.sort(np.argpartition(chunk.keys[few], size)[:size])]
     unit = chunk.keys if chunk.clusters is None else chunk.clusters
     columns: dict[str, NDArray[Any]] = {
         "p": _evidence_rows(chunk.p[few]),

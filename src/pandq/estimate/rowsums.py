@@ -80,7 +80,7 @@ class RowSums:
             "clusters": None if clusters is None else clusters[kept],
         }
         every: dict[str, Any] = {"w": w, "clusters": clusters, "keys": chunk.keys}
-        grouped, details = m.columns(*GROUPED)[kept], m.columns(*DETAILS)
+        grouped = m.columns(*GROUPED)[kept]
         row = np.arange(chunk.start, chunk.start + len(chunk))
         classes = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
@@ -89,8 +89,8 @@ class RowSums:
             scores=self.scores.of(m.columns(*SCORES), **every),
             entropies=self.entropies.of(m.columns("entropy"), **every),
             divergence=self.divergence.of(m.kl, w),
-            worst=_extreme(self.worst, finite, m.kl, row, details, chunk.ids),
-            infinite=_extreme(self.infinite, ~finite, m.kl, row, details, chunk.ids),
+            worst=_extreme(self.worst, finite, m, row, chunk.ids),
+            infinite=_extreme(self.infinite, ~finite, m, row, chunk.ids),
             n_infinite=int(len(finite) - finite.sum()),
             classes=self.classes.of(m.p_class.astype(np.intp)[kept], classes, grouped, **some),
             groups={
@@ -141,14 +141,15 @@ class RowSums:
 def _extreme(
     blank: WorstRows,
     which: NDArray[np.bool_],
-    value: Rows,
+    m: RowMeasures,
     row: NDArray[np.int64],
-    details: Rows,
     ids: Any,
 ) -> WorstRows:
     """The worst of some rows."""
     place = np.flatnonzero(which)
-    return blank.of(value[place], row[place], details[place], _Picked(ids, place))
+    worst = place[blank.chosen(m.kl[place], row[place])]
+    details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
+    return blank.of(m.kl[worst], row[worst], details, _Picked(ids, worst))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pandq.core.kernels import group_sums
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -132,13 +134,17 @@ class GroupMoments:
         w: Floats | None = None,
     ) -> Self:
         """(n, d) values of rows whose group is names[codes]; groups without rows are left out."""
-        used, codes = np.unique(codes, return_inverse=True)
-        size = len(used)
-        w = np.ones(len(x)) if w is None else w
-        n = np.bincount(codes, minlength=size)
+        counted = np.bincount(codes, minlength=len(names))
+        used = np.flatnonzero(counted)
+        if len(used) < len(names):
+            place = np.empty(len(names), np.intp)
+            place[used] = np.arange(len(used))
+            codes = place[codes]
+        size, n = len(used), counted[used]
         weight, mean = _group_means(codes, size, x, w)
-        weight2, mean2 = _group_means(codes, size, x, np.square(w))
-        m2 = _group_sums(codes, size, np.square(x - mean2[codes]) * np.square(w)[:, None])
+        w2 = None if w is None else np.square(w)
+        weight2, mean2 = (weight, mean) if w2 is None else _group_means(codes, size, x, w2)
+        m2 = group_sums(codes, size, x, w2, mean2)
         return type(self)(tuple(names[i] for i in used), n, weight, mean, weight2, mean2, m2)
 
     def merge(self, other: Self) -> Self:
@@ -178,15 +184,12 @@ class GroupMoments:
         return type(self)(self.names, *map(moved, fields))  # type: ignore[arg-type]
 
 
-def _group_sums(codes: NDArray[np.intp], size: int, x: Floats) -> Floats:
-    columns = [np.bincount(codes, weights=column, minlength=size) for column in x.T]
-    return np.stack(columns, axis=1) if columns else np.zeros((size, 0))
-
-
-def _group_means(codes: NDArray[np.intp], size: int, x: Floats, w: Floats) -> tuple[Floats, Floats]:
+def _group_means(
+    codes: NDArray[np.intp], size: int, x: Floats, w: Floats | None
+) -> tuple[Floats, Floats]:
     weight = np.bincount(codes, weights=w, minlength=size).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = _group_sums(codes, size, x * w[:, None]) / weight[:, None]
+        mean = group_sums(codes, size, x, w) / weight[:, None]
     return weight, np.where(weight[:, None] > 0, mean, 0.0)
 
 

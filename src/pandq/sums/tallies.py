@@ -51,13 +51,18 @@ class LogHistogram:
 
         Source: Masson, Rim and Lee 2019 (DDSketch), section 2.
         """
-        index = np.full(x.shape, self.INFINITE, np.int64)
-        finite = np.isfinite(x) & (x > 0)
-        index[finite] = np.ceil(np.log(x[finite]) / self._log_base).astype(np.int64)
-        index[x == 0] = self.ZERO
-        w = np.ones(len(x)) if w is None else w
-        used = w > 0
-        return self._gathered(index[used], w[used], float(x[used].max(initial=0.0)))
+        if w is not None:
+            used = w > 0
+            x, w = x[used], w[used]
+        ordinary = np.isfinite(x) & (x > 0)
+        some = x if ordinary.all() else x[ordinary]
+        bins = np.ceil(np.log(some) / self._log_base).astype(np.int64)
+        index, weight = weights_of(bins, w if w is None or some is x else w[ordinary])
+        for edge, place in ((self.ZERO, x == 0), (self.INFINITE, x == np.inf)):
+            if some is not x and place.any():
+                total = float(place.sum() if w is None else w[place].sum())
+                index, weight = np.append(index, edge), np.append(weight, total)
+        return self._gathered(index, weight, float(x.max(initial=0.0)))
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -94,6 +99,28 @@ class LogHistogram:
         return type(self)(self.accuracy, index, total, largest)
 
 
+def weights_of(codes: NDArray[np.int64], w: Floats | None) -> tuple[NDArray[np.int64], Floats]:
+    """The distinct codes, rising, and the weight of each.
+
+    >>> weights_of(np.array([7, 5, 7]), None)
+    (array([5, 7]), array([1., 2.]))
+    """
+    if not len(codes):
+        return np.zeros(0, np.int64), np.zeros(0)
+    least = int(codes.min())
+    if int(codes.max()) - least > _DENSE * len(codes):
+        codes, places = np.unique(codes, return_inverse=True)
+        return codes, np.bincount(places, weights=w).astype(np.float64)
+    counted = np.bincount(codes - least)
+    there = np.flatnonzero(counted)
+    weight = counted if w is None else np.bincount(codes - least, weights=w)
+    return there + least, weight[there].astype(np.float64)
+
+
+# Counting in a table beats sorting while the table has no more than so many places for each code.
+_DENSE = 16
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WorstRows:
     """The `k` rows of largest value, largest first, earliest first among equals."""
@@ -111,15 +138,19 @@ class WorstRows:
 
     def of(self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Any) -> Self:
         """The worst of (n,) values, with their row numbers, (n, d) details and ids."""
+        keep = self.chosen(value, row)
+        chosen = tuple(ids[int(i)] for i in keep)
+        return type(self)(self.k, value[keep], row[keep], details[keep], chosen)
+
+    def chosen(self, value: Floats, row: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Which of (n,) values are the worst, in their order."""
         if len(value) > self.k > 0:
             # every candidate for the top k, ties included, before the exact order is formed
             edge = np.partition(value, len(value) - self.k)[len(value) - self.k]
             near = np.flatnonzero(value >= edge)
         else:
             near = np.arange(len(value))
-        keep = near[np.lexsort((row[near], -value[near]))[: self.k]]
-        chosen = tuple(ids[int(i)] for i in keep)
-        return type(self)(self.k, value[keep], row[keep], details[keep], chosen)
+        return near[np.lexsort((row[near], -value[near]))[: self.k]]
 
     def merge(self, other: Self) -> Self:
         """The worst of both."""

@@ -1,6 +1,6 @@
 """Fused kernels: every measure of a row in one pass, compiled from portable C11."""
 
 from pandq.core.kernels.builds import build_name, builds_here
-from pandq.core.kernels.run import NAMES, first_doubt, measured
+from pandq.core.kernels.run import NAMES, first_doubt, group_sums, measured
 
-__all__ = ["NAMES", "build_name", "builds_here", "first_doubt", "measured"]
+__all__ = ["NAMES", "build_name", "builds_here", "first_doubt", "group_sums", "measured"]

@@ -14,13 +14,13 @@ struct matrix {
 
 INLINE const char *row_of(const struct matrix *x, int64_t i) { return x->data + i * x->row; }
 
-/* Half precision by integer arithmetic: the exponent is moved by a multiplication with 2^112. */
+/* Half precision by integer arithmetic: sign, exponent and fraction take their places as they are,
+ * and a multiplication with 2^112 moves the exponent, but for that of infinity and NaN. */
 INLINE float of_half(uint16_t h)
 {
-    uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13;
-    float x = float_of(magnitude) * 5.192296858534828e33f;
-    uint32_t bits = (h & 0x7C00) == 0x7C00 ? magnitude | 0x7F800000u : bits_of(x);
-    return float_of(bits | (uint32_t)(h & 0x8000) << 16);
+    uint32_t bits = ((uint32_t)(int32_t)(int16_t)h << 13) & 0x8FFFE000u;
+    float x = float_of(bits) * 5.192296858534828e33f;
+    return (bits & 0x0F800000u) == 0x0F800000u ? float_of(bits | 0x7F800000u) : x;
 }
 
 INLINE float of_bfloat(uint16_t h) { return float_of((uint32_t)h << 16); }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "checks.h"
+#include "groups.h"
 #include "measures.h"
 
 static int matrix_from(PyObject *described, void *to)
@@ -69,6 +70,21 @@ static PyObject *py_first_doubt(PyObject *self, PyObject *args)
     return found < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(found);
 }
 
+static PyObject *py_group_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long group, x, stride, weight, centre, n, out;
+    int d;
+    if (!PyArg_ParseTuple(args, "LLLLLLiL", &group, &x, &stride, &weight, &centre, &n, &d, &out))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    group_sums((const int64_t *)(intptr_t)group, (const double *)(intptr_t)x, (ptrdiff_t)stride,
+               (const double *)(intptr_t)weight, (const double *)(intptr_t)centre, n, d,
+               (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
 static PyObject *py_level(PyObject *self, PyObject *args)
 {
@@ -90,6 +106,8 @@ static PyMethodDef methods[] = {
     {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law."},
     {"laws", py_laws, METH_VARARGS, "(kind, p, kind, q, n, k, whole, out, stride): a law against a law."},
     {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
+    {"group_sums", py_group_sums, METH_VARARGS,
+     "(group, x, stride, weight or 0, centre or 0, n, d, out): sums within groups."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 

@@ -68,6 +68,43 @@ INLINE void pair_term(float xp, float xq, struct about at, int peaked, int whole
     sum[P][l] += peaked && sp == 0.0f ? 0.0f : ep;
 }
 
+/* Where |d| <= 1/2 throughout, q needs no exponential of its own. */
+INLINE void near_term(float xp, float xq, struct about at, float (*restrict sum)[PAIR_LANES], int l)
+{
+    float sp = xp - at.p, d = apart_f(xp, xq, at.c), ep = exp_f(not_below_least(sp));
+    float r = d * d * remainder_f(d), change = ep * (r - d);
+    sum[U][l] = FMA_F(ep, d, sum[U][l]);
+    sum[V][l] = FMA_F(ep, r, sum[V][l]);
+    sum[G][l] = FMA_F(change, d, sum[G][l]);
+    sum[PS][l] = FMA_F(ep, sp, sum[PS][l]);
+    sum[P][l] += ep;
+}
+
+INLINE int all_near(const float *xp, const float *xq, int n, float c)
+{
+    int far = 0;
+    for (int i = 0; i < n; i++) far |= !(fabsf((xp[i] - xq[i]) - c) <= 0.5f);
+    return !far;
+}
+
+INLINE void near_block(struct pair *a, const float *xp, const float *xq, int n, struct about at,
+                       struct ahead next)
+{
+    float sum[LEAN][PAIR_LANES] = {{0}};
+    int i = 0;
+    for (; i + PAIR_LANES <= n; i += PAIR_LANES) {
+        fetch(next.p + (ptrdiff_t)i * next.size_p, PAIR_LANES * next.size_p);
+        fetch(next.q + (ptrdiff_t)i * next.size_q, PAIR_LANES * next.size_q);
+        for (int l = 0; l < PAIR_LANES; l++) near_term(xp[i + l], xq[i + l], at, sum, l);
+    }
+    for (int l = 0; l < n - i; l++) near_term(xp[i + l], xq[i + l], at, sum, l);
+    double found[LEAN] = {0};
+    for (int s = P; s < LEAN; s++)
+        if (s != Q) found[s] = total(sum[s], PAIR_LANES);
+    found[Q] = (found[P] + (found[V] - found[U])) / at.k; /* p exp(-d), about Q's maximum */
+    for (int s = P; s < LEAN; s++) a->sum[s] += found[s];
+}
+
 INLINE void pair_block(struct pair *a, const float *xp, const float *xq, int n, struct about at,
                        int peaked, int whole, struct ahead next)
 {
@@ -141,7 +178,7 @@ INLINE int pair_row(double *out, ptrdiff_t stride, const struct pair *a, struct 
     if (v < 1.0) ratio = log1p_d(v - u);
     double kl = u + ratio, by = exp_d(ratio < -700.0 ? 700.0 : -ratio);
     double reverse = -(u + g) * by - ratio, size = v < 1.0 ? v + a->loose / zp : fabs(u);
-    int sound = size <= 32.0 * kl && size * by <= 32.0 * reverse && reverse < 1e30 && hp - hp == 0.0 &&
+    int sound = size <= 128.0 * kl && size * by <= 128.0 * reverse && reverse < 1e30 && hp - hp == 0.0 &&
                 hq - hq == 0.0;
     int agree = p.first == q.first;
     double brier;
@@ -199,6 +236,8 @@ static int pair_long_row(const struct matrix *xp, const struct matrix *xq, const
             pair_block(&a, x, y, n, at, 1, 1, next);
         else if (peaked)
             pair_block(&a, x, y, n, at, 1, 0, next);
+        else if (all_near(x, y, n, a.c) && exponent < 40.0)
+            near_block(&a, x, y, n, at, next);
         else
             pair_block(&a, x, y, n, at, 0, 0, next);
     }

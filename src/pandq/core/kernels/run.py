@@ -57,6 +57,8 @@ TASK_NUMBERS = 1 << 17
 TASKS = 8
 # Rows of so few classes go through tiles of so many rows; a task is a whole number of them.
 TILE_ROWS = 64
+# As MOST_COLUMNS of groups.h.
+MOST_COLUMNS = 16
 # The rows of a result do not start at one address modulo a power of two.
 PAD = 8
 
@@ -133,6 +135,48 @@ def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
         return n if found == count else rows.start + int(found)
 
     return min(_mapped(look, n, k))
+
+
+def group_sums(
+    group: NDArray[np.int64],
+    size: int,
+    x: Rows,
+    w: Rows | None = None,
+    centre: Rows | None = None,
+) -> Rows:
+    """The sum of w x in each group, or of w (x - centre)^2.
+
+    Args:
+        group: (n,) places from 0 to size - 1.
+        size: how many groups there are.
+        x: (n, d).
+        w: (n,) weights, ones when left out.
+        centre: (size, d) each group's own.
+
+    Returns:
+        (size, d), added up in the order of the rows: the same bits from a kernel and from NumPy.
+
+    >>> group_sums(np.array([0, 1, 0]), 2, np.array([[1.0], [2.0], [3.0]]))
+    array([[4.],
+           [2.]])
+    """
+    chosen = build()
+    n, d = x.shape
+    out = np.zeros((size, d))
+    if chosen is None or d > MOST_COLUMNS or x.dtype != np.float64:
+        for j, column in enumerate(x.T):
+            value = column if centre is None else np.square(column - centre[group, j])
+            out[:, j] = np.bincount(group, value if w is None else value * w, size)
+        return out
+    group = np.ascontiguousarray(group, dtype=np.int64)
+    columns = np.ascontiguousarray(x.T)
+    weight = None if w is None else np.ascontiguousarray(w, dtype=np.float64)
+    middle = None if centre is None else np.ascontiguousarray(centre)
+    weight_at, middle_at = (0 if a is None else a.ctypes.data for a in (weight, middle))
+    chosen.group_sums(
+        group.ctypes.data, columns.ctypes.data, n, weight_at, middle_at, n, d, out.ctypes.data
+    )
+    return out
 
 
 def _columns(
