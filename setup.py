@@ -9,7 +9,15 @@ KERNELS = "src/pandq/core/kernels"
 # No licence to reorder or fuse: every bit of a result is the source's own. The two others only
 # say that nobody asks for errno or floating-point traps.
 # CPython asks for wrapping integers, which hides from the compiler what the lanes' loops are.
-FLAGS = ["-O3", "-std=c11", "-fno-wrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS = [
+    "-O3",
+    "-g0",
+    "-std=c11",
+    "-fno-wrapv",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+]
 X86_64 = {
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
@@ -21,14 +29,16 @@ class BuildKernels(build_ext):
     """Builds with compilers that know gcc's options; elsewhere NumPy answers."""
 
     def build_extensions(self):
+        """Build what this compiler can."""
         if self.compiler.compiler_type == "unix":
             super().build_extensions()
         else:
             self.extensions = []
-            print("pandq: this compiler is not known to build the kernels; NumPy answers")
+            self.warn("this compiler is not known to build the kernels; NumPy answers")
 
 
 def builds():
+    """One extension for each level of x86-64; one elsewhere."""
     x86_64 = platform.machine().lower() in ("x86_64", "amd64")
     return [
         Extension(

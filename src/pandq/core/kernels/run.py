@@ -127,14 +127,16 @@ def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
     chosen, described = build(), _described(kind, x)
     if chosen is None or described is None or 0 in x.shape:
         return None
-    n, k = x.shape
+    n, k = len(x), x.shape[1]
 
     def look(rows: slice) -> int:
         count = rows.stop - rows.start
-        found = chosen.first_doubt(KINDS[kind], _moved(described, rows.start), count, k, tolerance)
-        return n if found == count else rows.start + int(found)
+        here = _moved(described, rows.start)
+        found: int = chosen.first_doubt(KINDS[kind], here, count, k, tolerance)
+        return n if found == count else rows.start + found
 
-    return min(_mapped(look, n, k))
+    first: int = min(_mapped(look, n, k))
+    return first
 
 
 def group_sums(
