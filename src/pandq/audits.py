@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.decomposition import (
-    MIN_CLUSTERS,
-    MIN_ROWS,
     PartSums,
     Trained,
     evidence_of,
@@ -21,6 +18,7 @@ from pandq.estimate.decomposition import (
 )
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.parts import Decomposition, decomposed
+from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
 from pandq.estimate.rowsums import LOSSES, RowSums
 from pandq.estimate.tables import groups_table, rows_table
 from pandq.read.chunks import MemoryScan, views_scan
@@ -29,14 +27,12 @@ from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.chunks import Chunk
-
-    Progress = Callable[[str, int, int | None], None]
 
 Floor = Literal["auto", "certified", "none"]
 Intervals = Literal["normal", "bootstrap"]
@@ -200,12 +196,14 @@ def audit(
     if floor == "certified" and evidence != "votes":
         raise InputError(
             what="a certified floor needs at least two votes per row",
-            where=_name(rows),
+            where=name_of(rows),
             got="one vote in every row" if evidence == "labels" else f"P is {shape.p_kind}",
             remedy="Give the votes as Counts, or leave --floor at auto.",
         )
     parts, trained = None, None
-    notes = _reasons_to_stop(sample, sums, shape) if floor != "none" else []
+    notes = []
+    if floor != "none":
+        notes = reasons_to_stop(sample, shape.n_classes, sums.losses.n)
     if floor != "none" and not notes:
         if progress is not None:
             progress("fitting maps and bounds", 0, None)
@@ -219,7 +217,7 @@ def audit(
             ),
             trained,
             plan,
-            classes=_class_names(rows, shape),
+            classes=shape.class_names(rows),
             named=rows.classes is not None,
             unit=unit,
             level=level,
@@ -227,62 +225,23 @@ def audit(
     return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
 
 
-def _reasons_to_stop(sample: Sample, sums: RowSums, shape: _Shape) -> list[str]:
-    """Why there is no decomposition; what can still be said is the rest of the audit."""
-    if shape.n_classes < 2:
-        return ["one class only: there is nothing to decompose"]
-    if len(sample) < MIN_ROWS:
-        few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
-        return [f"{few}; the averages and their intervals stand"]
-    clusters = len(np.unique(sample.columns["unit"]))
-    if clusters < MIN_CLUSTERS:
-        return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
-    if sums.losses.n < MIN_ROWS:
-        return ["too few rows of finite loss for a decomposition"]
-    return []
-
-
-@dataclass(slots=True)
-class _Shape:
-    """What the chunks were, seen in passing."""
-
-    n_classes: int = 0
-    p_kind: str = ""
-    q_kind: str = ""
-
-    def see(self, chunk: Chunk) -> None:
-        """Remember the first chunk, and refuse one of another number of classes."""
-        if not self.n_classes:
-            self.n_classes = chunk.q.n_classes or 0
-            self.p_kind, self.q_kind = chunk.p.kind, chunk.q.kind
-        elif self.n_classes != chunk.q.n_classes:
-            raise InputError(
-                what=f"rows from {chunk.start} on have another number of classes",
-                got=f"{chunk.q.n_classes}, not {self.n_classes}",
-            )
-
-
 def _first_pass(
     rows: Scan | MemoryScan, empty: RowSums, progress: Progress | None, *, sampled: bool
-) -> tuple[RowSums, Sample, _Shape]:
+) -> tuple[RowSums, Sample, Shape]:
     """Every plain average, and the rows to train on."""
-    shape, none = _Shape(), Sample.empty(0)
+    shape, none = Shape(), Sample.empty(0)
 
     def of(chunk: Chunk) -> _SumsAndSample:
         size = sample_size(shape.n_classes)
         few = sample_of(size, chunk, of_rows=rows.n_rows) if sampled else none
         return _SumsAndSample(empty.of(chunk), few)
 
-    def watched() -> Iterator[Chunk]:
-        for chunk in _reported(rows, "measuring", progress):
-            shape.see(chunk)
-            yield chunk
-
-    both = summarise(watched(), of, _SumsAndSample(empty, none))
+    chunks = seen(rows, "measuring", progress, shape)
+    both = summarise(chunks, of, _SumsAndSample(empty, none))
     if both.sums.n == 0:
-        raise InputError(what="there are no rows", where=_name(rows))
+        raise InputError(what="there are no rows", where=name_of(rows))
     if both.sums.weight == 0:
-        raise InputError(what="all weights are zero", where=_name(rows))
+        raise InputError(what="all weights are zero", where=name_of(rows))
     return both.sums, both.sample, shape
 
 
@@ -290,17 +249,8 @@ def _second_pass(
     rows: Scan | MemoryScan, empty: PartSums, trained: Trained, progress: Progress | None
 ) -> PartSums:
     """Every row's parts under maps that never saw it."""
-    return summarise(
-        _reported(rows, "decomposing", progress), lambda chunk: empty.of(chunk, trained), empty
-    )
-
-
-def _reported(rows: Scan | MemoryScan, what: str, progress: Progress | None) -> Iterator[Chunk]:
-    total = rows.n_rows
-    for chunk in rows.chunks():
-        yield chunk
-        if progress is not None:
-            progress(what, chunk.start + len(chunk), total)
+    chunks = seen(rows, "decomposing", progress, Shape())
+    return summarise(chunks, lambda chunk: empty.of(chunk, trained), empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,24 +262,10 @@ class _SumsAndSample:
         return type(self)(self.sums.merge(other.sums), self.sample.merge(other.sample))
 
 
-def _name(rows: Scan | MemoryScan) -> str:
-    return rows.source.name if isinstance(rows, Scan) else ""
-
-
-def _class_names(rows: Scan | MemoryScan, shape: _Shape) -> tuple[str, ...]:
-    names = rows.classes or tuple(str(k) for k in range(shape.n_classes))
-    if len(names) != shape.n_classes:
-        raise InputError(
-            what="the class names do not fit Q",
-            got=f"{len(names)} names, {shape.n_classes} classes",
-        )
-    return names
-
-
 def _result(
     sums: RowSums,
     rows: Scan | MemoryScan,
-    shape: _Shape,
+    shape: Shape,
     parts: Decomposition | None,
     trained: Trained | None,
     notes: list[str],
@@ -338,7 +274,7 @@ def _result(
     level: float,
 ) -> Audit:
     scale = per_nat(unit)
-    names = _class_names(rows, shape)
+    names = shape.class_names(rows)
     of = {str(k): name for k, name in enumerate(names)}
 
     def loss(name: str) -> Estimate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowMeasures:
-    """(n,) float64 each, in nats where it has a unit; classes are float64 whole numbers.
+    """(n,) float64 each, in nats where it has a unit; classes are whole numbers.
 
     `mass` is P's probability of Q's most probable class: the expected accuracy for a label
     drawn from P, which is what a confidence claims.
@@ -35,8 +35,8 @@ class RowMeasures:
     confidence: Rows
     mass: Rows
     q_entropy: Rows
-    p_class: Rows
-    q_class: Rows
+    p_class: NDArray[Any]
+    q_class: NDArray[Any]
 
     def columns(self, *names: str) -> Rows:
         """(n, d) of the named measures, each of them contiguous."""
@@ -78,15 +78,55 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     return RowMeasures(*out)
 
 
+def both_ways(p: View, q: View) -> dict[str, Rows]:
+    """KL both ways, agreement of the top classes, and what Q gives P's top class.
+
+    Args:
+        p: n rows, the reference.
+        q: n rows over the same classes.
+
+    Returns:
+        (n,) float64 each: kl, kl_reverse (nats), same_top1, p_confidence, q_mass.
+    """
+    names = {"same_top1": "accuracy"}
+    wanted = ("kl", "kl_reverse", "same_top1", "p_confidence", "q_mass")
+    found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=False)
+    if found is not None:
+        return {name: found[names.get(name, name)] for name in wanted}
+    out: dict[str, Any] = {name: np.empty(len(q)) for name in wanted}
+    for rows in blocks(len(q), q.n_classes or 1):
+        law_p, law_q = p[rows].law(), q[rows].law()
+        top = scores.top_class(law_p)
+        place = np.arange(len(top))
+        out["kl"][rows] = measures.kl_divergence(law_p, law_q)
+        out["kl_reverse"][rows] = measures.kl_divergence(law_q, law_p)
+        out["same_top1"][rows] = top == scores.top_class(law_q)
+        out["p_confidence"][rows] = law_p.prob[place, top]
+        out["q_mass"][rows] = law_q.prob[place, top]
+    return out
+
+
+def label_losses(y: Labels, q: View) -> Rows:
+    """-log q of the label, (n,) nats."""
+    found = kernels.measured("labels", y.array, q.kind, q.array)
+    if found is not None:
+        return found["cross_entropy"]
+    out = np.empty(len(q))
+    for rows in blocks(len(q), q.n_classes or 1):
+        law = q[rows].law()
+        out[rows] = 0.0 - law.log_prob[np.arange(len(law.prob)), y.array[rows]]
+    return out
+
+
 def _asked(found: dict[str, Rows]) -> dict[str, Rows]:
     return {name: found[name] for name in NAMES}
 
 
-def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Rows]:
+def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Any]:
     """What a kernel found for labels, with what follows from P being certain."""
     loss, right = found["cross_entropy"], found["accuracy"]
     certain = {"entropy": np.zeros(len(p)), "kl": loss, "mass": right}
-    return found | certain | {"p_class": p.array.astype(np.float64)}
+    return found | certain | {"p_class": p.array}
 
 
 def _of_laws(p: Law, q: Law) -> tuple[Rows, ...]:

@@ -88,6 +88,8 @@ def by_formulas(p, q):
         "q_entropy": measures.entropy(q),
         "p_class": top_p.astype(float),
         "q_class": top_q.astype(float),
+        "p_confidence": scores.confidence(p),
+        "q_mass": q.prob[np.arange(len(top_p)), top_p],
     }
 
 

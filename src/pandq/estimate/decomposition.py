@@ -96,7 +96,14 @@ def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
     }
     if chunk.best_q is not None:
         columns["best_log_q"] = chunk.best_q[few].law().log_prob
+    for place, rival in enumerate(chunk.rivals):
+        columns[rival_name(place)] = rival[few].law().log_prob
     return Sample.empty(size).of(chunk.keys[few], chunk.start + few, columns)
+
+
+def rival_name(place: int) -> str:
+    """The column of a Sample that holds a rival's log-probabilities."""
+    return f"log_q of rival {place}"
 
 
 def sample_size(n_classes: int) -> int:
@@ -146,15 +153,15 @@ class Trained:
         """
         columns = sample.columns
         unit, weight = columns["unit"], columns["weight"]
-        folds = _folds(unit, FOLDS, seed)
-        p = _shares(columns["p"])
+        folds = folds_of(unit, FOLDS, seed)
+        p = shares_of(columns["p"])
         maps = crossfit(p, columns["log_q"], folds, n_folds=FOLDS, weights=weight)
         best = None
         if "best_log_q" in columns:
             best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
         certificates, blind = None, None
         if evidence == "votes":
-            halves = _folds(unit, 2, seed)
+            halves = folds_of(unit, 2, seed)
             votes, q = columns["p"].astype(np.int64), np.exp(columns["log_q"])
             first, second = (
                 train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
@@ -225,7 +232,7 @@ class Trained:
     ) -> Floats:
         """(n, width) numbers of each row, by what was trained without its fold."""
         out = np.empty((len(unit), width))
-        folds = _folds(unit, n_folds, self.seed)
+        folds = folds_of(unit, n_folds, self.seed)
         for fold in np.unique(folds):
             rows = np.flatnonzero(folds == fold)
             out[rows] = of(int(fold), rows)
@@ -241,7 +248,7 @@ class Trained:
         log_q = chunk.q.law().log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
         after = self.recalibrated(self.recalibration, log_q, unit)
-        found = {"recalibrated": _losses(chunk.p, after)}
+        found = {"recalibrated": losses_of(chunk.p, after)}
         if self.certificates is not None:
             found[MODEL] = self.model_floor(chunk.p, log_q, unit)
         return found
@@ -275,12 +282,12 @@ class PartSums:
         """The parts of one chunk, over its rows whose cross entropy is finite."""
         log_q = chunk.q.law().log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
-        loss = _losses(chunk.p, log_q)
+        loss = losses_of(chunk.p, log_q)
         log_c = trained.recalibrated(trained.recalibration, log_q, unit)
-        after = ceiling = _losses(chunk.p, log_c)
+        after = ceiling = losses_of(chunk.p, log_c)
         if trained.best is not None and chunk.best_q is not None:
             best_log_q = chunk.best_q.law().log_prob
-            ceiling = _losses(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
+            ceiling = losses_of(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
         low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
         # the rows of an identity map are left alone: infinite minus infinite is no gain
         with np.errstate(invalid="ignore"):
@@ -339,7 +346,7 @@ class PartSums:
         )
 
 
-def _folds(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
+def folds_of(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
     """Folds by the hash of the row's (or its cluster's) id, never by its position."""
     salt = mix(np.full(1, (seed << 8) + n_folds, np.uint64))
     return fold_of(unit ^ salt, n_folds)
@@ -353,12 +360,12 @@ def _evidence_rows(p: View) -> NDArray[Any]:
     return p.array if isinstance(p, Labels | Counts) else p.law().prob
 
 
-def _shares(p: NDArray[Any]) -> NDArray[Any]:
+def shares_of(p: NDArray[Any]) -> NDArray[Any]:
     """Labels as they are; votes and probabilities as rows that sum to one to the last bit."""
     return p if p.ndim == 1 else p / p.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
-def _losses(p: View, log_q: Floats) -> Floats:
+def losses_of(p: View, log_q: Floats) -> Floats:
     """(n,) cross entropies; for labels one number of each row."""
     if isinstance(p, Labels):
         at_label: Floats = 0.0 - log_q[np.arange(len(log_q)), p.array]

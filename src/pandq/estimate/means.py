@@ -96,11 +96,20 @@ class Means:
 
     def standard_error(self, name: str) -> float:
         """Of the mean: over clusters where there are any, else over rows."""
-        i = self.names.index(name)
+        return float(np.sqrt(self.covariance(name, name)))
+
+    def covariance(self, one: str, other: str) -> float:
+        """Of two means."""
+        return float(self.covariances((one, other))[0, 1])
+
+    def covariances(self, names: Sequence[str]) -> Floats:
+        """(d, d) covariances of some of the means."""
         covariance = self.moments.mean_covariance
         if len(self.clusters.cluster):
             covariance = self.clusters.mean_covariance
-        return float(np.sqrt(covariance()[i, i]))
+        places = [self.names.index(name) for name in names]
+        some: Floats = covariance()[np.ix_(places, places)]
+        return some
 
     def estimate(
         self, name: str, *, level: float, unit: str = "nat", method: str = "mean over rows"
@@ -113,7 +122,7 @@ class Means:
         made = mean_estimate(
             self.mean(name),
             self.standard_error(name) ** 2,
-            degrees=self._degrees,
+            degrees=self.degrees,
             n=self.n,
             level=level,
             unit=unit,
@@ -136,7 +145,7 @@ class Means:
         """
         if self.bootstrap is not None:
             return self._quantiles(low, [1 - level])[0], self._quantiles(high, [level])[0]
-        z = float(special.stdtrit(max(self._degrees, 1), level))
+        z = float(special.stdtrit(max(self.degrees, 1), level))
         return (
             self.mean(low) - z * self.standard_error(low),
             self.mean(high) + z * self.standard_error(high),
@@ -148,7 +157,8 @@ class Means:
         return f"{n} clusters" if n else "rows"
 
     @property
-    def _degrees(self) -> int:
+    def degrees(self) -> int:
+        """Of freedom: clusters, or rows, less one."""
         return (self.clusters.n_clusters() or self.n) - 1
 
     def _quantiles(self, name: str, probabilities: list[float]) -> list[float]:

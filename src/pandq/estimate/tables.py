@@ -25,7 +25,7 @@ def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[di
         found = dict(zip(DETAILS, details.tolist(), strict=True))
         line: dict[str, Any] = {
             "row": int(row),
-            "id": _plain(identity),
+            "id": plain_id(identity),
             "p_class": classes[int(found.pop("p_class"))],
             "q_class": classes[int(found.pop("q_class"))],
         }
@@ -54,7 +54,7 @@ def groups_table(
     return sorted(table, key=lambda entry: -entry["weight"] * entry["kl"]["value"])
 
 
-def _plain(identity: Any) -> str | int | None:
+def plain_id(identity: Any) -> str | int | None:
     """An id as JSON has it."""
     value = identity.as_py() if hasattr(identity, "as_py") else identity
     if isinstance(value, np.generic):

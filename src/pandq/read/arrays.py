@@ -1,16 +1,22 @@
-"""npy and npz as columns, memory-mapped wherever the bytes lie uncompressed in the file."""
+"""Arrays in files as columns side by side: npy, npz, safetensors, and llama.cpp's logits files.
+
+They are memory-mapped wherever the bytes lie uncompressed in the file.
+"""
 
 from __future__ import annotations
 
 import struct
 import zipfile
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from pandq.errors import InputError, near_names
+from pandq.read.kld import kld
 from pandq.read.sources import has_suffix, readable
+from pandq.read.tensors import safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,16 +31,22 @@ _ZIP_HEADER = struct.Struct("<26xHH")
 
 
 class ArrayColumns:
-    """Arrays of equal length as a Source: npz keys, or one column per npy file, by its stem."""
+    """Arrays of equal length as a Source.
+
+    A file of one array is a column by the file's stem. Of the others each array is a column by its
+    own name, or by stem.name where two files have one of the same name.
+    """
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.name = ", ".join(map(str, files))
-        self.arrays: dict[str, NDArray[Any]] = {}
+        found: list[tuple[str, str, NDArray[Any]]] = []
         for file in files:
             with readable(file):
-                self.arrays |= (
-                    _npz(file) if has_suffix(file, (".npz",)) else {file.stem: _npy(file)}
-                )
+                found += [(file.stem, name, array) for name, array in _arrays(file).items()]
+        times = Counter(name for _, name, _ in found)
+        self.arrays = {
+            name if times[name] == 1 else f"{stem}.{name}": array for stem, name, array in found
+        }
         lengths = {name: array.shape[0] for name, array in self.arrays.items() if array.ndim}
         if len(set(lengths.values())) > 1:
             got = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -62,6 +74,14 @@ class ArrayColumns:
                 )
         for start in range(0, self.n_rows or 0, rows):
             yield start, {name: self.arrays[name][start : start + rows] for name in columns}
+
+
+def _arrays(file: Path) -> dict[str, Any]:
+    if has_suffix(file, (".npz",)):
+        return _npz(file)
+    if has_suffix(file, (".safetensors",)):
+        return safetensors(file)
+    return kld(file) if has_suffix(file, (".kld",)) else {file.stem: _npy(file)}
 
 
 def _npy(file: Path) -> NDArray[Any]:

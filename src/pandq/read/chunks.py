@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pandq.core.hashing import hash_ids
-from pandq.errors import InputError, RowError
+from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
-from pandq.views import View, paired, require_view
+from pandq.views import Labels, View, paired, require_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +38,8 @@ class Chunk:
     clusters: NDArray[np.uint64] | None = None
     weights: NDArray[np.float64] | None = None
     best_q: View | None = None
+    rivals: tuple[View, ...] = ()
+    labels: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.q)
@@ -64,6 +66,8 @@ class MemoryScan:
     ids: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
     best_q: View | None = None
+    rivals: tuple[View, ...] = ()
+    labels: Labels | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,6 +94,8 @@ class MemoryScan:
                 None if clusters is None else clusters[rows],
                 None if self.weights is None else self.weights[rows],
                 None if self.best_q is None else self.best_q[rows],
+                tuple(rival[rows] for rival in self.rivals),
+                None if self.labels is None else self.labels[rows],
             )
 
 
@@ -103,6 +109,8 @@ def views_scan(
     ids: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     best_q: object = None,
+    rivals: Sequence[object] = (),
+    labels: object = None,
 ) -> MemoryScan:
     """P and Q in memory as rows to go through.
 
@@ -138,7 +146,23 @@ def views_scan(
         column("ids", ids),
         None if raw is None else row_weights("weights", raw),
         None if best_q is None else paired(p_view, best_q)[1],
+        tuple(paired(p_view, rival)[1] for rival in rivals),
+        None if labels is None else labels_beside(labels, q_view),
     )
+
+
+def labels_beside(labels: object, q: View) -> Labels:
+    """Labels of the rows of Q, for losses beside a P that is a reference's.
+
+    Raises:
+        ViewTypeError: they are no Labels.
+        InputError: their number or their range is not Q's.
+    """
+    if not isinstance(labels, Labels):
+        raise ViewTypeError(
+            what="labels are Labels", got=type(labels).__name__, remedy="Wrap them: Labels(y)."
+        )
+    return cast("Labels", paired(labels, q)[0])
 
 
 def row_weights(name: str, column: Column) -> NDArray[np.float64]:

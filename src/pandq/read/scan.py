@@ -12,7 +12,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
-from pandq.read.chunks import Chunk, chunk_rows, row_weights
+from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.sources import (
     ARRAYS,
@@ -53,6 +53,8 @@ class Scan:
     normalise: tuple[str, ...] = ()
     tolerance: float | None = None
     best_q: Spec | None = None
+    rivals: tuple[Spec, ...] = ()
+    labels: Spec | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -68,7 +70,8 @@ class Scan:
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
-        wanted += self.best_q.columns if self.best_q else ()
+        for spec in (self.best_q, *self.rivals, self.labels):
+            wanted += spec.columns if spec else ()
         start = 0
         try:
             rows = chunk_rows(self._numbers_per_row())
@@ -106,7 +109,11 @@ class Scan:
         best_q = None
         if self.best_q is not None:
             _, best_q = self._paired(p, self._view("best-q", self.best_q, batch))
-        return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q)
+        rivals = tuple(self._paired(p, self._view("q", spec, batch))[1] for spec in self.rivals)
+        labels = None
+        if self.labels is not None:
+            labels = labels_beside(self._view("labels", self.labels, batch), q)
+        return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q, rivals, labels)
 
     def _paired(self, p: View, q: View) -> tuple[View, View]:
         try:
@@ -211,6 +218,8 @@ def scan(
     normalise: Sequence[str] = (),
     tolerance: float | None = None,
     best_q: str | None = None,
+    rivals: Sequence[str] = (),
+    labels: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -229,6 +238,8 @@ def scan(
         normalise: of "p" and "q", those whose rows are to be divided by their sums.
         tolerance: how far from one a row's sum may lie.
         best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
+        rivals: "KIND:COLUMN" of other predictions, for pandq.compare.
+        labels: a column of labels beside a P that is a reference model's, for pandq.compare.
 
     Returns:
         A Scan; nothing but the columns' names and types has been read yet.
@@ -250,6 +261,8 @@ def scan(
         p_spec = resolved(p, schema, option="--p") if p else _recognised(schema, "p", chosen)
         q_spec = resolved(q, schema, option="--q") if q else _recognised(schema, "q", chosen)
         best = resolved(best_q, schema, option="--best-q") if best_q else None
+        others = tuple(resolved(rival, schema, option="--q") for rival in rivals)
+        beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
         named = [("--by", name) for name in by] + [
             (option, name)
             for option, name in (("--cluster", cluster), ("--id", id), ("--weights", weights))
@@ -282,6 +295,8 @@ def scan(
         normalise=tuple(normalise),
         tolerance=tolerance,
         best_q=best,
+        rivals=others,
+        labels=beside,
         notes=tuple(chosen),
     )
 

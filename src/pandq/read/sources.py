@@ -30,7 +30,7 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".feather", ".arrow", ".ipc")
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-ARRAYS = (".npy", ".npz")
+ARRAYS = (".npy", ".npz", ".safetensors", ".kld")
 
 
 class Source(Protocol):
@@ -164,7 +164,7 @@ class SqlFiles(_Files):
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """As duckdb finds it."""
-        with _answer(f"SELECT * FROM {self._relation(file)} LIMIT 0", file=file) as reader:
+        with _answer(f"SELECT * FROM {self.relation(file)} LIMIT 0", file=file) as reader:
             return _types(reader.schema)
 
     def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -175,12 +175,12 @@ class SqlFiles(_Files):
             yield from reader
 
     def _query(self, file: Path, columns: Sequence[str]) -> str:
-        names = ", ".join(map(_quoted, columns)) or "1"
+        names = ", ".join(map(quoted, columns)) or "1"
         condition = "" if self.where is None else f" WHERE ({self.where})"
-        return f"SELECT {names} FROM {self._relation(file)}{condition}"
+        return f"SELECT {names} FROM {self.relation(file)}{condition}"
 
     @staticmethod
-    def _relation(file: Path) -> str:
+    def relation(file: Path) -> str:
         path = "'" + str(file).replace("'", "''") + "'"
         if has_suffix(file, PARQUET):
             return f"read_parquet({path})"
@@ -247,7 +247,7 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
             raise InputError(
                 what="unknown file format",
                 where=str(file),
-                remedy="Known: parquet, feather, csv, tsv, jsonl, npy, npz (text also .gz).",
+                remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz, safetensors, kld.",
             )
         if file.stat().st_size == 0:
             raise InputError(what="the file is empty (0 bytes)", where=str(file))
@@ -388,7 +388,7 @@ def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
         return pa.ipc.open_stream(mapped)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 

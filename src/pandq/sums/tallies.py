@@ -30,6 +30,7 @@ class LogHistogram:
     index: NDArray[np.int64]
     weight: Floats
     largest: float = 0.0
+    least: float = np.inf
 
     # bins for 0 and for infinity, beyond any float64's logarithm at the finest accuracy
     ZERO = -(1 << 62)
@@ -62,7 +63,9 @@ class LogHistogram:
             if some is not x and place.any():
                 total = float(place.sum() if w is None else w[place].sum())
                 index, weight = np.append(index, edge), np.append(weight, total)
-        return self._gathered(index, weight, float(x.max(initial=0.0)))
+        return self._gathered(
+            index, weight, float(x.max(initial=0.0)), float(x.min(initial=np.inf))
+        )
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -70,6 +73,7 @@ class LogHistogram:
             np.concatenate([self.index, other.index]),
             np.concatenate([self.weight, other.weight]),
             max(self.largest, other.largest),
+            min(self.least, other.least),
         )
 
     def bins(self) -> tuple[Floats, Floats]:
@@ -89,14 +93,66 @@ class LogHistogram:
         reached = np.cumsum(weight)
         place = np.searchsorted(reached, np.asarray(probability) * reached[-1] * (1 - 1e-12))
         found: Floats = value[np.minimum(place, len(value) - 1)]
-        # the end of the distribution is known exactly, and nothing lies beyond it
-        last = np.asarray(probability) == 1.0
-        return np.where(last, self.largest, np.minimum(found, self.largest))
+        # the ends of the distribution are known exactly, and nothing lies beyond them
+        wanted = np.asarray(probability)
+        within = np.clip(found, self.least, self.largest)
+        return np.select([wanted == 0.0, wanted == 1.0], [self.least, self.largest], within)
 
-    def _gathered(self, index: NDArray[np.int64], weight: Floats, largest: float) -> Self:
+    def _gathered(
+        self, index: NDArray[np.int64], weight: Floats, largest: float, least: float
+    ) -> Self:
         index, inverse = np.unique(index, return_inverse=True)
         total = np.bincount(inverse, weights=weight, minlength=len(index)).astype(np.float64)
-        return type(self)(self.accuracy, index, total, largest)
+        return type(self)(self.accuracy, index, total, largest, least)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitHistogram:
+    """Weights in equal bins from -1 to 1: quantiles of differences of probabilities, to WIDTH / 2.
+
+    >>> rows = UnitHistogram.empty().of(np.array([-0.5, 0.0, 0.25]))
+    >>> rows.quantile([0.0, 0.5, 1.0]).round(4)
+    array([-0.5 ,  0.  ,  0.25])
+    """
+
+    index: NDArray[np.int64]
+    weight: Floats
+    least: float = np.inf
+    largest: float = -np.inf
+
+    WIDTH = 1e-4
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No values."""
+        return cls(np.zeros(0, np.int64), np.zeros(0))
+
+    def of(self, x: Floats, w: Floats | None = None) -> Self:
+        """The tally of (n,) values from -1 to 1."""
+        if w is not None:
+            x, w = x[w > 0], w[w > 0]
+        index, weight = weights_of(np.rint(x / self.WIDTH).astype(np.int64), w)
+        least, largest = float(x.min(initial=np.inf)), float(x.max(initial=-np.inf))
+        return type(self)(index, weight, least, largest)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        index, inverse = np.unique(np.concatenate([self.index, other.index]), return_inverse=True)
+        weight = np.concatenate([self.weight, other.weight])
+        total = np.bincount(inverse, weights=weight, minlength=len(index)).astype(np.float64)
+        least, largest = min(self.least, other.least), max(self.largest, other.largest)
+        return type(self)(index, total, least, largest)
+
+    def quantile(self, probability: Sequence[float]) -> Floats:
+        """The bin that holds each share of the weight; the ends are exact; nan if empty."""
+        wanted = np.asarray(probability)
+        if not len(self.index):
+            return np.full(len(wanted), np.nan)
+        reached = np.cumsum(self.weight)
+        place = np.searchsorted(reached, wanted * reached[-1] * (1 - 1e-12))
+        middle = self.index[np.minimum(place, len(self.index) - 1)] * self.WIDTH
+        found: Floats = np.clip(middle, self.least, self.largest)
+        return np.select([wanted == 0.0, wanted == 1.0], [self.least, self.largest], found)
 
 
 def weights_of(codes: NDArray[np.int64], w: Floats | None) -> tuple[NDArray[np.int64], Floats]:
@@ -144,7 +200,9 @@ class WorstRows:
 
     def chosen(self, value: Floats, row: NDArray[np.int64]) -> NDArray[np.intp]:
         """Which of (n,) values are the worst, in their order."""
-        if len(value) > self.k > 0:
+        if self.k == 0:
+            return np.zeros(0, np.intp)
+        if len(value) > self.k:
             # every candidate for the top k, ties included, before the exact order is formed
             edge = np.partition(value, len(value) - self.k)[len(value) - self.k]
             near = np.flatnonzero(value >= edge)

@@ -43,8 +43,14 @@ INLINE void label_block(struct sums *a, const float *x, int n, float m, int peak
         for (int l = 0; l < LANES_F; l++)
             label_term(x[i + l], m, peaked, &others[l], &weighted[l], &squares[l]);
     }
-    for (int l = 0; l < n - i; l++)
-        label_term(x[i + l], m, peaked, &others[l], &weighted[l], &squares[l]);
+    if (i < n) {
+        /* a step that is not full is filled up with forbidden classes */
+        float rest[LANES_F];
+        for (int l = 0; l < LANES_F; l++) rest[l] = -INFINITY;
+        memcpy(rest, x + i, sizeof(float) * (size_t)(n - i));
+        for (int l = 0; l < LANES_F; l++)
+            label_term(rest[l], m, peaked, &others[l], &weighted[l], &squares[l]);
+    }
     a->others += total(others, LANES_F);
     a->weighted += total(weighted, LANES_F);
     a->squares += total(squares, LANES_F);

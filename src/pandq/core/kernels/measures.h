@@ -61,7 +61,7 @@ static void law_rows(const struct law *p, const struct law *q, struct shape shap
                           q->score[s * W + l], p->norm[l], q->norm[l], 0);
     for (int m = 0; m < LAW_SUMS; m++) fold(sum[m], shape.wide);
     for (int r = 0; r < shape.rows; r++) {
-        int64_t top = (int64_t)q->top[r];
+        int64_t top = (int64_t)q->top[r], p_top = (int64_t)p->top[r];
         double *to = out + r, forbidden = sum[S_IMPOSSIBLE][r] > 0.0 ? INFINITY : 0.0;
         to[CROSS_ENTROPY * stride] = sum[S_CROSS][r] + forbidden;
         to[ENTROPY * stride] = sum[S_ENTROPY][r];
@@ -74,6 +74,8 @@ static void law_rows(const struct law *p, const struct law *q, struct shape shap
         to[LAW_Q_ENTROPY * stride] = sum[S_Q_ENTROPY][r];
         to[P_TOP * stride] = p->top[r];
         to[Q_TOP * stride] = q->top[r];
+        to[P_MAX * stride] = p->largest[r];
+        to[Q_AT_P * stride] = q->prob[shape.wide ? p_top : p_top * W + r];
     }
 }
 

@@ -17,7 +17,7 @@
 
 /* Rows of the result for laws, each `stride` doubles long. */
 enum { CROSS_ENTROPY, ENTROPY, KL, KL_REVERSE, AGREE, LAW_BRIER, Q_MAX, MASS, LAW_Q_ENTROPY, P_TOP, Q_TOP,
-       LAW_MEASURES };
+       P_MAX, Q_AT_P, LAW_MEASURES };
 
 /* Sums over classes, with s = x - maximum and e = exp(s): of e_p and of e_q without the maxima's own,
  * of e_p s_p, of u, v and g; and of e_q s_q, e_q^2 and e_p e_q (the last two without Q's maximum), for
@@ -166,7 +166,7 @@ INLINE void pair_shift(struct pair *a, double by, double p)
 
 /* What the sums say; false where single precision does not carry that far. */
 INLINE int pair_row(double *out, ptrdiff_t stride, const struct pair *a, struct peak p, struct peak q,
-                    double at_top, double at_peak)
+                    double at_top, double q_at_top, double at_peak)
 {
     const double *s = a->sum;
     double rest_p = s[P] + (double)(p.ties - 1), rest_q = s[Q] + (double)(q.ties - 1);
@@ -200,6 +200,8 @@ INLINE int pair_row(double *out, ptrdiff_t stride, const struct pair *a, struct 
     out[LAW_Q_ENTROPY * stride] = hq;
     out[P_TOP * stride] = (double)p.first;
     out[Q_TOP * stride] = (double)q.first;
+    out[P_MAX * stride] = 1.0 / zp;
+    out[Q_AT_P * stride] = q_at_top / zq;
     return sound;
 }
 
@@ -242,8 +244,9 @@ static int pair_long_row(const struct matrix *xp, const struct matrix *xq, const
             pair_block(&a, x, y, n, at, 0, 0, next);
     }
     double at_top = shrink((double)one_f(xp, row_p, q.first) - p.value);
+    double q_at_top = shrink((double)one_f(xq, row_q, p.first) - q.value);
     double at_peak = whole ? p_at_peak(xp, xq, row_p, row_q, q, k, p.value) : 0.0;
-    return pair_row(out, stride, &a, p, q, at_top, at_peak);
+    return pair_row(out, stride, &a, p, q, at_top, q_at_top, at_peak);
 }
 
 #endif

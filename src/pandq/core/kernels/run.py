@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ NAMES = (
     "q_entropy",
     "p_class",
     "q_class",
+    "p_confidence",
+    "q_mass",
 )
 STORAGE = {
     "float32": 0,
@@ -198,14 +201,31 @@ def _columns(
 
 
 def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
-    """A task for every block of rows, over all cores."""
+    """A task for every block of rows, over all cores, this thread's among them."""
     threads = int(os.environ.get(THREADS) or 0) or _cores()
     step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
     step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
     blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    if len(blocks) == 1 or threads == 1:
-        return [task(rows) for rows in blocks]
-    return list(_pool(os.getpid(), threads).map(task, blocks))
+    found: list[Any] = [None] * len(blocks)
+    waiting = deque(range(len(blocks)))
+
+    def work() -> None:
+        while True:
+            try:
+                place = waiting.popleft()
+            except IndexError:
+                return
+            found[place] = task(blocks[place])
+
+    helpers = min(threads, len(blocks)) - 1
+    pool = _pool(os.getpid(), threads) if helpers else None
+    started = [pool.submit(work) for _ in range(helpers)] if pool else []
+    work()
+    for helper in started:
+        # one that has not come to start by now has nothing left to do
+        if not helper.cancel():
+            helper.result()
+    return found
 
 
 def _cores() -> int:

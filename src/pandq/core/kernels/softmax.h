@@ -22,7 +22,11 @@ INLINE float block_max(const float *x, int n)
     int i = 0;
     for (; i + LANES_F <= n; i += LANES_F)
         for (int l = 0; l < LANES_F; l++) m[l] = x[i + l] > m[l] ? x[i + l] : m[l];
-    for (int l = 0; l < n - i; l++) m[l] = x[i + l] > m[l] ? x[i + l] : m[l];
+    if (n >= LANES_F) { /* the last numbers once more, as a whole step */
+        for (int l = 0; l < LANES_F; l++) m[l] = x[n - LANES_F + l] > m[l] ? x[n - LANES_F + l] : m[l];
+    } else {
+        for (int l = 0; l < n; l++) m[l] = x[l] > m[l] ? x[l] : m[l];
+    }
     for (int half = LANES_F / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++) m[l] = m[l + half] > m[l] ? m[l + half] : m[l];
     return m[0];

@@ -1,0 +1,149 @@
+"""pandq audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pandq.cli.options import data_options, scan_options
+from pandq.cli.page import page, progress_bar
+from pandq.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from pandq.estimate.intervals import Estimate
+
+
+@click.command("audit")
+@click.argument("files", nargs=-1, required=True)
+@data_options
+@click.option(
+    "--unit",
+    type=click.Choice(["nat", "bit"]),
+    default="nat",
+    show_default=True,
+    help="Unit of entropies and divergences.",
+)
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
+@click.option(
+    "--floor",
+    type=click.Choice(["auto", "certified", "none"]),
+    default="auto",
+    show_default=True,
+    help="Decompose as far as P allows; insist on votes; or skip the second pass. A soft"
+    " P that is really N votes divided by N should be given as counts.",
+)
+@click.option(
+    "--intervals",
+    type=click.Choice(["normal", "bootstrap"]),
+    default="normal",
+    show_default=True,
+    help="How intervals of averages are made.",
+)
+@click.option(
+    "--recalibrator",
+    "recalibrator_file",
+    metavar="FILE",
+    help="Write the recalibration map, fitted on all rows, as JSON.",
+)
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    help="How many of the worst rows to show.",
+)
+@click.option(
+    "--max-kl", type=float, metavar="X", help="Exit with 1 if KL's interval reaches beyond X."
+)
+@click.option(
+    "--max-cross-entropy",
+    type=float,
+    metavar="X",
+    help="Exit with 1 if the cross entropy's interval reaches beyond X.",
+)
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
+)
+@click.option(
+    "--items",
+    "items_file",
+    metavar="FILE",
+    help="Write one row of measures per input row, as parquet, in nats.",
+)
+def audit_command(
+    files: tuple[str, ...],
+    *,
+    json_file: str | None,
+    items_file: str | None,
+    recalibrator_file: str | None,
+    unit: Any,
+    level: float,
+    seed: int,
+    floor: Any,
+    intervals: Any,
+    worst: int,
+    max_kl: float | None,
+    max_cross_entropy: float | None,
+    **data: Any,
+) -> None:
+    """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
+
+    FILES are parquet, feather, csv, tsv, jsonl, npy or npz; globs and folders are fine.
+
+    \b
+        pandq audit preds.parquet --p labels:label --q probs:probs
+        pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
+    """
+    from pandq.audits import audit
+    from pandq.read.scan import scan
+    from pandq.report.files import check_writable, json_text, write_items, write_json
+
+    for path in (json_file, items_file, recalibrator_file):
+        if path is not None and path != "-":
+            check_writable(path)
+    rows = scan(list(files), **scan_options(data))
+    with progress_bar() as progress:
+        result = audit(
+            rows,
+            unit=unit,
+            level=level,
+            seed=seed,
+            floor=floor,
+            intervals=intervals,
+            worst=worst,
+            progress=progress,
+        )
+        if items_file is not None:
+            write_items(rows, items_file, result.trained)
+    if recalibrator_file is not None and result.recalibrator is not None:
+        write_json(result.recalibrator.to_dict(), recalibrator_file)
+    if json_file == "-":
+        click.echo(json_text(result.to_dict()))
+    else:
+        if json_file is not None:
+            write_json(result.to_dict(), json_file)
+        from pandq.report.text import show
+
+        show(result, page())
+    if recalibrator_file is not None and result.recalibrator is None:
+        why = "; ".join(result.notes) or "--floor none skips it"
+        raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
+    for name, limit in (("kl", max_kl), ("cross_entropy", max_cross_entropy)):
+        if limit is not None:
+            _gate(name, getattr(result, name), limit, quiet=json_file == "-")
+
+
+def _gate(name: str, estimate: Estimate, limit: float, *, quiet: bool) -> None:
+    """Hold the upper end of an interval against a limit; a breach is exit code 1.
+
+    Raises:
+        GateError: the interval reaches beyond the limit.
+    """
+    option = f"--max-{name.replace('_', '-')} {limit:g}"
+    if estimate.high is None or not estimate.high <= limit:
+        msg = f"{option} is breached: {estimate}, whose upper end is above it"
+        raise GateError(msg)
+    if not quiet:
+        click.echo(f"{option} holds: {estimate}, {limit - estimate.high:.4f} below it")

@@ -1,0 +1,79 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = "labels, counts, probs, logprobs or logits"
+
+
+def _once(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """An option that may be given once: a second one would silently replace the first."""
+    if len(given) > 1:
+        what = f"{option.opts[0]} was given {len(given)} times"
+        raise InputError(what, got=", ".join(given), remedy="An audit has one P and one Q.")
+    return given[0] if given else None
+
+
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what the rows of P and Q are."""
+    options = [
+        click.option(
+            "--p",
+            metavar="KIND:COLUMN",
+            multiple=True,
+            callback=_once,
+            help=f"What is true; KIND is {KINDS}.",
+        ),
+        click.option(
+            "--q",
+            metavar="KIND:COLUMN",
+            multiple=True,
+            callback=_once,
+            help="What is predicted; probs:prob_* takes one column per class.",
+        ),
+        click.option(
+            "--classes",
+            metavar="A,B,...",
+            help="Class names in the order of Q's columns; needed when labels are names.",
+        ),
+        click.option("--by", metavar="COLUMN", multiple=True, help="Also report by this column."),
+        click.option(
+            "--cluster", metavar="COLUMN", help="Rows that share a value are not independent."
+        ),
+        click.option("--id", metavar="COLUMN", help="Names the rows (default: their number)."),
+        click.option("--weights", metavar="COLUMN", help="Row weights."),
+        click.option(
+            "--best-q",
+            metavar="KIND:COLUMN",
+            help="A better model's predictions, for the upper bound on the floor.",
+        ),
+        click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".'),
+        click.option(
+            "--normalise",
+            type=click.Choice(["p", "q"]),
+            multiple=True,
+            help="Divide each row of P or Q by its sum; otherwise a wrong sum is an error.",
+        ),
+        click.option(
+            "--tolerance",
+            type=click.FloatRange(min=0, min_open=True),
+            help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def scan_options(data: dict[str, Any]) -> dict[str, Any]:
+    classes = data.pop("classes")
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    return {"classes": names, **data}

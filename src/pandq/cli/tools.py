@@ -1,0 +1,93 @@
+"""pandq recalibrate, inspect and demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pandq.cli.page import page
+from pandq.errors import InputError
+
+
+@click.command("recalibrate")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--q", metavar="KIND:COLUMN", help="The predictions to recalibrate.")
+@click.option(
+    "--with",
+    "map_file",
+    metavar="FILE",
+    required=True,
+    help="A map written by audit --recalibrator.",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    required=True,
+    help="Parquet: every input column, and `recalibrated`, a list of probabilities.",
+)
+def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
+    """Apply a recalibration map to a file of predictions."""
+    from pandq.report.files import check_writable, read_recalibrator, write_recalibrated
+
+    check_writable(out)
+    if not out.endswith((".parquet", ".pq")):
+        raise InputError(
+            what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."
+        )
+    recalibrator = read_recalibrator(map_file)
+    rows = write_recalibrated(list(files), q, recalibrator, out)
+    click.echo(
+        f"{out}: {rows:,} rows, with the {recalibrator.kind} map's probabilities beside them"
+    )
+    click.echo(f"Next: pandq audit {out} --p KIND:COLUMN --q probs:recalibrated")
+
+
+@click.command("inspect")
+@click.argument("files", nargs=-1, required=True)
+def inspect_command(files: tuple[str, ...]) -> None:
+    """What pandq thinks the columns of FILES are, and what to run next."""
+    from pandq.read.scan import open_source
+    from pandq.report.inspection import inspection
+
+    console = page()
+    for part in inspection(open_source(list(files)), list(files)):
+        console.print(part, soft_wrap=isinstance(part, str), highlight=False, markup=False)
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    metavar="DIR",
+    default="pandq-demo",
+    show_default=True,
+    help="Folder for the demo's files; made if it is not there.",
+)
+def demo_command(out: str) -> None:
+    """Fit two classifiers to real digits, offline, and audit what they predict."""
+    from pandq.demo import run_demo
+    from pandq.report.text import interval, show
+    from pandq.report.words import number
+
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(what="cannot be made", where=out, got=str(error.strerror)) from None
+    found = run_demo(folder)
+    console = page()
+    echo = console.out
+    echo("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.\n")
+    echo("A. logistic regression")
+    show(found.regression, console)
+    echo("\nB. naive Bayes")
+    show(found.bayes, console)
+    difference = found.difference
+    echo(
+        f"\nB pays {number(difference.value)} nat {interval(difference)} more than A for the same"
+        " rows.\nThe floor H(P) is the same for both, so it cancels: this is KL(P||B) - KL(P||A)."
+    )
+    echo(f"\nWritten: {found.file} and both audits as JSON. Next, on the same file and on yours:")
+    echo(f"  pandq inspect {found.file}")
+    echo(f"  pandq audit {found.file} --p labels:label --q probs:naive_bayes")
+    echo("  pandq audit YOUR_FILE --p KIND:COLUMN --q KIND:COLUMN")

@@ -1,0 +1,311 @@
+"""Compare: is one model better than another, or the same? Is a copy true to its reference?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from threadpoolctl import threadpool_limits
+
+from pandq.engines.local import summarise
+from pandq.errors import InputError
+from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
+from pandq.estimate.differences import Difference, Model, difference_of, model_of
+from pandq.estimate.drift import DriftSums
+from pandq.estimate.drifts import Drift, drift_of
+from pandq.estimate.intervals import Estimate
+from pandq.estimate.paired import PairSums
+from pandq.estimate.pairedparts import PairedMaps, PartDifferences
+from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
+from pandq.estimate.rowsums import RowSums
+from pandq.read.chunks import MemoryScan, views_scan
+from pandq.read.scan import Scan
+from pandq.rows import measure_rows
+from pandq.sums.sample import Sample
+from pandq.units import Unit, per_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from pandq.read.chunks import Chunk
+
+Parts = Literal["auto", "none"]
+
+# Above this, recalibration maps are temperatures alone, fitted on few rows: not worth a second pass.
+MOST_CLASSES = 1500
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison:
+    """What a comparison found; `to_dict()` is its JSON form, `print` its text.
+
+    `models` are the Qs in the order given, the first the one that the others are held against;
+    `drifts` are there where P is a law in full (a reference model, soft labels).
+    """
+
+    n: int
+    n_classes: int
+    unit: Unit
+    level: float
+    p_kind: str
+    models: tuple[Model, ...]
+    differences: tuple[Difference, ...]
+    drifts: tuple[Drift, ...]
+    source: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON values (schema pandq/comparison/1)."""
+        return {
+            "schema": "pandq/comparison/1",
+            "n": self.n,
+            "n_classes": self.n_classes,
+            "unit": self.unit,
+            "level": self.level,
+            "p": self.p_kind,
+            "source": self.source,
+            "notes": list(self.notes),
+            "models": [model.to_dict() for model in self.models],
+            "differences": [difference.to_dict() for difference in self.differences],
+            "drifts": [drift.to_dict() for drift in self.drifts],
+        }
+
+    def __repr__(self) -> str:
+        found = "; ".join(str(x.cross_entropy) for x in self.differences)
+        return f"<pandq.Comparison of {self.n:,} rows: {found or self.drifts[0].kl}>"
+
+    def __str__(self) -> str:
+        from pandq.report.comparison import comparison_text
+
+        return comparison_text(self)
+
+
+def compare(
+    p: object,
+    *qs: object,
+    names: Sequence[str] | None = None,
+    labels: object = None,
+    classes: Sequence[str] | None = None,
+    by: Mapping[str, ArrayLike] | None = None,
+    cluster: ArrayLike | None = None,
+    ids: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    unit: Unit = "nat",
+    level: float = 0.95,
+    seed: int = 0,
+    parts: Parts = "auto",
+    worst: int = 10,
+    progress: Progress | None = None,
+) -> Comparison:
+    """How much better each Q is than the first, and how far each is from a reference.
+
+    In a difference of two divergences from one P the floor cancels, KL(P||B) - KL(P||A) =
+    H(P,B) - H(P,A), so that it is identified whatever P is, even by one label per row.
+
+    Args:
+        p: a view of what is true, or of a reference model; or a Scan with rivals (then `qs` and the
+            columns are its own).
+        qs: views of two or more models' predictions; one is enough where P is a law in full.
+        names: what to call them.
+        labels: Labels beside a P that is a reference's: perplexities are then compared too.
+        classes: class names, for the report.
+        by: named arrays of n values each; every one gives a table of groups.
+        cluster: (n,) values that say which rows belong together.
+        ids: (n,) names of the rows; their numbers from 0 when left out.
+        weights: (n,) row weights, not negative.
+        unit: "nat" or "bit" of the report.
+        level: of the intervals.
+        seed: of the folds.
+        parts: "auto" splits the difference into recalibration and the rest, "none" skips that pass.
+        worst: how many rows to show in either direction.
+        progress: called with (what, rows done, rows in all or None) after each chunk.
+
+    Returns:
+        A Comparison.
+
+    Raises:
+        ViewTypeError: an argument is not a view.
+        InputError: the rows cannot be used as given, or there is nothing to compare.
+
+    >>> import pandq
+    >>> y = pandq.Labels([0, 1, 1])
+    >>> a = pandq.Probs([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    >>> b = pandq.Probs([[0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
+    >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
+    difference 0.039 nat [-0.325, 0.402]
+    """
+    per_nat(unit)
+    if not 0 < level < 1:
+        raise InputError(what="level must lie between 0 and 1", got=str(level))
+    options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
+    if isinstance(p, Scan | MemoryScan):
+        given = [name for name, value in {**options, "labels": labels}.items() if value is not None]
+        if given or qs:
+            raise InputError(
+                what=f"a scan brings its own {given[0] if given else 'q'}",
+                remedy="Give it to pandq.scan(...).",
+            )
+        rows: Scan | MemoryScan = p
+    else:
+        if not qs:
+            raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
+        rows = views_scan(p, qs[0], rivals=qs[1:], labels=labels, **options)  # type: ignore[arg-type]
+    called = _called(rows, names)
+    shape = Shape()
+    sums = _first_pass(rows, shape, progress, worst=worst, level=level, sampled=parts != "none")
+    if sums.models[0].n == 0:
+        raise InputError(what="there are no rows", where=name_of(rows))
+    if sums.models[0].weight == 0:
+        raise InputError(what="all weights are zero", where=name_of(rows))
+    notes, split = _split(rows, sums, shape, progress, seed=seed, parts=parts)
+    table = shape.class_names(rows)
+    scale: dict[str, Any] = {"unit": unit, "level": level}
+    differences = tuple(
+        difference_of(
+            pair,
+            names=(called[0], called[place + 1]),
+            split=None if split is None else (split, place),
+            classes=table,
+            **scale,
+        )
+        for place, pair in enumerate(sums.pairs)
+    )
+    source: dict[str, Any] = {"rows": sums.models[0].n}
+    if isinstance(rows, Scan):
+        source |= {"name": rows.source.name, "p": str(rows.p)}
+    return Comparison(
+        n=sums.models[0].n,
+        n_classes=shape.n_classes,
+        **scale,
+        p_kind=shape.p_kind,
+        models=tuple(
+            model_of(name, model, **scale) for name, model in zip(called, sums.models, strict=True)
+        ),
+        differences=differences,
+        drifts=tuple(
+            drift_of(name, drift, **scale) for name, drift in zip(called, sums.drifts, strict=False)
+        ),
+        source=source,
+        notes=(*rows.notes, *notes),
+    )
+
+
+def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
+    """What each Q is called: as given, by its column, or A, B, ..."""
+    size = 1 + len(rows.rivals)
+    if names is not None:
+        if len(names) != size or len(set(names)) != size:
+            raise InputError(
+                what=f"{size} models need as many different names", got=str(list(names))
+            )
+        return tuple(names)
+    if isinstance(rows, Scan):
+        called = [str(spec) for spec in (rows.q, *rows.rivals)]
+        repeated = len(set(called)) != size
+        return tuple(f"{name} ({i + 1})" if repeated else name for i, name in enumerate(called))
+    return tuple(chr(ord("A") + i) if size <= 26 else f"Q{i + 1}" for i in range(size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The first pass: each model alone, each rival against the first, each copy's drift."""
+
+    models: tuple[RowSums, ...]
+    pairs: tuple[PairSums, ...]
+    drifts: tuple[DriftSums, ...]
+    sample: Sample
+
+    def of(self, chunk: Chunk, sample: Sample) -> Self:
+        views = (chunk.q, *chunk.rivals)
+        measured = [measure_rows(chunk.p, view) for view in views]
+        drifts = self.drifts
+        if evidence_of(chunk.p.kind, 0) == "full":
+            drifts = tuple(DriftSums.empty().of(chunk, view) for view in views)
+        return type(self)(
+            tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
+            tuple(
+                x.of(chunk, measured[0], m) for x, m in zip(self.pairs, measured[1:], strict=True)
+            ),
+            drifts,
+            sample,
+        )
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(
+            tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True))
+            if self.drifts and other.drifts
+            else self.drifts or other.drifts,
+            self.sample.merge(other.sample),
+        )
+
+
+def _first_pass(
+    rows: Scan | MemoryScan,
+    shape: Shape,
+    progress: Progress | None,
+    *,
+    worst: int,
+    level: float,
+    sampled: bool,
+) -> _Sums:
+    del level
+    size, by = 1 + len(rows.rivals), tuple(rows.by)
+    empty = _Sums(
+        (RowSums.empty(worst=0),) * size,
+        (PairSums.empty(by=by, worst=worst),) * (size - 1),
+        (),
+        Sample.empty(0),
+    )
+
+    def of(chunk: Chunk) -> _Sums:
+        if size == 1 and evidence_of(chunk.p.kind, 0) != "full":
+            raise InputError(
+                what="one Q alone is compared with a reference, and P is none",
+                got=f"P is {chunk.p.kind}",
+                remedy="Give a second --q; how far one Q is from P is `pandq audit`.",
+            )
+        keep = sampled and size > 1 and shape.n_classes <= MOST_CLASSES
+        few = empty.sample
+        if keep:
+            few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
+        return empty.of(chunk, few)
+
+    return summarise(seen(rows, "measuring", progress, shape), of, empty)
+
+
+def _split(
+    rows: Scan | MemoryScan,
+    sums: _Sums,
+    shape: Shape,
+    progress: Progress | None,
+    *,
+    seed: int,
+    parts: Parts,
+) -> tuple[list[str], PartDifferences | None]:
+    """What recalibration would do to each difference, or why that is not said."""
+    if parts == "none" or not sums.pairs:
+        return [], None
+    if shape.n_classes > MOST_CLASSES:
+        return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None
+    finite = min(model.losses.n for model in sums.models)
+    notes = reasons_to_stop(sums.sample, shape.n_classes, finite)
+    if notes:
+        return notes, None
+    if progress is not None:
+        progress("fitting maps", 0, None)
+    # many small products: BLAS threads would cost more than they bring
+    with threadpool_limits(limits=1, user_api="blas"):
+        maps = PairedMaps.of(sums.sample, len(sums.models), seed=seed)
+    empty = PartDifferences.empty(len(sums.pairs))
+    chunks = seen(rows, "recalibrating", progress, Shape())
+    return [], summarise(chunks, lambda chunk: empty.of(chunk, maps), empty)
+
+
+def regressed(comparison: Comparison) -> Estimate | None:
+    """The largest loss of any model over the one it is held against, by its interval's upper end."""
+    found = [x.cross_entropy for x in comparison.differences]
+    return max(found, key=lambda x: float("inf") if x.high is None else x.high, default=None)

@@ -1,0 +1,200 @@
+"""Differences: what the paired sums say of one model against another, as estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pandq.estimate.intervals import Estimate, finite
+from pandq.estimate.paired import DETAILS, DIFFERENCES
+from pandq.estimate.tables import plain_id
+from pandq.estimate.verdicts import holm, p_value, verdict
+from pandq.units import Unit, per_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pandq.estimate.means import GroupMeans, Means
+    from pandq.estimate.paired import PairSums
+    from pandq.estimate.pairedparts import PartDifferences
+    from pandq.estimate.rowsums import RowSums
+    from pandq.sums.tallies import WorstRows
+
+PAIRED = "mean of paired differences"
+IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One Q alone. Its intervals are for its own gates: what tells models apart is the difference."""
+
+    q: str
+    cross_entropy: Estimate
+    kl: Estimate
+    accuracy: Estimate
+    expected_accuracy: Estimate
+    brier: Estimate
+    infinite_rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        names = ("cross_entropy", "kl", "accuracy", "expected_accuracy", "brier")
+        found = {name: getattr(self, name).to_dict() for name in names}
+        return {"q": self.q, **found, "infinite_rows": self.infinite_rows}
+
+
+def model_of(name: str, sums: RowSums, *, unit: Unit, level: float) -> Model:
+    """One model's averages."""
+    losses = {n: sums.estimate(n, level=level).to_unit(unit) for n in ("cross_entropy", "kl")}
+    scores = {n: sums.estimate(n, level=level) for n in ("accuracy", "brier")}
+    mass = sums.estimate("mass", level=level)
+    return Model(name, **losses, **scores, expected_accuracy=mass, infinite_rows=sums.n_infinite)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What Q pays more than the model that it is held against; negative where Q is better.
+
+    `cross_entropy` is also the difference of the divergences, because the floor cancels. Shares of
+    rows are weighted. `classes` and `groups` carry Holm's adjusted p-values over all of them.
+    """
+
+    q: str
+    against: str
+    cross_entropy: Estimate
+    p_value: float
+    verdict: str
+    rest: Estimate | None
+    miscalibration: Estimate | None
+    accuracy: Estimate
+    expected_accuracy: Estimate
+    brier: Estimate
+    confidence: Estimate
+    same_top1: Estimate
+    wins: dict[str, Estimate]
+    infinite_rows: dict[str, int]
+    groups_looked_at: int
+    classes: list[dict[str, Any]]
+    groups: dict[str, list[dict[str, Any]]]
+    against_better: list[dict[str, Any]] = field(default_factory=list)
+    q_better: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        scores = ("accuracy", "expected_accuracy", "brier", "confidence", "same_top1")
+        parts = {name: getattr(self, name) for name in ("rest", "miscalibration")}
+        return {
+            "q": self.q,
+            "against": self.against,
+            "cross_entropy": self.cross_entropy.to_dict(),
+            "kl": replace(self.cross_entropy, name="kl").to_dict(),
+            "p_value": self.p_value,
+            "verdict": self.verdict,
+            "decomposition": {
+                "floor": {"value": 0.0, "method": "the same for both: it cancels"},
+                **{name: x and x.to_dict() for name, x in parts.items()},
+            },
+            **{name: getattr(self, name).to_dict() for name in scores},
+            "wins": {name: x.to_dict() for name, x in self.wins.items()},
+            "infinite_rows": self.infinite_rows,
+            "groups_looked_at": self.groups_looked_at,
+            "classes": self.classes,
+            "groups": self.groups,
+            "worst": {"against_better": self.against_better, "q_better": self.q_better},
+        }
+
+
+def difference_of(
+    sums: PairSums,
+    *,
+    names: tuple[str, str],
+    split: tuple[PartDifferences, int] | None,
+    classes: Sequence[str],
+    unit: Unit,
+    level: float,
+) -> Difference:
+    """What one pair's sums say.
+
+    Args:
+        sums: of the model named second against the one named first.
+        names: what they are called.
+        split: the second pass, and the pair's place in it.
+        classes: class names.
+        unit: of the result.
+        level: of the intervals.
+
+    Returns:
+        A Difference.
+    """
+    scale = per_nat(unit)
+    means = sums.differences
+
+    def of(name: str) -> Estimate:
+        return means.estimate(name, level=level, unit="", method=PAIRED)
+
+    loss = replace(of("cross_entropy"), name="difference", unit="nat").to_unit(unit)
+    infinite = {names[1]: sums.infinite_q, names[0]: sums.infinite_against}
+    if any(infinite.values()):
+        loss = replace(loss, method=f"{loss.method}, over the rows where both are finite")
+    parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
+    if split is not None:
+        for name in parts:
+            pair = split[0].pairs[split[1]]
+            parts[name] = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
+    tables = {"": sums.classes, **sums.groups}
+    found = {name: _groups(table, scale, level) for name, table in tables.items()}
+    lines = [line for table in found.values() for line in table]
+    for line, p in zip(lines, holm([line["p_value"] for line in lines]), strict=True):
+        line["p_holm"] = float(p)
+        sure = p < 1 - level
+        line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
+    for line in found[""]:
+        line["name"] = classes[int(line["name"])]
+    wins = {name: sums.wins.estimate(name, level=level, unit="") for name in sums.wins.names}
+    return Difference(
+        q=names[1],
+        against=names[0],
+        cross_entropy=loss,
+        p_value=_p_value(means, "cross_entropy"),
+        verdict=verdict(loss.low, loss.high),
+        **parts,
+        **{name: of(name) for name in DIFFERENCES[1:]},
+        same_top1=wins.pop("same_top1"),
+        wins=wins,
+        infinite_rows=infinite,
+        groups_looked_at=len(lines),
+        classes=found.pop(""),
+        groups=found,
+        against_better=_rows(sums.worse, classes, scale),
+        q_better=_rows(sums.better, classes, scale),
+    )
+
+
+def _p_value(means: Means, name: str) -> float:
+    return p_value(means.mean(name), means.standard_error(name), means.degrees)
+
+
+def _groups(groups: GroupMeans, scale: float, level: float) -> list[dict[str, Any]]:
+    """One line per group, the largest total difference first."""
+    table = []
+    for name, means in groups.groups():
+        loss = means.estimate("cross_entropy", level=level)
+        ends = {"value": loss.value, "low": loss.low, "high": loss.high}
+        line: dict[str, Any] = {"name": name, "n": means.n, "weight": means.moments.weight}
+        line |= {k: finite(None if x is None else x * scale) for k, x in ends.items()}
+        table.append(line | {"p_value": _p_value(means, "cross_entropy")})
+    return sorted(table, key=lambda line: -line["weight"] * abs(line["value"]))
+
+
+def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
+    table = []
+    for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
+        found: Mapping[str, float] = dict(zip(DETAILS, details.tolist(), strict=True))
+        line: dict[str, Any] = {"row": int(row), "id": plain_id(identity)}
+        for name, x in found.items():
+            if name.endswith("class"):
+                line[name] = classes[int(x)]
+            else:
+                line[name] = finite(x * scale if name in IN_UNITS else x)
+        table.append(line)
+    return table

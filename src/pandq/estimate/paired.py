@@ -1,0 +1,131 @@
+"""Paired differences of two models over the same rows: Q's loss less that of the one it is held against.
+
+KL(P||Q) - KL(P||A) = H(P,Q) - H(P,A): the floor H(P) is the same in both and cancels, row by row, so
+that the difference is identified even by one label per row, and its interval does not contain the
+rows' own difficulty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.estimate.means import GroupMeans, Means
+from pandq.sums.tallies import WorstRows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.read.chunks import Chunk
+    from pandq.rows import RowMeasures
+
+    Rows = NDArray[np.float64]
+
+DIFFERENCES = ("cross_entropy", "accuracy", "expected_accuracy", "brier", "confidence")
+WINS = ("against_better", "tie", "q_better", "same_top1")
+DETAILS = (
+    "difference",
+    "against_cross_entropy",
+    "q_cross_entropy",
+    "p_class",
+    "against_class",
+    "q_class",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairSums:
+    """What is kept of the rows that have gone by, for one Q against another.
+
+    Differences and groups are over the rows in which both losses are finite, wins over all rows in
+    which they can be told apart.
+    """
+
+    differences: Means
+    wins: Means
+    classes: GroupMeans
+    groups: Mapping[str, GroupMeans]
+    worse: WorstRows
+    better: WorstRows
+    infinite_q: int
+    infinite_against: int
+
+    @classmethod
+    def empty(
+        cls, *, by: Sequence[str] = (), worst: int = 10, replicates: int = 0, seed: int = 0
+    ) -> Self:
+        """No rows."""
+        return cls(
+            Means.empty(DIFFERENCES, replicates=replicates, seed=seed),
+            Means.empty(WINS),
+            GroupMeans.empty(("cross_entropy",)),
+            {name: GroupMeans.empty(("cross_entropy",)) for name in by},
+            WorstRows.empty(worst, len(DETAILS)),
+            WorstRows.empty(worst, len(DETAILS)),
+            0,
+            0,
+        )
+
+    def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures) -> Self:
+        """The differences of one chunk."""
+        losses = against.cross_entropy, q.cross_entropy
+        finite = np.isfinite(losses[0]) & np.isfinite(losses[1])
+        with np.errstate(invalid="ignore"):
+            apart = losses[1] - losses[0]
+        # two infinite losses are equally bad
+        apart = np.where(losses[0] == losses[1], 0.0, apart)
+        columns = [
+            apart,
+            q.accuracy - against.accuracy,
+            q.mass - against.mass,
+            q.brier - against.brier,
+            q.confidence - against.confidence,
+        ]
+        w, clusters = chunk.weights, chunk.clusters
+        kept: Any = slice(None) if finite.all() else finite
+        some: dict[str, Any] = {
+            "w": None if w is None else w[kept],
+            "clusters": None if clusters is None else clusters[kept],
+        }
+        x = np.stack(columns).T[kept]
+        won = [apart > 0, apart == 0, apart < 0, against.q_class == q.q_class]
+        names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
+        details = (apart, *losses, q.p_class, against.q_class, q.q_class)
+        return type(self)(
+            self.differences.of(x, keys=chunk.keys[kept], **some),
+            self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
+            self.classes.of(q.p_class.astype(np.intp)[kept], names, x[:, :1], **some),
+            {
+                name: self.groups[name].of(codes[kept], values, x[:, :1], **some)
+                for name, (codes, values) in chunk.groups.items()
+            },
+            _extreme(self.worse, apart, details, chunk),
+            _extreme(self.better, -apart, details, chunk),
+            int(np.isinf(losses[1]).sum()),
+            int(np.isinf(losses[0]).sum()),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            **{f.name: _merged(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        )
+
+
+def _extreme(blank: WorstRows, value: Rows, details: Sequence[Rows], chunk: Chunk) -> WorstRows:
+    """The rows of the largest value, of those where it is positive."""
+    place = np.flatnonzero(value > 0)
+    row = np.arange(chunk.start, chunk.start + len(chunk))
+    worst = place[blank.chosen(value[place], row[place])]
+    shown = np.stack([column[worst] for column in details], axis=1)
+    return blank.of(value[worst], row[worst], shown, [chunk.ids[int(i)] for i in worst])
+
+
+def _merged(a: Any, b: Any) -> Any:
+    if isinstance(a, dict):
+        return {key: a[key].merge(b[key]) for key in a}
+    return a + b if isinstance(a, int) else a.merge(b)

@@ -1,0 +1,215 @@
+"""Two tables joined by an id: duckdb joins, spilling to disk, and the result is a table like any.
+
+Of the first table every column keeps its name; of the second it is called other.NAME. Rows come in
+the order of the first table.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pandq.errors import InputError, near_names
+from pandq.read.sources import (
+    ARRAYS,
+    ARROW,
+    ParquetFiles,
+    SqlFiles,
+    expanded,
+    has_suffix,
+    quoted,
+    sql_errors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Duplicates = Literal["refuse", "first"]
+
+OTHER = "other."
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a join found: a Source of the matched rows, and what was left over."""
+
+    source: ParquetFiles
+    matched: int
+    only_first: int
+    only_second: int
+    duplicates: tuple[int, int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say of it."""
+        said = [f"joined by id: {self.matched:,} rows in both files"]
+        if self.only_first or self.only_second:
+            left = f"{self.only_first:,} only in the first, {self.only_second:,} only in the second"
+            said.append(f"left out: rows whose id is {left}")
+        if any(self.duplicates):
+            first, second = self.duplicates
+            said.append(
+                f"ids that stand more than once: {first:,} rows of the first and {second:,} of the"
+                " second were left out, and the first of each kept"
+            )
+        return tuple(said)
+
+
+def joined(
+    first: Sequence[str | Path],
+    second: Sequence[str | Path],
+    id: str,  # noqa: A002
+    *,
+    where: str | None = None,
+    duplicates: Duplicates = "refuse",
+) -> Joined:
+    """The rows of two tables that have the same id.
+
+    Args:
+        first: files, globs or folders that are one table.
+        second: likewise.
+        id: the column that names the rows in both.
+        where: a SQL condition on the joined rows.
+        duplicates: "refuse" ids that stand more than once in a table, or keep the "first".
+
+    Raises:
+        InputError: a table or the column is missing, an id stands twice, or none is in both.
+    """
+    import duckdb
+
+    room = tempfile.TemporaryDirectory(prefix="pandq-join-")
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"SET temp_directory = '{room.name}/spill'")
+        names = ("first", "second")
+        tables = [
+            _register(connection, name, files, id)
+            for name, files in zip(names, (first, second), strict=True)
+        ]
+        repeated = tuple(_repeated(connection, name, id) for name in names)
+        if duplicates == "refuse" and any(repeated):
+            which = 0 if repeated[0] else 1
+            example = _example(connection, names[which], id)
+            raise InputError(
+                what=f"id {example!r} stands more than once ({repeated[which]:,} rows too many)",
+                where=tables[which].name,
+                remedy="To keep the first row of each id: --id-duplicates first.",
+            )
+        out = Path(room.name) / "joined.parquet"
+        with sql_errors(where):
+            connection.execute(_join(tables, id, where, out))
+        counts = [_count(connection, f"SELECT count(*) FROM {name}_once") for name in names]
+        both = f"SELECT count(*) FROM first_once JOIN second_once USING ({quoted(id)})"
+        matched = _count(connection, both)
+    except BaseException:
+        room.cleanup()
+        raise
+    finally:
+        connection.close()
+    name = f"{tables[0].name} joined with {tables[1].name}"
+    if not matched:
+        room.cleanup()
+        raise InputError(what=f"no {id!r} of one file is in the other", where=name)
+    source = _JoinedFile([out], name)
+    weakref.finalize(source, room.cleanup)
+    return Joined(
+        source, matched, counts[0] - matched, counts[1] - matched, (repeated[0], repeated[1])
+    )
+
+
+class _JoinedFile(ParquetFiles):
+    """The joined rows, under the names of the tables that they come from."""
+
+    def __init__(self, files: Sequence[Path], name: str) -> None:
+        super().__init__(files)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Rows are numbered in the join."""
+        del row
+        return self._name, 0
+
+
+def _register(connection: Any, name: str, given: Sequence[str | Path], id: str) -> Any:  # noqa: A002
+    """A view of one table with its rows numbered, and one of the first row of each id."""
+    files = expanded(given)
+    if has_suffix(files[0], ARRAYS):
+        raise InputError(what="arrays have no ids to join by", where=str(files[0]))
+    source = _Table(files)
+    if id not in source.schema:
+        raise InputError(
+            what=f"--id: no column {id!r}", where=source.name, remedy=near_names(id, source.schema)
+        )
+    if has_suffix(files[0], ARROW):
+        import pyarrow.dataset as ds
+
+        connection.register(f"{name}_arrow", ds.dataset(files, format="feather"))
+        relation = f"{name}_arrow"
+    else:
+        parts = (f"SELECT * FROM {SqlFiles.relation(file)}" for file in files)
+        relation = f"({' UNION ALL '.join(parts)})"
+    with sql_errors(None, files[0]):
+        connection.execute(
+            f"CREATE TEMP TABLE {name}_keys AS SELECT {quoted(id)}, pandq_row FROM"
+            f" (SELECT *, row_number() OVER () AS pandq_row FROM {relation}) WHERE {quoted(id)} IS NOT NULL"
+        )
+        connection.execute(
+            f"CREATE TEMP TABLE {name}_once AS SELECT {quoted(id)}, min(pandq_row) AS pandq_row"
+            f" FROM {name}_keys GROUP BY {quoted(id)}"
+        )
+    connection.execute(
+        f"CREATE TEMP VIEW {name}_rows AS SELECT *, row_number() OVER () AS pandq_row FROM {relation}"
+    )
+    return source
+
+
+class _Table(SqlFiles):
+    """A table of any format that duckdb or pyarrow reads, for its columns' names."""
+
+    def read_schema(self, file: Path) -> Any:
+        """From the file itself."""
+        if has_suffix(file, ARROW):
+            import pyarrow.dataset as ds
+
+            schema = ds.dataset([file], format="feather").schema
+            return dict(zip(schema.names, schema.types, strict=True))
+        return super().read_schema(file)
+
+
+def _repeated(connection: Any, name: str, id: str) -> int:  # noqa: A002
+    return _count(connection, f"SELECT count(*) - count(DISTINCT {quoted(id)}) FROM {name}_keys")
+
+
+def _example(connection: Any, name: str, id: str) -> Any:  # noqa: A002
+    column = quoted(id)
+    answer = connection.execute(
+        f"SELECT {column} FROM {name}_keys GROUP BY {column} HAVING count(*) > 1"
+        " ORDER BY min(pandq_row) LIMIT 1"
+    ).fetchone()
+    return answer[0]
+
+
+def _count(connection: Any, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def _join(tables: Sequence[Any], id: str, where: str | None, out: Path) -> str:  # noqa: A002
+    mine = ", ".join(f"a.{quoted(name)}" for name in tables[0].schema)
+    theirs = ", ".join(
+        f"b.{quoted(name)} AS {quoted(OTHER + name)}" for name in tables[1].schema if name != id
+    )
+    condition = f" WHERE ({where})" if where else ""
+    key = quoted(id)
+    return (
+        f"COPY (SELECT * EXCLUDE (pandq_order) FROM (SELECT {mine}, {theirs}, a.pandq_row AS pandq_order"
+        f" FROM first_once f JOIN second_once s ON f.{key} = s.{key}"
+        " JOIN first_rows a ON a.pandq_row = f.pandq_row JOIN second_rows b ON b.pandq_row = s.pandq_row)"
+        f"{condition} ORDER BY pandq_order) TO '{out}' (FORMAT parquet, COMPRESSION zstd)"
+    )

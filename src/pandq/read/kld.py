@@ -1,0 +1,103 @@
+"""The logits file of llama.cpp's perplexity tool (--kl-divergence-base), as columns.
+
+    magic `_logits_`, n_ctx u32, n_vocab i32, n_chunk i32, tokens i32[n_ctx * n_chunk], then for each
+    scored token 2 * ceil(n_vocab / 2) + 4 uint16: float32 scale, float32 least log-probability, codes
+
+log p = scale * code + least. Of each window of n_ctx tokens only those after the first half are
+scored, each by the prediction of the next one: n_ctx - 1 - n_ctx // 2 rows.
+
+Source: llama.cpp, tools/perplexity/perplexity.cpp (MIT).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAGIC = b"_logits_"
+_HEADER = struct.Struct("<8sIii")
+# what is far below the most probable class is stored as exp(-16) of it
+FLOOR_NATS = 16.0
+
+
+class CodedLogProbs:
+    """(n, n_vocab) log-probabilities as float32, decoded from their codes when they are asked for."""
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __init__(self, stored: NDArray[np.uint16], n_vocab: int) -> None:
+        self.stored = stored
+        self.shape = (len(stored), n_vocab)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        block = np.ascontiguousarray(self.stored[rows])
+        scale, least = block[:, :4].view(np.float32).T
+        codes = block[:, 4 : 4 + self.shape[1]].astype(np.float32)
+        decoded: NDArray[np.float32] = codes * scale[:, None] + least[:, None]
+        return decoded
+
+    def steps(self) -> NDArray[np.float32]:
+        """(n,) the distance of neighbouring codes in nats: each log p is off by half of it at most."""
+        found: NDArray[np.float32] = np.ascontiguousarray(self.stored[:, :2]).view(np.float32)[:, 0]
+        return found
+
+
+def kld(file: Path) -> dict[str, Any]:
+    """The columns of a logits file.
+
+    Args:
+        file: its path.
+
+    Returns:
+        `logits`, a CodedLogProbs (read as logits: rounding and the floor at exp(-16) leave rows that
+        do not quite sum to one); `token`, the token that followed; `chunk`, the window it lies in.
+
+    Raises:
+        InputError: the magic is missing, the header makes no sense, or the file is not as long as
+            its header says.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        raw = stream.read(_HEADER.size)
+    if len(raw) < _HEADER.size or raw[:8] != MAGIC:
+        raise InputError(what="is no logits file: it does not start with _logits_", where=str(file))
+    _, n_ctx, n_vocab, n_chunk = _HEADER.unpack(raw)
+    if n_ctx < 3 or n_vocab < 2 or n_chunk < 1:
+        got = f"n_ctx {n_ctx}, n_vocab {n_vocab}, n_chunk {n_chunk}"
+        raise InputError(what="has a header that makes no sense", where=str(file), got=got)
+    first = n_ctx // 2
+    scored, width = n_ctx - 1 - first, 2 * ((n_vocab + 1) // 2) + 4
+    start = _HEADER.size + 4 * n_ctx * n_chunk
+    expected = start + 2 * width * scored * n_chunk
+    if size != expected:
+        raise InputError(
+            what="is not as long as its header says",
+            where=str(file),
+            got=f"{size:,} bytes; {n_chunk} windows of {n_ctx} tokens over {n_vocab:,} need {expected:,}",
+            remedy="It may be truncated, or its run was cut short.",
+        )
+    tokens = np.fromfile(file, "<i4", count=n_ctx * n_chunk, offset=_HEADER.size)
+    following = tokens.reshape(n_chunk, n_ctx)[:, first + 1 :].ravel().astype(np.int64)
+    bad = (following < 0) | (following >= n_vocab)
+    if bad.any():
+        got = f"{following[bad][0]} among {n_vocab:,}"
+        raise InputError(what="holds a token outside its vocabulary", where=str(file), got=got)
+    stored = np.memmap(str(file), "<u2", mode="r", offset=start, shape=(scored * n_chunk, width))
+    return {
+        "logits": CodedLogProbs(stored, n_vocab),
+        "token": following,
+        "chunk": np.repeat(np.arange(n_chunk), scored),
+    }

@@ -1,0 +1,84 @@
+"""safetensors: a JSON header, then raw numbers, mapped where they lie."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# bfloat16 stays what it is stored as: the views take its bits as uint16.
+_TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U8": "|u1",
+    "BOOL": "|b1",
+}
+_LONGEST_HEADER = 100_000_000
+
+
+def safetensors(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of one or two dimensions in a safetensors file, without reading their numbers.
+
+    Args:
+        file: its path.
+
+    Returns:
+        Arrays by name, mapped; bfloat16 as uint16.
+
+    Raises:
+        InputError: it is no safetensors file, is truncated, or lies about its lengths.
+
+    Source: the format's description, https://huggingface.co/docs/safetensors.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(size - 8, _LONGEST_HEADER):
+            raise InputError(what="is no safetensors file, or is truncated", where=str(file))
+        try:
+            header = json.loads(stream.read(length))
+            tensors = {name: x for name, x in header.items() if name != "__metadata__"}
+            return {
+                name: _mapped(file, name, x, 8 + length, size)
+                for name, x in tensors.items()
+                if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2)
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            got = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                what="has a header that is no safetensors header", where=str(file), got=got
+            ) from None
+
+
+def _mapped(file: Path, name: str, about: Any, offset: int, size: int) -> NDArray[Any]:
+    first, last = about["data_offsets"]
+    dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(int(n) for n in about["shape"])
+    expected = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    if last - first != expected or first < 0 or offset + last > size:
+        raise InputError(
+            what=f"tensor {name!r} does not lie where the header says",
+            where=str(file),
+            got=f"bytes {first} to {last} for {expected}, in a file of {size}",
+            remedy="It may be truncated.",
+        )
+    if expected == 0:
+        return np.zeros(shape, dtype)
+    return np.memmap(str(file), dtype, mode="r", offset=offset + first, shape=shape)
