@@ -17,7 +17,7 @@ FLOORS = [
     ("units",),
     ("core",),
     ("views",),
-    ("sums", "measure", "rows"),
+    ("sums", "measure", "rows", "topk"),
     ("read", "engines"),
     ("estimate",),
     ("fit",),

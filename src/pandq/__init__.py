@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pandq.audits import Audit, audit
+    from pandq.comparisons import Comparison, compare
     from pandq.errors import GateError, InputError, PandqError, RowError, ViewTypeError
     from pandq.estimate.intervals import Estimate
     from pandq.measure import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         total_variation,
     )
     from pandq.read.scan import Scan, scan
+    from pandq.topk import TopK, kl_bounds
     from pandq.views import Counts, Labels, Logits, LogProbs, Probs, View
 
 __version__ = "0.1.0"
@@ -34,6 +36,7 @@ __version__ = "0.1.0"
 # Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
     "audits": ("Audit", "audit"),
+    "comparisons": ("Comparison", "compare"),
     "errors": ("GateError", "InputError", "PandqError", "RowError", "ViewTypeError"),
     "estimate.intervals": ("Estimate",),
     "measure": (
@@ -54,6 +57,7 @@ _HOMES = {
         "total_variation",
     ),
     "read.scan": ("Scan", "scan"),
+    "topk": ("TopK", "kl_bounds"),
     "views": ("Counts", "Labels", "LogProbs", "Logits", "Probs", "View"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -18,7 +18,14 @@ from pandq.estimate.decomposition import (
 )
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.parts import Decomposition, decomposed
-from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
+from pandq.estimate.passes import (
+    Progress,
+    Shape,
+    name_of,
+    reasons_to_stop,
+    require_laws,
+    seen,
+)
 from pandq.estimate.rowsums import LOSSES, RowSums
 from pandq.estimate.tables import groups_table, rows_table
 from pandq.read.chunks import MemoryScan, views_scan
@@ -188,6 +195,7 @@ def audit(
         rows: Scan | MemoryScan = p
     else:
         rows = views_scan(p, q, **options)  # type: ignore[arg-type]
+    require_laws(rows)
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
     blank = RowSums.empty(worst=worst, **shared)

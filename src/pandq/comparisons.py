@@ -9,11 +9,12 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
+from pandq.estimate.baseline import Unpaired, against_baseline
+from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
 from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
 from pandq.estimate.drift import DriftSums
 from pandq.estimate.drifts import Drift, drift_of
-from pandq.estimate.intervals import Estimate
 from pandq.estimate.paired import PairSums
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
@@ -23,6 +24,7 @@ from pandq.read.scan import Scan
 from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
+from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 Parts = Literal["auto", "none"]
 
-# Above this, recalibration maps are temperatures alone, fitted on few rows: not worth a second pass.
+# Above this, maps are temperatures alone, fitted on few rows: not worth a second pass.
 MOST_CLASSES = 1500
 
 
@@ -51,8 +53,9 @@ class Comparison:
     level: float
     p_kind: str
     models: tuple[Model, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference | Unpaired, ...]
     drifts: tuple[Drift, ...]
+    bounds: tuple[Bounds, ...] = ()
     source: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -70,11 +73,13 @@ class Comparison:
             "models": [model.to_dict() for model in self.models],
             "differences": [difference.to_dict() for difference in self.differences],
             "drifts": [drift.to_dict() for drift in self.drifts],
+            "bounds": [bounds.to_dict() for bounds in self.bounds],
         }
 
     def __repr__(self) -> str:
-        found = "; ".join(str(x.cross_entropy) for x in self.differences)
-        return f"<pandq.Comparison of {self.n:,} rows: {found or self.drifts[0].kl}>"
+        found = [x.cross_entropy for x in self.differences]
+        found += [x.kl for x in self.drifts] + [x.kl for x in self.bounds]
+        return f"<pandq.Comparison of {self.n:,} rows: {'; '.join(map(str, found))}>"
 
     def __str__(self) -> str:
         from pandq.report.comparison import comparison_text
@@ -97,6 +102,8 @@ def compare(
     seed: int = 0,
     parts: Parts = "auto",
     worst: int = 10,
+    baseline: Mapping[str, Any] | None = None,
+    q_floor: float | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """How much better each Q is than the first, and how far each is from a reference.
@@ -120,6 +127,8 @@ def compare(
         seed: of the folds.
         parts: "auto" splits the difference into recalibration and the rest, "none" skips that pass.
         worst: how many rows to show in either direction.
+        baseline: an earlier audit's `to_dict()`, for one Q to be held against; unpaired then.
+        q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
         progress: called with (what, rows done, rows in all or None) after each chunk.
 
     Returns:
@@ -134,27 +143,23 @@ def compare(
     >>> a = pandq.Probs([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
     >>> b = pandq.Probs([[0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
-    difference 0.039 nat [-0.325, 0.402]
+    difference 0.039 nat [-0.333, 0.412]
     """
     per_nat(unit)
     if not 0 < level < 1:
         raise InputError(what="level must lie between 0 and 1", got=str(level))
     options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
-    if isinstance(p, Scan | MemoryScan):
-        given = [name for name, value in {**options, "labels": labels}.items() if value is not None]
-        if given or qs:
-            raise InputError(
-                what=f"a scan brings its own {given[0] if given else 'q'}",
-                remedy="Give it to pandq.scan(...).",
-            )
-        rows: Scan | MemoryScan = p
-    else:
-        if not qs:
-            raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
-        rows = views_scan(p, qs[0], rivals=qs[1:], labels=labels, **options)  # type: ignore[arg-type]
+    rows = _rows(p, qs, labels=labels, **options)
     called = _called(rows, names)
+    if baseline is not None and rows.rivals:
+        raise InputError(
+            what="a baseline is the model to hold one Q against", got=f"{len(called)} of them"
+        )
+    if _partly_known(rows):
+        return _bounded(rows, called, progress, q_floor=q_floor, unit=unit, level=level)
     shape = Shape()
-    sums = _first_pass(rows, shape, progress, worst=worst, level=level, sampled=parts != "none")
+    first = _FirstPass(worst, sampled=parts != "none", alone=baseline is not None)
+    sums = first.over(rows, shape, progress)
     if sums.models[0].n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
     if sums.models[0].weight == 0:
@@ -162,7 +167,10 @@ def compare(
     notes, split = _split(rows, sums, shape, progress, seed=seed, parts=parts)
     table = shape.class_names(rows)
     scale: dict[str, Any] = {"unit": unit, "level": level}
-    differences = tuple(
+    models = tuple(
+        model_of(name, model, **scale) for name, model in zip(called, sums.models, strict=True)
+    )
+    differences: list[Difference | Unpaired] = [
         difference_of(
             pair,
             names=(called[0], called[place + 1]),
@@ -171,7 +179,9 @@ def compare(
             **scale,
         )
         for place, pair in enumerate(sums.pairs)
-    )
+    ]
+    if baseline is not None:
+        differences = [against_baseline(baseline, models[0], n_classes=shape.n_classes, unit=unit)]
     source: dict[str, Any] = {"rows": sums.models[0].n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
@@ -180,16 +190,83 @@ def compare(
         n_classes=shape.n_classes,
         **scale,
         p_kind=shape.p_kind,
-        models=tuple(
-            model_of(name, model, **scale) for name, model in zip(called, sums.models, strict=True)
-        ),
-        differences=differences,
+        models=models,
+        differences=tuple(differences),
         drifts=tuple(
             drift_of(name, drift, **scale) for name, drift in zip(called, sums.drifts, strict=False)
         ),
         source=source,
         notes=(*rows.notes, *notes),
     )
+
+
+def _rows(p: object, qs: Sequence[object], **options: Any) -> Scan | MemoryScan:
+    """The rows to go through: those of a scan, or of views."""
+    if isinstance(p, Scan | MemoryScan):
+        given = [name for name, value in options.items() if value is not None]
+        if given or qs:
+            raise InputError(
+                what=f"a scan brings its own {given[0] if given else 'q'}",
+                remedy="Give it to pandq.scan(...).",
+            )
+        return p
+    if not qs:
+        raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
+    return views_scan(p, qs[0], rivals=qs[1:], **options)
+
+
+def _partly_known(rows: Scan | MemoryScan) -> bool:
+    """Is P or a Q a TopK, of which only bounds can be said?"""
+    return any(x.kind == TOP_KIND for x in (rows.p, rows.q, *rows.rivals))
+
+
+def _bounded(
+    rows: Scan | MemoryScan,
+    called: tuple[str, ...],
+    progress: Progress | None,
+    *,
+    q_floor: float | None,
+    unit: Unit,
+    level: float,
+) -> Comparison:
+    """Certified bounds of KL(P||Q): differences of bounds would say nothing."""
+    shape = Shape()
+    empty = _Bounded(0, (BoundSums.empty(),) * len(called))
+
+    def of(chunk: Chunk) -> _Bounded:
+        views = (chunk.q, *chunk.rivals)
+        pairs = zip(empty.sums, views, strict=True)
+        return _Bounded(len(chunk), tuple(x.of(chunk, view, q_floor=q_floor) for x, view in pairs))
+
+    found = summarise(seen(rows, "measuring", progress, shape), of, empty)
+    if found.n == 0:
+        raise InputError(what="there are no rows", where=name_of(rows))
+    return Comparison(
+        n=found.n,
+        n_classes=shape.n_classes,
+        unit=unit,
+        level=level,
+        p_kind=shape.p_kind,
+        models=(),
+        differences=(),
+        drifts=(),
+        bounds=tuple(
+            bounds_of(name, sums, n=found.n, unit=unit, level=level)
+            for name, sums in zip(called, found.sums, strict=True)
+        ),
+        source={"rows": found.n},
+        notes=rows.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounded:
+    n: int
+    sums: tuple[BoundSums, ...]
+
+    def merge(self, other: Self) -> Self:
+        pairs = zip(self.sums, other.sums, strict=True)
+        return type(self)(self.n + other.n, tuple(a.merge(b) for a, b in pairs))
 
 
 def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -243,38 +320,36 @@ class _Sums:
         )
 
 
-def _first_pass(
-    rows: Scan | MemoryScan,
-    shape: Shape,
-    progress: Progress | None,
-    *,
-    worst: int,
-    level: float,
-    sampled: bool,
-) -> _Sums:
-    del level
-    size, by = 1 + len(rows.rivals), tuple(rows.by)
-    empty = _Sums(
-        (RowSums.empty(worst=0),) * size,
-        (PairSums.empty(by=by, worst=worst),) * (size - 1),
-        (),
-        Sample.empty(0),
-    )
+@dataclass(frozen=True, slots=True)
+class _FirstPass:
+    """How to go through the rows: what to keep, and whether one Q may stand alone."""
 
-    def of(chunk: Chunk) -> _Sums:
-        if size == 1 and evidence_of(chunk.p.kind, 0) != "full":
-            raise InputError(
-                what="one Q alone is compared with a reference, and P is none",
-                got=f"P is {chunk.p.kind}",
-                remedy="Give a second --q; how far one Q is from P is `pandq audit`.",
-            )
-        keep = sampled and size > 1 and shape.n_classes <= MOST_CLASSES
-        few = empty.sample
-        if keep:
-            few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
-        return empty.of(chunk, few)
+    worst: int
+    sampled: bool
+    alone: bool
 
-    return summarise(seen(rows, "measuring", progress, shape), of, empty)
+    def over(self, rows: Scan | MemoryScan, shape: Shape, progress: Progress | None) -> _Sums:
+        size, by = 1 + len(rows.rivals), tuple(rows.by)
+        empty = _Sums(
+            (RowSums.empty(worst=0),) * size,
+            (PairSums.empty(by=by, worst=self.worst),) * (size - 1),
+            (),
+            Sample.empty(0),
+        )
+
+        def of(chunk: Chunk) -> _Sums:
+            if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
+                raise InputError(
+                    what="one Q alone is compared with a reference, and P is none",
+                    got=f"P is {chunk.p.kind}",
+                    remedy="Give a second --q; how far one Q is from P is `pandq audit`.",
+                )
+            few = empty.sample
+            if self.sampled and size > 1 and shape.n_classes <= MOST_CLASSES:
+                few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
+            return empty.of(chunk, few)
+
+        return summarise(seen(rows, "measuring", progress, shape), of, empty)
 
 
 def _split(
@@ -303,9 +378,3 @@ def _split(
     empty = PartDifferences.empty(len(sums.pairs))
     chunks = seen(rows, "recalibrating", progress, Shape())
     return [], summarise(chunks, lambda chunk: empty.of(chunk, maps), empty)
-
-
-def regressed(comparison: Comparison) -> Estimate | None:
-    """The largest loss of any model over the one it is held against, by its interval's upper end."""
-    found = [x.cross_entropy for x in comparison.differences]
-    return max(found, key=lambda x: float("inf") if x.high is None else x.high, default=None)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.audits import Audit, audit
-from pandq.estimate.intervals import Estimate, mean_estimate
-from pandq.measure import log_loss
+from pandq.comparisons import compare
 from pandq.read.scan import scan
 from pandq.report.files import whole_file, write_json
-from pandq.sums.moments import Moments
-from pandq.views import Labels, Probs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from pandq.estimate.intervals import Estimate
 
 FILE = "digits.parquet"
 
@@ -51,16 +50,8 @@ def run_demo(folder: Path) -> Demo:
     audits = {name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions}
     for name, result in audits.items():
         write_json(result.to_dict(), folder / f"{name}.json")
-    first, second = (log_loss(Labels(y), Probs(q)) for q in predictions.values())
-    moments = Moments.empty(1).of((second - first)[:, None])
-    difference = mean_estimate(
-        float(moments.mean[0]),
-        float(moments.mean_covariance()[0, 0]),
-        degrees=len(y) - 1,
-        n=len(y),
-        name="difference",
-        method="mean of paired differences, Student t",
-    )
+    both = scan(file, p="labels:label", q="probs:regression", rivals=["probs:naive_bayes"])
+    difference = compare(both, parts="none").differences[0].cross_entropy
     return Demo(audits["regression"], audits["naive_bayes"], difference, file)
 
 

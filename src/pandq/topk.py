@@ -9,7 +9,7 @@ one, where Q is known well enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pandq.core.checks import first_bad
 from pandq.core.numerics import widen
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.units import Unit, per_nat
-from pandq.views import TOLERANCES, Labels, View
+from pandq.views import TOLERANCES, TOP_KIND, Labels, View
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,7 +48,7 @@ class TopK:
     log_probs: NDArray[np.float64]
     n_classes: int
 
-    kind = "topk"
+    kind: ClassVar[str] = TOP_KIND
 
     def __init__(
         self,
@@ -138,10 +138,11 @@ def kl_bounds(
     (array([0.]), array([0.346574]))
     """
     for name, x in (("p", p), ("q", q)):
-        if not isinstance(x, TopK | View):
+        given: object = x
+        if not isinstance(given, TopK | View):
             what = f"{name} must say what its numbers mean"
             remedy = "Wrap it: TopK(ids, log_probs, n_classes), Probs(x), Logits(x) ..."
-            raise ViewTypeError(what, got=type(x).__name__, remedy=remedy)
+            raise ViewTypeError(what, got=type(given).__name__, remedy=remedy)
     sized = {x.n_classes for x in (p, q) if x.n_classes is not None}
     if len(p) != len(q) or len(sized) != 1:
         got = f"{len(p)} x {p.n_classes} and {len(q)} x {q.n_classes}"
@@ -195,7 +196,7 @@ def _high(p: _Known, q: _Known, q_floor: float | None) -> Rows:
     floor = -np.inf if q_floor is None else float(np.log(q_floor))
     log_q = np.where(q.seen, q.log_prob, floor)
     seen = _terms(np.where(p.seen, p.log_prob, -np.inf), log_q).sum(axis=1)
-    high = seen.copy()
+    high: Rows = seen.copy()
     for row in np.flatnonzero(p.unseen > 0):
         cap = float(np.exp(np.nanmin(p.log_prob[row])))
         costs = np.sort(log_q[row][~p.seen[row]])
@@ -222,16 +223,17 @@ def _worst_spread(mass: float, cap: float, log_q: Rows) -> float:
 def _rest(x: _Known, both: NDArray[np.bool_]) -> Rows:
     """All the mass outside the classes that both laws name."""
     outside = np.where(x.seen & ~both, np.exp(np.where(x.seen, x.log_prob, 0.0)), 0.0)
-    total: Rows = outside.sum(axis=1) + x.unseen
-    return total
+    return np.asarray(outside.sum(axis=1) + x.unseen)
 
 
 def _terms(log_p: Rows, log_q: Rows) -> Rows:
     """P log p/q with 0 log 0 = 0."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.where(log_p > -np.inf, np.exp(log_p) * (log_p - log_q), 0.0)
+        terms: Rows = np.where(log_p > -np.inf, np.exp(log_p) * (log_p - log_q), 0.0)
+    return terms
 
 
 def _log(x: Rows) -> Rows:
     with np.errstate(divide="ignore"):
-        return np.log(x)
+        logs: Rows = np.log(x)
+    return logs

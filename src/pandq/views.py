@@ -349,6 +349,8 @@ class Logits(_Matrix):
         return Law.from_logits(widen(self.array))
 
 
+# Not a law: it says of most classes only what they have together (pandq.topk).
+TOP_KIND = "topk"
 MATRICES: dict[str, type[_Matrix]] = {view.kind: view for view in (Counts, Probs, LogProbs, Logits)}
 VIEWS: dict[str, type[View]] = {Labels.kind: Labels, **MATRICES}
 
@@ -362,6 +364,8 @@ def require_view(name: str, value: object) -> View:
     """
     if isinstance(value, View):
         return value
+    if getattr(value, "kind", None) == TOP_KIND:
+        raise partly_known(name)
     if hasattr(value, "__arrow_c_stream__"):
         raise ViewTypeError(
             what="a table does not say which column is what",
@@ -372,6 +376,14 @@ def require_view(name: str, value: object) -> View:
         what=f"{name} must say what its numbers mean",
         got=type(value).__name__,
         remedy="Wrap it: Labels(y, n_classes=), Counts(n), Probs(x), LogProbs(x) or Logits(x).",
+    )
+
+
+def partly_known(name: str) -> ViewTypeError:
+    """The refusal of a TopK where a law is needed."""
+    return ViewTypeError(
+        what=f"{name} is a TopK, which knows a law only in part",
+        remedy="pandq.kl_bounds(p, q) and pandq.compare say what that allows to say.",
     )
 
 

@@ -11,6 +11,7 @@ import click
 
 import pandq
 from pandq.cli.auditing import audit_command
+from pandq.cli.comparing import compare_command
 from pandq.cli.tools import demo_command, inspect_command, recalibrate_command
 from pandq.errors import GateError, InputError, PandqError
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (audit_command, recalibrate_command, inspect_command, demo_command):
+for command in (audit_command, compare_command, recalibrate_command, inspect_command, demo_command):
     cli.add_command(command)
 
 

@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.gating import finish, gate_options, limits
 from pandq.cli.options import data_options, scan_options
 from pandq.cli.page import page, progress_bar
-from pandq.errors import GateError, InputError
+from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from pandq.estimate.intervals import Estimate
+    from pandq.report.gates import GateOn
 
 
 @click.command("audit")
 @click.argument("files", nargs=-1, required=True)
-@data_options
+@data_options()
+@click.option(
+    "--best-q",
+    metavar="KIND:COLUMN",
+    help="A better model's predictions, for the upper bound on the floor.",
+)
 @click.option(
     "--unit",
     type=click.Choice(["nat", "bit"]),
@@ -54,15 +60,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many of the worst rows to show.",
 )
-@click.option(
-    "--max-kl", type=float, metavar="X", help="Exit with 1 if KL's interval reaches beyond X."
-)
-@click.option(
-    "--max-cross-entropy",
-    type=float,
-    metavar="X",
-    help="Exit with 1 if the cross entropy's interval reaches beyond X.",
-)
+@gate_options
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
 )
@@ -86,6 +84,7 @@ def audit_command(
     worst: int,
     max_kl: float | None,
     max_cross_entropy: float | None,
+    gate_on: GateOn,
     **data: Any,
 ) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
@@ -130,20 +129,11 @@ def audit_command(
     if recalibrator_file is not None and result.recalibrator is None:
         why = "; ".join(result.notes) or "--floor none skips it"
         raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
-    for name, limit in (("kl", max_kl), ("cross_entropy", max_cross_entropy)):
-        if limit is not None:
-            _gate(name, getattr(result, name), limit, quiet=json_file == "-")
-
-
-def _gate(name: str, estimate: Estimate, limit: float, *, quiet: bool) -> None:
-    """Hold the upper end of an interval against a limit; a breach is exit code 1.
-
-    Raises:
-        GateError: the interval reaches beyond the limit.
-    """
-    option = f"--max-{name.replace('_', '-')} {limit:g}"
-    if estimate.high is None or not estimate.high <= limit:
-        msg = f"{option} is breached: {estimate}, whose upper end is above it"
-        raise GateError(msg)
-    if not quiet:
-        click.echo(f"{option} holds: {estimate}, {limit - estimate.high:.4f} below it")
+    gates = limits(
+        {
+            "--max-kl": (max_kl, [result.kl]),
+            "--max-cross-entropy": (max_cross_entropy, [result.cross_entropy]),
+        },
+        gate_on,
+    )
+    finish(result, gates, quiet=json_file == "-")

@@ -22,8 +22,8 @@ def _once(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> 
     return given[0] if given else None
 
 
-def data_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say what the rows of P and Q are."""
+def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that say what the rows of P and Q are; `several` Qs, where they are compared."""
     options = [
         click.option(
             "--p",
@@ -36,8 +36,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
             "--q",
             metavar="KIND:COLUMN",
             multiple=True,
-            callback=_once,
-            help="What is predicted; probs:prob_* takes one column per class.",
+            callback=None if several else _once,
+            help="What is predicted; probs:prob_* takes one column per class."
+            + (" Several: the first is the one to hold the others against." if several else ""),
         ),
         click.option(
             "--classes",
@@ -50,11 +51,6 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--id", metavar="COLUMN", help="Names the rows (default: their number)."),
         click.option("--weights", metavar="COLUMN", help="Row weights."),
-        click.option(
-            "--best-q",
-            metavar="KIND:COLUMN",
-            help="A better model's predictions, for the upper bound on the floor.",
-        ),
         click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".'),
         click.option(
             "--normalise",
@@ -68,12 +64,17 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
             help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
 
 
 def scan_options(data: dict[str, Any]) -> dict[str, Any]:
+    """The options as `pandq.scan` takes them."""
     classes = data.pop("classes")
     names = [name.strip() for name in classes.split(",")] if classes else None
     return {"classes": names, **data}

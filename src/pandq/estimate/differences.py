@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.intervals import Estimate, finite
-from pandq.estimate.paired import DETAILS, DIFFERENCES
+from pandq.estimate.paired import DETAILS, LOSS
 from pandq.estimate.tables import plain_id
 from pandq.estimate.verdicts import holm, p_value, verdict
 from pandq.units import Unit, per_nat
@@ -26,7 +26,7 @@ IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One Q alone. Its intervals are for its own gates: what tells models apart is the difference."""
+    """One Q; its intervals are for its own limits: a difference is what tells models apart."""
 
     q: str
     cross_entropy: Estimate
@@ -86,6 +86,7 @@ class Difference:
         return {
             "q": self.q,
             "against": self.against,
+            "paired": True,
             "cross_entropy": self.cross_entropy.to_dict(),
             "kl": replace(self.cross_entropy, name="kl").to_dict(),
             "p_value": self.p_value,
@@ -130,7 +131,7 @@ def difference_of(
     means = sums.differences
 
     def of(name: str) -> Estimate:
-        return means.estimate(name, level=level, unit="", method=PAIRED)
+        return means.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
 
     loss = replace(of("cross_entropy"), name="difference", unit="nat").to_unit(unit)
     infinite = {names[1]: sums.infinite_q, names[0]: sums.infinite_against}
@@ -155,10 +156,14 @@ def difference_of(
         q=names[1],
         against=names[0],
         cross_entropy=loss,
-        p_value=_p_value(means, "cross_entropy"),
+        p_value=_p_value(means),
         verdict=verdict(loss.low, loss.high),
-        **parts,
-        **{name: of(name) for name in DIFFERENCES[1:]},
+        rest=parts["rest"],
+        miscalibration=parts["miscalibration"],
+        accuracy=of("accuracy"),
+        expected_accuracy=of("expected_accuracy"),
+        brier=of("brier"),
+        confidence=of("confidence"),
         same_top1=wins.pop("same_top1"),
         wins=wins,
         infinite_rows=infinite,
@@ -170,19 +175,19 @@ def difference_of(
     )
 
 
-def _p_value(means: Means, name: str) -> float:
-    return p_value(means.mean(name), means.standard_error(name), means.degrees)
+def _p_value(means: Means) -> float:
+    return p_value(means.mean(LOSS), means.standard_error(LOSS), means.degrees)
 
 
 def _groups(groups: GroupMeans, scale: float, level: float) -> list[dict[str, Any]]:
     """One line per group, the largest total difference first."""
     table = []
     for name, means in groups.groups():
-        loss = means.estimate("cross_entropy", level=level)
+        loss = means.estimate(LOSS, level=level)
         ends = {"value": loss.value, "low": loss.low, "high": loss.high}
         line: dict[str, Any] = {"name": name, "n": means.n, "weight": means.moments.weight}
         line |= {k: finite(None if x is None else x * scale) for k, x in ends.items()}
-        table.append(line | {"p_value": _p_value(means, "cross_entropy")})
+        table.append(line | {"p_value": _p_value(means)})
     return sorted(table, key=lambda line: -line["weight"] * abs(line["value"]))
 
 

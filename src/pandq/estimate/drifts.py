@@ -23,7 +23,7 @@ P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Losses of the labels under a copy (Q) and its reference (base); probabilities have no unit."""
+    """Losses of the labels under a copy (Q) and its reference (base); nothing here has a unit."""
 
     ppl: Estimate
     ppl_base: Estimate

@@ -35,6 +35,13 @@ POSSIBLE = {
     "mass": _UNIT_RANGE,
     "confidence": _UNIT_RANGE,
     "brier": (0.0, 2.0),
+    "kl_reverse": _POSITIVE,
+    "low": _POSITIVE,
+    "high": _POSITIVE,
+    "against_better": _UNIT_RANGE,
+    "q_better": _UNIT_RANGE,
+    "tie": _UNIT_RANGE,
+    "same_top1": _UNIT_RANGE,
 }
 
 
@@ -145,11 +152,12 @@ class Means:
         """
         if self.bootstrap is not None:
             return self._quantiles(low, [1 - level])[0], self._quantiles(high, [level])[0]
-        z = float(special.stdtrit(max(self.degrees, 1), level))
-        return (
-            self.mean(low) - z * self.standard_error(low),
-            self.mean(high) + z * self.standard_error(high),
-        )
+        return self.one_sided(low, level=level)[0], self.one_sided(high, level=level)[1]
+
+    def one_sided(self, name: str, *, level: float) -> tuple[float, float]:
+        """The lower and the upper one-sided limit of a mean."""
+        half = float(special.stdtrit(max(self.degrees, 1), level)) * self.standard_error(name)
+        return self.mean(name) - half, self.mean(name) + half
 
     @property
     def _units(self) -> str:

@@ -1,8 +1,8 @@
-"""Paired differences of two models over the same rows: Q's loss less that of the one it is held against.
+"""Paired differences: over the same rows, Q's loss less that of the model it is held against.
 
-KL(P||Q) - KL(P||A) = H(P,Q) - H(P,A): the floor H(P) is the same in both and cancels, row by row, so
-that the difference is identified even by one label per row, and its interval does not contain the
-rows' own difficulty.
+KL(P||Q) - KL(P||A) = H(P,Q) - H(P,A): the floor H(P) is the same in both and cancels, row by row,
+so that the difference is identified even by one label per row, and its interval does not contain
+the rows' own difficulty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-DIFFERENCES = ("cross_entropy", "accuracy", "expected_accuracy", "brier", "confidence")
+# not by the measures' own names, whose means lie in a range
+LOSS = "cross_entropy difference"
+DIFFERENCES = (
+    LOSS,
+    "accuracy difference",
+    "expected_accuracy difference",
+    "brier difference",
+    "confidence difference",
+)
 WINS = ("against_better", "tie", "q_better", "same_top1")
 DETAILS = (
     "difference",
@@ -62,8 +70,8 @@ class PairSums:
         return cls(
             Means.empty(DIFFERENCES, replicates=replicates, seed=seed),
             Means.empty(WINS),
-            GroupMeans.empty(("cross_entropy",)),
-            {name: GroupMeans.empty(("cross_entropy",)) for name in by},
+            GroupMeans.empty((LOSS,)),
+            {name: GroupMeans.empty((LOSS,)) for name in by},
             WorstRows.empty(worst, len(DETAILS)),
             WorstRows.empty(worst, len(DETAILS)),
             0,

@@ -11,6 +11,7 @@ import numpy as np
 from pandq.errors import InputError
 from pandq.estimate.decomposition import MIN_CLUSTERS, MIN_ROWS
 from pandq.read.scan import Scan
+from pandq.views import TOP_KIND, partly_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,17 @@ def seen(
         yield chunk
         if progress is not None:
             progress(what, chunk.start + len(chunk), total)
+
+
+def require_laws(rows: Scan | MemoryScan) -> None:
+    """Refuse rows of which P or Q is known only in part.
+
+    Raises:
+        ViewTypeError: it is a TopK.
+    """
+    for role, given in (("p", rows.p), ("q", rows.q)):
+        if given.kind == TOP_KIND:
+            raise partly_known(role)
 
 
 def name_of(rows: Scan | MemoryScan) -> str:

@@ -96,6 +96,7 @@ class RowSums:
             groups={
                 name: self.groups[name].of(codes[kept], names, grouped, **some)
                 for name, (codes, names) in chunk.groups.items()
+                if name in self.groups
             },
             least_votes=float(votes.min(initial=np.inf)),
             most_votes=float(votes.max(initial=0.0)),

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.errors import InputError, near_names
-from pandq.read.kld import kld
+from pandq.read.kld import CodedLogProbs, kld
 from pandq.read.sources import has_suffix, readable
 from pandq.read.tensors import safetensors
 
@@ -39,14 +39,26 @@ class ArrayColumns:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.name = ", ".join(map(str, files))
-        found: list[tuple[str, str, NDArray[Any]]] = []
+        found: list[tuple[str, str, Any]] = []
         for file in files:
             with readable(file):
                 found += [(file.stem, name, array) for name, array in _arrays(file).items()]
         times = Counter(name for _, name, _ in found)
-        self.arrays = {
-            name if times[name] == 1 else f"{stem}.{name}": array for stem, name, array in found
-        }
+        called = [name if times[name] == 1 else f"{stem}.{name}" for stem, name, _ in found]
+        self.arrays: dict[str, Any] = dict(
+            zip(called, (array for _, _, array in found), strict=True)
+        )
+        if len(self.arrays) < len(found):
+            twice = next(name for name, n in Counter(called).items() if n > 1)
+            remedy = "Give the files different names."
+            raise InputError(
+                what=f"two arrays are called {twice!r}", where=self.name, remedy=remedy
+            )
+        self.notes = tuple(
+            f"{name}: {array.rounding()}"
+            for name, array in self.arrays.items()
+            if isinstance(array, CodedLogProbs)
+        )
         lengths = {name: array.shape[0] for name, array in self.arrays.items() if array.ndim}
         if len(set(lengths.values())) > 1:
             got = ", ".join(f"{name} {length}" for name, length in lengths.items())

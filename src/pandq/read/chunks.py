@@ -11,6 +11,7 @@ import numpy as np
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
+from pandq.topk import TopK
 from pandq.views import Labels, View, paired, require_view
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ class Chunk:
     """Consecutive rows of P and Q with all that is known of them."""
 
     start: int
-    p: View
-    q: View
+    p: Any  # a View, or a TopK where only bounds are asked for
+    q: Any
     keys: NDArray[np.uint64]
     ids: Any
     groups: Mapping[str, tuple[NDArray[np.intp], tuple[str, ...]]]
     clusters: NDArray[np.uint64] | None = None
     weights: NDArray[np.float64] | None = None
     best_q: View | None = None
-    rivals: tuple[View, ...] = ()
+    rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
 
     def __len__(self) -> int:
@@ -58,15 +59,15 @@ def chunk_rows(n_classes: int) -> int:
 class MemoryScan:
     """P and Q that are views already: the same chunks as a Scan, without files."""
 
-    p: View
-    q: View
+    p: Any
+    q: Any
     classes: tuple[str, ...] | None = None
     by: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     cluster: NDArray[Any] | None = None
     ids: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
     best_q: View | None = None
-    rivals: tuple[View, ...] = ()
+    rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
     notes: tuple[str, ...] = ()
 
@@ -118,8 +119,12 @@ def views_scan(
         ViewTypeError: P or Q is not a view.
         InputError: lengths or classes differ, or a weight is negative or not finite.
     """
-    p_view, q_view = paired(require_view("p", p), require_view("q", q))
-    n = len(q_view)
+    if any(isinstance(x, TopK) for x in (p, q, *rivals)):
+        p_view, q_view, others = p, q, tuple(rivals)
+    else:
+        p_view, q_view = paired(require_view("p", p), require_view("q", q))
+        others = tuple(paired(p_view, rival)[1] for rival in rivals)
+    n = len(cast("View", q_view))
     if by is not None and not isinstance(by, MappingABC):
         raise InputError(
             what="by must name its arrays", got=type(by).__name__, remedy="by={'site': site}"
@@ -145,9 +150,9 @@ def views_scan(
         column("cluster", cluster),
         column("ids", ids),
         None if raw is None else row_weights("weights", raw),
-        None if best_q is None else paired(p_view, best_q)[1],
-        tuple(paired(p_view, rival)[1] for rival in rivals),
-        None if labels is None else labels_beside(labels, q_view),
+        None if best_q is None else paired(cast("View", p_view), best_q)[1],
+        others,
+        None if labels is None else labels_beside(labels, cast("View", q_view)),
     )
 
 

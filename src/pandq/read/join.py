@@ -84,40 +84,54 @@ def joined(
     connection = duckdb.connect()
     try:
         connection.execute(f"SET temp_directory = '{room.name}/spill'")
-        names = ("first", "second")
         tables = [
             _register(connection, name, files, id)
-            for name, files in zip(names, (first, second), strict=True)
+            for name, files in zip(_SIDES, (first, second), strict=True)
         ]
-        repeated = tuple(_repeated(connection, name, id) for name in names)
-        if duplicates == "refuse" and any(repeated):
-            which = 0 if repeated[0] else 1
-            example = _example(connection, names[which], id)
-            raise InputError(
-                what=f"id {example!r} stands more than once ({repeated[which]:,} rows too many)",
-                where=tables[which].name,
-                remedy="To keep the first row of each id: --id-duplicates first.",
-            )
+        repeated = [_repeated(connection, side, id) for side in _SIDES]
+        if duplicates == "refuse":
+            _refuse_duplicates(connection, tables, repeated, id)
         out = Path(room.name) / "joined.parquet"
         with sql_errors(where):
             connection.execute(_join(tables, id, where, out))
-        counts = [_count(connection, f"SELECT count(*) FROM {name}_once") for name in names]
+        counts = [_count(connection, f"SELECT count(*) FROM {side}_once") for side in _SIDES]
         both = f"SELECT count(*) FROM first_once JOIN second_once USING ({quoted(id)})"
         matched = _count(connection, both)
+        name = f"{tables[0].name} joined with {tables[1].name}"
+        _require_matches(matched, id, name)
+        source = _JoinedFile([out], name)
     except BaseException:
         room.cleanup()
         raise
     finally:
         connection.close()
-    name = f"{tables[0].name} joined with {tables[1].name}"
-    if not matched:
-        room.cleanup()
-        raise InputError(what=f"no {id!r} of one file is in the other", where=name)
-    source = _JoinedFile([out], name)
     weakref.finalize(source, room.cleanup)
-    return Joined(
-        source, matched, counts[0] - matched, counts[1] - matched, (repeated[0], repeated[1])
-    )
+    left = counts[0] - matched, counts[1] - matched
+    return Joined(source, matched, *left, (repeated[0], repeated[1]))
+
+
+_SIDES = ("first", "second")
+
+
+def _refuse_duplicates(
+    connection: Any,
+    tables: Sequence[Any],
+    repeated: Sequence[int],
+    id: str,  # noqa: A002
+) -> None:
+    for table, side, times in zip(tables, _SIDES, repeated, strict=True):
+        if times:
+            example = _example(connection, side, id)
+            raise InputError(
+                what=f"id {example!r} stands more than once ({times:,} rows too many in all)",
+                where=table.name,
+                remedy="To keep the first row of each id: --id-duplicates first.",
+            )
+
+
+def _require_matches(matched: int, id: str, name: str) -> None:  # noqa: A002
+    if not matched:
+        raise InputError(what=f"no {id!r} of one file is in the other", where=name)
 
 
 class _JoinedFile(ParquetFiles):
@@ -155,18 +169,17 @@ def _register(connection: Any, name: str, given: Sequence[str | Path], id: str) 
     else:
         parts = (f"SELECT * FROM {SqlFiles.relation(file)}" for file in files)
         relation = f"({' UNION ALL '.join(parts)})"
+    numbered = f"(SELECT *, row_number() OVER () AS pandq_row FROM {relation})"
     with sql_errors(None, files[0]):
         connection.execute(
-            f"CREATE TEMP TABLE {name}_keys AS SELECT {quoted(id)}, pandq_row FROM"
-            f" (SELECT *, row_number() OVER () AS pandq_row FROM {relation}) WHERE {quoted(id)} IS NOT NULL"
+            f"CREATE TEMP TABLE {name}_keys AS SELECT {quoted(id)}, pandq_row FROM {numbered}"
+            f" WHERE {quoted(id)} IS NOT NULL"
         )
         connection.execute(
             f"CREATE TEMP TABLE {name}_once AS SELECT {quoted(id)}, min(pandq_row) AS pandq_row"
             f" FROM {name}_keys GROUP BY {quoted(id)}"
         )
-    connection.execute(
-        f"CREATE TEMP VIEW {name}_rows AS SELECT *, row_number() OVER () AS pandq_row FROM {relation}"
-    )
+    connection.execute(f"CREATE TEMP VIEW {name}_rows AS SELECT * FROM {numbered}")
     return source
 
 
@@ -207,9 +220,11 @@ def _join(tables: Sequence[Any], id: str, where: str | None, out: Path) -> str: 
     )
     condition = f" WHERE ({where})" if where else ""
     key = quoted(id)
-    return (
-        f"COPY (SELECT * EXCLUDE (pandq_order) FROM (SELECT {mine}, {theirs}, a.pandq_row AS pandq_order"
+    found = (
+        f"SELECT {mine}, {theirs}, a.pandq_row AS pandq_order"
         f" FROM first_once f JOIN second_once s ON f.{key} = s.{key}"
-        " JOIN first_rows a ON a.pandq_row = f.pandq_row JOIN second_rows b ON b.pandq_row = s.pandq_row)"
-        f"{condition} ORDER BY pandq_order) TO '{out}' (FORMAT parquet, COMPRESSION zstd)"
+        " JOIN first_rows a ON a.pandq_row = f.pandq_row"
+        " JOIN second_rows b ON b.pandq_row = s.pandq_row"
     )
+    ordered = f"SELECT * EXCLUDE (pandq_order) FROM ({found}){condition} ORDER BY pandq_order"
+    return f"COPY ({ordered}) TO '{out}' (FORMAT parquet, COMPRESSION zstd)"

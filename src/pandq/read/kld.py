@@ -1,7 +1,8 @@
 """The logits file of llama.cpp's perplexity tool (--kl-divergence-base), as columns.
 
-    magic `_logits_`, n_ctx u32, n_vocab i32, n_chunk i32, tokens i32[n_ctx * n_chunk], then for each
-    scored token 2 * ceil(n_vocab / 2) + 4 uint16: float32 scale, float32 least log-probability, codes
+    magic `_logits_`, n_ctx u32, n_vocab i32, n_chunk i32, tokens i32[n_ctx * n_chunk], then for
+    each scored token 2 * ceil(n_vocab / 2) + 4 uint16: float32 scale, float32 least
+    log-probability, codes
 
 log p = scale * code + least. Of each window of n_ctx tokens only those after the first half are
 scored, each by the prediction of the next one: n_ctx - 1 - n_ctx // 2 rows.
@@ -30,7 +31,7 @@ FLOOR_NATS = 16.0
 
 
 class CodedLogProbs:
-    """(n, n_vocab) log-probabilities as float32, decoded from their codes when they are asked for."""
+    """(n, n_vocab) log-probabilities as float32, decoded from their codes when asked for."""
 
     dtype = np.dtype(np.float32)
     ndim = 2
@@ -50,9 +51,23 @@ class CodedLogProbs:
         return decoded
 
     def steps(self) -> NDArray[np.float32]:
-        """(n,) the distance of neighbouring codes in nats: each log p is off by half of it at most."""
+        """(n,) the nats between neighbouring codes: each log p is off by half of it at most."""
         found: NDArray[np.float32] = np.ascontiguousarray(self.stored[:, :2]).view(np.float32)[:, 0]
         return found
+
+    def rounding(self) -> str:
+        """What the codes cost, in words.
+
+        A law whose log p are off by d at most, and that is then normalised, has them off by 2d.
+        Both the terms of E_p[log p/q] and the weights p of that mean move: by 2d (1 + E_p|log p/q|)
+        at most, to first order.
+        """
+        half = float(self.steps().max(initial=0.0)) / 2
+        return (
+            f"16-bit codes round each log p by at most {half:.2g} nat, which moves a KL by at most"
+            f" {2 * half:.2g} (1 + E|log p/q|) nat; what was below exp(-{FLOOR_NATS:g}) of the top"
+            " class is stored there; rows are read as logits, so they are normalised"
+        )
 
 
 def kld(file: Path) -> dict[str, Any]:
@@ -62,8 +77,8 @@ def kld(file: Path) -> dict[str, Any]:
         file: its path.
 
     Returns:
-        `logits`, a CodedLogProbs (read as logits: rounding and the floor at exp(-16) leave rows that
-        do not quite sum to one); `token`, the token that followed; `chunk`, the window it lies in.
+        `logits`, a CodedLogProbs (read as logits: rounding and the floor at exp(-16) leave rows
+        that do not quite sum to one); `token`, the one that followed; `chunk`, the window it is in.
 
     Raises:
         InputError: the magic is missing, the header makes no sense, or the file is not as long as
@@ -86,7 +101,7 @@ def kld(file: Path) -> dict[str, Any]:
         raise InputError(
             what="is not as long as its header says",
             where=str(file),
-            got=f"{size:,} bytes; {n_chunk} windows of {n_ctx} tokens over {n_vocab:,} need {expected:,}",
+            got=f"{size:,} bytes where {n_chunk} windows of {n_ctx} tokens need {expected:,}",
             remedy="It may be truncated, or its run was cut short.",
         )
     tokens = np.fromfile(file, "<i4", count=n_ctx * n_chunk, offset=_HEADER.size)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_text
-from pandq.views import VIEWS
+from pandq.views import TOP_KIND, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,8 +80,9 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    if not colon or kind not in VIEWS:
-        known = ", ".join(VIEWS)
+    kinds = (*VIEWS, TOP_KIND)
+    if not colon or kind not in kinds:
+        known = ", ".join(kinds)
         if not colon and text in schema:
             what, remedy = (
                 f"{option} does not say what {text!r} holds",
@@ -89,11 +90,13 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
             )
             raise InputError(what, remedy=f"{remedy}, KIND one of {known}.")
         close = (
-            near_names(kind, VIEWS)
+            near_names(kind, kinds)
             if colon
             else f"Write {option} KIND:COLUMN, KIND one of {known}."
         )
         raise InputError(what=f"{option} has an unknown kind", got=repr(text), remedy=close)
+    if kind == TOP_KIND:
+        return _top(column, schema, option)
     if column in schema:
         return Spec(kind, column, (column,))
     if column.count("*") == 1:
@@ -104,6 +107,18 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     if len(listed) > 1 and all(name in schema for name in listed):
         return Spec(kind, column, listed, wide=True)
     raise InputError(what=f"no column {column!r}", remedy=near_names(column, schema))
+
+
+def _top(column: str, schema: Schema, option: str) -> Spec:
+    """The two columns of a TopK."""
+    listed = tuple(name.strip() for name in column.split(","))
+    if len(listed) != 2:
+        remedy = f"Write {option} topk:IDS,LOG_PROBS: two columns of lists."
+        raise InputError(what="a TopK has two columns", got=repr(column), remedy=remedy)
+    for name in listed:
+        if name not in schema:
+            raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
+    return Spec(TOP_KIND, column, listed)
 
 
 def recognised(schema: Schema, role: str) -> Spec:

@@ -17,6 +17,7 @@ from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.sources import (
     ARRAYS,
     ARROW,
+    ParquetFiles,
     Source,
     Table,
     expanded,
@@ -24,7 +25,8 @@ from pandq.read.sources import (
     has_suffix,
     open_tables,
 )
-from pandq.views import MATRICES, Counts, Labels, Logits, Probs, View, paired
+from pandq.topk import TopK
+from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +89,9 @@ class Scan:
     def _numbers_per_row(self) -> int:
         if self.q.wide:
             return len(self.q.columns)
+        if self.q.kind == TOP_KIND:
+            # what a TopK leaves out is spread over all classes when it is measured
+            return max(len(self.classes or ()), 1 << 10)
         kind = self.source.schema[self.q.column]
         if getattr(kind, "list_size", 0):
             return int(kind.list_size)
@@ -95,8 +100,9 @@ class Scan:
         return 1
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> Chunk:
-        p, q = self._view("p", self.p, batch), self._view("q", self.q, batch)
-        p, q = self._paired(p, q)
+        views = [self._view("p", self.p, batch)]
+        views += [self._view("q", spec, batch) for spec in (self.q, *self.rivals)]
+        p, q, *rivals = self._together(views, batch)
         n = len(q)
         ids = np.arange(start, start + n) if self.id is None else batch[self.id]
         keys = cols.hashed(ids)
@@ -109,11 +115,30 @@ class Scan:
         best_q = None
         if self.best_q is not None:
             _, best_q = self._paired(p, self._view("best-q", self.best_q, batch))
-        rivals = tuple(self._paired(p, self._view("q", spec, batch))[1] for spec in self.rivals)
         labels = None
         if self.labels is not None:
             labels = labels_beside(self._view("labels", self.labels, batch), q)
-        return Chunk(start, p, q, keys, ids, groups, clusters, weights, best_q, rivals, labels)
+        return Chunk(
+            start, p, q, keys, ids, groups, clusters, weights, best_q, tuple(rivals), labels
+        )
+
+    def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
+        """P and every Q as views of the same rows and classes."""
+        specs = (self.p, self.q, *self.rivals)
+        if TOP_KIND not in [spec.kind for spec in specs]:
+            p, q = self._paired(views[0], views[1])
+            return [p, q, *(self._paired(p, rival)[1] for rival in views[2:])]
+        sized = next(
+            (view.n_classes for view in views if view is not None and view.n_classes), None
+        )
+        size = sized or (None if self.classes is None else len(self.classes))
+        if size is None:
+            remedy = "Give --classes, or a Q that has a column with one number per class."
+            raise InputError(what="a TopK does not say how many classes there are", remedy=remedy)
+        return [
+            top_of(spec, batch, size) if view is None else view
+            for spec, view in zip(specs, views, strict=True)
+        ]
 
     def _paired(self, p: View, q: View) -> tuple[View, View]:
         try:
@@ -122,7 +147,10 @@ class Scan:
             where = f"column {self.p.column!r}"
             raise error.at(where) from None
 
-    def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> View:
+    def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> Any:
+        """The view of a role, or None for a TopK, which must be told how many classes there are."""
+        if spec.kind == TOP_KIND:
+            return None
         return view_of(
             role,
             spec,
@@ -170,6 +198,16 @@ def view_of(
             column = f"{role} logits:{spec.column}"
             error.remedy += f" (on the command line: --normalise {role}, or --{column})"
         raise
+
+
+def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
+    """The TopK that topk:IDS,LOG_PROBS means, over one batch of columns."""
+    ids, log_probs = (cols.numbers(name, batch[name]) for name in spec.columns)
+    try:
+        return TopK(ids, log_probs, n_classes)
+    except InputError as error:
+        where = f"column {spec.column!r}"
+        raise error.at(where) from None
 
 
 def prediction_spec(source: Source, q: str | None) -> Spec:
@@ -254,7 +292,7 @@ def scan(
     ('labels:label', 'probs:probs', 2)
     """
     by = (by,) if isinstance(by, str) else by
-    source = open_source(data, where=where)
+    source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
     try:
@@ -297,7 +335,7 @@ def scan(
         best_q=best,
         rivals=others,
         labels=beside,
-        notes=tuple(chosen),
+        notes=(*chosen, *getattr(source, "notes", ())),
     )
 
 

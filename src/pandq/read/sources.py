@@ -181,6 +181,7 @@ class SqlFiles(_Files):
 
     @staticmethod
     def relation(file: Path) -> str:
+        """A file as duckdb reads it in a FROM clause."""
         path = "'" + str(file).replace("'", "''") + "'"
         if has_suffix(file, PARQUET):
             return f"read_parquet({path})"
@@ -247,7 +248,8 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
             raise InputError(
                 what="unknown file format",
                 where=str(file),
-                remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz, safetensors, kld.",
+                remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz,"
+                " safetensors, kld.",
             )
         if file.stat().st_size == 0:
             raise InputError(what="the file is empty (0 bytes)", where=str(file))
@@ -389,6 +391,7 @@ def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
 
 
 def quoted(name: str) -> str:
+    """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 

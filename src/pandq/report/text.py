@@ -49,13 +49,13 @@ def show(audit: Audit, console: Console) -> None:
         console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
 
 
-def interval(estimate: Estimate | Mapping[str, Any]) -> str:
+def interval(estimate: Estimate | Mapping[str, Any], digits: int = 4) -> str:
     """The two ends of an interval."""
     low = estimate["low"] if not hasattr(estimate, "low") else estimate.low
     high = estimate["high"] if not hasattr(estimate, "high") else estimate.high
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "-"
-    return f"[{number(low)}, {number(high)}]"
+    return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def _parts(audit: Audit) -> Iterator[RenderableType]:
@@ -114,7 +114,7 @@ def _bar(parts: Decomposition) -> Text:
 def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableType]:
     yield _bar(parts)
     yield Text()
-    table = _table(
+    table = table_of(
         "H(P,Q) = floor + rest + miscalibration",
         audit.unit,
         f"{audit.level:.0%} interval",
@@ -166,7 +166,7 @@ def _plan(parts: Decomposition, unit: str) -> Table:
     rows = sorted({p["rows"] for p in parts.plan})
     width = {(p["votes"], p["rows"]): p["expected_width"] for p in parts.plan}
     title = f"expected width of the floor's interval, {unit}"
-    table = _table(title, *(f"{n:,} rows" for n in rows))
+    table = table_of(title, *(f"{n:,} rows" for n in rows))
     for votes in sorted({p["votes"] for p in parts.plan}):
         found = (number(width[votes, n], 3) for n in rows)
         table.add_row(f"{votes} votes per row" if votes > 1 else "1 vote per row", *found)
@@ -174,7 +174,7 @@ def _plan(parts: Decomposition, unit: str) -> Table:
 
 
 def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
-    table = _table("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
+    table = table_of("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
     for line in parts.reliability:
         table.add_row(
             f"{line['from']:.2f} to {line['to']:.2f}",
@@ -196,7 +196,7 @@ def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
 
 
 def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(title, "rows", "loss", "floor", "interval", "rest", "miscalibration")
+    table = table_of(title, "rows", "loss", "floor", "interval", "rest", "miscalibration")
     for group in groups[:SHOWN]:
         table.add_row(
             group["name"],
@@ -223,7 +223,7 @@ def _measures(audit: Audit) -> Table:
     if audit.p_kind != "labels":
         rows.append(("expected accuracy: P at Q's top class", audit.expected_accuracy))
     rows += [("mean confidence of Q", audit.confidence), ("Brier score", audit.brier)]
-    table = _table("mean over rows", audit.unit, f"{audit.level:.0%} interval")
+    table = table_of("mean over rows", audit.unit, f"{audit.level:.0%} interval")
     for what, estimate in rows:
         table.add_row(what, number(estimate.value), interval(estimate))
     return table
@@ -251,7 +251,7 @@ def _infinite(audit: Audit) -> str:
 
 
 def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(title, "rows", "cross entropy", "entropy", "KL(P||Q)", "interval", "accuracy")
+    table = table_of(title, "rows", "cross entropy", "entropy", "KL(P||Q)", "interval", "accuracy")
     for group in groups[:SHOWN]:
         table.add_row(
             group["name"],
@@ -266,7 +266,7 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table(
+    table = table_of(
         "largest KL(P||Q): id", "row", "KL(P||Q)", "P's class", "Q's class", "Q's confidence"
     )
     for row in rows:
@@ -281,7 +281,7 @@ def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _table(first: str, *others: str, words: str = "") -> Table:
+def table_of(first: str, *others: str, words: str = "") -> Table:
     """Names, numbers, and at the end perhaps words."""
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=48)

@@ -1,0 +1,227 @@
+"""pandq compare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pandq.cli.gating import finish, gate_options, limits
+from pandq.cli.options import data_options, scan_options
+from pandq.cli.page import page, progress_bar
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from pandq.read.scan import Scan
+    from pandq.report.gates import GateOn
+
+
+@click.command("compare")
+@click.argument("files", nargs=-1, required=True)
+@data_options(several=True)
+@click.option(
+    "--labels",
+    metavar="COLUMN",
+    help="Labels (next tokens) beside a P that is a reference's, for perplexities.",
+)
+@click.option(
+    "--id-duplicates",
+    type=click.Choice(["refuse", "first"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with ids that stand more than once in a file that is joined.",
+)
+@click.option(
+    "--parts",
+    type=click.Choice(["auto", "none"]),
+    default="auto",
+    show_default=True,
+    help="Split differences into recalibration and the rest, or skip that pass.",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["nat", "bit"]),
+    default="nat",
+    show_default=True,
+    help="Unit of entropies and divergences.",
+)
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of folds.")
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    help="How many rows to show in either direction.",
+)
+@gate_options
+@click.option(
+    "--max-regression",
+    type=float,
+    metavar="X",
+    help="Exit with 1 if a model may pay more than the first (or the baseline) by more than X.",
+)
+@click.option(
+    "--baseline",
+    "baseline_file",
+    metavar="FILE",
+    help="An earlier audit's JSON as the model to hold against: unpaired.",
+)
+@click.option(
+    "--q-floor",
+    type=float,
+    metavar="X",
+    help="For topk: a probability that Q gives every class at least.",
+)
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
+)
+def compare_command(
+    files: tuple[str, ...],
+    *,
+    q: tuple[str, ...],
+    id_duplicates: Any,
+    parts: Any,
+    unit: Any,
+    level: float,
+    seed: int,
+    worst: int,
+    max_kl: float | None,
+    max_cross_entropy: float | None,
+    max_regression: float | None,
+    gate_on: GateOn,
+    baseline_file: str | None,
+    q_floor: float | None,
+    json_file: str | None,
+    **data: Any,
+) -> None:
+    """Is B better than A, or the same? Is a copy true to its reference? The first --q is A.
+
+    Two FILES with --id are joined: the second one's columns are other.NAME, and a single --q is
+    taken from both. Otherwise FILES are one table, as for audit.
+
+    \b
+        pandq compare preds.parquet --p labels:label --q probs:old --q probs:new
+        pandq compare old.parquet new.parquet --id image --p labels:label --q probs:probs
+        pandq compare preds.parquet --p logits:teacher --q logits:student --labels token
+        pandq compare base.kld small.kld
+    """
+    from pandq.comparisons import compare
+    from pandq.report.files import check_writable, json_text, read_json, write_json
+
+    if json_file is not None and json_file != "-":
+        check_writable(json_file)
+    old = None if baseline_file is None else read_json(baseline_file)
+    rows, names = comparison_rows(files, q, data, id_duplicates)
+    with progress_bar() as progress:
+        result = compare(
+            rows,
+            names=names,
+            unit=unit,
+            level=level,
+            seed=seed,
+            parts=parts,
+            worst=worst,
+            baseline=old,
+            q_floor=q_floor,
+            progress=progress,
+        )
+    if json_file == "-":
+        click.echo(json_text(result.to_dict()))
+    else:
+        if json_file is not None:
+            write_json(result.to_dict(), json_file)
+        from pandq.report.comparison import show_comparison
+
+        show_comparison(result, page())
+    # limits hold for the models that are held against the first, or for the only one
+    held = result.models[1:] or result.models or result.bounds
+    if max_regression is not None and not result.differences:
+        remedy = "Give a second --q, or --baseline."
+        raise InputError(what="--max-regression needs a second model", remedy=remedy)
+    gates = limits(
+        {
+            "--max-kl": (max_kl, [replace(x.kl, name=f"kl of {x.q}") for x in held]),
+            "--max-cross-entropy": (
+                max_cross_entropy,
+                [
+                    replace(x.cross_entropy, name=f"cross entropy of {x.q}")
+                    for x in result.models[1:] or result.models
+                ],
+            ),
+            "--max-regression": (
+                max_regression,
+                [
+                    replace(x.cross_entropy, name=f"{x.q} less {x.against}")
+                    for x in result.differences
+                ],
+            ),
+        },
+        gate_on,
+    )
+    finish(result, gates, quiet=json_file == "-")
+
+
+def comparison_rows(
+    files: tuple[str, ...], q: tuple[str, ...], data: dict[str, Any], id_duplicates: Any
+) -> tuple[Scan, tuple[str, ...] | None]:
+    """The rows of P and of every Q, of one table or of two that an id joins; and names for them."""
+    from pandq.read.join import OTHER, joined
+    from pandq.read.scan import scan
+
+    options = scan_options(data)
+    if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
+        q = _of_logits_files(files, options)
+    if len(files) != 2 or not options["id"]:
+        first, *rivals = q or (None,)
+        return scan(list(files), q=first, rivals=rivals, **options), None
+    where = options.pop("where")
+    both = joined([files[0]], [files[1]], options["id"], where=where, duplicates=id_duplicates)
+    if not q:
+        remedy = "Give --q KIND:COLUMN once where both files call it so, or once for each."
+        raise InputError(what="which columns are to be compared?", remedy=remedy)
+    first, *rivals = q
+    kind, _, column = first.partition(":")
+    if not rivals:
+        rivals = [f"{kind}:{OTHER}{column}"]
+    found = [_of_second(rival, both.source.schema, OTHER) for rival in rivals]
+    rows = scan(both.source, q=first, rivals=found, **options)
+    names = (first, *found)
+    if len(found) == 1:
+        names = tuple(
+            f"{name.replace(OTHER, '', 1)} of {Path(file).name}"
+            for name, file in zip(names, files, strict=True)
+        )
+    same = len(set(names)) < len(names)
+    return replace(rows, notes=(*both.notes, *rows.notes)), None if same else names
+
+
+def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:
+    """Of llama.cpp's logits files the first is the reference, and its tokens are the labels."""
+    import numpy as np
+
+    from pandq.read.arrays import ArrayColumns
+    from pandq.read.sources import expanded
+
+    source = ArrayColumns(expanded(files))
+    first, *others = [Path(file).stem for file in files]
+    for stem in others:
+        sizes = [source.arrays[f"{name}.logits"].shape[1] for name in (first, stem)]
+        if sizes[0] != sizes[1]:
+            got = f"{sizes[0]:,} and {sizes[1]:,} tokens"
+            raise InputError("the files have different vocabularies", where=source.name, got=got)
+        if not np.array_equal(source.arrays[f"{first}.token"], source.arrays[f"{stem}.token"]):
+            what = "the files score different tokens: they are not of the same text"
+            raise InputError(what, where=source.name)
+    options["p"] = options["p"] or f"logits:{first}.logits"
+    options["labels"] = options["labels"] or f"{first}.token"
+    options["cluster"] = options["cluster"] or f"{first}.chunk"
+    return tuple(f"logits:{stem}.logits" for stem in others)
+
+
+def _of_second(rival: str, schema: Any, other: str) -> str:
+    """A rival's column is the second file's, where it has one of that name."""
+    kind, colon, column = rival.partition(":")
+    return f"{kind}{colon}{other}{column}" if other + column in schema else rival

@@ -1,0 +1,71 @@
+"""Limits on the command line, the same for every command that has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pandq.estimate.intervals import Estimate
+    from pandq.report.gates import Gate, GateOn
+
+
+def gate_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that set limits."""
+    options = [
+        click.option(
+            "--max-kl",
+            type=float,
+            metavar="X",
+            help="Exit with 1 if KL's interval reaches beyond X.",
+        ),
+        click.option(
+            "--max-cross-entropy",
+            type=float,
+            metavar="X",
+            help="Exit with 1 if the cross entropy's interval reaches beyond X.",
+        ),
+        click.option(
+            "--gate-on",
+            type=click.Choice(["interval", "point"]),
+            default="interval",
+            show_default=True,
+            help="Hold limits against the interval's upper end, or against the point.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def limits(
+    asked: Mapping[str, tuple[float | None, Sequence[Estimate]]], gate_on: GateOn
+) -> list[Gate]:
+    """A gate for each estimate that an option limits."""
+    from pandq.report.gates import Gate
+
+    return [
+        Gate(option, limit, estimate, gate_on)
+        for option, (limit, estimates) in asked.items()
+        if limit is not None
+        for estimate in estimates
+    ]
+
+
+def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
+    """Leave a summary where a pipeline wants one, say what holds, and refuse what is breached.
+
+    Raises:
+        GateError: a limit is breached.
+    """
+    from pandq.report.gates import require
+    from pandq.report.summary import append_summary
+
+    append_summary(result, gates)
+    require(gates)
+    for gate in gates:
+        if not quiet:
+            click.echo(str(gate))

@@ -1,0 +1,76 @@
+"""A Markdown summary, appended where a pipeline shows it (GITHUB_STEP_SUMMARY)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pandq.comparisons import Comparison
+from pandq.errors import InputError
+from pandq.report.comparison import sentence
+from pandq.report.text import interval
+from pandq.report.words import headline, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandq.audits import Audit
+    from pandq.estimate.intervals import Estimate
+    from pandq.report.gates import Gate
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def append_summary(result: Audit | Comparison, gates: Sequence[Gate]) -> None:
+    """Append what was found to the file that GITHUB_STEP_SUMMARY names, if it names one.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    place = os.environ.get(VARIABLE)
+    if not place:
+        return
+    try:
+        with Path(place).open("a", encoding="utf-8") as stream:
+            stream.write(markdown(result, gates))
+    except OSError as error:
+        what = f"{VARIABLE} cannot be written"
+        raise InputError(what, where=place, got=str(error.strerror)) from None
+
+
+def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
+    """The result as Markdown: a sentence, a table, the limits."""
+    lines, rows = _comparison(result) if isinstance(result, Comparison) else _audit(result)
+    table = [f"| {name} | {number(e.value)} | {interval(e)} |" for name, e in rows]
+    heading = f"| mean over {result.n:,} rows | {result.unit} | {result.level:.0%} interval |"
+    marks = {True: "✅", False: "❌"}
+    limits = [f"- {marks[gate.passed]} {_escaped(str(gate))}" for gate in gates]
+    parts = [
+        "\n".join(["## pandq", *(f"\n{_escaped(line)}" for line in lines)]),
+        "\n".join([heading, "|---|---|---|", *table]),
+        "\n".join(limits),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n\n"
+
+
+def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate]]]:
+    rows = [(_escaped(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
+    rows += [(_escaped(f"KL(P||Q) of {x.q}"), x.kl) for x in result.drifts]
+    return [sentence(x, result.unit) for x in result.differences], rows
+
+
+def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
+    rows = [
+        ("cross entropy H(P,Q)", result.cross_entropy),
+        ("entropy H(P)", result.entropy),
+        (_escaped("divergence KL(P||Q)"), result.kl),
+    ]
+    if result.decomposition is not None:
+        parts = ("floor", "rest", "miscalibration")
+        rows += [(name, getattr(result.decomposition, name)) for name in parts]
+    return [headline(result)], rows
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,208 @@
+"""safetensors and llama.cpp's logits files: what was written is read, and nothing else is."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from scipy import special
+
+import pandq
+from pandq import InputError
+from pandq.read.arrays import ArrayColumns
+from pandq.read.kld import kld
+from pandq.read.tensors import safetensors
+
+
+def write_safetensors(path, tensors, **changes):
+    """As the format's description says: length, JSON header, numbers."""
+    names = {"float64": "F64", "float32": "F32", "float16": "F16", "uint16": "BF16", "int64": "I64"}
+    header, offset = {"__metadata__": {"made": "here"}}, 0
+    for name, x in tensors.items():
+        end = offset + x.nbytes
+        about = {"dtype": names[x.dtype.name], "shape": x.shape, "data_offsets": [offset, end]}
+        header[name] = about | changes
+        offset = end
+    text = json.dumps(header).encode()
+    numbers = b"".join(x.tobytes() for x in tensors.values())
+    path.write_bytes(struct.pack("<Q", len(text)) + text + numbers)
+    return path
+
+
+@pytest.fixture
+def tensors():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 7))
+    bits = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return {
+        "wide": x,
+        "single": x.astype(np.float32),
+        "half": x.astype(np.float16),
+        "brain": bits,
+        "token": rng.integers(0, 7, 30),
+    }
+
+
+def test_safetensors_are_mapped_as_they_were_written(tmp_path, tensors):
+    found = safetensors(write_safetensors(tmp_path / "x.safetensors", tensors))
+    assert set(found) == set(tensors)
+    for name, x in tensors.items():
+        assert found[name].dtype == x.dtype
+        assert np.array_equal(found[name], x)
+        assert isinstance(found[name], np.memmap)
+
+
+def test_safetensors_of_another_library_are_read(tmp_path, tensors):
+    library = pytest.importorskip("safetensors.numpy")
+    library.save_file({"x": tensors["single"]}, tmp_path / "x.safetensors")
+    found = safetensors(tmp_path / "x.safetensors")
+    assert np.array_equal(found["x"], tensors["single"])
+
+
+def test_bfloat16_logits_of_a_safetensors_file_are_compared(tmp_path, tensors):
+    a = write_safetensors(tmp_path / "a.safetensors", {"logits": tensors["single"]})
+    b = write_safetensors(tmp_path / "b.safetensors", {"logits": tensors["brain"]})
+    rows = pandq.scan([a, b], p="logits:a.logits", q="logits:b.logits")
+    found = pandq.compare(rows).drifts[0].kl.value
+    rounded = (tensors["brain"].astype(np.uint32) << 16).view(np.float32)
+    p, q = (special.softmax(x.astype(float), axis=1) for x in (tensors["single"], rounded))
+    assert found == pytest.approx(special.rel_entr(p, q).sum(axis=1).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda raw: raw[:5], "no safetensors file"),
+        (lambda raw: raw[:-8], "does not lie where the header says"),
+        (lambda raw: struct.pack("<Q", 10**15) + raw[8:], "no safetensors file"),
+        (lambda raw: raw[:8] + b"!" + raw[9:], "no safetensors header"),
+        (lambda raw: struct.pack("<Q", 2) + b"[]" + raw[10:], "no safetensors header"),
+    ],
+)
+def test_a_broken_safetensors_file_is_refused_in_words(tmp_path, tensors, spoil, text):
+    path = write_safetensors(tmp_path / "x.safetensors", tensors)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(InputError, match=text):
+        ArrayColumns([path])
+
+
+@pytest.mark.parametrize("change", [{"shape": [31, 7]}, {"data_offsets": [-8, 0]}])
+def test_a_safetensors_header_that_lies_is_refused(tmp_path, tensors, change):
+    path = write_safetensors(tmp_path / "x.safetensors", {"x": tensors["wide"]}, **change)
+    with pytest.raises(InputError, match="does not lie where the header says"):
+        ArrayColumns([path])
+
+
+# ------------------------------------------------------------------------------ llama.cpp's logits
+
+
+def write_kld(path, logits, tokens, n_ctx):
+    """As llama.cpp's perplexity tool writes it: codes of log p, the second half of each window."""
+    n_vocab, n_chunk = logits.shape[1], len(tokens) // n_ctx
+    width = 2 * ((n_vocab + 1) // 2) + 4
+    with path.open("wb") as out:
+        out.write(b"_logits_" + struct.pack("<Iii", n_ctx, n_vocab, n_chunk))
+        out.write(tokens.astype("<i4").tobytes())
+        for chunk in range(n_chunk):
+            for i in range(n_ctx // 2, n_ctx - 1):
+                x = logits[chunk * n_ctx + i]
+                least = max(x.min(), x.max() - 16)
+                scale = np.float32((x.max() - least) / 65535)
+                record = np.zeros(width, "<u2")
+                head = np.array([scale, least - special.logsumexp(x)], np.float32)
+                record[:4] = head.view(np.uint16)
+                record[4 : 4 + n_vocab] = np.where(x > least, np.rint((x - least) / scale), 0)
+                out.write(record.tobytes())
+    return path
+
+
+@pytest.fixture
+def run():
+    rng = np.random.default_rng(1)
+    n_ctx, n_chunk, n_vocab = 16, 6, 33
+    logits = rng.normal(size=(n_ctx * n_chunk, n_vocab)) * 3
+    return logits, rng.integers(0, n_vocab, n_ctx * n_chunk), n_ctx
+
+
+def scored(n_ctx, n_chunk):
+    return [c * n_ctx + i for c in range(n_chunk) for i in range(n_ctx // 2, n_ctx - 1)]
+
+
+def test_logits_tokens_and_chunks_are_those_of_the_scored_half(tmp_path, run):
+    logits, tokens, n_ctx = run
+    found = kld(write_kld(tmp_path / "base.kld", *run))
+    rows = scored(n_ctx, 6)
+    decoded = found["logits"][0 : len(rows)]
+    step = found["logits"].steps()
+    assert decoded.shape == (42, 33)
+    exact = logits[rows] - special.logsumexp(logits[rows], axis=1, keepdims=True)
+    kept = np.maximum(exact, exact.max(axis=1, keepdims=True) - 16)
+    error = np.abs(decoded - kept).max(axis=1)
+    assert (error <= step / 2 + 2e-6).all()
+    assert found["token"].tolist() == tokens[np.array(rows) + 1].tolist()
+    assert found["chunk"].tolist() == [c for c in range(6) for _ in range(7)]
+
+
+@pytest.mark.parametrize("n_vocab", [32, 33])
+def test_an_odd_vocabulary_is_padded(tmp_path, run, n_vocab):
+    logits, tokens, n_ctx = run
+    path = write_kld(tmp_path / "x.kld", logits[:, :n_vocab], tokens % n_vocab, n_ctx)
+    assert kld(path)["logits"].shape == (42, n_vocab)
+
+
+def test_the_stated_rounding_bounds_what_the_codes_put_on_a_kl(tmp_path, run):
+    logits, tokens, n_ctx = run
+    other = logits + 0.3 * np.random.default_rng(2).normal(size=logits.shape)
+    files = [
+        write_kld(tmp_path / f"{name}.kld", x, tokens, n_ctx)
+        for name, x in (("base", logits), ("small", other))
+    ]
+    rows = scored(n_ctx, 6)
+    p, q = (special.softmax(x[rows], axis=1) for x in (logits, other))
+    truth = special.rel_entr(p, q).sum(axis=1)
+    a, b = (kld(file)["logits"] for file in files)
+    found = pandq.kl_divergence(pandq.Logits(a[0:42]), pandq.Logits(b[0:42]))
+    half = max(a.steps().max(), b.steps().max()) / 2
+    spread = (p * np.abs(np.log(p / q))).sum(axis=1)
+    assert (np.abs(found - truth) <= 2 * 2 * half * (1 + spread) + 1e-6).all()
+    assert f"at most {float(a.steps().max()) / 2:.2g} nat" in a.rounding()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda raw: raw[:10], "does not start with _logits_"),
+        (lambda raw: b"x" + raw[1:], "does not start with _logits_"),
+        (lambda raw: raw[:-2], "is not as long as its header says"),
+        (lambda raw: raw + b"xx", "is not as long as its header says"),
+        (lambda raw: raw[:16] + struct.pack("<i", 99) + raw[20:], "is not as long as"),
+        (lambda raw: raw[:12] + struct.pack("<i", -1) + raw[16:], "makes no sense"),
+        (lambda raw: raw[:8] + struct.pack("<I", 0) + raw[12:], "makes no sense"),
+        (
+            lambda raw: raw[:20] + struct.pack("<i", 77) * 96 + raw[20 + 4 * 96 :],
+            "a token outside its vocabulary",
+        ),
+    ],
+)
+def test_a_logits_file_that_lies_is_refused_in_words(tmp_path, run, spoil, text):
+    path = write_kld(tmp_path / "x.kld", *run)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(InputError, match=text):
+        ArrayColumns([path])
+
+
+def test_columns_of_several_files_are_told_apart_by_the_files_names(tmp_path, run):
+    one = write_kld(tmp_path / "one.kld", *run)
+    two = write_kld(tmp_path / "two.kld", *run)
+    np.save(tmp_path / "weight.npy", np.ones(42))
+    found = ArrayColumns([one, two, tmp_path / "weight.npy"])
+    assert {"one.logits", "two.logits", "one.token", "weight"} <= set(found.schema)
+    assert len(found.notes) == 2
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "q.npy", np.ones(3))
+    with pytest.raises(InputError, match=r"two arrays are called 'q\.q'"):
+        ArrayColumns([tmp_path / "a" / "q.npy", tmp_path / "b" / "q.npy"])

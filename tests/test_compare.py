@@ -1,0 +1,411 @@
+"""Comparing models: paired differences against plain NumPy, their coverage, and what is said."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import special, stats
+
+import pandq
+from pandq import Counts, InputError, Labels, Logits, Probs, TopK
+from pandq.estimate.verdicts import holm, p_value
+
+
+def models(n=2000, k=4, seed=0):
+    """Labels from a truth, a sharp model and a dull one."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, k)) * 2
+    y = (x + rng.gumbel(size=x.shape)).argmax(axis=1)
+    return y, special.softmax(x * 1.3, axis=1), special.softmax(x * 0.6, axis=1)
+
+
+def paired(x, level=0.95):
+    """Mean, ends of Student's interval."""
+    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    return x.mean(), x.mean() - half, x.mean() + half
+
+
+def ends(estimate):
+    return estimate.value, estimate.low, estimate.high
+
+
+def test_the_difference_on_real_votes_is_that_of_a_plain_calculation(cifar10h):
+    table = pq.read_table(cifar10h)
+    votes, a, b = (
+        np.array(table[c].to_pylist(), float) for c in ("counts", "resnet18", "crossval")
+    )
+    shares = votes / votes.sum(axis=1, keepdims=True)
+    losses = [
+        special.rel_entr(shares, q).sum(axis=1) + stats.entropy(shares, axis=1) for q in (a, b)
+    ]
+    assert losses[0].mean() == pytest.approx(0.32767, abs=5e-7)
+    rows = pandq.scan(cifar10h, p="counts:counts", q="probs:resnet18", rivals=["probs:crossval"])
+    found = pandq.compare(rows, parts="none").differences[0]
+    assert ends(found.cross_entropy) == pytest.approx(paired(losses[1] - losses[0]), abs=1e-12)
+    assert found.verdict == "worse"
+    assert found.wins["q_better"].value == pytest.approx((losses[1] < losses[0]).mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("unit", ["nat", "bit"])
+def test_every_score_is_the_mean_of_paired_differences(unit):
+    y, a, b = models()
+    found = pandq.compare(Labels(y), Probs(a), Probs(b), unit=unit).differences[0]
+    row = np.arange(len(y))
+    loss = (np.log(a[row, y]) - np.log(b[row, y])) / (1 if unit == "nat" else np.log(2))
+    hit = (b.argmax(axis=1) == y).astype(float) - (a.argmax(axis=1) == y)
+    one_hot = np.eye(4)[y]
+    brier = np.square(b - one_hot).sum(axis=1) - np.square(a - one_hot).sum(axis=1)
+    assert ends(found.cross_entropy) == pytest.approx(paired(loss), abs=1e-12)
+    assert ends(found.accuracy) == pytest.approx(paired(hit), abs=1e-12)
+    assert ends(found.brier) == pytest.approx(paired(brier), abs=1e-12)
+    same = (a.argmax(axis=1) == b.argmax(axis=1)).mean()
+    assert found.same_top1.value == pytest.approx(same, abs=1e-12)
+    assert found.p_value == pytest.approx(stats.ttest_1samp(loss, 0).pvalue, rel=1e-9)
+
+
+def test_the_floor_cancels_whatever_p_is():
+    _, a, b = models()
+    votes = np.random.default_rng(1).multinomial(5, a)
+    found = pandq.compare(Counts(votes), Probs(a), Probs(b)).differences[0]
+    kl = [pandq.kl_divergence(Counts(votes), Probs(q)).mean() for q in (a, b)]
+    assert found.cross_entropy.value == pytest.approx(kl[1] - kl[0], abs=1e-12)
+    assert found.to_dict()["decomposition"]["floor"]["value"] == 0.0
+
+
+def test_a_model_is_not_told_apart_from_itself():
+    y, a, _ = models()
+    found = pandq.compare(Labels(y), Probs(a), Probs(a)).differences[0]
+    assert ends(found.cross_entropy) == (0.0, 0.0, 0.0)
+    assert (found.verdict, found.p_value) == ("not told apart", 1.0)
+    assert found.wins["tie"].value == 1.0
+    assert found.against_better == found.q_better == []
+
+
+def test_exchanging_two_models_turns_the_difference_round():
+    y, a, b = models()
+    one = pandq.compare(Labels(y), Probs(a), Probs(b)).differences[0]
+    other = pandq.compare(Labels(y), Probs(b), Probs(a)).differences[0]
+    assert one.cross_entropy.value == pytest.approx(-other.cross_entropy.value, abs=1e-15)
+    assert [x["row"] for x in one.against_better] == [x["row"] for x in other.q_better]
+
+
+def test_recalibration_removes_what_differs_only_in_temperature():
+    y, a, b = models(n=4000)
+    found = pandq.compare(Labels(y), Probs(a), Probs(b)).differences[0]
+    assert found.cross_entropy.value == pytest.approx(
+        found.rest.value + found.miscalibration.value, abs=1e-12
+    )
+    assert abs(found.rest.value) < 0.1 * abs(found.cross_entropy.value)
+
+
+def test_more_than_two_models_are_each_held_against_the_first():
+    y, a, b = models()
+    mixed = (a + b) / 2
+    found = pandq.compare(Labels(y), Probs(a), Probs(b), Probs(mixed), names=["a", "b", "mixed"])
+    assert [(x.q, x.against) for x in found.differences] == [("b", "a"), ("mixed", "a")]
+    alone = pandq.compare(Labels(y), Probs(a), Probs(mixed)).differences[0]
+    assert ends(found.differences[1].cross_entropy) == ends(alone.cross_entropy)
+
+
+def test_clustered_rows_widen_the_interval():
+    y, a, b = models(n=400)
+    cluster = np.repeat(np.arange(40), 10)
+    tiled = [np.repeat(x[::10], 10, axis=0) for x in (y, a, b)]
+    plain = pandq.compare(Labels(tiled[0]), Probs(tiled[1]), Probs(tiled[2])).differences[0]
+    robust = pandq.compare(
+        Labels(tiled[0]), Probs(tiled[1]), Probs(tiled[2]), cluster=cluster
+    ).differences[0]
+    once = pandq.compare(Labels(y[::10]), Probs(a[::10]), Probs(b[::10])).differences[0]
+    assert robust.cross_entropy.half_width > 2.5 * plain.cross_entropy.half_width
+    assert robust.cross_entropy.half_width == pytest.approx(once.cross_entropy.half_width, rel=1e-9)
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["rows", "clusters"])
+def test_the_interval_covers_the_true_difference(clustered):
+    """400 data sets of known truth: 95 % give or take three standard errors of that."""
+    k, n, covered = 3, 300, 0
+    rng = np.random.default_rng(11)
+    base = rng.normal(size=(n, k))
+    for _ in range(400):
+        x = base if not clustered else np.repeat(base[:60], 5, axis=0)
+        p, a, b = (special.softmax(x * s, axis=1) for s in (1.0, 1.4, 0.7))
+        draws = rng.gumbel(size=(60, k) if clustered else (n, k))
+        y = (np.log(p) + (np.repeat(draws, 5, axis=0) if clustered else draws)).argmax(axis=1)
+        cluster = np.repeat(np.arange(60), 5) if clustered else None
+        found = pandq.compare(Labels(y, k), Probs(a), Probs(b), cluster=cluster, parts="none")
+        truth = (p * (np.log(a) - np.log(b))).sum(axis=1).mean()
+        estimate = found.differences[0].cross_entropy
+        covered += estimate.low <= truth <= estimate.high
+    assert 0.917 * 400 <= covered <= 0.99 * 400
+
+
+def test_infinite_losses_are_counted_and_kept_out_of_the_mean():
+    y, a, b = models(n=200)
+    b = b.copy()
+    b[7] = [0, 0, 0, 1] if y[7] != 3 else [1, 0, 0, 0]
+    found = pandq.compare(Labels(y), Probs(a), Probs(b), names=["a", "b"]).differences[0]
+    assert found.infinite_rows == {"b": 1, "a": 0}
+    assert np.isfinite(found.cross_entropy.value)
+    assert "both are finite" in found.cross_entropy.method
+    assert found.against_better[0]["row"] == 7
+    assert found.to_dict()["worst"]["against_better"][0]["difference"] is None
+
+
+def test_groups_are_judged_together():
+    y, a, b = models(n=3000)
+    site = np.random.default_rng(3).choice(["x", "y", "z"], len(y))
+    found = pandq.compare(Labels(y), Probs(a), Probs(b), by={"site": site}).differences[0]
+    lines = [*found.classes, *found.groups["site"]]
+    assert found.groups_looked_at == len(lines) == 7
+    assert [x["p_holm"] for x in lines] == pytest.approx(
+        holm([x["p_value"] for x in lines]).tolist()
+    )
+    line = next(x for x in found.groups["site"] if x["name"] == "y")
+    here = site == "y"
+    loss = (np.log(a) - np.log(b))[here, y[here]]
+    assert (line["value"], line["low"], line["high"]) == pytest.approx(paired(loss), abs=1e-12)
+
+
+def test_holm_steps_down_as_its_definition_says():
+    p = np.random.default_rng(0).uniform(size=9) ** 2
+    for level in (0.01, 0.05, 0.2, 0.5):
+        rejected = np.zeros(9, bool)
+        for place, i in enumerate(np.argsort(p)):
+            if p[i] > level / (9 - place):
+                break
+            rejected[i] = True
+        assert (holm(p) <= level).tolist() == rejected.tolist()
+
+
+def test_holm_errs_in_no_group_more_often_than_its_level():
+    rng = np.random.default_rng(5)
+    wrong = sum((holm(rng.uniform(size=12)) < 0.05).any() for _ in range(2000))
+    assert wrong / 2000 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_p_value_of_no_spread_is_0_or_1():
+    assert p_value(0.0, 0.0, 5) == 1.0
+    assert p_value(0.1, 0.0, 5) == 0.0
+    assert p_value(0.1, float("nan"), 5) == 1.0
+
+
+def test_chunks_do_not_change_a_bit_of_the_result(monkeypatch):
+    from pandq.read import chunks
+
+    y, a, b = models(n=1500)
+    whole = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), parts="none")
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1 << 9)
+    parts = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), parts="none")
+    one, other = (x.differences[0].cross_entropy for x in (whole, parts))
+    assert one.value == pytest.approx(other.value, rel=1e-13)
+
+
+# ------------------------------------------------------------------------- a reference and its copy
+
+
+def drifted(n=300, k=50, noise=0.2, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, k)) * 2.5
+    return x, x + noise * rng.normal(size=x.shape), (x + rng.gumbel(size=x.shape)).argmax(axis=1)
+
+
+def test_drift_is_what_a_plain_calculation_gives():
+    x, z, y = drifted()
+    found = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).drifts[0]
+    p, q = special.softmax(x, axis=1), special.softmax(z, axis=1)
+    kl, back = special.rel_entr(p, q).sum(axis=1), special.rel_entr(q, p).sum(axis=1)
+    row, top = np.arange(len(y)), p.argmax(axis=1)
+    change, moved = q[row, top] - p[row, top], q[row, y] - p[row, y]
+    nll, base = -np.log(q[row, y]), -np.log(p[row, y])
+    assert ends(found.kl) == pytest.approx(paired(kl), abs=1e-12)
+    assert ends(found.kl_reverse) == pytest.approx(paired(back), abs=1e-12)
+    assert found.same_top1.value == pytest.approx((q.argmax(axis=1) == top).mean(), abs=1e-12)
+    assert ends(found.top_change) == pytest.approx(paired(change), abs=1e-12)
+    assert found.top_rms.value == pytest.approx(np.sqrt((change**2).mean()), abs=1e-12)
+    assert found.kl_quantiles["Maximum"] == pytest.approx(kl.max(), abs=1e-12)
+    assert found.kl_quantiles["Minimum"] == pytest.approx(kl.min(), abs=1e-12)
+    assert found.kl_quantiles["Median"] == pytest.approx(np.median(kl), rel=0.02)
+    assert found.top_quantiles["5.0%"] == pytest.approx(
+        np.quantile(change, 0.05, method="inverted_cdf"), abs=1e-4
+    )
+    tokens = found.tokens
+    assert tokens.ppl.value == pytest.approx(np.exp(nll.mean()), rel=1e-12)
+    assert tokens.ppl_base.value == pytest.approx(np.exp(base.mean()), rel=1e-12)
+    assert ends(tokens.log_ppl_ratio) == pytest.approx(paired(nll - base), abs=1e-12)
+    assert ends(tokens.ppl_ratio) == pytest.approx(np.exp(paired(nll - base)), rel=1e-12)
+    assert tokens.correlation == pytest.approx(np.corrcoef(nll, base)[0, 1], rel=1e-9)
+    assert tokens.p_rms.value == pytest.approx(np.sqrt((moved**2).mean()), rel=1e-12)
+    slope = np.exp(nll.mean()) * nll - np.exp(base.mean()) * base
+    half = paired(slope)[2] - paired(slope)[0]
+    assert tokens.ppl_difference.half_width == pytest.approx(half, rel=1e-9)
+
+
+def test_drift_within_documents_is_clustered():
+    x, z, y = drifted(n=400, noise=0.1)
+    z += np.repeat(np.random.default_rng(1).normal(size=(20, 50)), 20, axis=0) * 0.5
+    document = np.repeat(np.arange(20), 20)
+    plain = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).drifts[0]
+    robust = pandq.compare(Logits(x), Logits(z), labels=Labels(y), cluster=document).drifts[0]
+    assert robust.kl.value == plain.kl.value
+    assert "20 clusters" in robust.kl.method
+    assert robust.tokens.ppl_ratio.half_width != plain.tokens.ppl_ratio.half_width
+
+
+def test_a_class_that_the_copy_forbids_makes_kl_infinite_and_is_counted():
+    x, z, _ = drifted(n=60)
+    z[3, 0] = -np.inf
+    found = pandq.compare(Logits(x), Logits(z)).drifts[0]
+    assert found.infinite == {"kl": 1, "kl_reverse": 0}
+    assert found.kl.value == np.inf
+    assert np.isfinite(found.kl_reverse.value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_int8_copy_of_a_network_drifts_as_float64_says():
+    torch = pytest.importorskip("torch")
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    X = torch.tensor(X / 16.0, dtype=torch.float32)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    optimiser = torch.optim.Adam(net.parameters(), 0.02)
+    for _ in range(60):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(net(X), torch.tensor(y)).backward()
+        optimiser.step()
+    try:
+        small = torch.ao.quantization.quantize_dynamic(net, {torch.nn.Linear}, torch.qint8)
+        with torch.no_grad():
+            a, b = net(X).numpy(), small(X).numpy()
+    except (RuntimeError, AttributeError) as error:
+        pytest.skip(f"no int8 engine: {error}")
+    found = pandq.compare(Logits(a), Logits(b), labels=Labels(y)).drifts[0]
+    p, q = (special.softmax(x.astype(np.float64), axis=1) for x in (a, b))
+    kl = special.rel_entr(p, q).sum(axis=1)
+    assert kl.mean() > 0
+    assert ends(found.kl) == pytest.approx(paired(kl), rel=1e-6)
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda y, a, b: pandq.compare(Labels(y), Probs(a)), "one Q alone is compared"),
+        (lambda y, a, b: pandq.compare(Labels(y)), "there is no Q"),
+        (
+            lambda y, a, b: pandq.compare(
+                Labels(y), Probs(a), Probs(b[:, :3] / b[:, :3].sum(1, keepdims=True))
+            ),
+            "different numbers of classes",
+        ),
+        (
+            lambda y, a, b: pandq.compare(Labels(y), Probs(a), Probs(b[:-1])),
+            "different numbers of rows",
+        ),
+        (
+            lambda y, a, b: pandq.compare(Labels(y), Probs(a), Probs(b), names=["x"]),
+            "2 models need",
+        ),
+        (lambda y, a, b: pandq.compare(Labels(y), Probs(a), b), "must say what its numbers mean"),
+        (lambda y, a, b: pandq.compare(Labels(y), Probs(a), Probs(b), level=2), "level must lie"),
+        (lambda y, a, b: pandq.compare(Probs(a), Probs(b), labels=y), "labels are Labels"),
+        (
+            lambda y, a, b: pandq.compare(Labels(y[:0]), Probs(a[:0]), Probs(b[:0])),
+            "there are no rows",
+        ),
+        (
+            lambda y, a, b: pandq.compare(Labels(y), Probs(a), baseline={}),
+            "the baseline is no audit",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_words(call, text):
+    with pytest.raises(InputError, match=text):
+        call(*models(n=60))
+
+
+def test_a_scan_brings_its_own_columns():
+    y, a, b = models(n=60)
+    table = pa.table({"label": y, "a": a.tolist(), "b": b.tolist()})
+    rows = pandq.scan(table, p="labels:label", q="probs:a", rivals=["probs:b"])
+    assert pandq.compare(rows).differences[0].q == "probs:b"
+    with pytest.raises(InputError, match="a scan brings its own q"):
+        pandq.compare(rows, Probs(a))
+
+
+# ---------------------------------------------------------------------------------------- baselines
+
+
+def test_a_baseline_is_held_against_unpaired_and_said_so():
+    y, a, b = models()
+    old = json.loads(json.dumps(pandq.audit(Labels(y), Probs(a)).to_dict()))
+    found = pandq.compare(Labels(y), Probs(b), baseline=old).differences[0]
+    row = np.arange(len(y))
+    losses = -np.log(a[row, y]), -np.log(b[row, y])
+    half = [paired(x)[2] - paired(x)[0] for x in losses]
+    apart = losses[1].mean() - losses[0].mean()
+    assert found.cross_entropy.value == pytest.approx(apart, abs=1e-12)
+    assert found.cross_entropy.half_width == pytest.approx(np.hypot(*half), rel=1e-9)
+    assert "unpaired" in found.cross_entropy.method
+    assert found.to_dict()["paired"] is False
+    sharp = pandq.compare(Labels(y), Probs(a), Probs(b)).differences[0]
+    assert sharp.cross_entropy.half_width < found.cross_entropy.half_width
+
+
+def test_a_baseline_in_bits_is_turned_into_nats():
+    y, a, b = models()
+    old = pandq.audit(Labels(y), Probs(a), unit="bit", level=0.9).to_dict()
+    one = pandq.compare(Labels(y), Probs(b), baseline=old).differences[0].cross_entropy
+    other = (
+        pandq.compare(Labels(y), Probs(b), baseline=pandq.audit(Labels(y), Probs(a)).to_dict())
+        .differences[0]
+        .cross_entropy
+    )
+    assert ends(one) == pytest.approx(ends(other), rel=1e-9)
+
+
+# ------------------------------------------------------------------------------------- the document
+
+
+def test_the_json_has_what_the_contract_names():
+    y, a, b = models(n=300)
+    document = pandq.compare(Labels(y), Probs(a), Probs(b)).to_dict()
+    assert document["schema"] == "pandq/comparison/1"
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    difference = document["differences"][0]
+    assert {"value", "low", "high", "method"} <= set(difference["cross_entropy"])
+    assert {"q", "against", "same_top1", "wins", "classes", "groups", "worst"} <= set(difference)
+
+
+def test_the_text_says_that_the_floor_cancels():
+    y, a, b = models(n=300)
+    text = str(pandq.compare(Labels(y), Probs(a), Probs(b)))
+    assert text.startswith("B pays ")
+    assert "cancels" in text
+    assert "groups were looked at" in text
+
+
+def test_the_text_of_a_drift_has_the_names_of_llama_cpp():
+    x, z, y = drifted()
+    text = str(pandq.compare(Logits(x), Logits(z), labels=Labels(y)))
+    for name in ("Mean KLD", "99.9%", "Median", "Same top p", "RMS Δp", "Mean PPL(Q)/PPL(base)"):
+        assert name in text
+
+
+def test_bounds_of_a_topk_enclose_the_divergence_in_full():
+    x, z, _ = drifted(n=40, k=12)
+    p = special.log_softmax(x, axis=1)
+    ids = np.argsort(-p, axis=1)[:, :4]
+    top = TopK(ids, np.take_along_axis(p, ids, axis=1), 12)
+    found = pandq.compare(top, Logits(z), Logits(x), names=["copy", "itself"])
+    truth = pandq.kl_divergence(Logits(x), Logits(z)).mean()
+    copy, itself = found.bounds
+    assert copy.low.value <= truth <= copy.high.value
+    assert copy.kl.value is None
+    assert itself.low.value == pytest.approx(0.0, abs=1e-12)
+    assert "certified" in str(found)

@@ -1,0 +1,137 @@
+"""TopK: certified bounds against the divergences that they must enclose, and what they attain."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, special
+
+import pandq
+from pandq import InputError, Logits, Probs, TopK, kl_bounds
+
+
+def top_of(log_p, k):
+    ids = np.argsort(-log_p, axis=1)[:, :k]
+    return TopK(ids, np.take_along_axis(log_p, ids, axis=1), log_p.shape[1])
+
+
+def laws(n=20, k=8, seed=0, scale=2.0):
+    rng = np.random.default_rng(seed)
+    return special.log_softmax(rng.normal(size=(2, n, k)) * scale, axis=2)
+
+
+@given(st.integers(2, 12), st.integers(1, 12), st.floats(0.1, 8), st.integers(0, 2**32 - 1))
+def test_bounds_enclose_the_divergence_of_the_whole_laws(k, top, scale, seed):
+    p, q = laws(10, k, seed, scale)
+    truth = special.rel_entr(np.exp(p), np.exp(q)).sum(axis=1)
+    for seen in (top_of(p, min(top, k)), Logits(p)):
+        for other in (top_of(q, min(top, k)), Logits(q)):
+            low, high = kl_bounds(seen, other, q_floor=None)
+            assert (low <= truth * (1 + 1e-9) + 1e-12).all()
+            assert (high >= truth * (1 - 1e-9) - 1e-12).all()
+
+
+def test_lower_bound_is_the_divergence_of_the_merged_laws():
+    p, q = laws()
+    top = top_of(p, 3)
+    low, _ = kl_bounds(top, Logits(q))
+    seen_p, seen_q = (np.take_along_axis(np.exp(x), top.ids, axis=1) for x in (p, q))
+    merged = [np.column_stack([x, 1 - x.sum(axis=1)]) for x in (seen_p, seen_q)]
+    assert low == pytest.approx(special.rel_entr(*merged).sum(axis=1), rel=1e-9)
+
+
+def test_lower_bound_rises_as_more_is_seen_until_nothing_is_left_open():
+    p, q = laws()
+    found = [kl_bounds(top_of(p, k), Logits(q)) for k in range(1, 9)]
+    for (low, high), (more, less) in pairwise(found):
+        assert (more >= low - 1e-12).all()
+        assert (less <= high + 1e-12).all()
+    low, high = found[-1]
+    assert low == pytest.approx(pandq.kl_divergence(Logits(p), Logits(q)), rel=1e-9)
+    assert low == pytest.approx(high, rel=1e-12)
+
+
+def test_upper_bound_is_attained_by_the_worst_law_that_agrees_with_what_is_seen():
+    """Of many corners of what is possible none does better, and one does as well."""
+    p, q = laws(n=6, k=7, seed=3)
+    top = top_of(p, 2)
+    _, high = kl_bounds(top, Logits(q))
+    rng = np.random.default_rng(0)
+    for row in range(6):
+        seen = np.exp(top.log_probs[row])
+        cap, mass = seen.min(), 1 - seen.sum()
+        unseen = np.setdiff1d(np.arange(7), top.ids[row])
+        fixed = special.rel_entr(seen, np.exp(q[row, top.ids[row]])).sum()
+        best = -np.inf
+        for _ in range(60):
+            # the corner of the polytope in a random direction
+            corner = optimize.linprog(
+                rng.normal(size=5), A_eq=np.ones((1, 5)), b_eq=[mass], bounds=[(0, cap)] * 5
+            ).x
+            best = max(best, special.rel_entr(corner, np.exp(q[row, unseen])).sum())
+        assert fixed + best <= high[row] + 1e-9
+        assert fixed + best == pytest.approx(high[row], rel=1e-6)
+
+
+def test_a_floor_on_q_bounds_what_q_does_not_tell():
+    p, q = laws()
+    seen = top_of(q, 3)
+    _, open_end = kl_bounds(Logits(p), seen)
+    floor = float(np.exp(q).min())
+    low, high = kl_bounds(Logits(p), seen, q_floor=floor)
+    truth = pandq.kl_divergence(Logits(p), Logits(q))
+    assert np.isinf(open_end).all()
+    assert (low <= truth).all()
+    assert (truth <= high).all()
+
+
+def test_bounds_in_bits_are_nats_over_log_2():
+    p, q = laws()
+    nats, bits = (kl_bounds(top_of(p, 2), Logits(q), unit=unit) for unit in ("nat", "bit"))
+    assert bits[0] == pytest.approx(nats[0] / np.log(2))
+
+
+def test_a_class_that_q_forbids_makes_both_bounds_infinite():
+    low, high = kl_bounds(TopK([[0]], [[0.0]], 2), Probs([[0.0, 1.0]]))
+    assert np.isinf([low[0], high[0]]).all()
+
+
+def test_rounding_of_what_is_left_is_no_infinity():
+    third = np.log(np.array([[1 / 3, 1 / 3, 1 / 3]]))
+    top = TopK([[0, 1, 2]], third, 4)
+    low, _ = kl_bounds(top, TopK([[2, 1, 0]], third, 4))
+    assert low == pytest.approx([0.0], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("ids", "log_probs", "text"),
+    [
+        ([[0, 1]], [[-0.7]], "one log-probability for each id"),
+        ([[0.0, 1.0]], [[-0.7, -0.8]], "ids are class numbers"),
+        ([[0, 4]], [[-0.7, -0.8]], "row 0 has a class out of range"),
+        ([[0, 1], [2, 2]], [[-0.7, -0.8], [-1.0, -1.0]], "row 1 names a class twice"),
+        ([[0, 1]], [[-0.7, np.nan]], "row 0 holds NaN"),
+        ([[0, 1]], [[-0.1, -0.1]], "row 0 has probabilities that sum to 1.8"),
+        ([[0, 1, 2]], [[-2.0, -2.0, -2.0]], "row 0 has probabilities that sum to 0.4"),
+    ],
+)
+def test_what_is_no_topk_is_refused_in_words(ids, log_probs, text):
+    with pytest.raises(InputError, match=text):
+        TopK(ids, log_probs, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda t, q: kl_bounds(t, [[1.0]]), "must say what its numbers mean"),
+        (lambda t, q: kl_bounds(t, Probs([[0.5, 0.5]])), "different numbers of rows or classes"),
+        (lambda t, q: kl_bounds(t, q, q_floor=0.9), "a floor of 3 probabilities"),
+        (pandq.kl_divergence, "knows a law only in part"),
+        (pandq.audit, "knows a law only in part"),
+    ],
+)
+def test_what_a_topk_cannot_do_is_refused_in_words(call, text):
+    with pytest.raises(InputError, match=text):
+        call(TopK([[0, 1]], [[-0.7, -0.8]], 3), Probs([[0.2, 0.3, 0.5]]))
