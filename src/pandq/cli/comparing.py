@@ -211,7 +211,8 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
         sizes = [source.arrays[f"{name}.logits"].shape[1] for name in (first, stem)]
         if sizes[0] != sizes[1]:
             got = f"{sizes[0]:,} and {sizes[1]:,} tokens"
-            raise InputError("the files have different vocabularies", where=source.name, got=got)
+            what = "the files have different vocabularies"
+            raise InputError(what, where=source.name, got=got)
         if not np.array_equal(source.arrays[f"{first}.token"], source.arrays[f"{stem}.token"]):
             what = "the files score different tokens: they are not of the same text"
             raise InputError(what, where=source.name)
