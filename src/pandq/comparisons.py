@@ -13,8 +13,7 @@ from pandq.estimate.baseline import Unpaired, against_baseline
 from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
 from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
-from pandq.estimate.drift import DriftSums
-from pandq.estimate.drifts import Drift, drift_of
+from pandq.estimate.drift import Drift, DriftSums, drift_of
 from pandq.estimate.paired import PairSums
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen

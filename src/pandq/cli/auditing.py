@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.options import data_options, scan_options
+from pandq.cli.options import data_options, result_options, scan_options
 from pandq.cli.page import page, progress_bar
 from pandq.errors import InputError
 
@@ -23,15 +23,7 @@ if TYPE_CHECKING:
     metavar="KIND:COLUMN",
     help="A better model's predictions, for the upper bound on the floor.",
 )
-@click.option(
-    "--unit",
-    type=click.Choice(["nat", "bit"]),
-    default="nat",
-    show_default=True,
-    help="Unit of entropies and divergences.",
-)
-@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
+@result_options
 @click.option(
     "--floor",
     type=click.Choice(["auto", "certified", "none"]),
@@ -53,17 +45,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the recalibration map, fitted on all rows, as JSON.",
 )
-@click.option(
-    "--worst",
-    type=click.IntRange(0, 10_000),
-    default=10,
-    show_default=True,
-    help="How many of the worst rows to show.",
-)
 @gate_options
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
-)
 @click.option(
     "--items",
     "items_file",

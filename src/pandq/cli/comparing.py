@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.options import data_options, scan_options
+from pandq.cli.options import data_options, result_options, scan_options
 from pandq.cli.page import page, progress_bar
 from pandq.errors import InputError
 
@@ -40,22 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Split differences into recalibration and the rest, or skip that pass.",
 )
-@click.option(
-    "--unit",
-    type=click.Choice(["nat", "bit"]),
-    default="nat",
-    show_default=True,
-    help="Unit of entropies and divergences.",
-)
-@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of folds.")
-@click.option(
-    "--worst",
-    type=click.IntRange(0, 10_000),
-    default=10,
-    show_default=True,
-    help="How many rows to show in either direction.",
-)
+@result_options
 @gate_options
 @click.option(
     "--max-regression",
@@ -74,9 +59,6 @@ if TYPE_CHECKING:
     type=float,
     metavar="X",
     help="For topk: a probability that Q gives every class at least.",
-)
-@click.option(
-    "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
 )
 def compare_command(
     files: tuple[str, ...],

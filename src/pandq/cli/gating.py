@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.options import with_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -36,9 +38,7 @@ def gate_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Hold limits against the interval's upper end, or against the point.",
         ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(command, options)
 
 
 def limits(

@@ -9,7 +9,7 @@ import click
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 KINDS = "labels, counts, probs, logprobs or logits"
 
@@ -64,13 +64,46 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
         ),
     ]
+    return lambda command: with_options(command, options)
 
-    def with_options(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return with_options
+def result_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a result is made and where it goes."""
+    options = [
+        click.option(
+            "--unit",
+            type=click.Choice(["nat", "bit"]),
+            default="nat",
+            show_default=True,
+            help="Unit of entropies and divergences.",
+        ),
+        click.option(
+            "--level", type=float, default=0.95, show_default=True, help="Of the intervals."
+        ),
+        click.option(
+            "--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap."
+        ),
+        click.option(
+            "--worst",
+            type=click.IntRange(0, 10_000),
+            default=10,
+            show_default=True,
+            help="How many of the worst rows to show.",
+        ),
+        click.option(
+            "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
+        ),
+    ]
+    return with_options(command, options)
+
+
+def with_options(
+    command: Callable[..., None], options: Sequence[Callable[..., Any]]
+) -> Callable[..., None]:
+    """A command with options, in the order in which its help is to show them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def scan_options(data: dict[str, Any]) -> dict[str, Any]:

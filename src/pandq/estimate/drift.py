@@ -6,16 +6,20 @@ independent, ours are over clusters (documents, chunks) where these are given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.estimate.intervals import Estimate, finite, mean_estimate
 from pandq.estimate.means import Means
 from pandq.rows import both_ways, label_losses
 from pandq.sums.tallies import LogHistogram, UnitHistogram
+from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pandq.read.chunks import Chunk
@@ -99,3 +103,171 @@ def _means(means: Means, x: Rows, chunk: Chunk) -> Means:
         None if w is None else w[kept],
         clusters=None if clusters is None else clusters[kept],
     )
+
+
+KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)
+P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Losses of the labels under a copy (Q) and its reference (base); nothing here has a unit."""
+
+    ppl: Estimate
+    ppl_base: Estimate
+    ppl_ratio: Estimate
+    log_ppl_ratio: Estimate
+    ppl_difference: Estimate
+    correlation: float
+    p_difference: Estimate
+    p_rms: Estimate
+    p_quantiles: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, under the names of llama.cpp's perplexity tool."""
+        return {
+            "Mean PPL(Q)": self.ppl.to_dict(),
+            "Mean PPL(base)": self.ppl_base.to_dict(),
+            "Cor(ln(PPL(Q)), ln(PPL(base)))": finite(self.correlation),
+            "Mean ln(PPL(Q)/PPL(base))": self.log_ppl_ratio.to_dict(),
+            "Mean PPL(Q)/PPL(base)": self.ppl_ratio.to_dict(),
+            "Mean PPL(Q)-PPL(base)": self.ppl_difference.to_dict(),
+            "Mean Δp": self.p_difference.to_dict(),
+            "RMS Δp": self.p_rms.to_dict(),
+            "Δp": {name: finite(x) for name, x in self.p_quantiles.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far one Q is from P, its reference."""
+
+    q: str
+    kl: Estimate
+    kl_reverse: Estimate
+    infinite: dict[str, int]
+    kl_quantiles: dict[str, float]
+    kl_reverse_quantiles: dict[str, float]
+    quantile_accuracy: float
+    same_top1: Estimate
+    top_change: Estimate
+    top_rms: Estimate
+    top_quantiles: dict[str, float]
+    tokens: Tokens | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "q": self.q,
+            "kl": self.kl.to_dict(),
+            "kl_reverse": self.kl_reverse.to_dict(),
+            "infinite_rows": self.infinite,
+            "KLD": {name: finite(x) for name, x in self.kl_quantiles.items()},
+            "KLD reverse": {name: finite(x) for name, x in self.kl_reverse_quantiles.items()},
+            "quantile_accuracy": self.quantile_accuracy,
+            "Same top p": self.same_top1.to_dict(),
+            "top_change": {
+                "mean": self.top_change.to_dict(),
+                "rms": self.top_rms.to_dict(),
+                "quantiles": {name: finite(x) for name, x in self.top_quantiles.items()},
+            },
+            "tokens": self.tokens and self.tokens.to_dict(),
+        }
+
+
+def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
+    """What the sums say of one copy.
+
+    Args:
+        name: what it is called.
+        sums: over all rows.
+        unit: of divergences; perplexities and probabilities have none.
+        level: of the intervals.
+
+    Returns:
+        A Drift.
+    """
+    scale = per_nat(unit)
+    tops, n = sums.tops, sums.tops.n
+    found = {}
+    for key, means in (("kl", sums.kl), ("kl_reverse", sums.kl_reverse)):
+        found[key] = means.estimate(key, level=level).to_unit(unit)
+        if lost := n - means.n:
+            how = f"infinite in {lost} rows"
+            found[key] = replace(found[key], value=np.inf, low=np.inf, high=np.inf, method=how)
+    return Drift(
+        q=name,
+        **found,
+        infinite={"kl": n - sums.kl.n, "kl_reverse": n - sums.kl_reverse.n},
+        kl_quantiles=_quantiles(sums.kl_spread, KLD_QUANTILES, scale),
+        kl_reverse_quantiles=_quantiles(sums.reverse_spread, KLD_QUANTILES, scale),
+        quantile_accuracy=sums.kl_spread.accuracy,
+        same_top1=tops.estimate("same_top1", level=level, unit=""),
+        top_change=tops.estimate("top_change", level=level, unit=""),
+        top_rms=_root(tops, "top_change_squared", level),
+        top_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
+        tokens=_tokens(sums, level) if sums.tokens.n else None,
+    )
+
+
+def _tokens(sums: DriftSums, level: float) -> Tokens:
+    means = sums.tokens
+    nll, base = means.mean("nll"), means.mean("nll_base")
+    covariance = means.covariance("nll", "nll_base")
+    spread = means.standard_error("nll") * means.standard_error("nll_base")
+    # the difference of two exponentials moves by their own sizes (delta method)
+    slope = np.array([np.exp(nll), -np.exp(base)])
+    square = slope @ means.covariances(("nll", "nll_base")) @ slope
+    difference = mean_estimate(
+        float(np.exp(nll) - np.exp(base)),
+        float(square),
+        degrees=means.degrees,
+        n=means.n,
+        level=level,
+        unit="",
+        method="paired, delta method",
+    )
+    return Tokens(
+        ppl=_exponential(means, "nll", level),
+        ppl_base=_exponential(means, "nll_base", level),
+        ppl_ratio=_exponential(means, "nll_difference", level),
+        log_ppl_ratio=means.estimate("nll_difference", level=level, method="mean of differences"),
+        ppl_difference=difference,
+        correlation=float(covariance / spread) if spread > 0 else float("nan"),
+        p_difference=means.estimate("p_difference", level=level, unit=""),
+        p_rms=_root(means, "p_difference_squared", level),
+        p_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
+    )
+
+
+def _exponential(means: Means, name: str, level: float) -> Estimate:
+    """The exponential of a mean, and of the ends of its interval."""
+    found = means.estimate(name, level=level, unit="")
+
+    def raised(x: float | None) -> float | None:
+        return None if x is None else float(np.exp(x))
+
+    ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
+    return replace(found, **ends, method=f"exp of the {found.method}")  # type: ignore[arg-type]
+
+
+def _root(means: Means, name: str, level: float) -> Estimate:
+    """The root of a mean square, and of the ends of its interval."""
+    found = means.estimate(name, level=level, unit="")
+
+    def rooted(x: float | None) -> float | None:
+        return None if x is None else float(np.sqrt(max(x, 0.0)))
+
+    ends = {end: rooted(getattr(found, end)) for end in ("value", "low", "high")}
+    return replace(found, **ends, method=f"root of the {found.method}")  # type: ignore[arg-type]
+
+
+def _quantiles(
+    spread: LogHistogram | UnitHistogram, shares: Sequence[float], scale: float = 1.0
+) -> dict[str, float]:
+    """By llama.cpp's names: Maximum, 99.9%, ..., Median, ..., Minimum."""
+    named = {1.0: "Maximum", 0.5: "Median", 0.0: "Minimum"}
+    found = spread.quantile(shares) * scale
+    return {
+        named.get(share, f"{share:.1%}"): float(x) for share, x in zip(shares, found, strict=True)
+    }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pandq.comparisons import Comparison
-    from pandq.estimate.drifts import Drift, Tokens
+    from pandq.estimate.drift import Drift, Tokens
     from pandq.estimate.intervals import Estimate
 
 
