@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
@@ -36,6 +36,8 @@ from pandq.units import Unit, per_nat
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from pandq.estimate.recalibrator import Recalibrator
@@ -68,6 +70,7 @@ class Audit:
     finite_part: dict[str, Estimate]
     kl_quantiles: dict[str, float]
     kl_quantile_accuracy: float
+    kl_histogram: dict[str, Any]
     classes: list[dict[str, Any]]
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
@@ -75,6 +78,7 @@ class Audit:
     p_kind: str
     q_kind: str
     source: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     trained: Trained | None = field(default=None, repr=False)
 
@@ -103,6 +107,7 @@ class Audit:
             "p": self.p_kind,
             "q": self.q_kind,
             "source": self.source,
+            "options": self.options,
             "notes": list(self.notes),
             **{name: getattr(self, name).to_dict() for name in estimates},
             "decomposition": self.decomposition and self.decomposition.to_dict(),
@@ -111,10 +116,47 @@ class Audit:
             "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
             "kl_quantiles": {name: finite(x) for name, x in self.kl_quantiles.items()},
             "kl_quantile_accuracy": self.kl_quantile_accuracy,
+            "kl_histogram": self.kl_histogram,
             "classes": self.classes,
             "groups": self.groups,
             "worst": self.worst,
         }
+
+    def to_html(self) -> str:
+        """The report as one self-contained page."""
+        from pandq.report.html import audit_page
+
+        return audit_page(self)
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook, which has a page of its own around it."""
+        from pandq.report.html import audit_fragment
+
+        return audit_fragment(self)
+
+    def figure_decomposition(self, ax: Axes | None = None) -> Figure:
+        """One stacked bar: what the cross entropy is made of."""
+        from pandq.report import figures
+
+        return figures.decomposition(self, ax)
+
+    def figure_reliability(self, ax: Axes | None = None) -> Figure:
+        """P at Q's top class against Q's confidence, with intervals."""
+        from pandq.report import figures
+
+        return figures.reliability(self, ax)
+
+    def figure_kl_distribution(self, ax: Axes | None = None) -> Figure:
+        """How KL(P||Q) of single rows is spread, on a logarithmic axis."""
+        from pandq.report import figures
+
+        return figures.kl_distribution(self, ax)
+
+    def figure_classes(self, ax: Axes | None = None) -> Figure:
+        """KL(P||Q) of each class of P with its interval."""
+        from pandq.report import figures
+
+        return figures.classes(self, ax)
 
     def __repr__(self) -> str:
         return f"<pandq.Audit of {self.n:,} rows: {self.cross_entropy}, {self.kl}>"
@@ -230,7 +272,9 @@ def audit(
             unit=unit,
             level=level,
         )
-    return _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
+    found = _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
+    chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}
+    return replace(found, options=chosen)
 
 
 def _first_pass(
@@ -312,6 +356,7 @@ def _result(
         finite_part=part,
         kl_quantiles={f"{q:g}": float(x) for q, x in zip(QUANTILES, quantiles, strict=True)},
         kl_quantile_accuracy=sums.divergence.accuracy,
+        kl_histogram=sums.divergence.coarse(scale),
         classes=groups_table(sums.classes, of, scale, level),
         groups={
             name: groups_table(table, None, scale, level) for name, table in sums.groups.items()

@@ -28,6 +28,8 @@ from pandq.views import TOP_KIND
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from pandq.read.chunks import Chunk
@@ -74,6 +76,24 @@ class Comparison:
             "drifts": [drift.to_dict() for drift in self.drifts],
             "bounds": [bounds.to_dict() for bounds in self.bounds],
         }
+
+    def to_html(self) -> str:
+        """The report as one self-contained page."""
+        from pandq.report.comparison_html import comparison_page
+
+        return comparison_page(self)
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook, which has a page of its own around it."""
+        from pandq.report.comparison_html import comparison_fragment
+
+        return comparison_fragment(self)
+
+    def figure_differences(self, ax: Axes | None = None) -> Figure:
+        """What each model pays more than the one it is held against, with its interval."""
+        from pandq.report import figures
+
+        return figures.differences(self, ax)
 
     def __repr__(self) -> str:
         found = [x.cross_entropy for x in self.differences]

@@ -56,6 +56,7 @@ def audit_command(
     files: tuple[str, ...],
     *,
     json_file: str | None,
+    html_file: str | None,
     items_file: str | None,
     recalibrator_file: str | None,
     unit: Any,
@@ -79,9 +80,15 @@ def audit_command(
     """
     from pandq.audits import audit
     from pandq.read.scan import scan
-    from pandq.report.files import check_writable, json_text, write_items, write_json
+    from pandq.report.files import (
+        check_writable,
+        json_text,
+        write_audit_page,
+        write_items,
+        write_json,
+    )
 
-    for path in (json_file, items_file, recalibrator_file):
+    for path in (json_file, html_file, items_file, recalibrator_file):
         if path is not None and path != "-":
             check_writable(path)
     rows = scan(list(files), **scan_options(data))
@@ -98,6 +105,8 @@ def audit_command(
         )
         if items_file is not None:
             write_items(rows, items_file, result.trained)
+    if html_file is not None:
+        write_audit_page(result, rows, html_file)
     if recalibrator_file is not None and result.recalibrator is not None:
         write_json(result.recalibrator.to_dict(), recalibrator_file)
     if json_file == "-":

@@ -75,6 +75,7 @@ def compare_command(
     max_regression: float | None,
     gate_on: GateOn,
     baseline_file: str | None,
+    html_file: str | None,
     q_floor: float | None,
     json_file: str | None,
     **data: Any,
@@ -91,10 +92,17 @@ def compare_command(
         pandq compare base.kld small.kld
     """
     from pandq.comparisons import compare
-    from pandq.report.files import check_writable, json_text, read_json, write_json
+    from pandq.report.files import (
+        check_writable,
+        json_text,
+        read_json,
+        write_comparison_page,
+        write_json,
+    )
 
-    if json_file is not None and json_file != "-":
-        check_writable(json_file)
+    for path in (json_file, html_file):
+        if path is not None and path != "-":
+            check_writable(path)
     old = None if baseline_file is None else read_json(baseline_file)
     rows, names = comparison_rows(files, q, data, id_duplicates)
     with progress_bar() as progress:
@@ -110,6 +118,8 @@ def compare_command(
             q_floor=q_floor,
             progress=progress,
         )
+    if html_file is not None:
+        write_comparison_page(result, files, html_file)
     if json_file == "-":
         click.echo(json_text(result.to_dict()))
     else:

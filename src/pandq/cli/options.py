@@ -91,6 +91,12 @@ def result_options(command: Callable[..., None]) -> Callable[..., None]:
             help="How many of the worst rows to show.",
         ),
         click.option(
+            "--html",
+            "html_file",
+            metavar="FILE",
+            help="Write the report as one self-contained page.",
+        ),
+        click.option(
             "--json", "json_file", metavar="FILE", help="Write the result as JSON (- for stdout)."
         ),
     ]

@@ -28,6 +28,8 @@ DETAILS = ("kl", "cross_entropy", "entropy", "mass", "confidence", "p_class", "q
 GROUPED = (*LOSSES, *SCORES)
 
 INFINITE_SHOWN = 20
+# Of a row that is shown, the laws over so many classes.
+TOP = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +91,8 @@ class RowSums:
             scores=self.scores.of(m.columns(*SCORES), **every),
             entropies=self.entropies.of(m.columns("entropy"), **every),
             divergence=self.divergence.of(m.kl, w),
-            worst=_extreme(self.worst, finite, m, row, chunk.ids),
-            infinite=_extreme(self.infinite, ~finite, m, row, chunk.ids),
+            worst=_extreme(self.worst, finite, m, row, chunk),
+            infinite=_extreme(self.infinite, ~finite, m, row, chunk),
             n_infinite=int(len(finite) - finite.sum()),
             classes=self.classes.of(m.p_class.astype(np.intp)[kept], classes, grouped, **some),
             groups={
@@ -144,24 +146,32 @@ def _extreme(
     which: NDArray[np.bool_],
     m: RowMeasures,
     row: NDArray[np.int64],
-    ids: Any,
+    chunk: Chunk,
 ) -> WorstRows:
     """The worst of some rows."""
     place = np.flatnonzero(which)
     worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
-    return blank.of(m.kl[worst], row[worst], details, _Picked(ids, worst))
+    shown = [Shown(chunk.ids[int(i)], *_laws(chunk, int(i))) for i in worst]
+    return blank.of(m.kl[worst], row[worst], details, shown)
 
 
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    """Ids of some rows, looked up only when they are asked for."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A row that a report shows: its id, and both laws where they are largest."""
 
-    ids: Any
-    place: NDArray[np.intp]
+    id: Any
+    top: NDArray[np.intp]
+    p: Rows
+    q: Rows
 
-    def __getitem__(self, i: int) -> Any:
-        return self.ids[int(self.place[i])]
+
+def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
+    """The classes of a row that matter most to P or to Q, in their order, and both laws there."""
+    p, q = (view[i : i + 1].law().prob[0] for view in (chunk.p, chunk.q))
+    most = np.maximum(p, q)
+    top = np.sort(np.argsort(-most, kind="stable")[:TOP])
+    return top, p[top], q[top]
 
 
 def _merged(name: str, a: Any, b: Any) -> Any:

@@ -21,15 +21,19 @@ _IN_UNITS = frozenset(LOSSES)
 def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
     """Single rows with their measures, as JSON values."""
     table = []
-    for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
+    for row, shown, details in zip(rows.row, rows.ids, rows.details, strict=True):
         found = dict(zip(DETAILS, details.tolist(), strict=True))
         line: dict[str, Any] = {
             "row": int(row),
-            "id": plain_id(identity),
+            "id": plain_id(shown.id),
             "p_class": classes[int(found.pop("p_class"))],
             "q_class": classes[int(found.pop("q_class"))],
         }
         line |= {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
+        line["top"] = [
+            {"class": classes[k], "p": float(p), "q": float(q)}
+            for k, p, q in zip(shown.top, shown.p, shown.q, strict=True)
+        ]
         table.append(line)
     return table
 

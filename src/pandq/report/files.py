@@ -13,12 +13,15 @@ import numpy as np
 
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
+from pandq.read.images import images_of
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from pandq.audits import Audit
+    from pandq.comparisons import Comparison
     from pandq.estimate.decomposition import Trained
     from pandq.read.chunks import MemoryScan
     from pandq.read.scan import Scan
@@ -71,6 +74,31 @@ def write_json(document: dict[str, Any], path: str | Path) -> None:
     """A result as a JSON file."""
     with whole_file(path) as part:
         part.write_text(json_text(document) + "\n", encoding="utf-8")
+
+
+def write_page(text: str, path: str | Path) -> None:
+    """A page as a file."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_audit_page(audit: Audit, rows: Scan, path: str | Path) -> None:
+    """An audit's page, with pictures of its worst rows where the table has some."""
+    from pandq.report.html import audit_page, little_images
+    from pandq.report.provenance import how
+
+    images = little_images(images_of(rows, [row["row"] for row in audit.worst]))
+    files = getattr(rows.source, "files", [])
+    write_page(audit_page(audit, how=how(files), images=images), path)
+
+
+def write_comparison_page(comparison: Comparison, files: Sequence[str], path: str | Path) -> None:
+    """A comparison's page."""
+    from pandq.read.sources import expanded
+    from pandq.report.comparison_html import comparison_page
+    from pandq.report.provenance import how
+
+    write_page(comparison_page(comparison, how=how(expanded(list(files)))), path)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

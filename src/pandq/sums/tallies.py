@@ -85,6 +85,34 @@ class LogHistogram:
         value[self.index == self.INFINITE] = np.inf
         return value, self.weight
 
+    def coarse(self, scale: float = 1.0, *, most: int = 40) -> dict[str, Any]:
+        """At most `most` bins of equal width on a log scale, for a picture, as JSON values.
+
+        Args:
+            scale: what a value is multiplied with.
+            most: how many bins there may be.
+
+        Returns:
+            `bins` of {from, to, rows}, and the weights at exactly `zero` and at `infinite`.
+        """
+        ordinary = (self.index != self.ZERO) & (self.index != self.INFINITE)
+        index, weight = self.index[ordinary], self.weight[ordinary]
+        found: dict[str, Any] = {
+            "zero": float(self.weight[self.index == self.ZERO].sum()),
+            "infinite": float(self.weight[self.index == self.INFINITE].sum()),
+            "bins": [],
+        }
+        if len(index):
+            first = int(index.min())
+            width = -(-(int(index.max()) - first + 1) // most)
+            rows = np.bincount((index - first) // width, weights=weight)
+            edges = np.exp((first - 1 + width * np.arange(len(rows) + 1)) * self._log_base) * scale
+            found["bins"] = [
+                {"from": float(a), "to": float(b), "rows": float(n)}
+                for a, b, n in zip(edges[:-1], edges[1:], rows, strict=True)
+            ]
+        return found
+
     def quantile(self, probability: Sequence[float]) -> Floats:
         """The smallest bin that holds at least each share of the weight; nan if empty."""
         if not len(self.index):

@@ -1,0 +1,54 @@
+"""Pictures of a few rows, from a column of {bytes, path} beside the predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pandq.read.scan import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pandq.read.chunks import MemoryScan
+
+ROWS = 1 << 10
+
+
+def image_column(rows: Scan | MemoryScan) -> str | None:
+    """The first column that holds encoded pictures, in the form that is common in parquet."""
+    if not isinstance(rows, Scan):
+        return None
+    for name, kind in rows.source.schema.items():
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            field = kind.field("bytes").type
+            if pa.types.is_binary(field) or pa.types.is_large_binary(field):
+                return name
+    return None
+
+
+def images_of(rows: Scan | MemoryScan, wanted: Collection[int]) -> dict[int, bytes]:
+    """The encoded pictures of some rows, by row number; empty where there is no such column.
+
+    Args:
+        rows: what was audited.
+        wanted: row numbers.
+
+    Returns:
+        Those that there are.
+    """
+    column = image_column(rows)
+    if column is None or not isinstance(rows, Scan) or not wanted:
+        return {}
+    found: dict[int, bytes] = {}
+    for start, batch in rows.source.batches([column], ROWS):
+        values = batch[column]
+        for row in wanted:
+            if start <= row < start + len(values):
+                encoded = (values[row - start].as_py() or {}).get("bytes")
+                if encoded:
+                    found[row] = encoded
+        if len(found) == len(wanted) or start > max(wanted):
+            break
+    return found

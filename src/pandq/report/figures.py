@@ -1,0 +1,190 @@
+"""Figures of an audit and of a comparison, as matplotlib draws them; each takes an axes to draw on.
+
+The three parts of a loss keep their colours everywhere: they are told apart by colour-blind readers
+(Okabe and Ito 2008), and by their order and labels without any colour.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.report.words import number, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from pandq.audits import Audit
+    from pandq.comparisons import Comparison
+    from pandq.estimate.parts import Decomposition
+
+FLOOR, REST, MISCALIBRATION, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
+INK = "#000000"  # in a page this becomes the colour of its text
+SHOWN = 30
+
+
+def axes_of(ax: Axes | None, width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
+    """The axes to draw on: the caller's, or new ones in a figure of their own."""
+    if ax is not None:
+        return ax.figure, ax  # type: ignore[return-value]
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def parts_of(parts: Decomposition) -> list[tuple[str, float, str]]:
+    """Name, size and colour of each part of a loss, floor first; what is not told apart is one."""
+    sizes: list[tuple[str, float | None, str]]
+    if parts.floor.value is None or parts.rest.value is None:
+        sizes = [("floor or rest, not told apart", parts.recalibrated.value, UNKNOWN)]
+    else:
+        sizes = [("floor", parts.floor.value, FLOOR), ("rest", parts.rest.value, REST)]
+    sizes.append(("miscalibration", parts.miscalibration.value, MISCALIBRATION))
+    return [(name, max(size or 0.0, 0.0), colour) for name, size, colour in sizes]
+
+
+def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
+    """One stacked bar: what the cross entropy is made of.
+
+    Args:
+        audit: with a decomposition; without one the bar is the loss as a whole.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure.
+    """
+    figure, ax = axes_of(ax, 10.0, 1.4)
+    found = [("cross entropy", audit.cross_entropy.value or 0.0, UNKNOWN)]
+    if audit.decomposition is not None:
+        found = parts_of(audit.decomposition)
+    left = 0.0
+    for name, size, colour in found:
+        label = f"{name} {short(size)}"
+        ax.barh(0, size, left=left, color=colour, label=label, edgecolor="white", linewidth=1)
+        left += size
+    ax.set(yticks=[], ylim=(-0.5, 0.5), xlim=(0, left or 1.0), xlabel=f"{audit.unit} per row")
+    ax.spines["left"].set_visible(False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found), frameon=False, borderpad=0)
+    return figure
+
+
+def reliability(audit: Audit, ax: Axes | None = None) -> Figure:
+    """P at Q's top class against Q's confidence, with an interval for each bin.
+
+    Args:
+        audit: with a decomposition.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure; a perfectly calibrated model lies on the diagonal.
+    """
+    figure, ax = axes_of(ax, 4.6, 4.2)
+    lines = audit.decomposition.reliability if audit.decomposition is not None else []
+    x, y, low, high = (
+        np.array([line[key] for line in lines]) for key in ("confidence", "accuracy", "low", "high")
+    )
+    ax.plot([0, 1], [0, 1], color=UNKNOWN, linewidth=1, linestyle="--")
+    ends = np.stack([np.maximum(y - low, 0.0), np.maximum(high - y, 0.0)])
+    ax.errorbar(x, y, yerr=ends, color=FLOOR, marker="o", markersize=4, linewidth=1.2, capsize=2)
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ax.set(xlabel="confidence of Q", ylabel="P at Q's top class")
+    return figure
+
+
+def kl_distribution(audit: Audit, ax: Axes | None = None) -> Figure:
+    """How KL(P||Q) of single rows is spread, on a logarithmic axis.
+
+    Args:
+        audit: any.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure; rows at exactly 0 and at infinity are named in its title.
+    """
+    figure, ax = axes_of(ax, 5.0, 3.6)
+    spread = audit.kl_histogram
+    edges = [line["from"] for line in spread["bins"]] + [line["to"] for line in spread["bins"][-1:]]
+    rows = [line["rows"] for line in spread["bins"]]
+    if rows:
+        ax.stairs(rows, edges, fill=True, color=FLOOR)
+        ax.set_xscale("log")
+    for name, share, style in (("median", "0.5", "--"), ("99%", "0.99", ":")):
+        value = audit.kl_quantiles.get(share, 0.0)
+        if rows and 0 < value < np.inf:
+            ax.axvline(
+                value, color=REST, linestyle=style, linewidth=1.2, label=f"{name} {short(value)}"
+            )
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False)
+    apart = [
+        f"{spread[key]:,.0f} rows at {at}"
+        for key, at in (("zero", "0"), ("infinite", "infinity"))
+        if spread[key]
+    ]
+    ax.set(xlabel=f"KL(P||Q) of a row, {audit.unit}", ylabel="rows", title=", ".join(apart))
+    return figure
+
+
+def classes(audit: Audit, ax: Axes | None = None) -> Figure:
+    """KL(P||Q) of each class of P with its interval, the largest total first.
+
+    Args:
+        audit: any; of more than 30 classes the 30 largest are drawn.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure.
+    """
+    lines = audit.classes[:SHOWN]
+    figure, ax = axes_of(ax, 5.0, 1.0 + 0.26 * len(lines))
+    _intervals(ax, [line["name"] for line in lines], [line["kl"] for line in lines])
+    ax.set_xlabel(f"KL(P||Q), {audit.unit}")
+    return figure
+
+
+def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
+    """What each model pays more than the one it is held against, with its interval.
+
+    Args:
+        comparison: with differences.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure; left of 0 is better.
+    """
+    figure, ax = axes_of(ax, 9.0, 1.0 + 0.35 * len(comparison.differences))
+    found = [x.cross_entropy for x in comparison.differences]
+    ends = [{"value": x.value, "low": x.low, "high": x.high} for x in found]
+    _intervals(ax, [x.q for x in comparison.differences], ends)
+    ax.axvline(0, color=INK, linewidth=1)
+    against = comparison.differences[0].against if comparison.differences else ""
+    ax.set_xlabel(f"{comparison.unit} per row more than {against} (less is better)")
+    return figure
+
+
+def _intervals(ax: Axes, names: list[str], lines: list[dict[str, Any]]) -> None:
+    """A dot and its interval for each name, from the top down."""
+    place = np.arange(len(names))[::-1]
+    value = np.array([np.nan if x["value"] is None else x["value"] for x in lines], dtype=float)
+    low, high = (
+        np.array([np.nan if x[key] is None else x[key] for x in lines], dtype=float)
+        for key in ("low", "high")
+    )
+    with np.errstate(invalid="ignore"):
+        ends = np.stack([np.fmax(value - low, 0.0), np.fmax(high - value, 0.0)])
+    ax.errorbar(
+        value, place, xerr=np.nan_to_num(ends), fmt="o", color=FLOOR, markersize=4, capsize=2
+    )
+    ax.set_yticks(place, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+    ax.grid(axis="x", color=UNKNOWN, alpha=0.3, linewidth=0.5)
+    ax.set_ylim(-0.7, len(names) - 0.3)
+
+
+def summary_of(estimate: Any) -> str:
+    """A value and its interval, for a figure's text alternative."""
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"

@@ -1,0 +1,291 @@
+"""The report as a page: the answer first, then what it is made of, then how it was computed."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from pandq.report import figures
+from pandq.report.page import Cell, Grid, Markup, asset, bar, definitions, page, tag
+from pandq.report.svg import chart
+from pandq.report.text import interval
+from pandq.report.words import definition, headline, map_name, next_steps, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pandq.audits import Audit
+    from pandq.estimate.intervals import Estimate
+    from pandq.estimate.parts import Decomposition
+
+# Of more classes or groups than this the worst are shown; the JSON inside has them all.
+SHOWN = 30
+# A page stays below a megabyte: pictures larger than this are left out.
+LARGEST_IMAGE = 40_000
+MOST_IMAGES_BYTES = 400_000
+# The JSON inside leaves out tables that would make the page too large.
+LARGEST_TABLE = 400
+
+Images = dict[int, bytes]
+
+
+def audit_page(
+    audit: Audit, *, how: Mapping[str, object] | None = None, images: Images | None = None
+) -> str:
+    """An audit as one self-contained file.
+
+    Args:
+        audit: what to show.
+        how: how it was computed: command, versions, input.
+        images: encoded pictures of rows by their number, to stand beside the worst.
+
+    Returns:
+        A page of at most a megabyte that makes no request and needs no script.
+    """
+    title = f"pandq audit of {audit.source.get('name', 'arrays')}"
+    parts = (
+        top(audit.source, "audit"),
+        tag("main", *_audit(audit, images or {}), *_how(audit, how or {})),
+    )
+    return page(title, parts, _slim(audit.to_dict()))
+
+
+def audit_fragment(audit: Audit) -> str:
+    """An audit for a notebook."""
+    return fragment(_audit(audit, {}))
+
+
+def fragment(parts: Iterator[object]) -> str:
+    """Parts of a report with the style they need, without a page around them."""
+    return tag("div", tag("style", Markup(asset("report.css"))), *parts, class_="pandq")
+
+
+def top(source: Mapping[str, Any], what: str) -> Markup:
+    """The line above a report, with what a script offers."""
+    named = f"pandq {what}"
+    if "name" in source:
+        named += f" of {source['name']}"
+    scheme = tag("button", "light or dark", type="button", id="scheme")
+    copy = tag("button", "copy the JSON", type="button", id="copy")
+    return tag("header", tag("p", named), tag("div", scheme, copy, class_="tools"), class_="top")
+
+
+def _audit(audit: Audit, images: Images) -> Iterator[object]:
+    parts = audit.decomposition
+    yield tag("h1", headline(audit))
+    yield tag(
+        "p",
+        f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind};"
+        f" intervals at {audit.level:.0%}.",
+        class_="lead",
+    )
+    for note in audit.notes:
+        yield tag("p", f"Note: {note}.", class_="lead")
+    yield figure(
+        chart(figures.decomposition(audit), "loss", "What the loss is made of", _in_words(audit)),
+        _in_words(audit),
+        wide=True,
+    )
+    if parts is not None:
+        yield _parts_table(parts, audit.unit)
+        yield tag("p", definition(parts), class_="lead")
+        yield tag("h2", "What to do next")
+        yield tag("ul", *(tag("li", step) for step in next_steps(audit)), class_="next")
+    yield tag("h2", "Where the divergence is")
+    yield tag("div", *_charts(audit), class_="charts")
+    yield tag("h2", "Averages")
+    yield _averages(audit)
+    if audit.infinite_rows:
+        ids = ", ".join(str(row["id"]) for row in audit.infinite)
+        more = ", ..." if audit.infinite_rows > len(audit.infinite) else ""
+        yield tag(
+            "p",
+            f"KL(P||Q) is infinite in {audit.infinite_rows:,} rows, where q = 0 < p: {ids}{more}."
+            " Nothing was clipped; the finite rows are reported apart.",
+        )
+    yield tag("h2", "Classes and groups")
+    for name, lines in {"class of P": audit.classes, **audit.groups}.items():
+        yield tag("h3", name)
+        yield _groups(name, lines, audit.unit)
+    if audit.worst:
+        yield tag("h2", "Worst rows")
+        yield from _worst(audit, images)
+
+
+def figure(drawn: str, caption: str, *, wide: bool = False) -> Markup:
+    """A chart with what it shows below it."""
+    return tag("figure", Markup(drawn), tag("figcaption", caption), class_="wide" if wide else None)
+
+
+def _in_words(audit: Audit) -> str:
+    if audit.decomposition is None:
+        return f"Cross entropy {figures.summary_of(audit.cross_entropy)} {audit.unit}."
+    found = ", ".join(
+        f"{name} {number(size)}" for name, size, _ in figures.parts_of(audit.decomposition)
+    )
+    total = audit.decomposition.cross_entropy.value
+    return f"Of {number(total)} {audit.unit} per row: {found}."
+
+
+def _charts(audit: Audit) -> Iterator[Markup]:
+    quantiles = audit.kl_quantiles
+    told = (
+        f"KL(P||Q) of single rows on a log axis: median {number(quantiles.get('0.5'))},"
+        f" 99% below {number(quantiles.get('0.99'))}, largest {number(quantiles.get('1'))}"
+        f" {audit.unit}."
+    )
+    drawn = figures.kl_distribution(audit)
+    yield figure(chart(drawn, "spread", "KL(P||Q) of single rows", told), told)
+    if audit.decomposition is not None and audit.decomposition.reliability:
+        told = (
+            "Reliability: P at Q's top class in bins of Q's confidence, with intervals; a"
+            " calibrated model lies on the dashed line. Calibration error"
+            f" {number(audit.decomposition.calibration_error)}."
+        )
+        drawn = figures.reliability(audit)
+        yield figure(chart(drawn, "reliability", "Reliability of Q's confidence", told), told)
+    if audit.classes:
+        worst = ", ".join(f"{x['name']} {number(x['kl']['value'])}" for x in audit.classes[:3])
+        told = f"KL(P||Q) by class of P with intervals, largest total first: {worst}."
+        drawn = figures.classes(audit)
+        yield figure(chart(drawn, "classes", "KL(P||Q) by class of P", told), told)
+
+
+def _parts_table(parts: Decomposition, unit: str) -> Markup:
+    said = {
+        "floor": "H(P): no model can pass it",
+        "rest": "KL(P||c(Q)): the model",
+        "miscalibration": f"KL(c(Q)||Q), at least: {map_name(parts)}",
+        "recalibrated": "floor + rest: the loss after recalibration",
+    }
+    grid = Grid(
+        "H(P,Q) = floor + rest + miscalibration", ("part", f"{unit}#", "interval#", "what it is")
+    )
+    for name, what in said.items():
+        estimate: Estimate = getattr(parts, name)
+        grid.rows.append([Cell(name), *numbers(estimate), Cell(what, kind="words")])
+    return grid.markup()
+
+
+def numbers(estimate: Estimate | Mapping[str, Any]) -> list[Cell]:
+    """A value and its interval."""
+    value = estimate["value"] if not hasattr(estimate, "value") else estimate.value
+    return [Cell(number(value), value, "n"), Cell(interval(estimate), kind="n")]
+
+
+def _averages(audit: Audit) -> Markup:
+    grid = Grid("means over rows", ("measure", f"{audit.unit}#", "interval#"))
+    rows: list[tuple[str, Estimate]] = [
+        ("cross entropy H(P,Q)", audit.cross_entropy),
+        ("entropy H(P)", audit.entropy),
+        ("divergence KL(P||Q)", audit.kl),
+        *((f"finite rows only: {name}", x) for name, x in audit.finite_part.items()),
+        ("accuracy", audit.accuracy),
+        ("expected accuracy: P at Q's top class", audit.expected_accuracy),
+        ("mean confidence of Q", audit.confidence),
+        ("Brier score", audit.brier),
+    ]
+    grid.rows.extend([[Cell(name), *numbers(estimate)] for name, estimate in rows])
+    return grid.markup()
+
+
+def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:
+    """A table of groups with small bars; the largest total divergence first."""
+    more = f"; {len(lines) - SHOWN:,} more in the JSON" if len(lines) > SHOWN else ""
+    grid = Grid(
+        f"by {name}, largest total KL first{more}",
+        (name, "rows#", f"H(P,Q), {unit}#", f"KL(P||Q), {unit}#", "interval#", "", "accuracy#"),
+    )
+    largest = max((line["kl"]["value"] or 0.0 for line in lines[:SHOWN]), default=0.0) or 1.0
+    for line in lines[:SHOWN]:
+        loss, accuracy, kl = (line[key]["value"] for key in ("cross_entropy", "accuracy", "kl"))
+        grid.rows.append([
+            Cell(line["name"]),
+            Cell(f"{line['n']:,}", line["n"], "n"),
+            Cell(number(loss), loss, "n"),
+            *numbers(line["kl"]),
+            Cell(bar((kl or 0.0) / largest)),
+            Cell(number(accuracy, 3), accuracy, "n"),
+        ])  # fmt: skip
+    return grid.markup()
+
+
+def _worst(audit: Audit, images: Images) -> Iterator[object]:
+    yield input_label("worst")
+    pictured = bool(images)
+    headings = ["id", "row#", f"KL(P||Q), {audit.unit}#", "P's class", "Q's class", "confidence#"]
+    grid = Grid(
+        "rows of largest KL(P||Q)", (["image"] if pictured else []) + headings, name="worst"
+    )
+    for row in audit.worst:
+        cells = [
+            Cell(str(row["id"])),
+            Cell(row["row"], row["row"], "n"),
+            Cell(number(row["kl"]), row["kl"], "n"),
+            Cell(row["p_class"]),
+            Cell(row["q_class"]),
+            Cell(number(row["confidence"]), row["confidence"], "n"),
+        ]
+        grid.rows.append(([Cell(_image(images.get(row["row"]), row))] if pictured else []) + cells)
+    yield grid.markup()
+
+
+def _image(encoded: bytes | None, row: Mapping[str, Any]) -> Markup:
+    if encoded is None:
+        return Markup("")
+    kind = "png" if encoded.startswith(b"\x89PNG") else "gif" if encoded[:4] == b"GIF8" else "jpeg"
+    if encoded[8:12] == b"WEBP":
+        kind = "webp"
+    data = base64.b64encode(encoded).decode("ascii")
+    what = f"row {row['row']}: P says {row['p_class']}, Q says {row['q_class']}"
+    source = f"data:image/{kind};base64,{data}"
+    return Markup(f'<img class="thumb" src="{source}" alt="{escape(what)}">')
+
+
+def input_label(table: str) -> Markup:
+    """A field that filters a table's rows, where scripts are allowed."""
+    label = tag("label", "filter: ", Markup(f'<input type="text" data-filters="{escape(table)}">'))
+    return tag("div", label, class_="tools")
+
+
+def _how(audit: Audit, how: Mapping[str, object]) -> Iterator[object]:
+    yield tag("h2", "How it was computed")
+    p, q = audit.source.get("p", audit.p_kind), audit.source.get("q", audit.q_kind)
+    pairs = {
+        **how,
+        "P and Q": f"{p} and {q}",
+        "options": ", ".join(f"{name} {value}" for name, value in audit.options.items()),
+        "cross entropy": audit.cross_entropy.method,
+        "quantiles of KL": f"within {audit.kl_quantile_accuracy:.1%}",
+    }
+    if audit.decomposition is not None:
+        for name in ("floor", "rest", "miscalibration"):
+            pairs[name] = getattr(audit.decomposition, name).method
+    yield definitions(pairs)
+    yield tag("footer", tag("p", "The whole result is in this file as JSON (id “document”)."))
+
+
+def _slim(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what would make a page too large; tables keep their worst lines."""
+    groups = {name: lines[:LARGEST_TABLE] for name, lines in document.get("groups", {}).items()}
+    slim = document | {"groups": groups, "classes": document["classes"][:LARGEST_TABLE]}
+    parts = document.get("decomposition")
+    if parts:
+        few = {name: lines[:LARGEST_TABLE] for name, lines in parts["groups"].items()}
+        slim["decomposition"] = parts | {"groups": few, "classes": parts["classes"][:LARGEST_TABLE]}
+        torch = parts["recalibration"]["torch"]
+        if len(torch) > 20_000:
+            slim["decomposition"]["recalibration"] = parts["recalibration"] | {"torch": None}
+    return slim
+
+
+def little_images(found: Images) -> Images:
+    """Those that fit into a page."""
+    kept: Images = {}
+    total = 0
+    for row, encoded in found.items():
+        if len(encoded) <= LARGEST_IMAGE and total + len(encoded) <= MOST_IMAGES_BYTES:
+            kept[row] = encoded
+            total += len(encoded)
+    return kept

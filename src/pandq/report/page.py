@@ -1,0 +1,133 @@
+"""A page of HTML from parts that are escaped once, where text becomes markup."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+# No request to any host, and nothing that runs but the page's own script.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline';"
+    " base-uri 'none'; form-action 'none'"
+)
+
+
+class Markup(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def tag(name: str, *inside: object, **attributes: object) -> Markup:
+    """An element; what is inside is escaped unless it is Markup.
+
+    Args:
+        name: of the element.
+        inside: its children, None left out.
+        attributes: a trailing underscore is dropped, others become dashes; None is left out.
+
+    Returns:
+        The element as markup.
+
+    >>> tag("td", "a < b", class_="n")
+    '<td class="n">a &lt; b</td>'
+    """
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{name}{given}>{joined(inside)}</{name}>")
+
+
+def joined(parts: Iterable[object]) -> Markup:
+    """Parts one after the other."""
+    return Markup(
+        "".join(x if isinstance(x, Markup) else escape(str(x)) for x in parts if x is not None)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table: what is shown, what it sorts by, and whether it is a number."""
+
+    shown: object
+    value: float | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: a caption, headings (a trailing # marks numbers) and rows of cells."""
+
+    caption: str
+    headings: Sequence[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+    name: str | None = None
+
+    def markup(self) -> Markup:
+        """The table, in a frame that scrolls by keyboard too where it is wider than the page."""
+        heads = [
+            tag("th", h.rstrip("#"), scope="col", class_="n" if h.endswith("#") else None)
+            for h in self.headings
+        ]
+        body = [
+            tag("tr", *(tag("td", c.shown, class_=c.kind, data_value=c.value) for c in row))
+            for row in self.rows
+        ]
+        table = tag(
+            "table",
+            tag("caption", self.caption),
+            tag("thead", tag("tr", *heads)),
+            tag("tbody", *body),
+            class_="sortable",
+            id=self.name,
+        )
+        return tag(
+            "div", table, class_="scroll", tabindex="0", role="region", aria_label=self.caption
+        )
+
+
+def bar(share: float) -> Markup:
+    """A small bar beside a number that says the same."""
+    length = f"{100 * min(max(share, 0.0), 1.0):.1f}"
+    rect = tag("rect", width=length, height="10", rx="1.5")
+    return tag("svg", rect, class_="bar", viewBox="0 0 100 10", preserveAspectRatio="none",
+               aria_hidden="true", focusable="false")  # fmt: skip
+
+
+def definitions(pairs: Mapping[str, object]) -> Markup:
+    """Names and what they stand for."""
+    return tag("dl", *(joined((tag("dt", k), tag("dd", v))) for k, v in pairs.items()))
+
+
+def asset(name: str) -> str:
+    """A file of the pages' own style or script."""
+    return resources.files("pandq.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def page(title: str, parts: Iterable[object], document: Mapping[str, Any]) -> str:
+    """A whole page with its result as JSON inside, one file that asks nothing of any host."""
+    # "</" would end the block early; the JSON means the same with the slash escaped
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False).replace("</", "<\\/")
+    head = tag(
+        "head",
+        Markup('<meta charset="utf-8">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+        tag("title", title),
+        tag("style", Markup(asset("report.css"))),
+    )
+    body = tag(
+        "body",
+        *parts,
+        tag("script", Markup(text), type="application/json", id="document"),
+        tag("script", Markup(asset("report.js"))),
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">{head}{body}</html>\n'
