@@ -12,7 +12,12 @@ import click
 import pandq
 from pandq.cli.auditing import audit_command
 from pandq.cli.comparing import compare_command
-from pandq.cli.tools import demo_command, inspect_command, recalibrate_command
+from pandq.cli.tools import (
+    demo_command,
+    explore_command,
+    inspect_command,
+    recalibrate_command,
+)
 from pandq.errors import GateError, InputError, PandqError
 
 FINE, GATE_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -31,7 +36,14 @@ def cli() -> None:
     """
 
 
-for command in (audit_command, compare_command, recalibrate_command, inspect_command, demo_command):
+for command in (
+    audit_command,
+    compare_command,
+    recalibrate_command,
+    inspect_command,
+    explore_command,
+    demo_command,
+):
     cli.add_command(command)
 
 

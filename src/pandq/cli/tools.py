@@ -1,4 +1,4 @@
-"""pandq recalibrate, inspect and demo."""
+"""pandq recalibrate, inspect, demo and explore."""
 
 from __future__ import annotations
 
@@ -91,3 +91,34 @@ def demo_command(out: str) -> None:
     echo(f"  pandq inspect {found.file}")
     echo(f"  pandq audit {found.file} --p labels:label --q probs:naive_bayes")
     echo("  pandq audit YOUR_FILE --p KIND:COLUMN --q KIND:COLUMN")
+
+
+@click.command("explore")
+@click.option(
+    "--from", "audit_file", metavar="FILE", help="An audit's JSON: start from its worst rows."
+)
+@click.option(
+    "--out", metavar="FILE", help="Write the page here instead of opening it in a browser."
+)
+def explore_command(*, audit_file: str | None, out: str | None) -> None:
+    """A page with P and Q to drag, offline: H(P), H(P,Q), KL both ways and JS as they move."""
+    import tempfile
+    import webbrowser
+
+    from pandq.report.explore import explore_page
+    from pandq.report.files import check_writable, read_json, write_page
+
+    if out is not None:
+        check_writable(out)
+    try:
+        text = explore_page(None if audit_file is None else read_json(audit_file))
+    except InputError as error:
+        raise error if error.where or audit_file is None else error.at(audit_file) from None
+    place = out or str(Path(tempfile.mkdtemp(prefix="pandq-explore-")) / "explore.html")
+    write_page(text, place)
+    if out is not None:
+        click.echo(f"{out}: open it in a browser")
+    elif webbrowser.open(Path(place).resolve().as_uri()):
+        click.echo(f"opened {place}")
+    else:
+        click.echo(f"no browser was found; the page is {place}")

@@ -112,22 +112,29 @@ def asset(name: str) -> str:
     return resources.files("pandq.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def page(title: str, parts: Iterable[object], document: Mapping[str, Any]) -> str:
+def page(
+    title: str,
+    parts: Iterable[object],
+    document: Mapping[str, Any],
+    *,
+    style: str | None = None,
+    script: str | None = None,
+) -> str:
     """A whole page with its result as JSON inside, one file that asks nothing of any host."""
-    # "</" would end the block early; the JSON means the same with the slash escaped
-    text = json.dumps(document, allow_nan=False, ensure_ascii=False).replace("</", "<\\/")
+    # no text in the data can end the block, or begin another: JSON has its own escape for "<"
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
     head = tag(
         "head",
         Markup('<meta charset="utf-8">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
         tag("title", title),
-        tag("style", Markup(asset("report.css"))),
+        tag("style", Markup(asset("report.css") if style is None else style)),
     )
     body = tag(
         "body",
         *parts,
         tag("script", Markup(text), type="application/json", id="document"),
-        tag("script", Markup(asset("report.js"))),
+        tag("script", Markup(asset("report.js") if script is None else script)),
     )
     return f'<!DOCTYPE html>\n<html lang="en">{head}{body}</html>\n'
