@@ -118,11 +118,58 @@ def test_audit_gates_on_the_point_where_it_is_asked_for(folder):
     assert pandq(*audit, *limit, "--gate-on", "point").returncode == 0
 
 
+def test_a_model_of_infinite_loss_is_worse_and_breaches_every_limit(folder, tmp_path):
+    table = pq.read_table(folder / "both.parquet").to_pydict()
+    better = np.eye(4)[np.array(table["label"])] * 0.96 + 0.01
+    better[7] = np.roll([1.0, 0.0, 0.0, 0.0], (table["label"][7] + 1) % 4)
+    table["rash"] = better.tolist()
+    pq.write_table(pa.table(table), tmp_path / "x.parquet")
+    words = (tmp_path / "x.parquet", *COMPARE[:4], "--q", "probs:rash", "--max-regression", "0")
+    run = pandq("compare", *words)
+    assert run.returncode == 1
+    assert "has an infinite loss (q = 0 < p) in 1 rows: probs:rash is worse" in run.stdout
+    assert "--max-regression 0 is breached" in run.stderr
+
+
+def test_a_limit_on_kl_holds_for_every_q(folder):
+    limits = [pandq("compare", folder / "both.parquet", *q, "--max-kl", "0.83", "--parts", "none")
+              for q in (COMPARE, (*COMPARE[:2], *COMPARE[4:], *COMPARE[2:4]))]  # fmt: skip
+    assert {run.returncode for run in limits} == {1}
+
+
+def test_a_summary_that_cannot_be_written_does_not_hide_a_breach(folder, tmp_path):
+    import os
+
+    env = os.environ | {"GITHUB_STEP_SUMMARY": str(tmp_path / "no" / "folder")}
+    run = pandq("compare", folder / "both.parquet", *COMPARE, "--max-regression", "0", env=env)
+    assert run.returncode == 1
+    assert "GITHUB_STEP_SUMMARY cannot be written" in run.stderr
+    assert "is breached" in run.stderr
+
+
+def test_with_json_on_standard_output_a_margin_goes_to_standard_error(folder):
+    words = (folder / "both.parquet", *COMPARE, "--max-regression", "9", "--json", "-")
+    run = pandq("compare", *words)
+    json.loads(run.stdout)
+    assert "--max-regression 9 holds" in run.stderr
+
+
+def test_labels_that_differ_between_joined_files_are_reported(folder, tmp_path):
+    one = pq.read_table(folder / "one.parquet")
+    labels = one["label"].to_numpy().copy()
+    labels[:5] = (labels[:5] + 1) % 4
+    other = one.set_column(1, "label", pa.array(labels))
+    pq.write_table(other, tmp_path / "other.parquet")
+    files = (folder / "one.parquet", tmp_path / "other.parquet")
+    run = pandq("compare", *files, "--id", "id", *COMPARE[:2], "--q", "probs:probs")
+    assert "P differs between the files in 5 rows ('label')" in run.stdout
+
+
 def test_several_breaches_are_one_line(folder):
     limits = ("--max-kl", "0", "--max-cross-entropy", "0", "--max-regression", "0")
     run = pandq("compare", folder / "both.parquet", *COMPARE, *limits)
     assert run.returncode == 1
-    assert "(and 2 more breached)" in run.stderr
+    assert "(and 4 more breached)" in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
@@ -181,6 +228,31 @@ BAD = {
     "a regression of nothing": (
         ["base.kld", "small.kld", "--max-regression", "1"],
         "--max-regression needs a second model",
+    ),
+    "a limit that is no number": (
+        ["both.parquet", *COMPARE, "--max-regression", "nan"],
+        "--max-regression is not a number",
+    ),
+    "groups of one q": (
+        ["base.kld", "small.kld", "--by", "base.chunk"],
+        "by makes groups of differences, and there are none",
+    ),
+    "labels beside labels": (
+        ["both.parquet", *COMPARE, "--labels", "label"],
+        "labels have nothing to say here",
+    ),
+    "a floor for laws in full": (["both.parquet", *COMPARE, "--q-floor", "0.1"], "for a TopK"),
+    "duplicates of one file": (
+        ["both.parquet", *COMPARE, "--id-duplicates", "first"],
+        "is for two files that --id joins",
+    ),
+    "three files to join": (
+        ["one.parquet", "two.parquet", "both.parquet", "--id", "id", *COMPARE],
+        "two files are joined by an id, got 3 files",
+    ),
+    "two files without an id": (
+        ["one.parquet", "two.parquet", *COMPARE[:2], "--q", "probs:probs"],
+        "two files are joined by --id",
     ),
     "a topk of one column": (["both.parquet", "--p", "topk:id", *COMPARE[2:]], "has two columns"),
 }

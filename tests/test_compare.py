@@ -41,7 +41,7 @@ def test_the_difference_on_real_votes_is_that_of_a_plain_calculation(cifar10h):
         special.rel_entr(shares, q).sum(axis=1) + stats.entropy(shares, axis=1) for q in (a, b)
     ]
     assert losses[0].mean() == pytest.approx(0.32767, abs=5e-7)
-    rows = pandq.scan(cifar10h, p="counts:counts", q="probs:resnet18", rivals=["probs:crossval"])
+    rows = pandq.scan(cifar10h, p="counts:counts", q=["probs:resnet18", "probs:crossval"])
     found = pandq.compare(rows, parts="none").differences[0]
     assert ends(found.cross_entropy) == pytest.approx(paired(losses[1] - losses[0]), abs=1e-12)
     assert found.verdict == "worse"
@@ -141,14 +141,32 @@ def test_the_interval_covers_the_true_difference(clustered):
     assert 0.917 * 400 <= covered <= 0.99 * 400
 
 
-def test_infinite_losses_are_counted_and_kept_out_of_the_mean():
+def rash(q, y, row=7):
+    """The same model, that rules the label of one row out."""
+    q = q.copy()
+    q[row] = np.roll([1.0, 0.0, 0.0, 0.0], (y[row] + 1) % 4)
+    return q
+
+
+def test_an_infinite_loss_makes_the_difference_infinite_whatever_the_other_rows_say():
     y, a, b = models(n=200)
-    b = b.copy()
-    b[7] = [0, 0, 0, 1] if y[7] != 3 else [1, 0, 0, 0]
-    found = pandq.compare(Labels(y), Probs(a), Probs(b), names=["a", "b"]).differences[0]
+    bad = rash(b, y)
+    found = pandq.compare(Labels(y), Probs(a), Probs(bad), names=["a", "b"]).differences[0]
     assert found.infinite_rows == {"b": 1, "a": 0}
-    assert np.isfinite(found.cross_entropy.value)
-    assert "both are finite" in found.cross_entropy.method
+    assert ends(found.cross_entropy) == (np.inf, np.inf, np.inf)
+    assert (found.verdict, found.p_value) == ("worse", None)
+    row = np.arange(len(y)) != 7
+    loss = (np.log(a) - np.log(b))[np.arange(len(y)), y][row]
+    assert ends(found.finite_part) == pytest.approx(paired(loss), abs=1e-12)
+    hit = (bad.argmax(axis=1) == y).astype(float) - (a.argmax(axis=1) == y)
+    assert ends(found.accuracy) == pytest.approx(paired(hit), abs=1e-12)
+    turned = pandq.compare(Labels(y), Probs(bad), Probs(a)).differences[0]
+    assert (turned.cross_entropy.value, turned.verdict) == (-np.inf, "better")
+    both = pandq.compare(Labels(y), Probs(bad), Probs(rash(a, y, 9))).differences[0]
+    assert (both.cross_entropy.value, both.verdict) == (None, "not told apart")
+    everywhere = Probs(np.roll(np.eye(4)[y], 1, axis=1))
+    lost = pandq.compare(Labels(y), Probs(a), everywhere).differences[0]
+    assert (lost.verdict, lost.finite_part) == ("worse", None)
     assert found.against_better[0]["row"] == 7
     assert found.to_dict()["worst"]["against_better"][0]["difference"] is None
 
@@ -166,6 +184,15 @@ def test_groups_are_judged_together():
     here = site == "y"
     loss = (np.log(a) - np.log(b))[here, y[here]]
     assert (line["value"], line["low"], line["high"]) == pytest.approx(paired(loss), abs=1e-12)
+
+
+def test_a_group_of_few_rows_gets_no_verdict():
+    y, a, b = models(n=300)
+    site = np.where(np.arange(300) < 2, "tiny", "rest")
+    found = pandq.compare(Labels(y), Probs(a), Probs(b), by={"site": site}).differences[0]
+    line = next(x for x in found.groups["site"] if x["name"] == "tiny")
+    assert (line["verdict"], line["p_holm"]) == ("too few rows", None)
+    assert found.groups_looked_at == 5
 
 
 def test_holm_steps_down_as_its_definition_says():
@@ -332,7 +359,7 @@ def test_what_cannot_be_compared_is_refused_in_words(call, text):
 def test_a_scan_brings_its_own_columns():
     y, a, b = models(n=60)
     table = pa.table({"label": y, "a": a.tolist(), "b": b.tolist()})
-    rows = pandq.scan(table, p="labels:label", q="probs:a", rivals=["probs:b"])
+    rows = pandq.scan(table, p="labels:label", q=["probs:a", "probs:b"])
     assert pandq.compare(rows).differences[0].q == "probs:b"
     with pytest.raises(InputError, match="a scan brings its own q"):
         pandq.compare(rows, Probs(a))
@@ -355,6 +382,14 @@ def test_a_baseline_is_held_against_unpaired_and_said_so():
     assert found.to_dict()["paired"] is False
     sharp = pandq.compare(Labels(y), Probs(a), Probs(b)).differences[0]
     assert sharp.cross_entropy.half_width < found.cross_entropy.half_width
+
+
+def test_a_baseline_of_another_kind_of_p_is_refused():
+    y, a, b = models(n=100)
+    old = pandq.audit(Labels(y), Probs(a)).to_dict()
+    votes = np.eye(4, dtype=int)[y] * 3
+    with pytest.raises(InputError, match="P was labels, and is counts now"):
+        pandq.compare(Counts(votes), Probs(b), baseline=old)
 
 
 def test_a_baseline_in_bits_is_turned_into_nats():

@@ -174,6 +174,7 @@ def compare(
         raise InputError(
             what="a baseline is the model to hold one Q against", got=f"{len(called)} of them"
         )
+    _refuse_idle(rows, q_floor, alone=baseline is not None)
     if _partly_known(rows):
         return _bounded(rows, called, progress, q_floor=q_floor, unit=unit, level=level)
     shape = Shape()
@@ -200,7 +201,15 @@ def compare(
         for place, pair in enumerate(sums.pairs)
     ]
     if baseline is not None:
-        differences = [against_baseline(baseline, models[0], n_classes=shape.n_classes, unit=unit)]
+        differences = [
+            against_baseline(
+                baseline,
+                models[0],
+                n_classes=shape.n_classes,
+                p_kind=shape.p_kind,
+                unit=unit,
+            )
+        ]
     source: dict[str, Any] = {"rows": sums.models[0].n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
@@ -232,6 +241,36 @@ def _rows(p: object, qs: Sequence[object], **options: Any) -> Scan | MemoryScan:
     if not qs:
         raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
     return views_scan(p, qs[0], rivals=qs[1:], **options)
+
+
+def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:
+    """Refuse options that would have no effect on these rows.
+
+    Raises:
+        InputError: there is one.
+    """
+    partly, full = _partly_known(rows), evidence_of(_kind(rows.p), 0) == "full"
+    told = "a TopK leaves only bounds, over all rows"
+    if q_floor is not None and not partly:
+        raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
+    if rows.labels is not None and (partly or not full):
+        what = (
+            told
+            if partly
+            else f"labels stand beside a P that is a reference's, not {_kind(rows.p)}"
+        )
+        raise InputError(what="labels have nothing to say here", got=what)
+    if rows.by and (partly or not rows.rivals):
+        remedy = "" if partly else "For one Q against P use `pandq audit` (pandq.audit)."
+        what = "by makes groups of differences, and there are none"
+        raise InputError(what=what, got=told if partly else "one Q", remedy=remedy)
+    if alone and rows.labels is not None:
+        raise InputError(what="labels have nothing to say beside a baseline")
+
+
+def _kind(given: Any) -> str:
+    kind: str = given.kind
+    return kind
 
 
 def _partly_known(rows: Scan | MemoryScan) -> bool:
@@ -361,7 +400,8 @@ class _FirstPass:
                 raise InputError(
                     what="one Q alone is compared with a reference, and P is none",
                     got=f"P is {chunk.p.kind}",
-                    remedy="Give a second --q; how far one Q is from P is `pandq audit`.",
+                    remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
+                    " is from P is `pandq audit`.",
                 )
             few = empty.sample
             if self.sampled and size > 1 and shape.n_classes <= MOST_CLASSES:

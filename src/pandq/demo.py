@@ -50,7 +50,7 @@ def run_demo(folder: Path) -> Demo:
     audits = {name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions}
     for name, result in audits.items():
         write_json(result.to_dict(), folder / f"{name}.json")
-    both = scan(file, p="labels:label", q="probs:regression", rivals=["probs:naive_bayes"])
+    both = scan(file, p="labels:label", q=["probs:regression", "probs:naive_bayes"])
     difference = compare(both, parts="none").differences[0].cross_entropy
     return Demo(audits["regression"], audits["naive_bayes"], difference, file)
 

@@ -81,6 +81,8 @@ def test_ids_that_are_missing_match_nothing(tmp_path):
     found = joined([files[0]], [files[1]], "id")
     want = one.dropna(subset="id").merge(two.dropna(subset="id"), on="id")
     assert found.matched == len(want)
+    assert found.without_id == (5, 2)
+    assert any("5 and 2 rows that have no id" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_nothing_is_left_behind_when_the_join_is_done_with(tmp_path, monkeypatch
     files = [written(x, tmp_path / f"{n}.parquet") for n, x in (("one", one), ("two", two))]
     found = joined([files[0]], [files[1]], "id")
     assert list((tmp_path / "room").iterdir())
-    rows = pandq.scan(found.source, p="labels:label", q="probs:p_*", rivals=["probs:other.p_*"])
+    rows = pandq.scan(found.source, p="labels:label", q=["probs:p_*", "probs:other.p_*"])
     assert pandq.compare(rows).n == 180
     del found, rows
     gc.collect()

@@ -111,7 +111,7 @@ def report(audit, table):
 
 @pytest.fixture(scope="session")
 def comparison(table):
-    rows = pandq.scan(table, p="counts:votes", q="probs:q", rivals=["probs:dull"], by="site")
+    rows = pandq.scan(table, p="counts:votes", q=["probs:q", "probs:dull"], by="site")
     path = table.with_name("comparison.html")
     write_comparison_page(pandq.compare(rows), [str(table)], path)
     return path

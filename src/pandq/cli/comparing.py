@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.gating import finish, gate_options, limits
+from pandq.cli.gating import a_number, finish, gate_options, limits
 from pandq.cli.options import data_options, result_options, scan_options
 from pandq.cli.page import page, progress_bar
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
+    from pandq.read.join import Joined
     from pandq.read.scan import Scan
     from pandq.report.gates import GateOn
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-regression",
     type=float,
+    callback=a_number,
     metavar="X",
     help="Exit with 1 if a model may pay more than the first (or the baseline) by more than X.",
 )
@@ -128,20 +130,18 @@ def compare_command(
         from pandq.report.comparison import show_comparison
 
         show_comparison(result, page())
-    # limits hold for the models that are held against the first, or for the only one
-    held = result.models[1:] or result.models or result.bounds
     if max_regression is not None and not result.differences:
-        remedy = "Give a second --q, or --baseline."
-        raise InputError(what="--max-regression needs a second model", remedy=remedy)
+        what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
+        if result.bounds:
+            what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
+        raise InputError(what=what, remedy=remedy)
+    held = result.models or result.bounds
     gates = limits(
         {
             "--max-kl": (max_kl, [replace(x.kl, name=f"kl of {x.q}") for x in held]),
             "--max-cross-entropy": (
                 max_cross_entropy,
-                [
-                    replace(x.cross_entropy, name=f"cross entropy of {x.q}")
-                    for x in result.models[1:] or result.models
-                ],
+                [replace(x.cross_entropy, name=f"cross entropy of {x.q}") for x in result.models],
             ),
             "--max-regression": (
                 max_regression,
@@ -167,8 +167,17 @@ def comparison_rows(
     if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
         q = _of_logits_files(files, options)
     if len(files) != 2 or not options["id"]:
-        first, *rivals = q or (None,)
-        return scan(list(files), q=first, rivals=rivals, **options), None
+        if options["id"] and len(files) > 2:
+            what, got = "two files are joined by an id", f"{len(files)} files"
+            raise InputError(what, got=got, remedy="Several files that are one table: a glob.")
+        if id_duplicates != "refuse":
+            raise InputError("--id-duplicates is for two files that --id joins")  # noqa: EM101
+        try:
+            return scan(list(files), q=q or None, **options), None
+        except InputError as error:
+            if len(files) == 2 and not options["id"]:
+                error.remedy += " Two files of different columns are joined by --id COLUMN."
+            raise
     where = options.pop("where")
     both = joined([files[0]], [files[1]], options["id"], where=where, duplicates=id_duplicates)
     if not q:
@@ -179,7 +188,8 @@ def comparison_rows(
     if not rivals:
         rivals = [f"{kind}:{OTHER}{column}"]
     found = [_of_second(rival, both.source.schema, OTHER) for rival in rivals]
-    rows = scan(both.source, q=first, rivals=found, **options)
+    rows = scan(both.source, q=[first, *found], **options)
+    notes = _disagreement(both, rows, OTHER)
     names = (first, *found)
     if len(found) == 1:
         names = tuple(
@@ -187,7 +197,18 @@ def comparison_rows(
             for name, file in zip(names, files, strict=True)
         )
     same = len(set(names)) < len(names)
-    return replace(rows, notes=(*both.notes, *rows.notes)), None if same else names
+    return replace(rows, notes=(*both.notes, *notes, *rows.notes)), None if same else names
+
+
+def _disagreement(both: Joined, rows: Scan, other: str) -> list[str]:
+    """Does the second file say otherwise of P than the first?"""
+    column = rows.p.column
+    if rows.p.wide or other + column not in both.source.schema:
+        return []
+    apart = both.apart(column)
+    if not apart:
+        return []
+    return [f"P differs between the files in {apart:,} rows ({column!r}); the first file's is used"]
 
 
 def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:

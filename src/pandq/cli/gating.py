@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pandq.cli.options import with_options
+from pandq.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +23,14 @@ def gate_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--max-kl",
             type=float,
+            callback=a_number,
             metavar="X",
             help="Exit with 1 if KL's interval reaches beyond X.",
         ),
         click.option(
             "--max-cross-entropy",
             type=float,
+            callback=a_number,
             metavar="X",
             help="Exit with 1 if the cross entropy's interval reaches beyond X.",
         ),
@@ -39,6 +43,13 @@ def gate_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
     ]
     return with_options(command, options)
+
+
+def a_number(_: click.Context, option: click.Parameter, given: float | None) -> float | None:
+    """A limit must be a number, or nothing could be below it."""
+    if given is not None and math.isnan(given):
+        raise InputError(what=f"{option.opts[0]} is not a number", got="nan")
+    return given
 
 
 def limits(
@@ -64,8 +75,11 @@ def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
     from pandq.report.gates import require
     from pandq.report.summary import append_summary
 
-    append_summary(result, gates)
+    try:
+        append_summary(result, gates)
+    except InputError as error:
+        # what the limits say must be heard all the same
+        click.echo(f"pandq: {error}", err=True)
     require(gates)
     for gate in gates:
-        if not quiet:
-            click.echo(str(gate))
+        click.echo(str(gate), err=quiet)

@@ -30,7 +30,8 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             metavar="KIND:COLUMN",
             multiple=True,
             callback=_once,
-            help=f"What is true; KIND is {KINDS}.",
+            help=f"What is true; KIND is {KINDS}"
+            + (", or topk:IDS,LOG_PROBS." if several else "."),
         ),
         click.option(
             "--q",
@@ -42,8 +43,9 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         ),
         click.option(
             "--classes",
-            metavar="A,B,...",
-            help="Class names in the order of Q's columns; needed when labels are names.",
+            metavar="A,B,...|K",
+            help="Class names in the order of Q's columns, needed when labels are names; or how"
+            " many classes there are.",
         ),
         click.option("--by", metavar="COLUMN", multiple=True, help="Also report by this column."),
         click.option(
@@ -115,5 +117,7 @@ def with_options(
 def scan_options(data: dict[str, Any]) -> dict[str, Any]:
     """The options as `pandq.scan` takes them."""
     classes = data.pop("classes")
-    names = [name.strip() for name in classes.split(",")] if classes else None
+    names: list[str] | int | None = None
+    if classes:
+        names = int(classes) if classes.isdecimal() else [x.strip() for x in classes.split(",")]
     return {"classes": names, **data}

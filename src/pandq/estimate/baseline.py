@@ -41,13 +41,16 @@ class Unpaired:
         }
 
 
-def against_baseline(old: Mapping[str, Any], new: Model, *, n_classes: int, unit: Unit) -> Unpaired:
+def against_baseline(
+    old: Mapping[str, Any], new: Model, *, n_classes: int, p_kind: str, unit: Unit
+) -> Unpaired:
     """What a model pays more than an earlier audit said of another, unpaired.
 
     Args:
         old: an audit's JSON document.
         new: the model now.
         n_classes: of the rows now.
+        p_kind: of P now.
         unit: of the result.
 
     Returns:
@@ -68,6 +71,9 @@ def against_baseline(old: Mapping[str, Any], new: Model, *, n_classes: int, unit
         raise InputError(what="the baseline is no whole audit", remedy=remedy) from None
     if any(x is None for x in ends):
         raise InputError(what="the baseline's cross entropy is not finite", got=str(then["method"]))
+    if old.get("p") != p_kind:
+        got = f"P was {old.get('p')}, and is {p_kind} now"
+        raise InputError(what="the baseline's losses are of another kind", got=got)
     if classes != n_classes:
         got = f"{classes}, and {n_classes} now"
         raise InputError(what="the baseline has another number of classes", got=got)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.paired import DETAILS, LOSS
 from pandq.estimate.tables import plain_id
@@ -62,7 +64,8 @@ class Difference:
     q: str
     against: str
     cross_entropy: Estimate
-    p_value: float
+    finite_part: Estimate | None
+    p_value: float | None
     verdict: str
     rest: Estimate | None
     miscalibration: Estimate | None
@@ -89,6 +92,7 @@ class Difference:
             "paired": True,
             "cross_entropy": self.cross_entropy.to_dict(),
             "kl": replace(self.cross_entropy, name="kl").to_dict(),
+            "finite_part": self.finite_part and self.finite_part.to_dict(),
             "p_value": self.p_value,
             "verdict": self.verdict,
             "decomposition": {
@@ -128,15 +132,17 @@ def difference_of(
         A Difference.
     """
     scale = per_nat(unit)
-    means = sums.differences
 
     def of(name: str) -> Estimate:
-        return means.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
+        return sums.scores.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
 
-    loss = replace(of("cross_entropy"), name="difference", unit="nat").to_unit(unit)
+    loss = sums.losses.estimate(LOSS, level=level, method=PAIRED)
+    loss = replace(loss, name="difference").to_unit(unit)
     infinite = {names[1]: sums.infinite_q, names[0]: sums.infinite_against}
+    part = None
     if any(infinite.values()):
-        loss = replace(loss, method=f"{loss.method}, over the rows where both are finite")
+        part = replace(loss, method=f"{loss.method}, over the rows where both are finite")
+        loss = _infinite(loss, sums)
     parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
     if split is not None:
         for name in parts:
@@ -145,7 +151,10 @@ def difference_of(
     tables = {"": sums.classes, **sums.groups}
     found = {name: _groups(table, scale, level) for name, table in tables.items()}
     lines = [line for table in found.values() for line in table]
-    for line, p in zip(lines, holm([line["p_value"] for line in lines]), strict=True):
+    judged = [line for line in lines if line["n"] >= FEWEST]
+    for line in lines:
+        line |= {"p_holm": None, "verdict": "too few rows"}
+    for line, p in zip(judged, holm([line["p_value"] for line in judged]), strict=True):
         line["p_holm"] = float(p)
         sure = p < 1 - level
         line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
@@ -156,7 +165,8 @@ def difference_of(
         q=names[1],
         against=names[0],
         cross_entropy=loss,
-        p_value=_p_value(means),
+        finite_part=part if part is not None and part.n else None,
+        p_value=_p_value(sums.losses) if part is None else None,
         verdict=verdict(loss.low, loss.high),
         rest=parts["rest"],
         miscalibration=parts["miscalibration"],
@@ -167,12 +177,27 @@ def difference_of(
         same_top1=wins.pop("same_top1"),
         wins=wins,
         infinite_rows=infinite,
-        groups_looked_at=len(lines),
+        groups_looked_at=len(judged),
         classes=found.pop(""),
         groups=found,
         against_better=_rows(sums.worse, classes, scale),
         q_better=_rows(sums.better, classes, scale),
     )
+
+
+def _infinite(loss: Estimate, sums: PairSums) -> Estimate:
+    """The difference where a loss is infinite: no average over the other rows takes its place."""
+    counts = f"{sums.infinite_q} rows of one, {sums.infinite_against} of the other"
+    method = f"q = 0 < p: infinite in {counts}"
+    if sums.infinite_q and sums.infinite_against:
+        how = f"{method}; infinite less infinite"
+        return replace(loss, value=None, low=None, high=None, method=how, identified=False)
+    end = np.inf if sums.infinite_q else -np.inf
+    return replace(loss, value=end, low=end, high=end, method=method)
+
+
+# Fewer rows than this make no verdict on a group, nor one of the groups that verdicts allow for.
+FEWEST = 5
 
 
 def _p_value(means: Means) -> float:

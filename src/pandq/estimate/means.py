@@ -42,6 +42,10 @@ POSSIBLE = {
     "q_better": _UNIT_RANGE,
     "tie": _UNIT_RANGE,
     "same_top1": _UNIT_RANGE,
+    "accuracy difference": (-1.0, 1.0),
+    "expected_accuracy difference": (-1.0, 1.0),
+    "confidence difference": (-1.0, 1.0),
+    "brier difference": (-2.0, 2.0),
 }
 
 

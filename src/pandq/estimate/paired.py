@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-# not by the measures' own names, whose means lie in a range
+# not by the measures' own names, whose means lie in another range
 LOSS = "cross_entropy difference"
-DIFFERENCES = (
-    LOSS,
+SCORES = (
     "accuracy difference",
     "expected_accuracy difference",
     "brier difference",
@@ -49,11 +48,11 @@ DETAILS = (
 class PairSums:
     """What is kept of the rows that have gone by, for one Q against another.
 
-    Differences and groups are over the rows in which both losses are finite, wins over all rows in
-    which they can be told apart.
+    Losses and groups are over the rows in which both are finite, scores and wins over all rows.
     """
 
-    differences: Means
+    losses: Means
+    scores: Means
     wins: Means
     classes: GroupMeans
     groups: Mapping[str, GroupMeans]
@@ -68,7 +67,8 @@ class PairSums:
     ) -> Self:
         """No rows."""
         return cls(
-            Means.empty(DIFFERENCES, replicates=replicates, seed=seed),
+            Means.empty((LOSS,), replicates=replicates, seed=seed),
+            Means.empty(SCORES, replicates=replicates, seed=seed),
             Means.empty(WINS),
             GroupMeans.empty((LOSS,)),
             {name: GroupMeans.empty((LOSS,)) for name in by},
@@ -86,8 +86,7 @@ class PairSums:
             apart = losses[1] - losses[0]
         # two infinite losses are equally bad
         apart = np.where(losses[0] == losses[1], 0.0, apart)
-        columns = [
-            apart,
+        scores = [
             q.accuracy - against.accuracy,
             q.mass - against.mass,
             q.brier - against.brier,
@@ -99,16 +98,17 @@ class PairSums:
             "w": None if w is None else w[kept],
             "clusters": None if clusters is None else clusters[kept],
         }
-        x = np.stack(columns).T[kept]
+        x = apart[kept][:, None]
         won = [apart > 0, apart == 0, apart < 0, against.q_class == q.q_class]
         names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
-            self.differences.of(x, keys=chunk.keys[kept], **some),
+            self.losses.of(x, keys=chunk.keys[kept], **some),
+            self.scores.of(np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
             self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
-            self.classes.of(q.p_class.astype(np.intp)[kept], names, x[:, :1], **some),
+            self.classes.of(q.p_class.astype(np.intp)[kept], names, x, **some),
             {
-                name: self.groups[name].of(codes[kept], values, x[:, :1], **some)
+                name: self.groups[name].of(codes[kept], values, x, **some)
                 for name, (codes, values) in chunk.groups.items()
             },
             _extreme(self.worse, apart, details, chunk),

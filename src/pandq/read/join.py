@@ -6,6 +6,7 @@ the order of the first table.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import weakref
 from dataclasses import dataclass
@@ -41,14 +42,20 @@ class Joined:
     only_first: int
     only_second: int
     duplicates: tuple[int, int]
+    without_id: tuple[int, int] = (0, 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report must say of it."""
         said = [f"joined by id: {self.matched:,} rows in both files"]
         if self.only_first or self.only_second:
-            left = f"{self.only_first:,} only in the first, {self.only_second:,} only in the second"
-            said.append(f"left out: rows whose id is {left}")
+            said.append(
+                f"left out: {self.only_first:,} rows whose id is only in the first file,"
+                f" {self.only_second:,} whose id is only in the second"
+            )
+        if any(self.without_id):
+            first, second = self.without_id
+            said.append(f"left out: {first:,} and {second:,} rows that have no id")
         if any(self.duplicates):
             first, second = self.duplicates
             said.append(
@@ -56,6 +63,16 @@ class Joined:
                 " second were left out, and the first of each kept"
             )
         return tuple(said)
+
+    def apart(self, column: str) -> int:
+        """In how many rows the two tables hold different values under one name."""
+        import duckdb
+
+        one, other = quoted(column), quoted(OTHER + column)
+        relation = SqlFiles.relation(self.source.files[0])
+        with contextlib.closing(duckdb.connect()) as connection:
+            differ = f"SELECT count(*) FROM {relation} WHERE {one} IS DISTINCT FROM {other}"
+            return _count(connection, differ)
 
 
 def joined(
@@ -94,6 +111,10 @@ def joined(
         out = Path(room.name) / "joined.parquet"
         with sql_errors(where):
             connection.execute(_join(tables, id, where, out))
+        missing = [
+            _count(connection, f"SELECT count(*) FROM {side}_rows WHERE {quoted(id)} IS NULL")
+            for side in _SIDES
+        ]
         counts = [_count(connection, f"SELECT count(*) FROM {side}_once") for side in _SIDES]
         both = f"SELECT count(*) FROM first_once JOIN second_once USING ({quoted(id)})"
         matched = _count(connection, both)
@@ -107,7 +128,7 @@ def joined(
         connection.close()
     weakref.finalize(source, room.cleanup)
     left = counts[0] - matched, counts[1] - matched
-    return Joined(source, matched, *left, (repeated[0], repeated[1]))
+    return Joined(source, matched, *left, (repeated[0], repeated[1]), (missing[0], missing[1]))
 
 
 _SIDES = ("first", "second")

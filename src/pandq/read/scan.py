@@ -246,8 +246,8 @@ def scan(
     data: Any,
     *,
     p: str | None = None,
-    q: str | None = None,
-    classes: Sequence[str] | None = None,
+    q: str | Sequence[str] | None = None,
+    classes: Sequence[str] | int | None = None,
     by: str | Sequence[str] = (),
     cluster: str | None = None,
     id: str | None = None,  # noqa: A002
@@ -256,7 +256,6 @@ def scan(
     normalise: Sequence[str] = (),
     tolerance: float | None = None,
     best_q: str | None = None,
-    rivals: Sequence[str] = (),
     labels: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
@@ -266,8 +265,10 @@ def scan(
             or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb).
         p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
             recognised by the usual names when left out.
-        q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class.
-        classes: the class names in the order of Q's columns, for labels that are names.
+        q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
+            for pandq.compare: the first is the one to hold the others against.
+        classes: the class names in the order of Q's columns, for labels that are names; or how
+            many classes there are.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it.
         id: a column that names the rows; their numbers, from 0, when left out.
@@ -276,7 +277,6 @@ def scan(
         normalise: of "p" and "q", those whose rows are to be divided by their sums.
         tolerance: how far from one a row's sum may lie.
         best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
-        rivals: "KIND:COLUMN" of other predictions, for pandq.compare.
         labels: a column of labels beside a P that is a reference model's, for pandq.compare.
 
     Returns:
@@ -292,14 +292,19 @@ def scan(
     ('labels:label', 'probs:probs', 2)
     """
     by = (by,) if isinstance(by, str) else by
+    first, *rivals = (q,) if q is None or isinstance(q, str) else tuple(q) or (None,)
+    if isinstance(classes, int):
+        classes = [str(k) for k in range(classes)]
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
     try:
         p_spec = resolved(p, schema, option="--p") if p else _recognised(schema, "p", chosen)
-        q_spec = resolved(q, schema, option="--q") if q else _recognised(schema, "q", chosen)
+        q_spec = (
+            resolved(first, schema, option="--q") if first else _recognised(schema, "q", chosen)
+        )
         best = resolved(best_q, schema, option="--best-q") if best_q else None
-        others = tuple(resolved(rival, schema, option="--q") for rival in rivals)
+        others = tuple(resolved(str(rival), schema, option="--q") for rival in rivals)
         beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
         named = [("--by", name) for name in by] + [
             (option, name)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.differences import Difference
 from pandq.report import figures
-from pandq.report.comparison import sentence
+from pandq.report.comparison import drifted, sentence
 from pandq.report.html import SHOWN, figure, fragment, input_label, numbers, top
 from pandq.report.page import Cell, Grid, Markup, definitions, page, tag
 from pandq.report.svg import chart
 from pandq.report.text import interval
-from pandq.report.words import number, short
+from pandq.report.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +44,7 @@ def comparison_fragment(comparison: Comparison) -> str:
 def _comparison(comparison: Comparison) -> Iterator[object]:
     unit = comparison.unit
     said = [sentence(x, unit) for x in comparison.differences]
-    said += [
-        f"{x.q} has drifted {short(x.kl.value)} {unit} from P; the same top class in"
-        f" {x.same_top1.value:.2%} of rows."
-        for x in comparison.drifts
-    ]
+    said += [drifted(x, unit) for x in comparison.drifts]
     said += [
         f"KL(P||{x.q}) lies between {number(x.low.value)} and {number(x.high.value)} {unit}."
         for x in comparison.bounds
@@ -103,6 +99,7 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[obje
     grid = Grid("means of paired differences", ("measure", f"{comparison.unit}#", "interval#"))
     rows = {
         "cross entropy, and KL(P||Q)": difference.cross_entropy,
+        "the same over rows finite in both": difference.finite_part,
         "rest: left after recalibrating both": difference.rest,
         "miscalibration: what recalibrating each wins": difference.miscalibration,
         "accuracy": difference.accuracy,

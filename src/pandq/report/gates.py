@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pandq.errors import GateError
+from pandq.report.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +36,16 @@ class Gate:
         return self.held is not None and self.held <= self.limit
 
     def __str__(self) -> str:
-        named = f"{self.option} {self.limit:g}"
+        e = self.estimate
+        named, unit = f"{self.option} {self.limit:g}", f" {e.unit}" if e.unit else ""
+        value = f"{number(e.value, 6)}{unit}" if e.identified else "not identified,"
+        found = f"{e.name} {value} [{number(e.low, 6)}, {number(e.high, 6)}]"
         what = "whose upper end" if self.on == "interval" else "which"
+        if self.held is None:
+            return f"{named} is breached: {found}, which has no value to hold against it"
         if not self.passed:
-            return f"{named} is breached: {self.estimate}, {what} is above it"
-        margin = self.limit - (self.held or 0.0)
-        return f"{named} holds: {self.estimate}, {margin:.4f} below it"
+            return f"{named} is breached: {found}, {what} is above it"
+        return f"{named} holds: {found}, {number(self.limit - self.held, 6)} below it"
 
 
 def require(gates: Sequence[Gate]) -> None:

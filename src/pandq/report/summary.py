@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pandq.comparisons import Comparison
 from pandq.errors import InputError
-from pandq.report.comparison import sentence
+from pandq.report.comparison import drifted, sentence
 from pandq.report.text import interval
 from pandq.report.words import headline, number
 
@@ -57,7 +57,9 @@ def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
 def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate]]]:
     rows = [(_escaped(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
     rows += [(_escaped(f"KL(P||Q) of {x.q}"), x.kl) for x in result.drifts]
-    return [sentence(x, result.unit) for x in result.differences], rows
+    rows += [(_escaped(f"KL(P||Q) of {x.q}, bounds"), x.kl) for x in result.bounds]
+    said = [sentence(x, result.unit) for x in result.differences]
+    return said + [drifted(x, result.unit) for x in result.drifts], rows
 
 
 def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
