@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pandq.comparisons import Comparison, compare
     from pandq.errors import GateError, InputError, PandqError, RowError, ViewTypeError
     from pandq.estimate.intervals import Estimate
+    from pandq.fit.softmax import SoftmaxRegression
     from pandq.measure import (
         alpha_divergence,
         brier_score,
@@ -39,6 +40,7 @@ _HOMES = {
     "comparisons": ("Comparison", "compare"),
     "errors": ("GateError", "InputError", "PandqError", "RowError", "ViewTypeError"),
     "estimate.intervals": ("Estimate",),
+    "fit.softmax": ("SoftmaxRegression",),
     "measure": (
         "alpha_divergence",
         "brier_score",

@@ -1,0 +1,1 @@
+"""Q that is fitted to P by minimising the divergence."""

@@ -1,0 +1,258 @@
+"""SoftmaxRegression: Q as a softmax of linear scores, fitted to any P by its divergence."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from pandq.core.measures import entropy
+from pandq.errors import InputError
+from pandq.fit.gram import Gram
+from pandq.fit.newton import Point, minimise
+from pandq.fit.softmaxsums import LossSums, Problem, Rows, hessian_times
+from pandq.views import Labels, Probs, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+Loss = Literal["kl", "cross_entropy"]
+
+# Rows of a chunk have about this many numbers: scores and laws of a chunk stay in a core's cache.
+CHUNK_NUMBERS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """The mean loss of some rows plus a penalty on the coefficients, as an objective."""
+
+    chunks: list[Rows]
+    problem: Problem
+    l2: float
+    gram: Gram
+
+    def at(self, theta: Floats) -> Point:
+        """The objective at a point."""
+        found, laws = [], []
+        for rows in self.chunks:
+            sums, q = LossSums.of(rows, self.problem, theta)
+            found.append(sums)
+            laws.append(q)
+        sums = reduce(LossSums.merge, found)
+        penalty = self.penalty(theta)
+        value = (sums.loss + 0.5 * float(np.vdot(theta, penalty))) / sums.weight
+        gradient = (sums.gradient + penalty) / sums.weight
+
+        def times(direction: Floats) -> Floats:
+            products = (
+                hessian_times(rows, self.problem, q, direction)
+                for rows, q in zip(self.chunks, laws, strict=True)
+            )
+            return (sum(products) + self.penalty(direction)) / sums.weight
+
+        solve = self.gram.solver(sums.curvature / sums.weight, self.l2 / sums.weight)
+        return Point(value, gradient, times, solve)
+
+    def penalty(self, theta: Floats) -> Floats:
+        """L2 on the coefficients, none on the intercept."""
+        penalised = self.l2 * theta
+        if self.problem.intercept:
+            penalised[-1] = 0.0
+        return penalised
+
+
+class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Softmax (multinomial logistic) regression on labels, votes or soft labels.
+
+    Minimises sum of w_i KL(P_i||Q_i) + l2/2 |W|^2 over Q_i = softmax(x_i W + b); the intercept b is
+    not penalised. Minimising the cross entropy is the same problem: its objective is larger by the
+    weighted mean of H(P), its gradient is the same. Two classes have one score, as in logistic
+    regression.
+
+    Args:
+        objective: "kl" or "cross_entropy": what `objective_` says; coefficients are the same bits.
+        l2: strength of the penalty on the sum over rows; scikit-learn's 1 / C.
+        fit_intercept: whether to fit b.
+        tol: stop once the largest component of the gradient of the mean objective, each divided by
+            its feature's root mean square, is at most this.
+        max_iter: at most so many Newton steps.
+
+    Attributes:
+        classes_: (K,) class labels; 0 ... K - 1 for soft labels.
+        coef_: (K, d), or (1, d) for two classes.
+        intercept_: (K,) or (1,).
+        n_iter_: (1,) Newton steps.
+        objective_: the weighted mean objective at the end, nats, penalty included.
+        gradient_norm_: the largest component of its gradient, measured likewise.
+
+    Source: Boehning 1992; McCullagh and Nelder 1989, section 5.2.4.
+
+    >>> import numpy as np
+    >>> x, p = np.array([[0.0], [1.0]]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    >>> SoftmaxRegression(l2=0.0).fit(x, p).predict_proba(x).round(6)
+    array([[0.9, 0.1],
+           [0.2, 0.8]])
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: Loss = "kl",
+        l2: float = 1.0,
+        fit_intercept: bool = True,
+        tol: float = 1e-10,
+        max_iter: int = 200,
+    ) -> None:
+        self.objective = objective
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to labels, to an (n, K) matrix of soft labels, or to a view.
+
+        Args:
+            X: (n, d) features, dense or scipy sparse.
+            y: (n,) labels of any kind; (n, K) probabilities; or a view of n rows.
+            sample_weight: (n,) not negative.
+
+        Returns:
+            Itself.
+
+        Raises:
+            InputError: soft labels are negative or do not sum to one, or rows differ in number.
+            ValueError: features or labels that scikit-learn's conventions refuse.
+        """
+        if self.objective not in ("kl", "cross_entropy"):
+            raise InputError(what="objective is kl or cross_entropy", got=repr(self.objective))
+        if not self.l2 >= 0:
+            raise InputError(what="l2 must not be negative", got=str(self.l2))
+        X, p = self._checked(X, y)
+        w = None
+        if sample_weight is not None:
+            w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        problem = Problem(len(self.classes_), X.shape[1], bool(self.fit_intercept))
+        if len(self.classes_) < 2:
+            raise InputError(
+                what="a fit needs at least two classes", got=f"one class: {self.classes_[0]!r}"
+            )
+        chunks = list(_chunks(X, p, w, problem))
+        gram = Gram.of(chunks, problem)
+        fit = Fit(chunks, problem, float(self.l2), gram)
+        found = minimise(
+            fit,
+            np.zeros(problem.shape),
+            scale=gram.scale,
+            tolerance=self.tol,
+            max_steps=self.max_iter,
+        )
+        if not found.converged:
+            self._warn(found.gradient_norm, found.steps)
+        self.n_iter_ = np.array([found.steps])
+        self.gradient_norm_ = found.gradient_norm
+        self.coef_ = np.ascontiguousarray(found.theta[: problem.n_features].T)
+        size = problem.scores
+        self.intercept_ = found.theta[-1].copy() if problem.intercept else np.zeros(size)
+        floor = 0.0 if self.objective == "cross_entropy" else _mean_entropy(p, w)
+        self.objective_ = found.value - floor
+        return self
+
+    def decision_function(self, X: Any) -> Floats:
+        """Scores: (n, K), or (n,) log-odds of the second class for two."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=np.float64, reset=False)
+        z: Floats = np.asarray(X @ self.coef_.T) + self.intercept_
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict_log_proba(self, X: Any) -> Floats:
+        """Log-probabilities, (n, K) nats."""
+        z = self.decision_function(X)
+        scores = np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z
+        top = scores.max(axis=1, keepdims=True)
+        logs: Floats = scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+        return logs
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probabilities, (n, K)."""
+        q: Floats = np.exp(self.predict_log_proba(X))
+        normal: Floats = q / q.sum(axis=1, keepdims=True)
+        return normal
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each row, (n,)."""
+        z = self.decision_function(X)
+        places = (z > 0).astype(np.intp) if z.ndim == 1 else z.argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
+        return labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _checked(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+        """Features, and P as class numbers or as laws; sets `classes_`."""
+        options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
+        if y is not None and not isinstance(y, View):
+            y = np.asarray(y)
+        # a column of labels is labels, as scikit-learn has it
+        if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
+            X, y = validate_data(self, X, y, **options)
+            check_classification_targets(y)
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            return X, codes
+        X = validate_data(self, X, **options)
+        view = y if isinstance(y, View) else Probs(y)
+        if len(view) != X.shape[0]:
+            raise InputError(
+                what="P and the features have different numbers of rows",
+                got=f"{len(view)} and {X.shape[0]}",
+            )
+        if isinstance(view, Labels):
+            size = view.n_classes or int(view.array.max()) + 1
+            self.classes_ = np.arange(size)
+            return X, view.array
+        p = view.law().prob
+        self.classes_ = np.arange(p.shape[1])
+        # exact laws: what rounding left out would pull the intercept
+        return X, p / p.sum(axis=1, keepdims=True)
+
+    def _warn(self, norm: float, steps: int) -> None:
+        largest = "" if self.l2 > 0 else (
+            "; without a penalty classes that can be separated have their optimum at infinity:"
+            " set l2 > 0"
+        )  # fmt: skip
+        warnings.warn(
+            f"SoftmaxRegression stopped after {steps} steps with a gradient of {norm:.1e}, above"
+            f" tol = {self.tol:g}{largest}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iterator[Rows]:
+    """Consecutive rows whose features and scores stay near the processor."""
+    step = max(256, CHUNK_NUMBERS // max(min(X.shape[1], 1024), problem.scores))
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, start + step)
+        yield Rows(X[rows], p[rows], None if w is None else w[rows])
+
+
+def _mean_entropy(p: NDArray[Any], w: Floats | None) -> float:
+    """The weighted mean of H(P), what the two objectives differ by."""
+    if p.ndim == 1:
+        return 0.0
+    h = entropy(Probs(p).law())
+    return float(h.mean()) if w is None else float(w @ h / w.sum())
