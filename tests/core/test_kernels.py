@@ -455,6 +455,12 @@ def test_the_environment_names_a_build(name):
     assert run_.stdout.strip() == name
 
 
+def test_a_number_of_threads_that_is_none_is_refused_in_words(threads):
+    threads("many")
+    with pytest.raises(InputError, match="PANDQ_THREADS is a number of threads, got 'many'"):
+        measure_rows(Labels([0]), Probs([[0.75, 0.25]]))
+
+
 def test_arrays_that_no_kernel_knows_are_left_to_the_formulas():
     x = np.zeros((2, 3))
     assert (

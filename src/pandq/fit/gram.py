@@ -92,7 +92,7 @@ def _moments(rows: Rows, problem: Problem) -> Floats:
     product: Any = weighted.T @ rows.x
     found = np.zeros((problem.shape[0],) * 2)
     d = problem.n_features
-    found[:d, :d] = product.toarray() if sparse.issparse(product) else product
+    found[:d, :d] = product.toarray() if hasattr(product, "toarray") else product
     if problem.intercept:
         found[-1, :d] = found[:d, -1] = np.asarray(weighted.sum(axis=0)).ravel()
         found[-1, -1] = float(len(rows)) if rows.w is None else float(rows.w.sum())

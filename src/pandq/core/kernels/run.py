@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core.kernels.builds import build
+from pandq.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +203,7 @@ def _columns(
 
 def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
     """A task for every block of rows, over all cores, this thread's among them."""
-    threads = int(os.environ.get(THREADS) or 0) or _cores()
+    threads = _threads()
     step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
     step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
     blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
@@ -226,6 +227,14 @@ def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
         if not helper.cancel():
             helper.result()
     return found
+
+
+def _threads() -> int:
+    """As many as PANDQ_THREADS says, or as there are cores."""
+    asked = os.environ.get(THREADS, "")
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise InputError(what=f"{THREADS} is a number of threads", got=repr(asked))
+    return int(asked) if asked else _cores()
 
 
 def _cores() -> int:
