@@ -11,17 +11,14 @@ from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.baseline import Unpaired, against_baseline
 from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
-from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
+from pandq.estimate.comparing import MOST_CLASSES, ComparisonSums, FirstPass
+from pandq.estimate.decomposition import evidence_of
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
-from pandq.estimate.drift import Drift, DriftSums, drift_of
-from pandq.estimate.paired import PairSums
+from pandq.estimate.drift import Drift, drift_of
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
-from pandq.estimate.rowsums import RowSums
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
-from pandq.rows import measure_rows
-from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND
 
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
     from pandq.read.chunks import Chunk
 
 Parts = Literal["auto", "none"]
-
-# Above this, maps are temperatures alone, fitted on few rows: not worth a second pass.
-MOST_CLASSES = 1500
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -178,7 +172,7 @@ def compare(
     if _partly_known(rows):
         return _bounded(rows, called, progress, q_floor=q_floor, unit=unit, level=level)
     shape = Shape()
-    first = _FirstPass(worst, sampled=parts != "none", alone=baseline is not None)
+    first = FirstPass(worst, sampled=parts != "none", alone=baseline is not None)
     sums = first.over(rows, shape, progress)
     if sums.models[0].n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
@@ -343,77 +337,9 @@ def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, 
     return tuple(chr(ord("A") + i) if size <= 26 else f"Q{i + 1}" for i in range(size))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """The first pass: each model alone, each rival against the first, each copy's drift."""
-
-    models: tuple[RowSums, ...]
-    pairs: tuple[PairSums, ...]
-    drifts: tuple[DriftSums, ...]
-    sample: Sample
-
-    def of(self, chunk: Chunk, sample: Sample) -> Self:
-        views = (chunk.q, *chunk.rivals)
-        measured = [measure_rows(chunk.p, view) for view in views]
-        drifts = self.drifts
-        if evidence_of(chunk.p.kind, 0) == "full":
-            drifts = tuple(DriftSums.empty().of(chunk, view) for view in views)
-        return type(self)(
-            tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
-            tuple(
-                x.of(chunk, measured[0], m) for x, m in zip(self.pairs, measured[1:], strict=True)
-            ),
-            drifts,
-            sample,
-        )
-
-    def merge(self, other: Self) -> Self:
-        return type(self)(
-            tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
-            tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
-            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True))
-            if self.drifts and other.drifts
-            else self.drifts or other.drifts,
-            self.sample.merge(other.sample),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _FirstPass:
-    """How to go through the rows: what to keep, and whether one Q may stand alone."""
-
-    worst: int
-    sampled: bool
-    alone: bool
-
-    def over(self, rows: Scan | MemoryScan, shape: Shape, progress: Progress | None) -> _Sums:
-        size, by = 1 + len(rows.rivals), tuple(rows.by)
-        empty = _Sums(
-            (RowSums.empty(worst=0),) * size,
-            (PairSums.empty(by=by, worst=self.worst),) * (size - 1),
-            (),
-            Sample.empty(0),
-        )
-
-        def of(chunk: Chunk) -> _Sums:
-            if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
-                raise InputError(
-                    what="one Q alone is compared with a reference, and P is none",
-                    got=f"P is {chunk.p.kind}",
-                    remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
-                    " is from P is `pandq audit`.",
-                )
-            few = empty.sample
-            if self.sampled and size > 1 and shape.n_classes <= MOST_CLASSES:
-                few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
-            return empty.of(chunk, few)
-
-        return summarise(seen(rows, "measuring", progress, shape), of, empty)
-
-
 def _split(
     rows: Scan | MemoryScan,
-    sums: _Sums,
+    sums: ComparisonSums,
     shape: Shape,
     progress: Progress | None,
     *,

@@ -1,0 +1,96 @@
+"""The first pass of a comparison: each model alone, each against the first, each copy's drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pandq.engines.local import summarise
+from pandq.errors import InputError
+from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
+from pandq.estimate.drift import DriftSums
+from pandq.estimate.paired import PairSums
+from pandq.estimate.passes import Progress, Shape, seen
+from pandq.estimate.rowsums import RowSums
+from pandq.rows import measure_rows
+from pandq.sums.sample import Sample
+
+if TYPE_CHECKING:
+    from pandq.read.chunks import Chunk, MemoryScan
+    from pandq.read.scan import Scan
+
+# Above this, maps are temperatures alone, fitted on few rows: not worth a second pass.
+MOST_CLASSES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSums:
+    """The first pass: each model alone, each rival against the first, each copy's drift."""
+
+    models: tuple[RowSums, ...]
+    pairs: tuple[PairSums, ...]
+    drifts: tuple[DriftSums, ...]
+    sample: Sample
+
+    def of(self, chunk: Chunk, sample: Sample) -> Self:
+        """The sums of one chunk."""
+        views = (chunk.q, *chunk.rivals)
+        measured = [measure_rows(chunk.p, view) for view in views]
+        drifts = self.drifts
+        if evidence_of(chunk.p.kind, 0) == "full":
+            drifts = tuple(DriftSums.empty().of(chunk, view) for view in views)
+        return type(self)(
+            tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
+            tuple(
+                x.of(chunk, measured[0], m) for x, m in zip(self.pairs, measured[1:], strict=True)
+            ),
+            drifts,
+            sample,
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True))
+            if self.drifts and other.drifts
+            else self.drifts or other.drifts,
+            self.sample.merge(other.sample),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPass:
+    """How to go through the rows: what to keep, and whether one Q may stand alone."""
+
+    worst: int
+    sampled: bool
+    alone: bool
+
+    def over(
+        self, rows: Scan | MemoryScan, shape: Shape, progress: Progress | None
+    ) -> ComparisonSums:
+        """Go through the rows once."""
+        size, by = 1 + len(rows.rivals), tuple(rows.by)
+        empty = ComparisonSums(
+            (RowSums.empty(worst=0),) * size,
+            (PairSums.empty(by=by, worst=self.worst),) * (size - 1),
+            (),
+            Sample.empty(0),
+        )
+
+        def of(chunk: Chunk) -> ComparisonSums:
+            if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
+                raise InputError(
+                    what="one Q alone is compared with a reference, and P is none",
+                    got=f"P is {chunk.p.kind}",
+                    remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
+                    " is from P is `pandq audit`.",
+                )
+            few = empty.sample
+            if self.sampled and size > 1 and shape.n_classes <= MOST_CLASSES:
+                few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
+            return empty.of(chunk, few)
+
+        return summarise(seen(rows, "measuring", progress, shape), of, empty)
