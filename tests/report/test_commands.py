@@ -1,0 +1,107 @@
+"""--html and `pandq explore` as a process: files whole or not at all, mistakes in one line."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pandq
+from pandq.report.explore import presets_of
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def preds(tmp_path_factory):
+    path = tmp_path_factory.mktemp("html") / "preds.parquet"
+    q = np.random.default_rng(0).dirichlet(np.ones(3), (2, 200))
+    y = np.arange(200) % 3
+    pq.write_table(pa.table({"label": y, "q": q[0].tolist(), "r": q[1].tolist()}), path)
+    return path
+
+
+@pytest.mark.parametrize("words", [("audit",), ("compare", "--q", "probs:r")])
+def test_a_page_is_written_beside_what_is_printed(preds, tmp_path, words):
+    out = tmp_path / "page.html"
+    command, *more = words
+    found = run(command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--html", out)
+    assert (found.returncode, found.stderr) == (0, "")
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert f"pandq {command}" in text
+    assert "--html" in text  # the command that made it
+    assert "cross entropy" in found.stdout
+
+
+def test_a_page_goes_with_json_on_standard_output(preds, tmp_path):
+    out = tmp_path / "page.html"
+    words = ("--p", "labels:label", "--q", "probs:q", "--html", out, "--json", "-")
+    found = run("audit", preds, *words)
+    assert json.loads(found.stdout)["schema"] == "pandq/audit/1"
+    assert out.exists()
+
+
+@pytest.mark.parametrize("command", ["audit", "compare"])
+def test_a_page_that_cannot_be_written_is_refused_before_any_work(preds, command):
+    found = run(
+        command, preds, "--p", "labels:label", "--q", "probs:q", "--html", "/no/such/x.html"
+    )
+    assert found.returncode == 2
+    assert found.stderr.startswith("pandq: /no/such/x.html: cannot be written")
+    assert found.stdout == ""
+
+
+def test_explore_is_written_where_it_is_asked_for(tmp_path):
+    out = tmp_path / "explore.html"
+    found = run("explore", "--out", out)
+    assert (found.returncode, found.stdout) == (0, f"{out}: open it in a browser\n")
+    assert "<script" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{}", "is no audit"), ("[1]", "is no JSON object"), ("{", "is no JSON")],
+)
+def test_explore_of_what_is_no_audit_is_one_line(tmp_path, text, said):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    found = run("explore", "--from", path, "--out", tmp_path / "e.html")
+    assert found.returncode == 2
+    assert f"{path}: {said}" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+    assert not (tmp_path / "e.html").exists()
+
+
+@pytest.mark.parametrize("k", [2, 12, 13, 400])
+def test_a_preset_is_a_law_of_at_most_12_bars_that_keeps_the_largest_classes(k):
+    rng = np.random.default_rng(k)
+    p, q = rng.dirichlet(np.full(k, 0.3), (2, 100))
+    audit = pandq.audit(pandq.Probs(p), pandq.Probs(q), floor="none").to_dict()
+    presets = presets_of(audit)
+    assert len(presets) == 10
+    for row, preset in zip(audit["worst"], presets, strict=True):
+        for law, of in ((p, "p"), (q, "q")):
+            assert 2 <= len(preset[of]) <= 12
+            assert sum(preset[of]) == pytest.approx(1.0)
+            assert max(preset[of]) == pytest.approx(max(law[row["row"]].max(), preset[of][-1]))
+        merged = pandq.kl_divergence(*(pandq.Probs.normalised([preset[of]]) for of in "pq"))
+        assert merged[0] <= row["kl"] * (1 + 1e-9)
+
+
+def test_figures_are_drawn_on_the_axes_that_are_given(preds):
+    from matplotlib.figure import Figure
+
+    audit = pandq.audit(pandq.scan(preds, p="labels:label", q="probs:q"))
+    for name in ("decomposition", "reliability", "kl_distribution", "classes"):
+        figure = Figure()
+        ax = figure.add_subplot()
+        assert getattr(audit, f"figure_{name}")(ax) is figure
+        assert ax.has_data()
+        assert isinstance(getattr(audit, f"figure_{name}")(), Figure)
