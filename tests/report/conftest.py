@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 import pandq
+from pandq.report.explore import explore_page
 from pandq.report.files import write_audit_page, write_comparison_page, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,9 +119,14 @@ def comparison(table):
 
 
 @pytest.fixture(scope="session")
-def explore(audit, table):
-    from pandq.report.explore import explore_page
-
+def explore(table):
     path = table.with_name("explore.html")
+    write_page(explore_page(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def explore_from(audit, table):
+    path = table.with_name("explore_from.html")
     write_page(explore_page(audit[1].to_dict()), path)
     return path

@@ -58,6 +58,36 @@ def test_a_page_that_cannot_be_written_is_refused_before_any_work(preds, command
     assert found.stdout == ""
 
 
+AUDIT = ("--p", "labels:label", "--q", "probs:q")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((*AUDIT, "--html", "x.parquet"), "x.parquet: the output is an input"),
+        ((*AUDIT, "--json", "./x.parquet"), "x.parquet: the output is an input"),
+        ((*AUDIT, "--html", "a.out", "--json", "a.out"), "a.out: two outputs have one name"),
+        ((*AUDIT, "--html", "-"), "--html needs the name of a file, got '-'"),
+    ],
+)
+def test_an_output_never_replaces_an_input_or_another_output(preds, tmp_path, words, said):
+    data = preds.read_bytes()
+    (tmp_path / "x.parquet").write_bytes(data)
+    found = run("audit", "x.parquet", *words, cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert said in found.stderr
+    assert [x.name for x in tmp_path.iterdir()] == ["x.parquet"]
+    assert (tmp_path / "x.parquet").read_bytes() == data
+
+
+@pytest.mark.parametrize("option", ["--by", "--cluster", "--id", "--weights"])
+def test_a_column_of_lists_names_no_rows(preds, option):
+    found = run("audit", preds, *AUDIT, option, "r")
+    assert found.returncode == 2
+    assert f"{option}: column 'r' holds list" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
 def test_explore_is_written_where_it_is_asked_for(tmp_path):
     out = tmp_path / "explore.html"
     found = run("explore", "--out", out)
@@ -67,7 +97,14 @@ def test_explore_is_written_where_it_is_asked_for(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{}", "is no audit"), ("[1]", "is no JSON object"), ("{", "is no JSON")],
+    [
+        ("{}", "is no audit"),
+        ("[1]", "is no JSON object"),
+        ("{", "is no JSON"),
+        ('{"schema": "pandq/audit/1"}', "is no whole audit"),
+        ('{"schema": "pandq/audit/1", "worst": null}', "is no whole audit"),
+        ('{"schema": "pandq/audit/1", "worst": []}', "shows no rows to start from"),
+    ],
 )
 def test_explore_of_what_is_no_audit_is_one_line(tmp_path, text, said):
     path = tmp_path / "x.json"

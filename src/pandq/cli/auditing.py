@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.options import data_options, result_options, scan_options
+from pandq.cli.options import data_options, no_dash, result_options, scan_options
 from pandq.cli.page import page, progress_bar
 from pandq.errors import InputError
 
@@ -81,16 +81,14 @@ def audit_command(
     from pandq.audits import audit
     from pandq.read.scan import scan
     from pandq.report.files import (
-        check_writable,
+        check_outputs,
         json_text,
         write_audit_page,
         write_items,
         write_json,
     )
 
-    for path in (json_file, html_file, items_file, recalibrator_file):
-        if path is not None and path != "-":
-            check_writable(path)
+    check_outputs(files, json_file, no_dash("--html", html_file), items_file, recalibrator_file)
     rows = scan(list(files), **scan_options(data))
     with progress_bar() as progress:
         result = audit(

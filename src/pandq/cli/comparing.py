@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.gating import a_number, finish, gate_options, limits
-from pandq.cli.options import data_options, result_options, scan_options
+from pandq.cli.options import data_options, no_dash, result_options, scan_options
 from pandq.cli.page import page, progress_bar
 from pandq.errors import InputError
 
@@ -95,16 +95,14 @@ def compare_command(
     """
     from pandq.comparisons import compare
     from pandq.report.files import (
-        check_writable,
+        check_outputs,
         json_text,
         read_json,
         write_comparison_page,
         write_json,
     )
 
-    for path in (json_file, html_file):
-        if path is not None and path != "-":
-            check_writable(path)
+    check_outputs([*files, *filter(None, [baseline_file])], json_file, no_dash("--html", html_file))
     old = None if baseline_file is None else read_json(baseline_file)
     rows, names = comparison_rows(files, q, data, id_duplicates)
     with progress_bar() as progress:

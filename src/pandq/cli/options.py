@@ -105,6 +105,13 @@ def result_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options(command, options)
 
 
+def no_dash(option: str, path: str | None) -> str | None:
+    """A file's name; "-" is not one where only JSON goes to standard output."""
+    if path in ("-", ""):
+        raise InputError(what=f"{option} needs the name of a file", got=repr(path))
+    return path
+
+
 def with_options(
     command: Callable[..., None], options: Sequence[Callable[..., Any]]
 ) -> Callable[..., None]:

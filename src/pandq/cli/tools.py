@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pandq.cli.options import no_dash
 from pandq.cli.page import page
 from pandq.errors import InputError
 
@@ -106,14 +107,10 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     import webbrowser
 
     from pandq.report.explore import explore_page
-    from pandq.report.files import check_writable, read_json, write_page
+    from pandq.report.files import check_outputs, read_json, write_page
 
-    if out is not None:
-        check_writable(out)
-    try:
-        text = explore_page(None if audit_file is None else read_json(audit_file))
-    except InputError as error:
-        raise error if error.where or audit_file is None else error.at(audit_file) from None
+    check_outputs([] if audit_file is None else [audit_file], no_dash("--out", out))
+    text = explore_page(None if audit_file is None else read_json(audit_file), audit_file or "")
     place = out or str(Path(tempfile.mkdtemp(prefix="pandq-explore-")) / "explore.html")
     write_page(text, place)
     if out is not None:

@@ -146,7 +146,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         problem = Problem(len(self.classes_), X.shape[1], bool(self.fit_intercept))
         if len(self.classes_) < 2:
             raise InputError(
-                what="a fit needs at least two classes", got=f"one class: {self.classes_[0]!r}"
+                what="a fit needs at least two classes", got=f"one class: {self.classes_[0]}"
             )
         chunks = list(_chunks(X, p, w, problem))
         gram = Gram.of(chunks, problem)

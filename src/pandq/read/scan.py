@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, near_names
@@ -315,6 +316,9 @@ def scan(
             if name not in schema:
                 what = f"{option}: no column {name!r}"
                 raise InputError(what, remedy=near_names(name, schema))  # noqa: TRY301
+            if pa.types.is_nested(schema[name]):
+                what = f"{option}: column {name!r} holds {schema[name]}, not one value per row"
+                raise InputError(what)  # noqa: TRY301
     except InputError as error:
         raise error.at(source.name) from None
     found = q_spec.classes or p_spec.classes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pandq.estimate.differences import Difference
 from pandq.report import figures
 from pandq.report.comparison import drifted, sentence
-from pandq.report.html import SHOWN, figure, fragment, input_label, numbers, top
-from pandq.report.page import Cell, Grid, Markup, definitions, page, tag
+from pandq.report.html import SHOWN, figure, input_label, numbers, top
+from pandq.report.page import Cell, Grid, Markup, definitions, framed, page, tag
 from pandq.report.svg import chart
 from pandq.report.text import interval
 from pandq.report.words import number
@@ -38,7 +38,7 @@ def comparison_page(comparison: Comparison, *, how: Mapping[str, object] | None 
 
 def comparison_fragment(comparison: Comparison) -> str:
     """A comparison for a notebook."""
-    return fragment(_comparison(comparison))
+    return framed(comparison_page(comparison), "pandq compare")
 
 
 def _comparison(comparison: Comparison) -> Iterator[object]:

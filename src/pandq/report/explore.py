@@ -14,19 +14,20 @@ MOST = 12
 OTHERS = "others"
 
 
-def explore_page(audit: Mapping[str, Any] | None = None) -> str:
+def explore_page(audit: Mapping[str, Any] | None = None, name: str = "") -> str:
     """The page, whole.
 
     Args:
         audit: an audit's JSON document, whose worst rows are offered to start from.
+        name: of its file, for errors.
 
     Returns:
         HTML that makes no request.
 
     Raises:
-        InputError: the document is no audit.
+        InputError: the document is no audit, or shows no rows.
     """
-    presets = [] if audit is None else presets_of(audit)
+    presets = [] if audit is None else presets_of(audit, name)
     return page(
         "pandq explore",
         [Markup(asset("explore.html"))],
@@ -36,12 +37,18 @@ def explore_page(audit: Mapping[str, Any] | None = None) -> str:
     )
 
 
-def presets_of(audit: Mapping[str, Any]) -> list[dict[str, Any]]:
+def presets_of(audit: Mapping[str, Any], name: str = "") -> list[dict[str, Any]]:
     """The worst rows of an audit as P and Q of at most 12 classes; the rest is one bar."""
     remedy = "It is written by `pandq audit ... --json FILE`."
     if audit.get("schema") != "pandq/audit/1":
-        raise InputError(what="is no audit", remedy=remedy)
-    return [_preset(row) for row in audit["worst"] if len(row.get("top", ())) > 1]
+        raise InputError(what="is no audit", where=name, remedy=remedy)
+    try:
+        found = [_preset(row) for row in audit["worst"] if len(row["top"]) > 1]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(what="is no whole audit", where=name, remedy=remedy) from None
+    if not found:
+        raise InputError(what="shows no rows to start from", where=name, remedy="Use --worst 10.")
+    return found
 
 
 def _preset(row: Mapping[str, Any]) -> dict[str, Any]:

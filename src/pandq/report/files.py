@@ -46,6 +46,31 @@ def check_writable(path: str | Path) -> None:
         raise InputError(what="cannot be written: permission denied", where=str(path))
 
 
+def check_outputs(inputs: Sequence[str | Path], *outputs: str | None) -> None:
+    """Refuse outputs that cannot be written, that are an input, or that are each other.
+
+    Args:
+        inputs: what a command reads, as the user named it.
+        outputs: the files that it is to write; None and "-" are none.
+
+    Raises:
+        InputError: there is such an output.
+    """
+    named = [path for path in outputs if path is not None and path != "-"]
+    for path in named:
+        check_writable(path)
+        if any(_same(path, given) for given in inputs):
+            raise InputError(what="the output is an input", where=path)
+    for i, path in enumerate(named):
+        if any(_same(path, other) for other in named[:i]):
+            raise InputError(what="two outputs have one name", where=path)
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    a, b = Path(one), Path(other)
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A file beside `path` that takes its place at the end, and vanishes after an error."""

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pandq.report import figures
-from pandq.report.page import Cell, Grid, Markup, asset, bar, definitions, page, tag
+from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, page, tag
 from pandq.report.svg import chart
 from pandq.report.text import interval
 from pandq.report.words import definition, headline, map_name, next_steps, number
@@ -53,12 +53,7 @@ def audit_page(
 
 def audit_fragment(audit: Audit) -> str:
     """An audit for a notebook."""
-    return fragment(_audit(audit, {}))
-
-
-def fragment(parts: Iterator[object]) -> str:
-    """Parts of a report with the style they need, without a page around them."""
-    return tag("div", tag("style", Markup(asset("report.css"))), *parts, class_="pandq")
+    return framed(audit_page(audit), "pandq audit")
 
 
 def top(source: Mapping[str, Any], what: str) -> Markup:
@@ -146,7 +141,8 @@ def _charts(audit: Audit) -> Iterator[Markup]:
         drawn = figures.reliability(audit)
         yield figure(chart(drawn, "reliability", "Reliability of Q's confidence", told), told)
     if audit.classes:
-        worst = ", ".join(f"{x['name']} {number(x['kl']['value'])}" for x in audit.classes[:3])
+        worst = "; ".join(f"{x['name']}: {number(x['kl']['value'])}" for x in audit.classes[:3])
+        worst += "; ..." if len(audit.classes) > 3 else ""
         told = f"KL(P||Q) by class of P with intervals, largest total first: {worst}."
         drawn = figures.classes(audit)
         yield figure(chart(drawn, "classes", "KL(P||Q) by class of P", told), told)
@@ -195,7 +191,15 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:
     more = f"; {len(lines) - SHOWN:,} more in the JSON" if len(lines) > SHOWN else ""
     grid = Grid(
         f"by {name}, largest total KL first{more}",
-        (name, "rows#", f"H(P,Q), {unit}#", f"KL(P||Q), {unit}#", "interval#", "", "accuracy#"),
+        (
+            name,
+            "rows#",
+            f"H(P,Q), {unit}#",
+            f"KL(P||Q), {unit}#",
+            "interval#",
+            "of the largest",
+            "accuracy#",
+        ),
     )
     largest = max((line["kl"]["value"] or 0.0 for line in lines[:SHOWN]), default=0.0) or 1.0
     for line in lines[:SHOWN]:

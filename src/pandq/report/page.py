@@ -102,6 +102,14 @@ def bar(share: float) -> Markup:
                aria_hidden="true", focusable="false")  # fmt: skip
 
 
+def framed(text: str, title: str) -> str:
+    """A page inside a frame, so that a notebook around it keeps its own style."""
+    return (
+        f'<iframe title="{escape(title)}" srcdoc="{escape(text)}" width="100%" height="720"'
+        ' frameborder="0"></iframe>'
+    )
+
+
 def definitions(pairs: Mapping[str, object]) -> Markup:
     """Names and what they stand for."""
     return tag("dl", *(joined((tag("dt", k), tag("dd", v))) for k, v in pairs.items()))

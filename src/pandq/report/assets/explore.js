@@ -358,6 +358,11 @@
     root.dataset.scheme = (root.dataset.scheme ?? system) === "dark" ? "light" : "dark";
   });
 
+  if (given.presets.length) {
+    const { p, q, names } = given.presets[0];
+    Object.assign(state, { p: p.slice(), q: q.slice(), names: names.slice() });
+    $("preset").value = String(presets.length - given.presets.length);
+  }
   recall();
   addEventListener("hashchange", () => { recall(); build(); update(); showDensity(); });
   document.documentElement.classList.add("scripted");
