@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 # How far a row's sum may lie from one: a few rounding errors of what it was stored in.
-TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "uint16": 1e-2}
+TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "uint16": 1e-2, "bfloat16": 1e-2}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
