@@ -164,6 +164,29 @@ def test_forbidden_classes_are_the_same_as_in_the_formulas(build, k, storage):
     assert_agrees(Labels(np.full(40, k - 1), k), q)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["lean", "whole"])
+@pytest.mark.parametrize("storage", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("noise", [0.01, 1.0])
+@pytest.mark.parametrize("where", ["start", "middle", "end", "here and there"])
+def test_classes_that_both_forbid_are_no_matter(build, where, noise, storage, whole):
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(4, 9000)) * 3
+    y = x + noise * rng.normal(size=x.shape) + 2.0
+    places = {
+        "start": np.arange(9000) < 5000,
+        "middle": abs(np.arange(9000) - 4500) < 1500,
+        "end": np.arange(9000) > 6100,
+        "here and there": rng.random(9000) < 0.3,
+    }
+    x[:, places[where]] = y[:, places[where]] = -INF
+    p, q = (Logits(STORAGES[storage](a)) for a in (x, y))
+    found = kernels.measured("logits", p.array, "logits", q.array, whole=whole)
+    want = by_formulas(p, q)
+    for name, value in found.items():
+        close = 1e-5 if "kl" in name else 2e-6
+        np.testing.assert_allclose(value, want[name], rtol=close, atol=1e-15, err_msg=name)
+
+
 @pytest.mark.parametrize("gap", [1.0, 15.0, 25.0, 60.0, 85.0, 100.0, 800.0, 1e30])
 @pytest.mark.parametrize("k", [3, 100])
 def test_laws_that_are_far_apart_agree_with_the_formulas(build, k, gap):

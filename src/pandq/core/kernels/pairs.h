@@ -87,6 +87,23 @@ INLINE int all_near(const float *xp, const float *xq, int n, float c)
     return !far;
 }
 
+/* Classes that both forbid add nothing: in a copy of the block they stand 200 nat below the maxima,
+ * with d = 0. One that only one of them forbids is left to the double-precision formulas. */
+INLINE int allow(float *restrict xp, float *restrict xq, const float *from_p, const float *from_q,
+                 int n, float p, float c)
+{
+    int both = 0;
+    for (int i = 0; i < n; i++)
+        both |= (from_p[i] == -INFINITY) & (from_q[i] == -INFINITY);
+    if (!both) return 0;
+    for (int i = 0; i < n; i++) {
+        int forbidden = (from_p[i] == -INFINITY) & (from_q[i] == -INFINITY);
+        xp[i] = forbidden ? p - 200.0f : from_p[i];
+        xq[i] = forbidden ? (p - 200.0f) - c : from_q[i];
+    }
+    return 1;
+}
+
 INLINE void near_block(struct pair *a, const float *xp, const float *xq, int n, struct about at,
                        struct ahead next)
 {
@@ -211,13 +228,17 @@ static int pair_long_row(const struct matrix *xp, const struct matrix *xq, const
 {
     struct peak p = {-INFINITY, 0, 0}, q = p;
     struct pair a = {{0}, 0.0, 0.0f};
-    float buffer_p[BLOCK], buffer_q[BLOCK];
+    float buffer_p[BLOCK], buffer_q[BLOCK], allowed_p[BLOCK], allowed_q[BLOCK];
     for (int64_t first = 0; first < k; first += BLOCK) {
         int n = (int)(k - first < BLOCK ? k - first : BLOCK);
         const float *x = block_f(xp, row_p, first, n, buffer_p);
         const float *y = block_f(xq, row_q, first, n, buffer_q);
         struct peak was_p = p, was_q = q;
         int peaked = peak_of_block(&p, x, n, first) | peak_of_block(&q, y, n, first);
+        if (p.value == -INFINITY && q.value == -INFINITY) {
+            p.ties = q.ties = 0; /* nothing is allowed so far */
+            continue;
+        }
         if (first) {
             double rise_p = (double)was_p.value - p.value, rise_q = (double)was_q.value - q.value;
             double at_q = rise_q < 0.0 ? p_at_peak(xp, xq, row_p, row_q, was_q, first, was_p.value) : 0.0;
@@ -232,13 +253,19 @@ static int pair_long_row(const struct matrix *xp, const struct matrix *xq, const
         double exponent = (double)q.value + a.c - p.value;
         float factor = exponent < 40.0 ? (float)exp_d(exponent) : INFINITY;
         struct about at = {p.value, q.value, a.c, factor};
+        int near = exponent < 40.0 && all_near(x, y, n, a.c);
+        if (!near && allow(allowed_p, allowed_q, x, y, n, p.value, a.c)) {
+            x = allowed_p;
+            y = allowed_q;
+            near = exponent < 40.0 && all_near(x, y, n, a.c);
+        }
         struct ahead next = {row_p + (first + BLOCK) * xp->column, row_q + (first + BLOCK) * xq->column,
                              (int)xp->column, (int)xq->column};
         if (whole)
             pair_block(&a, x, y, n, at, 1, 1, next);
         else if (peaked)
             pair_block(&a, x, y, n, at, 1, 0, next);
-        else if (all_near(x, y, n, a.c) && exponent < 40.0)
+        else if (near)
             near_block(&a, x, y, n, at, next);
         else
             pair_block(&a, x, y, n, at, 0, 0, next);
