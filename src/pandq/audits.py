@@ -21,6 +21,7 @@ from pandq.estimate.parts import Decomposition, decomposed
 from pandq.estimate.passes import (
     Progress,
     Shape,
+    check_choices,
     name_of,
     reasons_to_stop,
     require_laws,
@@ -217,9 +218,7 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    per_nat(unit)
-    if not 0 < level < 1:
-        raise InputError(what="level must lie between 0 and 1", got=str(level))
+    check_choices(unit, level, seed)
     options = {
         "classes": classes,
         "by": by,

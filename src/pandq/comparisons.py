@@ -16,10 +16,9 @@ from pandq.estimate.decomposition import evidence_of
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
 from pandq.estimate.drift import Drift, drift_of
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
-from pandq.estimate.passes import Progress, Shape, name_of, reasons_to_stop, seen
+from pandq.estimate.passes import Progress, Shape, check_choices, name_of, reasons_to_stop, seen
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
-from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pandq.read.chunks import Chunk
+    from pandq.units import Unit
 
 Parts = Literal["auto", "none"]
 
@@ -158,9 +158,7 @@ def compare(
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
     difference 0.039 nat [-0.333, 0.412]
     """
-    per_nat(unit)
-    if not 0 < level < 1:
-        raise InputError(what="level must lie between 0 and 1", got=str(level))
+    check_choices(unit, level, seed)
     options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = _rows(p, qs, labels=labels, **options)
     called = _called(rows, names)

@@ -210,7 +210,9 @@ def test_what_cannot_be_fitted_is_refused_in_words(case):
         SoftmaxRegression().fit(X, y)
 
 
-@pytest.mark.parametrize("option", [{"objective": "brier"}, {"l2": -1.0}, {"l2": float("nan")}])
+@pytest.mark.parametrize(
+    "option", [{"objective": "brier"}, *({"l2": x} for x in (-1.0, np.nan, np.inf))]
+)
 def test_an_option_out_of_range_is_refused(option):
     X, p, _ = problem(n=40)
     with pytest.raises(InputError):
@@ -222,3 +224,12 @@ def test_nothing_is_warned_of_where_it_converges():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SoftmaxRegression().fit(X, p)
+
+
+def test_a_gradient_above_the_tolerance_is_never_called_converged():
+    X, p, _ = problem(n=40)
+    with pytest.warns(ConvergenceWarning, match="above"):
+        stopped = SoftmaxRegression(tol=1e-300).fit(X, p)
+    assert stopped.gradient_norm_ < 1e-12
+    with pytest.warns(ConvergenceWarning, match="above"):
+        SoftmaxRegression(tol=stopped.gradient_norm_ / 5).fit(X, p)

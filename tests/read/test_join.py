@@ -34,6 +34,14 @@ def written(frame, path):
     return str(path)
 
 
+def test_a_join_spills_into_a_folder_of_any_name(tmp_path, monkeypatch):
+    room = tmp_path / "o'clock"
+    room.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(room))
+    files = [written(x, tmp_path / f"{n}.parquet") for n, x in zip("ab", frames(), strict=True)]
+    assert joined([files[0]], [files[1]], "id").matched == 180
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".feather"])
 def test_a_join_has_the_rows_of_pandas_in_the_order_of_the_first_table(tmp_path, suffix):
     one, two = frames()

@@ -68,15 +68,29 @@ AUDIT = ("--p", "labels:label", "--q", "probs:q")
         ((*AUDIT, "--json", "./x.parquet"), "x.parquet: the output is an input"),
         ((*AUDIT, "--html", "a.out", "--json", "a.out"), "a.out: two outputs have one name"),
         ((*AUDIT, "--html", "-"), "--html needs the name of a file, got '-'"),
+        ((*AUDIT, "--items", "-"), "--items needs the name of a file, got '-'"),
+        ((*AUDIT, "--recalibrator", "-"), "--recalibrator needs the name of a file, got '-'"),
+        ((*AUDIT, "--seed", "-1"), "a seed is a whole number from 0 to 4294967295, got -1"),
     ],
 )
-def test_an_output_never_replaces_an_input_or_another_output(preds, tmp_path, words, said):
+@pytest.mark.parametrize("given", ["x.parquet", "*.parquet", "."])
+def test_an_output_never_replaces_an_input_or_another_output(preds, tmp_path, given, words, said):
     data = preds.read_bytes()
     (tmp_path / "x.parquet").write_bytes(data)
-    found = run("audit", "x.parquet", *words, cwd=tmp_path)
+    found = run("audit", given, *words, cwd=tmp_path)
     assert (found.returncode, found.stdout) == (2, "")
     assert said in found.stderr
     assert [x.name for x in tmp_path.iterdir()] == ["x.parquet"]
+    assert (tmp_path / "x.parquet").read_bytes() == data
+
+
+def test_recalibrate_never_replaces_a_file_of_the_glob_that_it_reads(preds, tmp_path):
+    data = preds.read_bytes()
+    (tmp_path / "x.parquet").write_bytes(data)
+    words = ("--q", "probs:q", "--with", "map.json", "--out", "x.parquet")
+    found = run("recalibrate", "*.parquet", *words, cwd=tmp_path)
+    assert found.returncode == 2
+    assert "x.parquet: the output is an input" in found.stderr
     assert (tmp_path / "x.parquet").read_bytes() == data
 
 

@@ -8,7 +8,7 @@ import click
 
 from pandq.cli.gating import finish, gate_options, limits
 from pandq.cli.options import data_options, no_dash, result_options, scan_options
-from pandq.cli.page import page, progress_bar
+from pandq.cli.page import hand_over, progress_bar
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,13 +82,19 @@ def audit_command(
     from pandq.read.scan import scan
     from pandq.report.files import (
         check_outputs,
-        json_text,
         write_audit_page,
         write_items,
         write_json,
     )
+    from pandq.report.text import show
 
-    check_outputs(files, json_file, no_dash("--html", html_file), items_file, recalibrator_file)
+    only_files = {
+        "--html": html_file,
+        "--items": items_file,
+        "--recalibrator": recalibrator_file,
+    }
+    named = [no_dash(option, path) for option, path in only_files.items()]
+    check_outputs(files, json_file, *named)
     rows = scan(list(files), **scan_options(data))
     with progress_bar() as progress:
         result = audit(
@@ -107,14 +113,7 @@ def audit_command(
         write_audit_page(result, rows, html_file)
     if recalibrator_file is not None and result.recalibrator is not None:
         write_json(result.recalibrator.to_dict(), recalibrator_file)
-    if json_file == "-":
-        click.echo(json_text(result.to_dict()))
-    else:
-        if json_file is not None:
-            write_json(result.to_dict(), json_file)
-        from pandq.report.text import show
-
-        show(result, page())
+    hand_over(result, json_file, show)
     if recalibrator_file is not None and result.recalibrator is None:
         why = "; ".join(result.notes) or "--floor none skips it"
         raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)

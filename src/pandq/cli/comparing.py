@@ -10,7 +10,7 @@ import click
 
 from pandq.cli.gating import a_number, finish, gate_options, limits
 from pandq.cli.options import data_options, no_dash, result_options, scan_options
-from pandq.cli.page import page, progress_bar
+from pandq.cli.page import hand_over, progress_bar
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,13 +94,8 @@ def compare_command(
         pandq compare base.kld small.kld
     """
     from pandq.comparisons import compare
-    from pandq.report.files import (
-        check_outputs,
-        json_text,
-        read_json,
-        write_comparison_page,
-        write_json,
-    )
+    from pandq.report.comparison import show_comparison
+    from pandq.report.files import check_outputs, read_json, write_comparison_page
 
     check_outputs([*files, *filter(None, [baseline_file])], json_file, no_dash("--html", html_file))
     old = None if baseline_file is None else read_json(baseline_file)
@@ -120,14 +115,7 @@ def compare_command(
         )
     if html_file is not None:
         write_comparison_page(result, files, html_file)
-    if json_file == "-":
-        click.echo(json_text(result.to_dict()))
-    else:
-        if json_file is not None:
-            write_json(result.to_dict(), json_file)
-        from pandq.report.comparison import show_comparison
-
-        show_comparison(result, page())
+    hand_over(result, json_file, show_comparison)
     if max_regression is not None and not result.differences:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
         if result.bounds:

@@ -6,8 +6,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import click
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pandq.estimate.passes import Progress
 
@@ -22,6 +24,18 @@ def page() -> Any:
 
     width = None if sys.stdout.isatty() else 110
     return Page(width=width, highlight=False, markup=False, legacy_windows=False)
+
+
+def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], None]) -> None:
+    """The report on the page and the JSON in its file; JSON alone where "-" asks for it there."""
+    from pandq.report.files import json_text, write_json
+
+    if json_file == "-":
+        click.echo(json_text(result.to_dict()))
+        return
+    if json_file is not None:
+        write_json(result.to_dict(), json_file)
+    show(result, page())
 
 
 @contextmanager

@@ -29,9 +29,9 @@ from pandq.errors import InputError
 )
 def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
     """Apply a recalibration map to a file of predictions."""
-    from pandq.report.files import check_writable, read_recalibrator, write_recalibrated
+    from pandq.report.files import check_outputs, read_recalibrator, write_recalibrated
 
-    check_writable(out)
+    check_outputs([*files, map_file], no_dash("--out", out))
     if not out.endswith((".parquet", ".pq")):
         raise InputError(
             what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."

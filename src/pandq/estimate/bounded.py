@@ -33,18 +33,11 @@ class BoundSums:
     def of(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
         found = kl_bounds(chunk.p, q, q_floor=q_floor)
-        sums = []
-        for means, x in zip((self.low, self.high), found, strict=True):
-            kept = np.isfinite(x)
-            w, clusters = chunk.weights, chunk.clusters
-            sums.append(
-                means.of(
-                    x[kept][:, None],
-                    None if w is None else w[kept],
-                    clusters=None if clusters is None else clusters[kept],
-                )
-            )
-        return type(self)(*sums)
+        low, high = (
+            means.of_finite(x[:, None], chunk.weights, chunk.clusters)
+            for means, x in zip((self.low, self.high), found, strict=True)
+        )
+        return type(self)(low, high)
 
     def merge(self, other: Self) -> Self:
         """Both together."""

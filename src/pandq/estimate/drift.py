@@ -74,11 +74,11 @@ class DriftSums:
             moved = np.exp(-nll) - np.exp(-base)
             with np.errstate(invalid="ignore"):
                 x = np.stack([nll, base, nll - base, moved, np.square(moved)]).T
-            tokens = _means(tokens, x, chunk)
+            tokens = tokens.of_finite(x, w, clusters)
             token_spread = token_spread.of(moved, w)
         return type(self)(
-            _means(self.kl, found["kl"][:, None], chunk),
-            _means(self.kl_reverse, found["kl_reverse"][:, None], chunk),
+            self.kl.of_finite(found["kl"][:, None], w, clusters),
+            self.kl_reverse.of_finite(found["kl_reverse"][:, None], w, clusters),
             self.tops.of(tops, w, clusters=clusters),
             self.kl_spread.of(found["kl"], w),
             self.reverse_spread.of(found["kl_reverse"], w),
@@ -92,17 +92,6 @@ class DriftSums:
         return type(self)(
             **{f.name: getattr(self, f.name).merge(getattr(other, f.name)) for f in fields(self)}
         )
-
-
-def _means(means: Means, x: Rows, chunk: Chunk) -> Means:
-    """Means over the rows in which all of x is finite."""
-    kept = np.isfinite(x).all(axis=1)
-    w, clusters = chunk.weights, chunk.clusters
-    return means.of(
-        x[kept],
-        None if w is None else w[kept],
-        clusters=None if clusters is None else clusters[kept],
-    )
 
 
 KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)

@@ -88,6 +88,15 @@ class Means:
             drawn = drawn.of(hash_ids(np.arange(len(x))) if units is None else units, x, w)
         return type(self)(self.names, self.moments.of(x, w), totals, drawn)
 
+    def of_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
+        """(n, d) values, of which the rows count that are finite throughout."""
+        kept = np.isfinite(x).all(axis=1)
+        return self.of(
+            x[kept],
+            None if w is None else w[kept],
+            clusters=None if clusters is None else clusters[kept],
+        )
+
     def merge(self, other: Self) -> Self:
         """Both together."""
         drawn = self.bootstrap

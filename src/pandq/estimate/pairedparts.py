@@ -79,15 +79,7 @@ class PartDifferences:
         for means, (loss, left) in zip(self.pairs, others, strict=True):
             with np.errstate(invalid="ignore"):
                 x = np.stack([left - after, (loss - left) - (before - after)]).T
-            kept = np.isfinite(x).all(axis=1)
-            w, clusters = chunk.weights, chunk.clusters
-            found.append(
-                means.of(
-                    x[kept],
-                    None if w is None else w[kept],
-                    clusters=None if clusters is None else clusters[kept],
-                )
-            )
+            found.append(means.of_finite(x, chunk.weights, chunk.clusters))
         return type(self)(tuple(found))
 
     def merge(self, other: Self) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 from pandq.errors import InputError
 from pandq.estimate.decomposition import MIN_CLUSTERS, MIN_ROWS
 from pandq.read.scan import Scan
+from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND, partly_known
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pandq.sums.sample import Sample
 
 Progress = Callable[[str, int, int | None], None]
+# what every use of a seed has room for
+SEEDS = 2**32
 
 
 @dataclass(slots=True)
@@ -62,6 +65,19 @@ def seen(
         yield chunk
         if progress is not None:
             progress(what, chunk.start + len(chunk), total)
+
+
+def check_choices(unit: Unit, level: float, seed: int) -> None:
+    """Refuse a unit, a level or a seed that no result could be made with.
+
+    Raises:
+        InputError: there is one.
+    """
+    per_nat(unit)
+    if not 0 < level < 1:
+        raise InputError(what="level must lie between 0 and 1", got=str(level))
+    if not 0 <= seed < SEEDS:
+        raise InputError(what=f"a seed is a whole number from 0 to {SEEDS - 1}", got=str(seed))
 
 
 def require_laws(rows: Scan | MemoryScan) -> None:

@@ -93,7 +93,7 @@ def minimise(
         reached = size(there.gradient)
         if -slope <= rounding and reached >= norm:
             # the value cannot tell the points apart any more, and the gradient is exhausted
-            return Minimum(theta, here.value, norm, step, converged=norm <= 10 * tolerance)
+            return Minimum(theta, here.value, norm, step, converged=False)
         theta, here, norm = trial, there, reached
     return Minimum(theta, here.value, norm, max_steps, converged=norm <= tolerance)
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from pandq.core.laws import Law
 from pandq.core.measures import entropy
 from pandq.errors import InputError
 from pandq.fit.gram import Gram
@@ -137,8 +138,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if self.objective not in ("kl", "cross_entropy"):
             raise InputError(what="objective is kl or cross_entropy", got=repr(self.objective))
-        if not self.l2 >= 0:
-            raise InputError(what="l2 must not be negative", got=str(self.l2))
+        if not 0 <= self.l2 < np.inf:
+            raise InputError(what="l2 must be finite and not negative", got=str(self.l2))
         X, p = self._checked(X, y)
         w = None
         if sample_weight is not None:
@@ -178,17 +179,11 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_log_proba(self, X: Any) -> Floats:
         """Log-probabilities, (n, K) nats."""
-        z = self.decision_function(X)
-        scores = np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z
-        top = scores.max(axis=1, keepdims=True)
-        logs: Floats = scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
-        return logs
+        return self._law(X).log_prob
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities, (n, K)."""
-        q: Floats = np.exp(self.predict_log_proba(X))
-        normal: Floats = q / q.sum(axis=1, keepdims=True)
-        return normal
+        return self._law(X).prob
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each row, (n,)."""
@@ -201,6 +196,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _law(self, X: Any) -> Law:
+        z = self.decision_function(X)
+        return Law.from_logits(np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z)
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
         """Features, and P as class numbers or as laws; sets `classes_`."""

@@ -21,6 +21,7 @@ from pandq.read.sources import (
     SqlFiles,
     expanded,
     has_suffix,
+    literal,
     quoted,
     sql_errors,
 )
@@ -100,7 +101,7 @@ def joined(
     room = tempfile.TemporaryDirectory(prefix="pandq-join-")
     connection = duckdb.connect()
     try:
-        connection.execute(f"SET temp_directory = '{room.name}/spill'")
+        connection.execute(f"SET temp_directory = {literal(Path(room.name) / 'spill')}")
         tables = [
             _register(connection, name, files, id)
             for name, files in zip(_SIDES, (first, second), strict=True)
@@ -248,4 +249,4 @@ def _join(tables: Sequence[Any], id: str, where: str | None, out: Path) -> str: 
         " JOIN second_rows b ON b.pandq_row = s.pandq_row"
     )
     ordered = f"SELECT * EXCLUDE (pandq_order) FROM ({found}){condition} ORDER BY pandq_order"
-    return f"COPY ({ordered}) TO '{out}' (FORMAT parquet, COMPRESSION zstd)"
+    return f"COPY ({ordered}) TO {literal(out)} (FORMAT parquet, COMPRESSION zstd)"

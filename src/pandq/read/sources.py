@@ -182,7 +182,7 @@ class SqlFiles(_Files):
     @staticmethod
     def relation(file: Path) -> str:
         """A file as duckdb reads it in a FROM clause."""
-        path = "'" + str(file).replace("'", "''") + "'"
+        path = literal(file)
         if has_suffix(file, PARQUET):
             return f"read_parquet({path})"
         if has_suffix(file, JSON):
@@ -239,7 +239,7 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        found = _matches(str(path))
+        found = matches(str(path))
         if not found:
             raise _no_such_file(Path(path))
         files += found
@@ -395,7 +395,13 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _matches(path: str) -> list[Path]:
+def literal(value: str | Path) -> str:
+    """A string in SQL, such as a file's name."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def matches(path: str) -> list[Path]:
+    """The files that a name, a glob or a folder stands for; none is no error."""
     place = Path(path)
     if place.is_dir():
         suffixes = PARQUET + ARROW + TEXT + JSON

@@ -15,6 +15,7 @@ from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
 from pandq.read.images import images_of
 from pandq.read.scan import open_source, prediction_spec, predictions
+from pandq.read.sources import matches
 from pandq.rows import NAMES, measure_rows
 
 if TYPE_CHECKING:
@@ -50,16 +51,17 @@ def check_outputs(inputs: Sequence[str | Path], *outputs: str | None) -> None:
     """Refuse outputs that cannot be written, that are an input, or that are each other.
 
     Args:
-        inputs: what a command reads, as the user named it.
+        inputs: what a command reads, as the user named it: files, globs and folders.
         outputs: the files that it is to write; None and "-" are none.
 
     Raises:
         InputError: there is such an output.
     """
     named = [path for path in outputs if path is not None and path != "-"]
+    read = [file for given in inputs for file in matches(str(given))] if named else []
     for path in named:
         check_writable(path)
-        if any(_same(path, given) for given in inputs):
+        if any(_same(path, given) for given in read):
             raise InputError(what="the output is an input", where=path)
     for i, path in enumerate(named):
         if any(_same(path, other) for other in named[:i]):
@@ -187,11 +189,9 @@ def read_recalibrator(path: str | Path) -> Recalibrator:
     Raises:
         InputError: it is not there, or is no such map.
     """
+    stored = read_json(path)
     try:
-        stored = json.loads(Path(path).read_text(encoding="utf-8"))
         return Recalibrator.from_dict(stored)
-    except OSError as error:
-        raise InputError(what="cannot be read", where=str(path), got=str(error.strerror)) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         remedy = "It is written by `pandq audit ... --recalibrator FILE`."
         raise InputError(what="is no recalibration map", where=str(path), remedy=remedy) from None
@@ -218,9 +218,8 @@ def write_recalibrated(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_outputs(files, str(path))
     source = open_source(files)
-    if Path(path).exists() and any(Path(path).samefile(f) for f in files if Path(f).exists()):
-        raise InputError(what="the output is the input", where=str(path))
     spec = prediction_spec(source, q)
     mine, theirs = spec.classes, recalibrator.classes
     if mine and theirs and mine != theirs:
