@@ -202,7 +202,7 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
     import numpy as np
 
     from pandq.read.arrays import ArrayColumns
-    from pandq.read.sources import expanded
+    from pandq.read.paths import expanded
 
     source = ArrayColumns(expanded(files))
     first, *others = [Path(file).stem for file in files]

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from pandq.errors import InputError, near_names
 from pandq.read.kld import CodedLogProbs, kld
-from pandq.read.sources import has_suffix, readable
+from pandq.read.paths import has_suffix
+from pandq.read.sources import readable
 from pandq.read.tensors import safetensors
 
 if TYPE_CHECKING:

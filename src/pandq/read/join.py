@@ -14,17 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pandq.errors import InputError, near_names
-from pandq.read.sources import (
-    ARRAYS,
-    ARROW,
-    ParquetFiles,
-    SqlFiles,
-    expanded,
-    has_suffix,
-    literal,
-    quoted,
-    sql_errors,
-)
+from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
+from pandq.read.sources import ParquetFiles, SqlFiles, literal, quoted, sql_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,18 +14,9 @@ from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
+from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.read.sources import (
-    ARRAYS,
-    ARROW,
-    ParquetFiles,
-    Source,
-    Table,
-    expanded,
-    filtered,
-    has_suffix,
-    open_tables,
-)
+from pandq.read.sources import ParquetFiles, Source, Table, filtered, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import csv
-import glob
 import gzip
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 import pyarrow as pa
 
 from pandq.errors import InputError, near_names
+from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from pandq.read.columns import Column
 
     Batch = tuple[int, Mapping[str, Column]]
-
-PARQUET = (".parquet", ".pq")
-ARROW = (".feather", ".arrow", ".ipc")
-TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-ARRAYS = (".npy", ".npz", ".safetensors", ".kld")
 
 
 class Source(Protocol):
@@ -231,31 +225,6 @@ def filtered(table: Table, where: str) -> Table:
     return Table(answer, table.name)
 
 
-def expanded(paths: Sequence[str | Path]) -> list[Path]:
-    """Files for names, globs and folders; a name that matches nothing is an error.
-
-    Raises:
-        InputError: nothing is there, or it is empty, or of an unknown format.
-    """
-    files: list[Path] = []
-    for path in paths:
-        found = matches(str(path))
-        if not found:
-            raise _no_such_file(Path(path))
-        files += found
-    for file in files:
-        if not has_suffix(file, PARQUET + ARROW + TEXT + JSON + ARRAYS):
-            raise InputError(
-                what="unknown file format",
-                where=str(file),
-                remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz,"
-                " safetensors, kld.",
-            )
-        if file.stat().st_size == 0:
-            raise InputError(what="the file is empty (0 bytes)", where=str(file))
-    return files
-
-
 def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
     """The Source for table files that are all of one format."""
     first = files[0]
@@ -272,11 +241,6 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
     if where is not None and suffixes != ARROW:
         return SqlFiles(files, where=where)
     return formats[suffixes](files)
-
-
-def has_suffix(file: Path, suffixes: Sequence[str]) -> bool:
-    """Is this file, by the end of its name, of one of these formats?"""
-    return file.name.lower().endswith(tuple(suffixes))
 
 
 @contextmanager
@@ -398,24 +362,3 @@ def quoted(name: str) -> str:
 def literal(value: str | Path) -> str:
     """A string in SQL, such as a file's name."""
     return "'" + str(value).replace("'", "''") + "'"
-
-
-def matches(path: str) -> list[Path]:
-    """The files that a name, a glob or a folder stands for; none is no error."""
-    place = Path(path)
-    if place.is_dir():
-        suffixes = PARQUET + ARROW + TEXT + JSON
-        return sorted(f for f in place.rglob("*") if f.is_file() and has_suffix(f, suffixes))
-    if place.exists():
-        return [place]
-    return sorted(Path(name) for name in glob.glob(path, recursive=True))  # noqa: PTH207
-
-
-def _no_such_file(path: Path) -> InputError:
-    if any(mark in str(path) for mark in "*?["):
-        return InputError(what="no file matches", where=str(path))
-    if path.is_dir():
-        return InputError(what="no table in this folder", where=str(path))
-    folder = path.parent
-    beside = sorted(f.name for f in folder.iterdir()) if folder.is_dir() else []
-    return InputError(what="no such file", where=str(path), remedy=near_names(path.name, beside))

@@ -14,8 +14,8 @@ import numpy as np
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
 from pandq.read.images import images_of
+from pandq.read.paths import matches
 from pandq.read.scan import open_source, prediction_spec, predictions
-from pandq.read.sources import matches
 from pandq.rows import NAMES, measure_rows
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def write_audit_page(audit: Audit, rows: Scan, path: str | Path) -> None:
 
 def write_comparison_page(comparison: Comparison, files: Sequence[str], path: str | Path) -> None:
     """A comparison's page."""
-    from pandq.read.sources import expanded
+    from pandq.read.paths import expanded
     from pandq.report.comparison_html import comparison_page
     from pandq.report.provenance import how
 
