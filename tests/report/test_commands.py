@@ -1,6 +1,7 @@
 """--html and `pandq explore` as a process: files whole or not at all, mistakes in one line."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,18 @@ def test_a_page_goes_with_json_on_standard_output(preds, tmp_path):
     found = run("audit", preds, *words)
     assert json.loads(found.stdout)["schema"] == "pandq/audit/1"
     assert out.exists()
+
+
+def test_every_filter_of_a_comparison_of_three_models_has_a_table_of_its_own():
+    rng = np.random.default_rng(0)
+    p, *qs = (pandq.Probs(x) for x in rng.dirichlet(np.ones(3), (4, 60)))
+    page = pandq.compare(p, *qs, names=["a.b", "a-b", "c"]).to_html()
+    ids = re.findall(r' id="([^"]+)"', page)
+    filters = re.findall(r' data-filters="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    assert len(set(filters)) == len(filters) == 4
+    assert set(filters) <= set(ids)
+    assert "a-b&#x27;s class" in page
 
 
 @pytest.mark.parametrize("command", ["audit", "compare"])

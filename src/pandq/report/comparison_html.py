@@ -72,9 +72,9 @@ def _comparison(comparison: Comparison) -> Iterator[object]:
         )
     if comparison.models:
         yield _models(comparison)
-    for difference in comparison.differences:
+    for place, difference in enumerate(comparison.differences):
         if isinstance(difference, Difference):
-            yield from _difference(difference, comparison)
+            yield from _difference(difference, comparison, place)
     for place, drift in enumerate(comparison.drifts):
         yield from _drift(drift, unit, place)
     if comparison.bounds:
@@ -94,7 +94,7 @@ def _models(comparison: Comparison) -> Markup:
     return grid.markup()
 
 
-def _difference(difference: Difference, comparison: Comparison) -> Iterator[object]:
+def _difference(difference: Difference, comparison: Comparison, place: int) -> Iterator[object]:
     yield tag("h2", f"{difference.q} less {difference.against}")
     grid = Grid("means of paired differences", ("measure", f"{comparison.unit}#", "interval#"))
     rows = {
@@ -118,13 +118,15 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[obje
     )
     for name, lines in {"class of P": difference.classes, **difference.groups}.items():
         yield _groups(name, lines, difference.groups_looked_at)
-    for name, lines in (
-        (f"rows where {difference.against} is better by most", difference.against_better),
-        (f"rows where {difference.q} is better by most", difference.q_better),
+    headings = ("P's class", f"{difference.against}'s class", f"{difference.q}'s class")
+    for model, side, lines in (
+        (difference.against, "against", difference.against_better),
+        (difference.q, "q", difference.q_better),
     ):
         if lines:
+            name = f"rows where {model} is better by most"
             yield tag("h3", name)
-            yield from _rows(name, lines)
+            yield from _rows(name, f"{side}-better-{place}", headings, lines)
 
 
 def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: int) -> Markup:
@@ -147,11 +149,11 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: int) -> Ma
     return grid.markup()
 
 
-def _rows(name: str, lines: Sequence[Mapping[str, Any]]) -> Iterator[object]:
-    key = "".join(c if c.isalnum() else "-" for c in name)
+def _rows(
+    name: str, key: str, classes: Sequence[str], lines: Sequence[Mapping[str, Any]]
+) -> Iterator[object]:
     yield input_label(key)
-    headings = ("id", "row#", "difference#", "P's class", "A's class", "Q's class")
-    grid = Grid(name, headings, name=key)
+    grid = Grid(name, ("id", "row#", "difference#", *classes), name=key)
     for line in lines:
         grid.rows.append(
             [
