@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pandq.audits import Audit, audit
     from pandq.comparisons import Comparison, compare
-    from pandq.errors import GateError, InputError, PandqError, RowError, ViewTypeError
+    from pandq.errors import (
+        GateError,
+        InputError,
+        MissingLibraryError,
+        PandqError,
+        RowError,
+        ViewTypeError,
+    )
     from pandq.estimate.intervals import Estimate
     from pandq.fit.softmax import SoftmaxRegression
     from pandq.measure import (
@@ -38,7 +45,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "audits": ("Audit", "audit"),
     "comparisons": ("Comparison", "compare"),
-    "errors": ("GateError", "InputError", "PandqError", "RowError", "ViewTypeError"),
+    "errors": (
+        "GateError",
+        "InputError",
+        "MissingLibraryError",
+        "PandqError",
+        "RowError",
+        "ViewTypeError",
+    ),
     "estimate.intervals": ("Estimate",),
     "fit.softmax": ("SoftmaxRegression",),
     "measure": (
@@ -70,7 +84,13 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
+# Rooms that need an extra, imported when they are first asked for.
+_ROOMS = ("torch",)
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"pandq.{name}")
     if name not in _HOME_OF:
         msg = f"module 'pandq' has no attribute {name!r}"
         raise AttributeError(msg)

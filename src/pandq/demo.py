@@ -10,7 +10,7 @@ import numpy as np
 from pandq.audits import Audit, audit
 from pandq.comparisons import compare
 from pandq.read.scan import scan
-from pandq.report.files import whole_file, write_json
+from pandq.store import whole_file, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

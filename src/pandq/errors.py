@@ -64,6 +64,20 @@ class ViewTypeError(InputError, TypeError):
     """Something that is not a view stands where a view is needed."""
 
 
+class MissingLibraryError(PandqError, ImportError):
+    """An optional library is not installed."""
+
+    @classmethod
+    def of(cls, *, library: str, what: str) -> Self:
+        """The one line that says what needs it and how to get it.
+
+        >>> print(MissingLibraryError.of(library="torch", what="a network"))
+        a network needs torch, which is not installed. Install it: pip install 'pandq[torch]'
+        """
+        remedy = f"Install it: pip install 'pandq[{library}]'"
+        return cls(f"{what} needs {library}, which is not installed. {remedy}")
+
+
 class GateError(PandqError):
     """A limit that the user set was breached; the command line turns it into exit code 1."""
 

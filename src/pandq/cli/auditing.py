@@ -80,13 +80,9 @@ def audit_command(
     """
     from pandq.audits import audit
     from pandq.read.scan import scan
-    from pandq.report.files import (
-        check_outputs,
-        write_audit_page,
-        write_items,
-        write_json,
-    )
+    from pandq.report.files import write_audit_page, write_items
     from pandq.report.text import show
+    from pandq.store import check_outputs, write_json
 
     only_files = {
         "--html": html_file,

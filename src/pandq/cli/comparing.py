@@ -95,7 +95,8 @@ def compare_command(
     """
     from pandq.comparisons import compare
     from pandq.report.comparison import show_comparison
-    from pandq.report.files import check_outputs, read_json, write_comparison_page
+    from pandq.report.files import write_comparison_page
+    from pandq.store import check_outputs, read_json
 
     check_outputs([*files, *filter(None, [baseline_file])], json_file, no_dash("--html", html_file))
     old = None if baseline_file is None else read_json(baseline_file)

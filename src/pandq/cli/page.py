@@ -28,7 +28,7 @@ def page() -> Any:
 
 def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], None]) -> None:
     """The report on the page and the JSON in its file; JSON alone where "-" asks for it there."""
-    from pandq.report.files import json_text, write_json
+    from pandq.store import json_text, write_json
 
     if json_file == "-":
         click.echo(json_text(result.to_dict()))

@@ -29,7 +29,8 @@ from pandq.errors import InputError
 )
 def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
     """Apply a recalibration map to a file of predictions."""
-    from pandq.report.files import check_outputs, read_recalibrator, write_recalibrated
+    from pandq.report.files import read_recalibrator, write_recalibrated
+    from pandq.store import check_outputs
 
     check_outputs([*files, map_file], no_dash("--out", out))
     if not out.endswith((".parquet", ".pq")):
@@ -107,7 +108,8 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     import webbrowser
 
     from pandq.report.explore import explore_page
-    from pandq.report.files import check_outputs, read_json, write_page
+    from pandq.report.files import write_page
+    from pandq.store import check_outputs, read_json
 
     check_outputs([] if audit_file is None else [audit_file], no_dash("--out", out))
     text = explore_page(None if audit_file is None else read_json(audit_file), audit_file or "")

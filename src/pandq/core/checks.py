@@ -25,6 +25,12 @@ def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
 
 
 def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
+    if getattr(x, "requires_grad", False):
+        raise InputError(
+            what=f"{view} hold arrays, which have no gradient",
+            got="a tensor that needs its gradient",
+            remedy=f"In a loss use pandq.torch.{view}(x); to measure it, x.detach().",
+        )
     try:
         return np.asarray(x)
     except ValueError:

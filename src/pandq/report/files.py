@@ -1,25 +1,21 @@
-"""Results on disk: written whole or not at all."""
+"""What an audit or a comparison leaves on disk: pages, items, recalibrated predictions."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
 from pandq.read.images import images_of
-from pandq.read.paths import matches
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
+from pandq.store import check_outputs, read_json, whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from pandq.audits import Audit
     from pandq.comparisons import Comparison
@@ -29,78 +25,6 @@ if TYPE_CHECKING:
 
 
 RECALIBRATED = "recalibrated"
-
-
-def check_writable(path: str | Path) -> None:
-    """Refuse a path that cannot be written before any work is done.
-
-    Raises:
-        InputError: no such folder, a folder itself, or no permission.
-    """
-    target = Path(path)
-    folder = target.parent
-    if target.is_dir():
-        raise InputError(what="cannot be written: it is a folder", where=str(path))
-    if not folder.is_dir():
-        raise InputError(what=f"cannot be written: there is no folder {folder}", where=str(path))
-    if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
-        raise InputError(what="cannot be written: permission denied", where=str(path))
-
-
-def check_outputs(inputs: Sequence[str | Path], *outputs: str | None) -> None:
-    """Refuse outputs that cannot be written, that are an input, or that are each other.
-
-    Args:
-        inputs: what a command reads, as the user named it: files, globs and folders.
-        outputs: the files that it is to write; None and "-" are none.
-
-    Raises:
-        InputError: there is such an output.
-    """
-    named = [path for path in outputs if path is not None and path != "-"]
-    read = [file for given in inputs for file in matches(str(given))] if named else []
-    for path in named:
-        check_writable(path)
-        if any(_same(path, given) for given in read):
-            raise InputError(what="the output is an input", where=path)
-    for i, path in enumerate(named):
-        if any(_same(path, other) for other in named[:i]):
-            raise InputError(what="two outputs have one name", where=path)
-
-
-def _same(one: str | Path, other: str | Path) -> bool:
-    a, b = Path(one), Path(other)
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place at the end, and vanishes after an error."""
-    target = Path(path)
-    check_writable(target)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise InputError(what="cannot be written", where=str(path), got=str(error)) from None
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def json_text(document: dict[str, Any]) -> str:
-    """A result as JSON that every parser takes: no NaN, no Infinity."""
-    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-
-
-def write_json(document: dict[str, Any], path: str | Path) -> None:
-    """A result as a JSON file."""
-    with whole_file(path) as part:
-        part.write_text(json_text(document) + "\n", encoding="utf-8")
 
 
 def write_page(text: str, path: str | Path) -> None:
@@ -126,23 +50,6 @@ def write_comparison_page(comparison: Comparison, files: Sequence[str], path: st
     from pandq.report.provenance import how
 
     write_page(comparison_page(comparison, how=how(expanded(list(files)))), path)
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """A result that was written as JSON.
-
-    Raises:
-        InputError: it is not there, or is no JSON object.
-    """
-    try:
-        stored = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(what="cannot be read", where=str(path), got=str(error.strerror)) from None
-    except ValueError:
-        raise InputError(what="is no JSON", where=str(path)) from None
-    if not isinstance(stored, dict):
-        raise InputError(what="is no JSON object", where=str(path))
-    return stored
 
 
 def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | None = None) -> None:
@@ -252,9 +159,3 @@ def write_recalibrated(
         if writer is None:
             raise InputError(what="there are no rows", where=source.name)
     return written
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,0 +1,6 @@
+"""What can be collected depends on what is installed: torch is an extra."""
+
+from importlib.util import find_spec
+
+NEED_TORCH = ["src/pandq/torch/*", "src/pandq/fit/modules.py"]
+collect_ignore_glob = [] if find_spec("torch") else NEED_TORCH

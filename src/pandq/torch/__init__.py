@@ -1,0 +1,26 @@
+"""Divergences that torch differentiates: views of tensors, and the losses that take them."""
+
+from pandq.errors import MissingLibraryError
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise MissingLibraryError.of(library="torch", what="pandq.torch") from None
+
+from pandq.torch.losses import CrossEntropy, KLDivergence, cross_entropy, kl_divergence
+from pandq.torch.views import Counts, Labels, Logits, LogProbs, Probs, View
+
+__all__ = [
+    "Counts",
+    "CrossEntropy",
+    "KLDivergence",
+    "Labels",
+    "LogProbs",
+    "Logits",
+    "Probs",
+    "View",
+    "cross_entropy",
+    "kl_divergence",
+]

@@ -1,0 +1,253 @@
+"""What a tensor means: the views of `pandq`, around tensors of any leading shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pandq import views as plain
+from pandq.core.numerics import widen
+from pandq.errors import InputError, RowError, ViewTypeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INFINITY = float("inf")
+
+
+class Law(NamedTuple):
+    """Probabilities and their logarithms, (n, K) each, in float32 or float64."""
+
+    prob: Tensor
+    log_prob: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Rows of one representation of a law: (..., K), every index but the last one is of a row.
+
+    Nothing is checked here: a loss checks the rows that its mask leaves.
+    """
+
+    tensor: Tensor
+
+    kind: ClassVar[str] = "view"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tensor, Tensor):
+            name = type(self).__name__
+            raise ViewTypeError(
+                what=f"pandq.torch.{name} holds a tensor",
+                got=type(self.tensor).__name__,
+                remedy=f"For an array use pandq.{name}, or torch.as_tensor(x).",
+            )
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the rows: all but the classes."""
+        return self.tensor.shape[:-1]
+
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes there are, where the view says it."""
+        return int(self.tensor.shape[-1])
+
+    def rows(self, mask: Tensor | None = None) -> Self:
+        """The rows, or those where `mask` is true, one after the other: (n, K)."""
+        flat = self.tensor.reshape(-1, self.tensor.shape[-1])
+        return type(self)(flat if mask is None else flat[mask.reshape(-1)])
+
+    def law(self, dtype: torch.dtype = torch.float32) -> Law:
+        """The rows as probabilities and their logarithms, in `dtype` or their own wider one."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuse the first row of (n, K) that is no law, in the words of the view of arrays.
+
+        Raises:
+            InputError: there is one.
+        """
+        bad = self._doubtful()
+        if bool(bad.any()):
+            row = int(bad.to(torch.uint8).argmax())
+            try:
+                plain.MATRICES[self.kind](as_array(self.tensor[row : row + 1]))
+            except RowError as error:
+                raise error.moved(row) from None
+
+    def _doubtful(self) -> Tensor:
+        raise NotImplementedError
+
+
+class Labels(View):
+    """One class per row, (...) whole numbers.
+
+    >>> Labels(torch.tensor([1, 0])).shape
+    torch.Size([2])
+    """
+
+    kind = "labels"
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the rows."""
+        return self.tensor.shape
+
+    @property
+    def n_classes(self) -> int | None:
+        """Labels do not say how many classes there are."""
+        return None
+
+    def rows(self, mask: Tensor | None = None) -> Self:
+        """The labels, or those where `mask` is true: (n,)."""
+        return type(self)(self.tensor[mask] if mask is not None else self.tensor.reshape(-1))
+
+    def check_range(self, n_classes: int) -> None:
+        """Refuse the first label outside 0 ... n_classes - 1."""
+        outside = (self.tensor < 0) | (self.tensor >= n_classes)
+        if bool(outside.any()):
+            plain.Labels(as_array(self.tensor), n_classes)
+
+
+class Counts(View):
+    """Votes: how many people chose each class."""
+
+    kind = "counts"
+
+    def law(self, dtype: torch.dtype = torch.float32) -> Law:
+        """The votes' shares."""
+        x = widened(self.tensor, dtype)
+        return _of_probs(x / x.sum(-1, keepdim=True))
+
+    def _doubtful(self) -> Tensor:
+        x = widened(self.tensor)
+        whole = ((x >= 0) & (x == x.floor()) & (x < INFINITY)).all(-1)
+        return ~(whole & (x.sum(-1) > 0))
+
+
+class Probs(View):
+    """Probabilities that sum to one in each row."""
+
+    kind = "probs"
+
+    def law(self, dtype: torch.dtype = torch.float32) -> Law:
+        """As given."""
+        return _of_probs(widened(self.tensor, dtype))
+
+    def _doubtful(self) -> Tensor:
+        x = widened(self.tensor.detach())
+        off = (x.sum(-1) - 1.0).abs() <= _tolerance(self.tensor)
+        return ~(off & (x >= 0).all(-1))
+
+
+class LogProbs(View):
+    """Natural logarithms of probabilities; -inf is a class of probability zero."""
+
+    kind = "logprobs"
+
+    def law(self, dtype: torch.dtype = torch.float32) -> Law:
+        """As given."""
+        x = widened(self.tensor, dtype)
+        return Law(x.exp(), x)
+
+    def _doubtful(self) -> Tensor:
+        x = widened(self.tensor.detach())
+        return ~((x.exp().sum(-1) - 1.0).abs() <= _tolerance(self.tensor))
+
+
+class Logits(View):
+    """Unnormalised log-probabilities; -inf is a forbidden class.
+
+    >>> Logits(torch.zeros(1, 2)).law().prob
+    tensor([[0.5000, 0.5000]])
+    """
+
+    kind = "logits"
+
+    def law(self, dtype: torch.dtype = torch.float32) -> Law:
+        """Softmax."""
+        log_prob = functional.log_softmax(widened(self.tensor, dtype), -1)
+        return Law(log_prob.exp(), log_prob)
+
+    def _doubtful(self) -> Tensor:
+        return ~self.tensor.detach().amax(-1).isfinite()
+
+
+VIEWS: dict[str, type[View]] = {x.kind: x for x in (Labels, Counts, Probs, LogProbs, Logits)}
+
+
+def require_view(name: str, value: object, like: Tensor | None) -> View:
+    """A view of tensors: one as it is, a view of arrays on the other's device, nothing else.
+
+    Args:
+        name: "p" or "q", for errors.
+        value: a view of `pandq.torch`, or one of `pandq`, whose numbers are constants.
+        like: whose device and precision a view of arrays takes.
+
+    Raises:
+        ViewTypeError: it is neither.
+    """
+    if isinstance(value, View):
+        return value
+    if isinstance(value, plain.View):
+        array = value.array
+        if value.kind == "labels":
+            tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64))
+        else:
+            tensor = torch.from_numpy(widen(array).copy())
+            tensor = tensor if like is None else tensor.to(widened(like).dtype)
+        return VIEWS[value.kind](tensor if like is None else tensor.to(like.device))
+    raise ViewTypeError(
+        what=f"{name} must say what its numbers mean",
+        got=type(value).__name__,
+        remedy="Wrap it in a view of pandq.torch: Labels(y), Counts(n), Probs(x), LogProbs(x) or"
+        " Logits(x).",
+    )
+
+
+def paired(p: object, q: object) -> tuple[View, View]:
+    """P and Q as views of the same rows and classes.
+
+    Raises:
+        ViewTypeError: one of them is a bare tensor.
+        InputError: their rows or classes differ.
+    """
+    like = next((x.tensor for x in (q, p) if isinstance(x, View) and x.kind != "labels"), None)
+    p, q = require_view("p", p, like), require_view("q", q, like)
+    if q.kind == "labels":
+        raise ViewTypeError(what="q is Labels, which have no gradient", remedy="P comes first.")
+    if p.shape != q.shape:
+        raise InputError(
+            what="P and Q have different rows", got=f"{tuple(p.shape)} and {tuple(q.shape)}"
+        )
+    if p.n_classes is not None and p.n_classes != q.n_classes:
+        raise InputError(
+            what="P and Q have different numbers of classes", got=f"{p.n_classes} and {q.n_classes}"
+        )
+    return p, q
+
+
+def widened(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """In `dtype`, or in float64 where it is that already: halves are for storage."""
+    return x if x.dtype == torch.float64 else x.to(dtype)
+
+
+def as_array(x: Tensor) -> NDArray[np.float64]:
+    """A few rows on the processor, to be looked at."""
+    found: NDArray[np.float64] = x.detach().cpu().to(torch.float64).numpy()
+    return found
+
+
+def _tolerance(x: Tensor) -> float:
+    return plain.TOLERANCES.get(str(x.dtype).removeprefix("torch."), 1e-6)
+
+
+def _of_probs(x: Tensor) -> Law:
+    """Logarithms whose gradient is 0, not NaN, where a probability is 0."""
+    possible = x > 0
+    return Law(x, torch.where(possible, x, 1.0).log().masked_fill(~possible, -INFINITY))
