@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ViewTypeError,
     )
     from pandq.estimate.intervals import Estimate
+    from pandq.fit.network import NetworkClassifier
     from pandq.fit.softmax import SoftmaxRegression
     from pandq.measure import (
         alpha_divergence,
@@ -54,6 +55,7 @@ _HOMES = {
         "ViewTypeError",
     ),
     "estimate.intervals": ("Estimate",),
+    "fit.network": ("NetworkClassifier",),
     "fit.softmax": ("SoftmaxRegression",),
     "measure": (
         "alpha_divergence",

@@ -32,10 +32,11 @@ TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "uint16": 1e-2,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """n rows of one representation of a law over `n_classes` classes."""
+    """n rows of one representation of a law over `n_classes` classes, whose names may be known."""
 
     array: NDArray[Any]
     n_classes: int | None
+    classes: tuple[str, ...] | None = None
 
     kind: ClassVar[str] = "view"
 
@@ -43,14 +44,17 @@ class View:
         return len(self.array)
 
     def __getitem__(self, rows: Index) -> Self:
-        return self.trusted(self.array[rows], self.n_classes)
+        return self.trusted(self.array[rows], self.n_classes, self.classes)
 
     @classmethod
-    def trusted(cls, array: NDArray[Any], n_classes: int | None) -> Self:
+    def trusted(
+        cls, array: NDArray[Any], n_classes: int | None, classes: tuple[str, ...] | None = None
+    ) -> Self:
         """A view of rows that are known to be sound: nothing is checked again."""
         view = object.__new__(cls)
         object.__setattr__(view, "array", array)
         object.__setattr__(view, "n_classes", n_classes)
+        object.__setattr__(view, "classes", classes)
         return view
 
     def law(self) -> Law:
@@ -92,6 +96,7 @@ class Labels(View):
                 codes = codes_of_names(codes, list(classes))
         object.__setattr__(self, "array", whole_numbers("Labels", codes))
         object.__setattr__(self, "n_classes", n_classes)
+        object.__setattr__(self, "classes", None if classes is None else tuple(classes))
         self.check_range()
 
     def check_range(self) -> None:
@@ -135,6 +140,7 @@ class _Matrix(View):
         array = rows_of_classes(type(self).__name__, x)
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "n_classes", array.shape[1])
+        object.__setattr__(self, "classes", None)
         limit = TOLERANCES.get(array.dtype.name, 1e-6) if tolerance is None else tolerance
         doubtful = first_doubt(self.kind, array, limit)
         if doubtful == len(array):

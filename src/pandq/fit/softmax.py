@@ -14,12 +14,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from pandq.core.laws import Law
-from pandq.core.measures import entropy
 from pandq.errors import InputError
 from pandq.fit.gram import Gram
 from pandq.fit.newton import Point, minimise
 from pandq.fit.softmaxsums import LossSums, Problem, Rows, hessian_times
-from pandq.views import Labels, Probs, View
+from pandq.fit.targets import Targets
+from pandq.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,16 +140,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(what="objective is kl or cross_entropy", got=repr(self.objective))
         if not 0 <= self.l2 < np.inf:
             raise InputError(what="l2 must be finite and not negative", got=str(self.l2))
-        X, p = self._checked(X, y)
+        X, targets = self._checked(X, y)
         w = None
         if sample_weight is not None:
             w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        problem = Problem(len(self.classes_), X.shape[1], bool(self.fit_intercept))
-        if len(self.classes_) < 2:
-            raise InputError(
-                what="a fit needs at least two classes", got=f"one class: {self.classes_[0]}"
-            )
-        chunks = list(_chunks(X, p, w, problem))
+        targets.require_two_classes()
+        self.classes_ = targets.classes
+        problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
+        chunks = list(_chunks(X, targets.p, w, problem))
         gram = Gram.of(chunks, problem)
         fit = Fit(chunks, problem, float(self.l2), gram)
         found = minimise(
@@ -166,7 +164,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coef_ = np.ascontiguousarray(found.theta[: problem.n_features].T)
         size = problem.scores
         self.intercept_ = found.theta[-1].copy() if problem.intercept else np.zeros(size)
-        floor = 0.0 if self.objective == "cross_entropy" else _mean_entropy(p, w)
+        floor = 0.0 if self.objective == "cross_entropy" else _mean_entropy(targets, w)
         self.objective_ = found.value - floor
         return self
 
@@ -201,32 +199,23 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         z = self.decision_function(X)
         return Law.from_logits(np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z)
 
-    def _checked(self, X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
-        """Features, and P as class numbers or as laws; sets `classes_`."""
+    def _checked(self, X: Any, y: Any) -> tuple[Any, Targets]:
+        """Features as numbers, and what to fit them to."""
         options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
-        if y is not None and not isinstance(y, View):
+        if not isinstance(y, View) and y is not None:
             y = np.asarray(y)
-        # a column of labels is labels, as scikit-learn has it
         if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
             X, y = validate_data(self, X, y, **options)
             check_classification_targets(y)
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            return X, codes
-        X = validate_data(self, X, **options)
-        view = y if isinstance(y, View) else Probs(y)
-        if len(view) != X.shape[0]:
+        else:
+            X = validate_data(self, X, **options)
+        targets = Targets.of(y)
+        if len(targets) != X.shape[0]:
             raise InputError(
                 what="P and the features have different numbers of rows",
-                got=f"{len(view)} and {X.shape[0]}",
+                got=f"{len(targets)} and {X.shape[0]}",
             )
-        if isinstance(view, Labels):
-            size = view.n_classes or int(view.array.max()) + 1
-            self.classes_ = np.arange(size)
-            return X, view.array
-        p = view.law().prob
-        self.classes_ = np.arange(p.shape[1])
-        # exact laws: what rounding left out would pull the intercept
-        return X, p / p.sum(axis=1, keepdims=True)
+        return X, targets
 
     def _warn(self, norm: float, steps: int) -> None:
         largest = "" if self.l2 > 0 else (
@@ -249,9 +238,7 @@ def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iter
         yield Rows(X[rows], p[rows], None if w is None else w[rows])
 
 
-def _mean_entropy(p: NDArray[Any], w: Floats | None) -> float:
+def _mean_entropy(targets: Targets, w: Floats | None) -> float:
     """The weighted mean of H(P), what the two objectives differ by."""
-    if p.ndim == 1:
-        return 0.0
-    h = entropy(Probs(p).law())
+    h = targets.entropies()
     return float(h.mean()) if w is None else float(w @ h / w.sum())

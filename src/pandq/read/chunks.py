@@ -145,7 +145,7 @@ def views_scan(
     return MemoryScan(
         p_view,
         q_view,
-        tuple(classes) if classes else None,
+        tuple(classes) if classes else getattr(p_view, "classes", None),
         {name: array for name, array in groups.items() if array is not None},
         column("cluster", cluster),
         column("ids", ids),

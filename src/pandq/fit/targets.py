@@ -1,0 +1,73 @@
+"""What is to be fitted: labels of any kind, soft labels or a view, as numbers that a loss takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.measures import entropy
+from pandq.errors import InputError
+from pandq.views import Labels, Probs, View
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """P of some rows: (n,) class numbers or (n, K) laws that sum to one, and the classes' names."""
+
+    p: NDArray[Any]
+    classes: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.p)
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    @classmethod
+    def of(cls, y: Any) -> Targets:
+        """From labels, (n, K) soft labels or a view.
+
+        Args:
+            y: (n,) labels of any kind; (n, K) probabilities; or a view.
+
+        Raises:
+            InputError: a row is no law.
+
+        >>> Targets.of(np.array(["b", "a"])).p
+        array([1, 0])
+        """
+        if not isinstance(y, View):
+            y = np.asarray(y)
+            # a column of labels is labels, as scikit-learn has it
+            if y.ndim != 2 or y.shape[1] == 1:
+                classes, codes = np.unique(y, return_inverse=True)
+                return cls(codes.reshape(-1), classes)
+            y = Probs(y)
+        if isinstance(y, Labels):
+            size = y.n_classes or int(y.array.max(initial=0)) + 1
+            names = np.arange(size) if y.classes is None else np.array(y.classes)
+            return cls(y.array, names)
+        p = y.law().prob
+        # exact laws: what rounding left out would pull the intercept
+        return cls(p / p.sum(axis=1, keepdims=True), np.arange(p.shape[1]))
+
+    def entropies(self) -> Floats:
+        """H(P) of each row, (n,) nats: 0 for labels."""
+        return np.zeros(len(self.p)) if self.p.ndim == 1 else entropy(Probs(self.p).law())
+
+    def require_two_classes(self) -> None:
+        """Refuse a fit that has nothing to tell apart."""
+        if self.n_classes < 2:
+            raise InputError(
+                what="a fit needs at least two classes",
+                got=f"one class: {self.classes[0]}" if self.n_classes else "no rows",
+            )
