@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         ViewTypeError,
     )
     from pandq.estimate.intervals import Estimate
+    from pandq.fit.folder import load_model
+    from pandq.fit.models import fit_model
     from pandq.fit.network import NetworkClassifier
     from pandq.fit.softmax import SoftmaxRegression
     from pandq.measure import (
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         top_class,
         total_variation,
     )
+    from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
     from pandq.topk import TopK, kl_bounds
     from pandq.views import Counts, Labels, Logits, LogProbs, Probs, View
@@ -55,6 +58,8 @@ _HOMES = {
         "ViewTypeError",
     ),
     "estimate.intervals": ("Estimate",),
+    "fit.folder": ("load_model",),
+    "fit.models": ("fit_model",),
     "fit.network": ("NetworkClassifier",),
     "fit.softmax": ("SoftmaxRegression",),
     "measure": (
@@ -74,6 +79,7 @@ _HOMES = {
         "top_class",
         "total_variation",
     ),
+    "read.features": ("scan_features",),
     "read.scan": ("Scan", "scan"),
     "topk": ("TopK", "kl_bounds"),
     "views": ("Counts", "Labels", "LogProbs", "Logits", "Probs", "View"),

@@ -278,7 +278,7 @@ BAD = {
         r"must return logits, \(n, 2\), got shape",
     ),
     "a rate that is too high": (
-        lambda X, y: ({"module": torch.nn.Linear(4, 2), "lr": 1e10}, X * 1e10, y),
+        lambda X, y: ({"module": torch.nn.Linear(4, 2), "lr": 1e10}, X * 1e30, y),
         "diverged",
     ),
     **{

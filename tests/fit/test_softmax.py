@@ -179,6 +179,34 @@ def test_separable_classes_without_a_penalty_are_said_to_have_their_optimum_at_i
         SoftmaxRegression(l2=0.0, max_iter=5, tol=1e-14).fit(X, y)
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_an_optimum_at_infinity_is_said_even_where_the_gradient_is_small_enough(k):
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    with pytest.warns(ConvergenceWarning, match="on the way to an optimum at infinity"):
+        SoftmaxRegression(l2=0.0, tol=1e-6).fit(X, np.digitize(X[:, 0], [-0.5, 0.5][: k - 1]))
+
+
+def test_a_class_that_never_occurs_has_its_optimum_at_infinity_without_a_penalty():
+    X, _, y = problem(k=3)
+    with pytest.warns(ConvergenceWarning, match="or never occur"):
+        SoftmaxRegression(l2=0.0, tol=1e-6).fit(X, Labels(y, 4))
+
+
+def test_classes_that_only_some_features_tell_apart_have_it_there_too():
+    X, _, _ = problem(n=400, d=2, k=2)
+    y = np.where(X[:, 0] > 0, 2, np.random.default_rng(0).integers(0, 2, 400))
+    with pytest.warns(ConvergenceWarning, match="at infinity"):
+        SoftmaxRegression(l2=0.0, tol=1e-6).fit(X, y)
+
+
+def test_names_of_labels_are_what_is_predicted():
+    X, _, y = problem(k=3)
+    names = np.array(["ant", "bee", "cow"])[y]
+    model = SoftmaxRegression().fit(X, Labels(names, classes=["cow", "bee", "ant"]))
+    assert model.classes_.tolist() == ["cow", "bee", "ant"]
+    assert (model.predict(X) == SoftmaxRegression().fit(X, names).predict(X)).all()
+
+
 def test_a_class_that_never_occurs_gets_a_small_probability():
     X, _, y = problem(k=3)
     model = SoftmaxRegression().fit(X, Labels(y, 4))

@@ -12,6 +12,7 @@ import click
 import pandq
 from pandq.cli.auditing import audit_command
 from pandq.cli.comparing import compare_command
+from pandq.cli.fitting import fit_command, predict_command
 from pandq.cli.tools import (
     demo_command,
     explore_command,
@@ -39,6 +40,8 @@ def cli() -> None:
 for command in (
     audit_command,
     compare_command,
+    fit_command,
+    predict_command,
     recalibrate_command,
     inspect_command,
     explore_command,

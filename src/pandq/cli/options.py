@@ -123,8 +123,15 @@ def with_options(
 
 def scan_options(data: dict[str, Any]) -> dict[str, Any]:
     """The options as `pandq.scan` takes them."""
-    classes = data.pop("classes")
-    names: list[str] | int | None = None
-    if classes:
-        names = int(classes) if classes.isdecimal() else [x.strip() for x in classes.split(",")]
-    return {"classes": names, **data}
+    return {**data, "classes": class_names(data["classes"])}
+
+
+def class_names(text: str | None) -> list[str] | int | None:
+    """--classes: how many there are, or their names.
+
+    >>> class_names("cat, dog"), class_names("10")
+    (['cat', 'dog'], 10)
+    """
+    if not text:
+        return None
+    return int(text) if text.isdecimal() else [name.strip() for name in text.split(",")]

@@ -39,6 +39,32 @@ def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], Non
 
 
 @contextmanager
+def fit_progress(epochs: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A line on standard error for each epoch or step of a fit: loss, floor and gap.
+
+    On a terminal they replace each other, elsewhere (a log) they follow each other.
+    """
+    from pandq.report.fitted import progress_line
+
+    lively, width = sys.stderr.isatty(), 0
+
+    def told(row: dict[str, Any]) -> None:
+        nonlocal width
+        text = progress_line(row, epochs)
+        if not lively:
+            click.echo(text, err=True)
+            return
+        click.echo("\r" + text.ljust(width), err=True, nl=False)
+        width = len(text)
+
+    try:
+        yield told
+    finally:
+        if width:
+            click.echo("\r" + " " * width + "\r", err=True, nl=False)
+
+
+@contextmanager
 def progress_bar() -> Iterator[Progress | None]:
     """A progress bar on standard error, on a terminal only."""
     if not sys.stderr.isatty():

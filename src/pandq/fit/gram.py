@@ -9,8 +9,6 @@ import numpy as np
 from scipy import sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from pandq.fit.newton import Solve
@@ -22,6 +20,31 @@ if TYPE_CHECKING:
 MOST_FEATURES = 4000
 # A direction in which the features have less than this share of the most counts as none.
 LEAST = 1e-14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GramSums:
+    """The sum of w x x^T over rows, (d, d); its diagonal alone where that would be too large."""
+
+    weight: float
+    total: Floats
+
+    @classmethod
+    def empty(cls, problem: Problem) -> Self:
+        """No rows."""
+        size = problem.shape[0]
+        return cls(0.0, np.zeros((size, size) if size <= MOST_FEATURES else size))
+
+    @classmethod
+    def of(cls, rows: Rows, problem: Problem) -> Self:
+        """Of some rows."""
+        whole = problem.shape[0] <= MOST_FEATURES
+        weight = float(len(rows)) if rows.w is None else float(rows.w.sum())
+        return cls(weight, _moments(rows, problem) if whole else _squares(rows, problem))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.weight + other.weight, self.total + other.total)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +61,10 @@ class Gram:
     penalised: Floats
 
     @classmethod
-    def of(cls, chunks: Iterable[Rows], problem: Problem) -> Self:
-        """From one pass over the rows."""
-        size, weight = problem.shape[0], 0.0
-        whole = size <= MOST_FEATURES
-        total = np.zeros((size, size) if whole else size)
-        for rows in chunks:
-            total += _moments(rows, problem) if whole else _squares(rows, problem)
-            weight += float(len(rows)) if rows.w is None else float(rows.w.sum())
-        total /= weight
+    def of(cls, sums: GramSums, problem: Problem) -> Self:
+        """From the sums of all rows."""
+        size, whole = problem.shape[0], sums.total.ndim == 2
+        total = sums.total / sums.weight
         squares = np.diagonal(total) if whole else total
         scale = np.sqrt(np.where(squares > 0, squares, 1.0))
         penalised = np.ones(size)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, NDArray
 
+    from pandq.estimate.recalibrator import Recalibrator
     from pandq.fit.checkpoints import Checkpoint
 
     Floats = NDArray[np.float64]
@@ -209,10 +210,37 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found: Floats = np.concatenate(seen)
         return found
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
-        return tags
+    def restored(
+        self,
+        weights: dict[str, Any],
+        shape: tuple[int, ...],
+        classes: NDArray[Any],
+        recalibrator: Recalibrator | None,
+    ) -> Self:
+        """Fitted, with weights that were kept, for one of the built-in modules.
+
+        Args:
+            weights: the module's state by name.
+            shape: of one row of features.
+            classes: (K,) class labels.
+            recalibrator: what is applied to what is predicted.
+
+        Returns:
+            Itself.
+
+        Raises:
+            RuntimeError: the weights are of another module.
+            MissingLibraryError: torch is not installed.
+        """
+        _torch()
+        from pandq.fit.modules import built_in
+
+        self.module_ = built_in(self.module, shape, len(classes))
+        self.module_.load_state_dict(weights)
+        self.module_.eval()
+        self.classes_, self.recalibrator_ = classes, recalibrator
+        self.n_features_in_ = shape[0]
+        return self
 
     def _logits(self, X: Any) -> Floats:
         check_is_fitted(self)

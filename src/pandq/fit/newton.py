@@ -31,9 +31,13 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """A function's value and gradient at a point, its Hessian as a product, and a rough inverse."""
+    """A function's value and gradient at a point, its Hessian as a product, and a rough inverse.
+
+    `loss` is the part of the value that is not penalty.
+    """
 
     value: float
+    loss: float
     gradient: Floats
     times: Callable[[Floats], Floats]
     solve: Solve
@@ -44,14 +48,24 @@ class Minimum:
     """Where the optimiser ended, and whether the gradient is as small as was asked for."""
 
     theta: Floats
-    value: float
+    point: Point
     gradient_norm: float
     steps: int
     converged: bool
 
+    def next_step(self) -> Floats:
+        """Where Newton would go from here: nowhere, unless the minimum is at infinity."""
+        return conjugate_gradients(self.point, 0.1)
+
 
 def minimise(
-    objective: Objective, start: Floats, *, scale: Floats, tolerance: float, max_steps: int
+    objective: Objective,
+    start: Floats,
+    *,
+    scale: Floats,
+    tolerance: float,
+    max_steps: int,
+    watch: Callable[[int, Point, float], None] | None = None,
 ) -> Minimum:
     """Newton steps, each solved as far as it pays, halved until the function falls.
 
@@ -61,6 +75,7 @@ def minimise(
         scale: what each row of the gradient is divided by before it is held against `tolerance`.
         tolerance: stop once the largest |gradient| is at most this.
         max_steps: give up after so many steps.
+        watch: called with the number, the point and the gradient's size of each step.
 
     Returns:
         The minimum, or where it gave up.
@@ -75,8 +90,10 @@ def minimise(
     theta, here = start, objective.at(start)
     first = norm = size(here.gradient)
     for step in range(max_steps):
+        if watch is not None:
+            watch(step, here, norm)
         if norm <= tolerance:
-            return Minimum(theta, here.value, norm, step, converged=True)
+            return Minimum(theta, here, norm, step, converged=True)
         forcing = min(0.1, float(np.sqrt(norm / max(first, 1e-300))))
         direction = conjugate_gradients(here, forcing)
         slope = float(np.vdot(here.gradient, direction))
@@ -89,13 +106,13 @@ def minimise(
                 break
             length /= 2
             if length < 1e-10:
-                return Minimum(theta, here.value, norm, step, converged=False)
+                return Minimum(theta, here, norm, step, converged=False)
         reached = size(there.gradient)
         if -slope <= rounding and reached >= norm:
             # the value cannot tell the points apart any more, and the gradient is exhausted
-            return Minimum(theta, here.value, norm, step, converged=False)
+            return Minimum(theta, here, norm, step, converged=False)
         theta, here, norm = trial, there, reached
-    return Minimum(theta, here.value, norm, max_steps, converged=norm <= tolerance)
+    return Minimum(theta, here, norm, max_steps, converged=norm <= tolerance)
 
 
 def conjugate_gradients(point: Point, forcing: float, *, most: int = 250) -> Floats:

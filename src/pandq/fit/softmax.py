@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -15,14 +13,14 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from pandq.core.laws import Law
 from pandq.errors import InputError
-from pandq.fit.gram import Gram
-from pandq.fit.newton import Point, minimise
-from pandq.fit.softmaxsums import LossSums, Problem, Rows, hessian_times
+from pandq.fit.softmaxfit import Passes, SoftmaxFit, minimum_of
+from pandq.fit.softmaxsums import Problem, Rows
 from pandq.fit.targets import Targets
+from pandq.read.feature_scan import FeatureScan
 from pandq.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -32,45 +30,6 @@ Loss = Literal["kl", "cross_entropy"]
 
 # Rows of a chunk have about this many numbers: scores and laws of a chunk stay in a core's cache.
 CHUNK_NUMBERS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """The mean loss of some rows plus a penalty on the coefficients, as an objective."""
-
-    chunks: list[Rows]
-    problem: Problem
-    l2: float
-    gram: Gram
-
-    def at(self, theta: Floats) -> Point:
-        """The objective at a point."""
-        found, laws = [], []
-        for rows in self.chunks:
-            sums, q = LossSums.of(rows, self.problem, theta)
-            found.append(sums)
-            laws.append(q)
-        sums = reduce(LossSums.merge, found)
-        penalty = self.penalty(theta)
-        value = (sums.loss + 0.5 * float(np.vdot(theta, penalty))) / sums.weight
-        gradient = (sums.gradient + penalty) / sums.weight
-
-        def times(direction: Floats) -> Floats:
-            products = (
-                hessian_times(rows, self.problem, q, direction)
-                for rows, q in zip(self.chunks, laws, strict=True)
-            )
-            return (sum(products) + self.penalty(direction)) / sums.weight
-
-        solve = self.gram.solver(sums.curvature / sums.weight, self.l2 / sums.weight)
-        return Point(value, gradient, times, solve)
-
-    def penalty(self, theta: Floats) -> Floats:
-        """L2 on the coefficients, none on the intercept."""
-        penalised = self.l2 * theta
-        if self.problem.intercept:
-            penalised[-1] = 0.0
-        return penalised
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -88,6 +47,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tol: stop once the largest component of the gradient of the mean objective, each divided by
             its feature's root mean square, is at most this.
         max_iter: at most so many Newton steps.
+        progress: called with each step's row of the curve.
 
     Attributes:
         classes_: (K,) class labels; 0 ... K - 1 for soft labels.
@@ -95,6 +55,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         intercept_: (K,) or (1,).
         n_iter_: (1,) Newton steps.
         objective_: the weighted mean objective at the end, nats, penalty included.
+        curve_: a dict per Newton step: cross entropy, floor and KL in nats, without the penalty,
+            and the gradient.
         gradient_norm_: the largest component of its gradient, measured likewise.
 
     Source: Boehning 1992; McCullagh and Nelder 1989, section 5.2.4.
@@ -114,18 +76,21 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 200,
+        progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.objective = objective
         self.l2 = l2
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
+        self.progress = progress
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to labels, to an (n, K) matrix of soft labels, or to a view.
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to labels, to an (n, K) matrix of soft labels, to a view, or to rows from files.
 
         Args:
-            X: (n, d) features, dense or scipy sparse.
+            X: (n, d) features, dense or scipy sparse; or a FeatureScan, which brings its own P and
+                weights and is gone through in constant memory.
             y: (n,) labels of any kind; (n, K) probabilities; or a view of n rows.
             sample_weight: (n,) not negative.
 
@@ -140,32 +105,55 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(what="objective is kl or cross_entropy", got=repr(self.objective))
         if not 0 <= self.l2 < np.inf:
             raise InputError(what="l2 must be finite and not negative", got=str(self.l2))
+        if isinstance(X, FeatureScan):
+            if y is not None or sample_weight is not None:
+                raise InputError(
+                    what="a scan brings its own P and weights",
+                    remedy="Give them to pandq.scan_features(...).",
+                )
+            return self._fitted(*rows_of(X, fit_intercept=self.fit_intercept))
         X, targets = self._checked(X, y)
         w = None
         if sample_weight is not None:
             w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets.require_two_classes()
-        self.classes_ = targets.classes
         problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
         chunks = list(_chunks(X, targets.p, w, problem))
-        gram = Gram.of(chunks, problem)
-        fit = Fit(chunks, problem, float(self.l2), gram)
-        found = minimise(
-            fit,
-            np.zeros(problem.shape),
-            scale=gram.scale,
-            tolerance=self.tol,
-            max_steps=self.max_iter,
-        )
-        if not found.converged:
-            self._warn(found.gradient_norm, found.steps)
+        return self._fitted(Passes(lambda: chunks, resident=True), problem, targets.classes)
+
+    def _fitted(self, rows: Passes, problem: Problem, classes: NDArray[Any]) -> Self:
+        """Minimise over rows that are gone through as often as it takes."""
+        self.classes_, self.n_features_in_ = classes, problem.n_features
+        fit = SoftmaxFit.of(rows, problem, float(self.l2))
+        self.curve_: list[dict[str, Any]] = []
+
+        def watch(row: dict[str, Any]) -> None:
+            self.curve_.append(row)
+            if self.progress is not None:
+                self.progress(row)
+
+        found = minimum_of(fit, tol=self.tol, max_iter=self.max_iter, watch=watch)
         self.n_iter_ = np.array([found.steps])
         self.gradient_norm_ = found.gradient_norm
         self.coef_ = np.ascontiguousarray(found.theta[: problem.n_features].T)
         size = problem.scores
         self.intercept_ = found.theta[-1].copy() if problem.intercept else np.zeros(size)
-        floor = 0.0 if self.objective == "cross_entropy" else _mean_entropy(targets, w)
-        self.objective_ = found.value - floor
+        floor = 0.0 if self.objective == "cross_entropy" else fit.floor
+        self.objective_ = found.point.value - floor
+        norm = f"a gradient of {found.gradient_norm:.1e}"
+        if not found.converged:
+            hint = "" if self.l2 > 0 else (
+                "; without a penalty classes that can be separated have their optimum at infinity:"
+                " set l2 > 0"
+            )  # fmt: skip
+            self._warn(
+                f"stopped after {found.steps} steps with {norm}, above tol = {self.tol:g}{hint}"
+            )
+        elif self.l2 == 0 and fit.runs_away(found):
+            self._warn(
+                f"reached {norm} on the way to an optimum at infinity: some classes can be told"
+                " apart without an error, or never occur. Set l2 > 0"
+            )
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -217,17 +205,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         return X, targets
 
-    def _warn(self, norm: float, steps: int) -> None:
-        largest = "" if self.l2 > 0 else (
-            "; without a penalty classes that can be separated have their optimum at infinity:"
-            " set l2 > 0"
-        )  # fmt: skip
-        warnings.warn(
-            f"SoftmaxRegression stopped after {steps} steps with a gradient of {norm:.1e}, above"
-            f" tol = {self.tol:g}{largest}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"SoftmaxRegression {what}", ConvergenceWarning, stacklevel=4)
 
 
 def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iterator[Rows]:
@@ -235,10 +214,28 @@ def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iter
     step = max(256, CHUNK_NUMBERS // max(min(X.shape[1], 1024), problem.scores))
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
-        yield Rows(X[rows], p[rows], None if w is None else w[rows])
+        yield Rows(start, X[rows], p[rows], None if w is None else w[rows])
 
 
-def _mean_entropy(targets: Targets, w: Floats | None) -> float:
-    """The weighted mean of H(P), what the two objectives differ by."""
-    h = targets.entropies()
-    return float(h.mean()) if w is None else float(w @ h / w.sum())
+def rows_of(scan: FeatureScan, *, fit_intercept: bool) -> tuple[Passes, Problem, NDArray[Any]]:
+    """A scan's rows as a fit goes through them, its shape, and its classes.
+
+    Raises:
+        InputError: there are no rows, or fewer than two classes.
+    """
+    if scan.p is None:
+        raise InputError(what="there is no P to fit to", where=scan.source.name)
+    first = next(iter(scan.chunks()), None)
+    if first is None:
+        raise InputError(what="there are no rows to learn from", where=scan.source.name)
+    classes = np.arange(scan.n_classes) if scan.classes is None else np.array(scan.classes)
+    if len(classes) < 2:
+        raise InputError(what="a fit needs at least two classes", where=scan.source.name)
+
+    def passed() -> Iterator[Rows]:
+        for chunk in scan.chunks():
+            x = chunk.x.reshape(len(chunk), -1).astype(np.float64, copy=False)
+            yield Rows(chunk.start, x, Targets.of(chunk.p).p, chunk.w)
+
+    problem = Problem(len(classes), first.x[:1].size, bool(fit_intercept))
+    return Passes(passed, resident=False), problem, classes

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Rows:
     """Consecutive rows to fit: (n, d) features, (n, K) laws or (n,) class numbers, (n,) weights."""
 
+    start: int
     x: Features
     p: NDArray[Any]
     w: Floats | None = None
@@ -145,6 +146,22 @@ class LossSums:
             self.gradient + other.gradient,
             self.curvature + other.curvature,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProductSums:
+    """The Hessian of the loss times a direction, features by scores."""
+
+    product: Floats
+
+    @classmethod
+    def empty(cls, problem: Problem) -> Self:
+        """No rows."""
+        return cls(np.zeros(problem.shape))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.product + other.product)
 
 
 def hessian_times(rows: Rows, problem: Problem, q: Floats, direction: Floats) -> Floats:

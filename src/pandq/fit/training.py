@@ -170,6 +170,8 @@ def train(
             if progress is not None:
                 progress(row)
     state.restore(module)
+    for row in state.curve:
+        row["best"] = row["epoch"] == state.epoch
     recalibrator = None if valid is None else _validated(module, valid, device)[1]
     return state.curve, recalibrator
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
+from pandq.read.pictures import encoded_in, holds_pictures
 from pandq.read.scan import Scan
 
 if TYPE_CHECKING:
@@ -21,10 +20,8 @@ def image_column(rows: Scan | MemoryScan) -> str | None:
     if not isinstance(rows, Scan):
         return None
     for name, kind in rows.source.schema.items():
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-            field = kind.field("bytes").type
-            if pa.types.is_binary(field) or pa.types.is_large_binary(field):
-                return name
+        if holds_pictures(kind):
+            return name
     return None
 
 
@@ -46,7 +43,7 @@ def images_of(rows: Scan | MemoryScan, wanted: Collection[int]) -> dict[int, byt
         values = batch[column]
         for row in wanted:
             if start <= row < start + len(values):
-                encoded = (values[row - start].as_py() or {}).get("bytes")
+                (encoded,) = encoded_in(values[row - start : row - start + 1])
                 if encoded:
                     found[row] = encoded
         if len(found) == len(wanted) or start > max(wanted):

@@ -16,7 +16,7 @@ from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
 from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.read.sources import ParquetFiles, Source, Table, filtered, open_tables
+from pandq.read.sources import ParquetFiles, Source, Table, filtered, located, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
@@ -66,17 +66,8 @@ class Scan:
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
         for spec in (self.best_q, *self.rivals, self.labels):
             wanted += spec.columns if spec else ()
-        start = 0
-        try:
-            rows = chunk_rows(self._numbers_per_row())
-            for start, batch in self.source.batches(list(dict.fromkeys(wanted)), rows):
-                yield self._chunk(start, batch)
-        except RowError as error:
-            name, first = self.source.place(start + error.row)
-            raise error.moved(start - first).at(name) from None
-        except InputError as error:
-            located = error.where.startswith(self.source.name)
-            raise error if located else error.at(self.source.name) from None
+        rows = chunk_rows(self._numbers_per_row())
+        yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk)
 
     def _numbers_per_row(self) -> int:
         if self.q.wide:
@@ -223,15 +214,12 @@ def predictions(
     Yields:
         A view of each batch of rows, and the batch.
     """
+
+    def viewed(_: int, batch: Mapping[str, Column]) -> tuple[View, Mapping[str, Column]]:
+        return view_of("q", spec, batch), batch
+
     wanted = list(dict.fromkeys([*spec.columns, *others]))
-    for start, batch in source.batches(wanted, PREDICTED_ROWS):
-        try:
-            yield view_of("q", spec, batch), batch
-        except RowError as error:
-            name, first = source.place(start + error.row)
-            raise error.moved(start - first).at(name) from None
-        except InputError as error:
-            raise error.at(source.name) from None
+    yield from located(source, wanted, PREDICTED_ROWS, viewed)
 
 
 def scan(

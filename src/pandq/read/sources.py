@@ -12,19 +12,22 @@ import gzip
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar, cast
 
 import pyarrow as pa
 
-from pandq.errors import InputError, near_names
+from pandq.errors import InputError, RowError, near_names
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pandq.read.columns import Column
 
     Batch = tuple[int, Mapping[str, Column]]
+
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -241,6 +244,35 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
     if where is not None and suffixes != ARROW:
         return SqlFiles(files, where=where)
     return formats[suffixes](files)
+
+
+def located(
+    source: Source,
+    columns: Sequence[str],
+    rows: int,
+    make: Callable[[int, Mapping[str, Column]], T],
+) -> Iterator[T]:
+    """What is made of each batch; an error says where in the source its row stands.
+
+    Args:
+        source: the table.
+        columns: which of its columns.
+        rows: of a batch, at most.
+        make: called with the number of the batch's first row, and the batch; numbers its rows in
+            errors from 0.
+
+    Yields:
+        What was made, in order.
+    """
+    start = 0
+    try:
+        for start, batch in source.batches(columns, rows):
+            yield make(start, batch)
+    except RowError as error:
+        name, first = source.place(start + error.row)
+        raise error.moved(start - first).at(name) from None
+    except InputError as error:
+        raise error if error.where.startswith(source.name) else error.at(source.name) from None
 
 
 @contextmanager

@@ -1,0 +1,263 @@
+"""pandq fit and pandq predict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pandq.cli.options import class_names, no_dash
+from pandq.cli.page import fit_progress
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Which options are of which models, by the names that the library gives them.
+OF_NETWORKS = {
+    "epochs": "--epochs",
+    "batch_size": "--batch-size",
+    "lr": "--lr",
+    "weight_decay": "--weight-decay",
+    "patience": "--patience",
+    "augment": "--augment",
+    "device": "--device",
+    "checkpoint": "--checkpoint",
+}
+OF_REGRESSIONS = {"l2": "--l2"}
+
+
+@click.command("fit")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--x",
+    metavar="COLUMN",
+    help="The features: a column of numeric lists or of pictures ({bytes, path}); several numeric"
+    " columns as a,b,c or 'f_*'.",
+)
+@click.option(
+    "--p", metavar="KIND:COLUMN", help="What is true: labels, counts, probs, logprobs or logits."
+)
+@click.option(
+    "--model",
+    "kind",
+    type=click.Choice(["softmax", "mlp", "cnn"]),
+    help="A softmax regression or a network (networks need torch). Default: cnn for pictures,"
+    " softmax for features.",
+)
+@click.option("--out", metavar="DIR", required=True, help="The model's folder, made by this.")
+@click.option(
+    "--valid",
+    metavar="FILE|FRACTION",
+    help="Rows to watch: a file with the same columns, or a share of these rows (default: 0.1 for a"
+    " network; it keeps the epoch of least KL on them after recalibration).",
+)
+@click.option(
+    "--classes",
+    metavar="A,B,...|K",
+    help="Class names in order, for labels that are names (default: alphabetical); or how many.",
+)
+@click.option("--weights", metavar="COLUMN", help="Row weights.")
+@click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".')
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn.")
+@click.option("--l2", type=float, help="softmax: penalty on the standardised coefficients [1.0].")
+@click.option("--epochs", type=int, help="Networks: passes over the rows [mlp 30, cnn 35].")
+@click.option("--batch-size", type=int, help="Networks: rows of a step [mlp 128, cnn 64].")
+@click.option("--lr", type=float, help="Networks: highest learning rate of AdamW [0.003].")
+@click.option("--weight-decay", type=float, help="Networks: [mlp 0.01, cnn 0.05].")
+@click.option(
+    "--patience", type=int, help="Networks: stop after so many epochs without a better one [10]."
+)
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "flip", "crop", "flip-crop"]),
+    help="cnn: what is done to pictures while it learns [flip-crop].",
+)
+@click.option("--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
+@click.option("--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
+@click.option(
+    "--checkpoint",
+    metavar="DIR",
+    help="Networks: keep the state after each epoch there; the same command goes on from it.",
+)
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
+@click.option("--force", is_flag=True, help="Replace a model that is there already.")
+def fit_command(
+    data: tuple[str, ...],
+    *,
+    x: str | None,
+    p: str | None,
+    kind: Any,
+    out: str,
+    valid: str | None,
+    classes: str | None,
+    weights: str | None,
+    where: str | None,
+    seed: int,
+    image_size: str | None,
+    skip_unreadable: bool,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Fit Q to P: from a table, or a folder of pictures by class, to a model's folder.
+
+    DATA are parquet, feather, csv, tsv or jsonl; or DIR with DIR/cat/*.jpg, DIR/dog/*.jpg.
+
+    \b
+        pandq fit train.parquet --x features --p labels:label --out model/
+        pandq fit train.parquet --x image --p counts:votes --model cnn --out model/
+        pandq fit photos/ --out model/
+    """
+    from pandq.fit.models import fit_model
+    from pandq.read.features import scan_features
+    from pandq.report.fitted import fitted_lines, save_model
+    from pandq.report.provenance import how
+    from pandq.store import check_new_folder
+
+    check_new_folder(str(no_dash("--out", out)), replace=force)
+    columns: dict[str, Any] = {
+        "x": x,
+        "p": p,
+        "classes": class_names(classes),
+        "weights": weights,
+        "where": where,
+        "size": _size(image_size),
+        "skip_unreadable": skip_unreadable,
+    }
+    rows = scan_features(list(data), **columns)
+    kind = kind or ("softmax" if rows.size is None else "cnn")
+    chosen = _chosen(kind, options)
+    for note in rows.notes:
+        click.echo(note)
+    watched = _watched(valid, rows, columns)
+    with fit_progress(chosen.get("epochs")) as progress:
+        model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen)
+    if rows.unreadable:
+        click.echo(_left_out(rows.unreadable))
+    made = {"p": str(rows.p), "seed": seed, "valid": valid, **chosen}
+    model.told.update({"options": made, **how(getattr(rows.source, "files", []))})
+    save_model(model, out, replace=force)
+    for line in fitted_lines(model):
+        click.echo(line)
+    click.echo(f"\n{out}: the model, its curve (curve.parquet, curve.svg) and how it was made")
+    click.echo(f"Next: pandq predict {out} FILE --out preds.parquet")
+
+
+@click.command("predict")
+@click.argument("model_dir", metavar="MODEL")
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--out",
+    metavar="FILE",
+    required=True,
+    help="Parquet: every input column, and `probs`, a list of probabilities.",
+)
+@click.option("--x", metavar="COLUMN", help="The features, if they are named otherwise here.")
+@click.option("--where", metavar="SQL", help="Only rows with this.")
+@click.option("--name", default="probs", show_default=True, help="Of the new column.")
+@click.option(
+    "--recalibrator",
+    "map_file",
+    metavar="FILE",
+    help="A map written by audit --recalibrator: adds `recalibrated`, its probabilities.",
+)
+@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
+def predict_command(
+    model_dir: str,
+    data: tuple[str, ...],
+    *,
+    out: str,
+    x: str | None,
+    where: str | None,
+    name: str,
+    map_file: str | None,
+    skip_unreadable: bool,
+) -> None:
+    """What the model in the folder MODEL says of the rows of DATA.
+
+    \b
+        pandq predict model/ test.parquet --out preds.parquet
+        pandq audit preds.parquet --p labels:label --q probs:probs
+    """
+    from pandq.fit.folder import load_model
+    from pandq.report.files import RECALIBRATED, read_recalibrator
+    from pandq.report.fitted import write_predictions
+    from pandq.store import check_outputs
+
+    check_outputs([*data, *([map_file] if map_file else [])], no_dash("--out", out))
+    if not out.endswith((".parquet", ".pq")):
+        remedy = "Name it so: --out preds.parquet."
+        raise InputError(what="the output is parquet", where=out, remedy=remedy)
+    model = load_model(model_dir)
+    recalibrator = None if map_file is None else read_recalibrator(map_file)
+    rows, unreadable = write_predictions(
+        model,
+        list(data),
+        out,
+        name=name,
+        x=x,
+        where=where,
+        recalibrator=recalibrator,
+        skip_unreadable=skip_unreadable,
+    )
+    if unreadable:
+        click.echo(_left_out(unreadable))
+    click.echo(f"{out}: {rows:,} rows, with the {model.kind} model's probabilities beside them")
+    column = name if recalibrator is None else RECALIBRATED
+    names = "" if model.classes is None else f" --classes {','.join(model.classes)}"
+    click.echo(f"Next: pandq audit {out} --p KIND:COLUMN --q probs:{column}{names}")
+
+
+def _chosen(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, if they are of this model."""
+    given = {name: value for name, value in options.items() if value is not None}
+    other = OF_NETWORKS if kind == "softmax" else OF_REGRESSIONS
+    for name in given:
+        if name in other:
+            remedy = "Leave it out, or name another model with --model."
+            raise InputError(what=f"{other[name]} is not of {kind}", remedy=remedy)
+    if kind == "mlp" and "augment" in given:
+        raise InputError(what="--augment is of cnn", remedy="Leave it out, or use --model cnn.")
+    return given
+
+
+def _watched(valid: str | None, rows: Any, columns: Mapping[str, Any]) -> Any:
+    """--valid as a share, or as the rows of a file."""
+    from pandq.read.features import scan_features
+
+    if valid is None:
+        return None
+    try:
+        share = float(valid)
+    except ValueError:
+        # what was recognised or found in the one must be the same in the other
+        same = {
+            **columns,
+            "x": ",".join(rows.columns),
+            "p": str(rows.p),
+            "classes": rows.classes or rows.n_classes,
+            "size": rows.size,
+        }
+        return scan_features([valid], **same)
+    if not 0 <= share < 1:
+        raise InputError(what="--valid is a share between 0 and 1, or a file", got=valid)
+    return share
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """--image-size: 32, or 32x48."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise InputError(
+            what="--image-size is a number of pixels",
+            got=text,
+            remedy="32, or HEIGHTxWIDTH: 32x48.",
+        )
+    return int(sides[0]), int(sides[-1])
+
+
+def _left_out(names: list[str]) -> str:
+    few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"left out, as they cannot be decoded: {len(names)} ({few})"

@@ -1,0 +1,207 @@
+"""A fitted model as a folder: JSON and safetensors, which load without running anybody's code.
+
+model.json           what it is, its classes, what its features were, how it was made
+weights.safetensors  the numbers
+curve.parquet        one row per epoch (of a network) or step (of a regression)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pandq.errors import InputError, MissingLibraryError
+from pandq.estimate.recalibrator import Recalibrator
+from pandq.fit.network import NetworkClassifier
+from pandq.fit.softmax import SoftmaxRegression
+from pandq.read.feature_scan import Scaling
+from pandq.store import read_json, write_json
+from pandq.views import LogProbs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Kind = Literal["softmax", "mlp", "cnn"]
+SCHEMA = "pandq/model/1"
+JSON_FILE, WEIGHTS, CURVE = "model.json", "weights.safetensors", "curve.parquet"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A fitted Q, and what it takes to predict from a table.
+
+    Args:
+        kind: "softmax", "mlp" or "cnn".
+        estimator: fitted.
+        columns: of the features.
+        size: (height, width) of pictures; None for features in columns.
+        shape: of one row of features.
+        n_classes: K.
+        classes: their names, where they are known.
+        scaling: of the features of a softmax regression.
+        curve: what was lost on the way, a dict per epoch or step.
+        told: how it was made: options, command, versions, input.
+    """
+
+    kind: Kind
+    estimator: SoftmaxRegression | NetworkClassifier
+    columns: tuple[str, ...]
+    size: tuple[int, int] | None
+    shape: tuple[int, ...]
+    n_classes: int
+    classes: tuple[str, ...] | None
+    scaling: Scaling | None = None
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, x: NDArray[Any]) -> LogProbs:
+        """Q of rows of features, or of pictures (n, h, w, 3) uint8.
+
+        Raises:
+            InputError: they are not of the shape that the model was fitted to.
+        """
+        if x.shape[1:] != self.shape:
+            mine, theirs = (" x ".join(map(str, s)) for s in (self.shape, x.shape[1:]))
+            raise InputError(what=f"the model takes {mine} numbers per row", got=theirs)
+        if self.scaling is not None:
+            x = self.scaling.of(x)
+        log_q = self.estimator.predict_log_proba(x)
+        return LogProbs.trusted(log_q, log_q.shape[1])
+
+
+def write_model(model: Model, folder: Path) -> None:
+    """The files of a model, into a folder that is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    recalibrator = getattr(model.estimator, "recalibrator_", None)
+    document = {
+        "schema": SCHEMA,
+        "kind": model.kind,
+        "n_classes": model.n_classes,
+        "classes": None if model.classes is None else list(model.classes),
+        "features": {
+            "columns": list(model.columns),
+            "picture_size": None if model.size is None else list(model.size),
+            "shape": list(model.shape),
+        },
+        "recalibrator": None if recalibrator is None else recalibrator.to_dict(),
+        **model.told,
+    }
+    write_json(document, folder / JSON_FILE)
+    if isinstance(model.estimator, SoftmaxRegression):
+        from safetensors.numpy import save_file
+
+        arrays = {"coef": model.estimator.coef_, "intercept": model.estimator.intercept_}
+        if model.scaling is not None:
+            arrays |= {"mean": model.scaling.mean, "scale": model.scaling.scale}
+        save_file({k: np.ascontiguousarray(x) for k, x in arrays.items()}, folder / WEIGHTS)
+    else:
+        from safetensors.torch import save_file as save_tensors
+
+        state = model.estimator.module_.state_dict()
+        save_tensors({k: x.detach().cpu().contiguous() for k, x in state.items()}, folder / WEIGHTS)
+    pq.write_table(pa.Table.from_pylist(model.curve), folder / CURVE)
+
+
+def load_model(path: str | Path) -> Model:
+    """A model that `pandq fit` wrote.
+
+    Args:
+        path: its folder.
+
+    Returns:
+        A Model; `predict(x)` gives LogProbs.
+
+    Raises:
+        InputError: there is none, or a file of it is broken.
+        MissingLibraryError: it is a network, and torch is not installed.
+    """
+    folder = Path(path)
+    if not (folder / JSON_FILE).is_file():
+        raise InputError(
+            what=f"is no model: there is no {JSON_FILE}",
+            where=str(path),
+            remedy="A model is the folder that `pandq fit --out` writes.",
+        )
+    stored = read_json(folder / JSON_FILE)
+    if stored.get("schema") != SCHEMA:
+        raise InputError(
+            what=f"is no {SCHEMA}", where=str(folder / JSON_FILE), got=str(stored.get("schema"))
+        )
+    try:
+        return _loaded(stored, folder)
+    except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+        if isinstance(error, InputError | MissingLibraryError):
+            raise
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(what="is a broken model", where=str(path), got=reason) from None
+
+
+def _loaded(stored: dict[str, Any], folder: Path) -> Model:
+    import pyarrow.parquet as pq
+
+    features = stored["features"]
+    shape = tuple(features["shape"])
+    classes = None if stored["classes"] is None else tuple(stored["classes"])
+    names = np.arange(stored["n_classes"]) if classes is None else np.array(classes)
+    scaling, estimator = None, None
+    if stored["kind"] == "softmax":
+        estimator, scaling = _softmax(folder / WEIGHTS, names)
+    else:
+        estimator = _network(stored, folder / WEIGHTS, shape, names)
+    curve = pq.read_table(folder / CURVE).to_pylist()
+    size = features["picture_size"]
+    own = ("schema", "kind", "n_classes", "classes", "features", "recalibrator")
+    return Model(
+        kind=stored["kind"],
+        estimator=estimator,
+        columns=tuple(features["columns"]),
+        size=None if size is None else (size[0], size[1]),
+        shape=shape,
+        n_classes=stored["n_classes"],
+        classes=classes,
+        scaling=scaling,
+        curve=curve,
+        told={name: value for name, value in stored.items() if name not in own},
+    )
+
+
+def _softmax(file: Path, names: NDArray[Any]) -> tuple[SoftmaxRegression, Scaling | None]:
+    arrays = _arrays(file, "numpy")
+    model = SoftmaxRegression()
+    model.coef_, model.intercept_, model.classes_ = arrays["coef"], arrays["intercept"], names
+    model.n_features_in_ = model.coef_.shape[1]
+    scaling = Scaling(arrays["mean"], arrays["scale"]) if "mean" in arrays else None
+    return model, scaling
+
+
+def _network(
+    stored: dict[str, Any], file: Path, shape: tuple[int, ...], names: NDArray[Any]
+) -> NetworkClassifier:
+    model = NetworkClassifier(stored["kind"])
+    kept = stored["recalibrator"]
+    recalibrator = None if kept is None else Recalibrator.from_dict(kept)
+    model.restored(_arrays(file, "torch"), shape, names, recalibrator)
+    return model
+
+
+def _arrays(file: Path, framework: str) -> dict[str, Any]:
+    """The arrays of a safetensors file."""
+    from safetensors import SafetensorError
+
+    try:
+        if framework == "torch":
+            from safetensors.torch import load_file
+
+            return dict(load_file(file))
+        from safetensors.numpy import load_file as load_arrays
+
+        return dict(load_arrays(file))
+    except (SafetensorError, OSError) as error:
+        raise InputError(what="is no safetensors file", where=str(file), got=str(error)) from None
+    except ModuleNotFoundError:
+        raise MissingLibraryError.of(library="torch", what="a network") from None

@@ -1,0 +1,240 @@
+"""From rows in files to a fitted Model: what `pandq fit` does, for Python too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+import numpy as np
+
+from pandq.core.laws import Law
+from pandq.core.measures import cross_entropy
+from pandq.engines.local import summarise
+from pandq.errors import InputError
+from pandq.fit.folder import Kind, Model
+from pandq.fit.network import NetworkClassifier
+from pandq.fit.scaling import standardised
+from pandq.fit.softmax import SoftmaxRegression
+from pandq.fit.targets import Targets
+from pandq.views import Labels, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from pandq.read.feature_scan import FeatureChunk, FeatureScan
+
+    Told = Callable[[dict[str, Any]], None]
+
+# What a network of each kind starts from, where nothing else was asked for.
+NETWORK_DEFAULTS: dict[str, dict[str, Any]] = {
+    "mlp": {"epochs": 30, "batch_size": 128, "lr": 3e-3, "weight_decay": 0.01, "augment": "none"},
+    "cnn": {
+        "epochs": 35,
+        "batch_size": 64,
+        "lr": 3e-3,
+        "weight_decay": 0.05,
+        "augment": "flip-crop",
+    },
+}
+VALID = 0.1
+
+
+def fit_model(
+    rows: FeatureScan,
+    kind: Kind | None = None,
+    *,
+    valid: FeatureScan | float | None = None,
+    seed: int = 0,
+    progress: Told | None = None,
+    **options: Any,
+) -> Model:
+    """Fit Q to P.
+
+    Args:
+        rows: features and P, as `scan_features` makes them.
+        kind: "softmax" (a regression, in constant memory), "mlp" or "cnn" (networks, whose rows are
+            kept in memory); cnn for pictures and softmax for features when left out.
+        valid: rows to watch, or what share of `rows` is to be; by default a tenth for a network,
+            none for a regression.
+        seed: of everything that is drawn.
+        progress: called with each row of the curve.
+        options: of `SoftmaxRegression` (l2, tol, max_iter), whose features are standardised, or of
+            `NetworkClassifier` (epochs, batch_size, lr, weight_decay, patience, augment, device,
+            checkpoint).
+
+    Returns:
+        A Model.
+
+    Raises:
+        InputError: rows, P or options cannot be used.
+        MissingLibraryError: a network without torch.
+
+    >>> import pyarrow as pa
+    >>> from pandq import scan_features
+    >>> votes = [[3, 0], [2, 1], [1, 2], [0, 3]]
+    >>> table = pa.table({"x": [[0.0], [1.0], [2.0], [3.0]], "votes": votes})
+    >>> model = fit_model(scan_features(table, p="counts:votes"), "softmax")
+    >>> model.predict(np.array([[1.5]])).law().prob.round(3)
+    array([[0.5, 0.5]])
+    """
+    kind = kind or ("softmax" if rows.size is None else "cnn")
+    if kind not in get_args(Kind):
+        raise InputError(
+            what="unknown model", got=repr(kind), remedy=f"There is: {', '.join(get_args(Kind))}."
+        )
+    if kind == "cnn" and rows.size is None:
+        raise InputError(
+            what="a cnn needs pictures",
+            where=rows.source.name,
+            got=f"columns {', '.join(rows.columns)}",
+            remedy="For features in columns use --model softmax or mlp.",
+        )
+    fit = _softmax if kind == "softmax" else _network
+    return fit(rows, kind, valid, seed, progress, options)
+
+
+def _softmax(
+    rows: FeatureScan,
+    kind: Kind,
+    valid: FeatureScan | float | None,
+    seed: int,
+    progress: Told | None,
+    options: dict[str, Any],
+) -> Model:
+    watched = None
+    if isinstance(valid, int | float):
+        if valid:
+            rows, watched = rows.parted(float(valid), seed)
+    else:
+        watched = valid
+    scaled = standardised(rows)
+    model = SoftmaxRegression(progress=progress, **options).fit(scaled)
+    shape = _shape(scaled)
+    found = Model(
+        kind,
+        model,
+        rows.columns,
+        rows.size,
+        shape,
+        len(model.classes_),
+        rows.classes,
+        scaled.scaling,
+        model.curve_,
+    )
+    if watched is not None:
+        model.curve_[-1] |= evaluated(found, watched)
+    return found
+
+
+def _network(
+    rows: FeatureScan,
+    kind: Kind,
+    valid: FeatureScan | float | None,
+    seed: int,
+    progress: Told | None,
+    options: dict[str, Any],
+) -> Model:
+    share = VALID if valid is None else valid
+    model = NetworkClassifier(
+        kind,
+        random_state=seed,
+        progress=progress,
+        valid=share if isinstance(share, int | float) else 0.0,
+        **{**NETWORK_DEFAULTS[kind], **options},
+    )
+    x, p, w = loaded(rows)
+    validation = None
+    if not isinstance(share, int | float):
+        x_valid, p_valid, _ = loaded(share)
+        validation = (x_valid, p_valid)
+    model.fit(x, p, sample_weight=w, validation=validation)
+    classes = None if rows.classes is None else tuple(rows.classes)
+    return Model(
+        kind,
+        model,
+        rows.columns,
+        rows.size,
+        x.shape[1:],
+        len(model.classes_),
+        classes,
+        None,
+        model.curve_,
+    )
+
+
+def loaded(rows: FeatureScan) -> tuple[NDArray[Any], View, NDArray[np.float64] | None]:
+    """All rows in memory: features, P and weights.
+
+    Raises:
+        InputError: there are none, or one cannot be used.
+    """
+    chunks = [chunk for chunk in rows.chunks() if len(chunk)]
+    if not chunks or chunks[0].p is None:
+        raise InputError(what="there are no rows to learn from", where=rows.source.name)
+    first = chunks[0].p
+    views = [chunk.p.array for chunk in chunks if chunk.p is not None]
+    p = type(first).trusted(np.concatenate(views), first.n_classes, first.classes)
+    weights = [chunk.w for chunk in chunks if chunk.w is not None]
+    x = np.concatenate([chunk.x for chunk in chunks])
+    return x, p, np.concatenate(weights) if weights else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutSums:
+    """Sums over rows of weight, cross entropy, entropy, and of P at Q's top class."""
+
+    weight: float = 0.0
+    cross_entropy: float = 0.0
+    entropy: float = 0.0
+    hits: float = 0.0
+
+    @classmethod
+    def of(cls, chunk: FeatureChunk, model: Model) -> Self:
+        """Of some rows under a model."""
+        if not len(chunk):
+            return cls()
+        targets = Targets.of(chunk.p)
+        log_q = model.predict(chunk.x).array
+        hard = targets.p.ndim == 1
+        p = Labels(targets.p, model.n_classes).law() if hard else Law.from_probs(targets.p)
+        w = np.ones(len(chunk)) if chunk.w is None else chunk.w
+        losses = cross_entropy(p, Law.from_log_probs(log_q))
+        hits = p.prob[np.arange(len(log_q)), log_q.argmax(axis=1)]
+        sums = (float(w.sum()), float(w @ losses), float(w @ targets.entropies()), float(w @ hits))
+        return cls(*sums)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.weight + other.weight,
+            self.cross_entropy + other.cross_entropy,
+            self.entropy + other.entropy,
+            self.hits + other.hits,
+        )
+
+
+def evaluated(model: Model, rows: FeatureScan) -> dict[str, float]:
+    """What a model loses on rows that it has not seen, as a row of the curve says it.
+
+    Raises:
+        InputError: there are no rows, or one cannot be used.
+    """
+    sums = summarise(rows.chunks(), lambda chunk: HeldOutSums.of(chunk, model), HeldOutSums())
+    if not sums.weight > 0:
+        raise InputError(what="there are no rows to watch", where=rows.source.name)
+    loss, floor = sums.cross_entropy / sums.weight, sums.entropy / sums.weight
+    return {
+        "valid_cross_entropy": loss,
+        "valid_floor": floor,
+        "valid_kl": loss - floor,
+        "valid_accuracy": sums.hits / sums.weight,
+    }
+
+
+def _shape(rows: FeatureScan) -> tuple[int, ...]:
+    """Of one row of features, before it is scaled."""
+    if rows.size is not None:
+        return (*rows.size, 3)
+    return (0,) if rows.scaling is None else rows.scaling.mean.shape

@@ -1,0 +1,77 @@
+"""The mean and the spread of features, over rows of any number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.engines.local import summarise
+from pandq.errors import InputError
+from pandq.read.feature_scan import Scaling
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.read.feature_scan import FeatureChunk, FeatureScan
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnSums:
+    """Rows, their mean and their squared deviations from it, column by column."""
+
+    n: int
+    mean: Floats
+    squares: Floats
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows, of any number of columns."""
+        return cls(0, np.zeros(()), np.zeros(()))
+
+    @classmethod
+    def of(cls, x: NDArray[Any]) -> Self:
+        """Of rows of features or pictures.
+
+        >>> float(ColumnSums.of(np.array([[1.0], [3.0]])).squares[0])
+        2.0
+        """
+        flat = x.reshape(len(x), -1).astype(np.float64)
+        if not len(flat):
+            return cls.empty()
+        mean = flat.mean(axis=0)
+        return cls(len(flat), mean, np.square(flat - mean).sum(axis=0))
+
+    def merge(self, other: Self) -> Self:
+        """Both together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        n = self.n + other.n
+        if not self.n or not other.n:
+            return other if other.n else self
+        apart = other.mean - self.mean
+        mean = self.mean + apart * (other.n / n)
+        between = np.square(apart) * (self.n * other.n / n)
+        return type(self)(n, mean, self.squares + other.squares + between)
+
+    def scaling(self) -> Scaling:
+        """To mean 0 and standard deviation 1; what is constant keeps its scale."""
+        spread = np.sqrt(self.squares / max(self.n, 1))
+        return Scaling(self.mean, np.where(spread > 0, spread, 1.0))
+
+
+def standardised(rows: FeatureScan) -> FeatureScan:
+    """The same rows with features of mean 0 and standard deviation 1, after one pass.
+
+    Raises:
+        InputError: there are no rows, or one cannot be used.
+    """
+
+    def of(chunk: FeatureChunk) -> ColumnSums:
+        return ColumnSums.of(chunk.x)
+
+    sums = summarise(rows.chunks(), of, ColumnSums.empty())
+    if not sums.n:
+        raise InputError(what="there are no rows to learn from", where=rows.source.name)
+    return replace(rows, scaling=sums.scaling())

@@ -1,0 +1,195 @@
+"""The objective of softmax regression over rows in passes, in memory or from files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.engines.local import summarise
+from pandq.errors import InputError
+from pandq.fit.gram import Gram, GramSums
+from pandq.fit.newton import Minimum, Point, minimise
+from pandq.fit.softmaxsums import LossSums, ProductSums, hessian_times
+from pandq.fit.targets import Targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from pandq.fit.softmaxsums import Problem, Rows
+
+    Floats = NDArray[np.float64]
+
+# A Newton step that moves a row's scores by more than this, where the gradient is as small as was
+# asked for, is one of a walk that never ends.
+RUNS_AWAY = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passes:
+    """Rows to go through again and again; `resident` if they stay in memory."""
+
+    chunks: Callable[[], Iterable[Rows]]
+    resident: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntropySums:
+    """The sum of w H(P) over rows: what cross entropy and KL differ by."""
+
+    weight: float
+    entropy: float
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        return cls(0.0, 0.0)
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """Of some rows."""
+        h = Targets(rows.p, np.zeros(0)).entropies()
+        w = np.ones(len(rows)) if rows.w is None else rows.w
+        return cls(float(w.sum()), float(w @ h))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.weight + other.weight, self.entropy + other.entropy)
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest of numbers that are not negative."""
+
+    value: float
+
+    def merge(self, other: Self) -> Self:
+        """Of both together."""
+        return type(self)(max(self.value, other.value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """What one pass finds out before the first step."""
+
+    gram: GramSums
+    entropy: EntropySums
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(self.gram.merge(other.gram), self.entropy.merge(other.entropy))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoftmaxFit:
+    """The mean cross entropy of rows, plus a penalty on the coefficients, as an objective.
+
+    `floor` is the weighted mean of H(P): what the objective of KL leaves out.
+    """
+
+    rows: Passes
+    problem: Problem
+    l2: float
+    gram: Gram
+    floor: float
+
+    @classmethod
+    def of(cls, rows: Passes, problem: Problem, l2: float) -> Self:
+        """After one pass over the rows.
+
+        Raises:
+            InputError: there are no rows, or all weights are zero.
+        """
+
+        def of(chunk: Rows) -> _Survey:
+            return _Survey(GramSums.of(chunk, problem), EntropySums.of(chunk))
+
+        empty = _Survey(GramSums.empty(problem), EntropySums.empty())
+        found = summarise(rows.chunks(), of, empty)
+        if not found.entropy.weight > 0:
+            raise InputError(what="there are no rows to learn from, or all weights are zero")
+        floor = found.entropy.entropy / found.entropy.weight
+        return cls(rows, problem, l2, Gram.of(found.gram, problem), floor)
+
+    def at(self, theta: Floats) -> Point:
+        """The objective at a point."""
+        laws: dict[int, Floats] = {}
+
+        def of(rows: Rows) -> LossSums:
+            sums, q = LossSums.of(rows, self.problem, theta)
+            if self.rows.resident:
+                laws[rows.start] = q
+            return sums
+
+        sums = summarise(self.rows.chunks(), of, LossSums.empty(self.problem))
+        penalty = self.penalty(theta)
+        gradient = (sums.gradient + penalty) / sums.weight
+
+        def product(rows: Rows, direction: Floats) -> ProductSums:
+            q = laws.get(rows.start)
+            if q is None:
+                q = self.problem.law(self.problem.times(rows.x, theta))[1]
+            return ProductSums(hessian_times(rows, self.problem, q, direction))
+
+        def times(direction: Floats) -> Floats:
+            found = summarise(
+                self.rows.chunks(),
+                lambda rows: product(rows, direction),
+                ProductSums.empty(self.problem),
+            )
+            return (found.product + self.penalty(direction)) / sums.weight
+
+        solve = self.gram.solver(sums.curvature / sums.weight, self.l2 / sums.weight)
+        loss = sums.loss / sums.weight
+        value = loss + 0.5 * float(np.vdot(theta, penalty)) / sums.weight
+        return Point(value, loss, gradient, times, solve)
+
+    def penalty(self, theta: Floats) -> Floats:
+        """L2 on the coefficients, none on the intercept."""
+        penalised = self.l2 * theta
+        if self.problem.intercept:
+            penalised[-1] = 0.0
+        return penalised
+
+    def runs_away(self, found: Minimum) -> bool:
+        """Is the optimum at infinity?
+
+        Near a finite one Newton's step is as small as the gradient; on the way to one at infinity
+        gradient and curvature vanish together, and each step moves some scores by about 1 (Albert
+        and Anderson 1984 say when that is).
+        """
+        step = found.next_step()
+
+        def of(rows: Rows) -> Largest:
+            z = self.problem.times(rows.x, step)
+            apart = z if self.problem.scores == 1 else z - z.mean(axis=1, keepdims=True)
+            return Largest(float(np.abs(apart).max(initial=0.0)))
+
+        return summarise(self.rows.chunks(), of, Largest(0.0)).value > RUNS_AWAY
+
+
+def minimum_of(
+    fit: SoftmaxFit, *, tol: float, max_iter: int, watch: Callable[[dict[str, Any]], None]
+) -> Minimum:
+    """The minimum of the objective; `watch` is told what was lost at each step."""
+
+    def told(step: int, point: Point, norm: float) -> None:
+        row = {
+            "step": step,
+            "train_cross_entropy": point.loss,
+            "train_floor": fit.floor,
+            "train_kl": point.loss - fit.floor,
+            "gradient": norm,
+        }
+        watch(row)
+
+    return minimise(
+        fit,
+        np.zeros(fit.problem.shape),
+        scale=fit.gram.scale,
+        tolerance=tol,
+        max_steps=max_iter,
+        watch=told,
+    )

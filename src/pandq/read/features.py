@@ -1,0 +1,220 @@
+"""Which columns are features, and what there is to fit: a FeatureScan from what the user named."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pandq.errors import InputError, near_names
+from pandq.read import columns as cols
+from pandq.read.feature_scan import FeatureScan
+from pandq.read.paths import matches
+from pandq.read.pictures import LABEL, PictureFolder, encoded_in, holds_pictures, picture
+from pandq.read.recognise import Spec, recognised, resolved
+from pandq.read.scan import open_source
+from pandq.read.sources import located
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pandq.read.columns import Column
+    from pandq.read.sources import Source
+
+    Schema = Mapping[str, pa.DataType]
+
+# Names under which tables hold features.
+_X_NAMES = {"x", "feature", "features", "embedding", "embeddings", "hidden", "pixels"}
+# Pictures that are all small keep their size; larger ones become this.
+SIDE = 64
+
+
+def scan_features(
+    data: Any,
+    *,
+    x: str | None = None,
+    p: str | None = None,
+    classes: Sequence[str] | int | None = None,
+    weights: str | None = None,
+    where: str | None = None,
+    size: tuple[int, int] | None = None,
+    skip_unreadable: bool = False,
+    with_p: bool = True,
+) -> FeatureScan:
+    """Rows of features and P from files, a folder of pictures by class, or a table in memory.
+
+    Args:
+        data: as for `pandq.scan`; or a folder with one folder of pictures per class.
+        x: a column of numeric lists or of pictures ({bytes, path}, or bytes); several numeric
+            columns as "a,b,c" or "f_*"; recognised by the usual names when left out.
+        p: "KIND:COLUMN" of what is true, as for `pandq.scan`.
+        classes: class names in order, for labels that are names (in alphabetical order when left
+            out); or how many there are.
+        weights: a column of row weights.
+        where: a SQL condition on the rows.
+        size: (height, width) of pictures; theirs if all of the first ones are small and alike.
+        skip_unreadable: leave pictures out that cannot be decoded.
+        with_p: whether P is wanted.
+
+    Returns:
+        A FeatureScan, as `SoftmaxRegression.fit` takes it.
+
+    Raises:
+        InputError: a file or a column is missing, or one is ambiguous.
+
+    >>> table = pa.table({"x": [[1.0, 2.0], [3.0, 4.0]], "label": ["dog", "cat"]})
+    >>> rows = scan_features(table, p="labels:label")
+    >>> rows.columns, rows.classes
+    (('x',), ('cat', 'dog'))
+    """
+    source = open_rows(data, where=where)
+    schema = source.schema
+    notes: list[str] = []
+    try:
+        columns = _features(x, schema, notes)
+        spec = None
+        if with_p:
+            spec = resolved(p, schema, option="--p") if p else _recognised_p(source, notes)
+        if weights and weights not in schema:
+            what = f"--weights: no column {weights!r}"
+            raise InputError(what, remedy=near_names(weights, schema))  # noqa: TRY301
+    except InputError as error:
+        raise error.at(source.name) from None
+    names, n_classes = _classes(source, spec, classes)
+    if holds_pictures(schema[columns[0]]):
+        size = size or _size(source, columns[0])
+    elif size is not None:
+        raise InputError(
+            what=f"column {columns[0]!r} holds no pictures to be resized", where=source.name
+        )
+    return FeatureScan(
+        source,
+        columns,
+        spec,
+        size,
+        names,
+        n_classes,
+        weights,
+        skip_unreadable,
+        notes=tuple(notes),
+    )
+
+
+def open_rows(data: Any, *, where: str | None = None) -> Source:
+    """The Source for tables, or for a folder of pictures."""
+    if isinstance(data, list | tuple) and len(data) == 1:
+        data = data[0]
+    if isinstance(data, str | Path) and Path(data).is_dir() and not matches(str(data)):
+        if where is not None:
+            raise InputError(what="--where needs a table, not a folder", where=str(data))
+        return PictureFolder(Path(data))
+    return open_source(data, where=where)
+
+
+def _features(
+    x: str | None, schema: Mapping[str, pa.DataType], notes: list[str]
+) -> tuple[str, ...]:
+    """The columns that hold the features."""
+    if x is None:
+        found = [name for name, kind in schema.items() if _may_be_x(name, kind)]
+        if len(found) == 1:
+            notes.append(f"--x {found[0]} was chosen by its name")
+            return (found[0],)
+        if found:
+            listed = ", ".join(found)
+            remedy = f"Say which: --x {found[0]}."
+            raise InputError(what="more than one column may be features", got=listed, remedy=remedy)
+        raise InputError(
+            what="no column is known as features or pictures",
+            got=f"columns {', '.join(schema)}"[:300],
+            remedy="Say which: --x COLUMN, or several: --x a,b,c or --x 'f_*'.",
+        )
+    if x in schema:
+        columns: tuple[str, ...] = (x,)
+    else:
+        parts = fnmatch.filter(schema, x) if "*" in x else [name.strip() for name in x.split(",")]
+        columns = tuple(parts)
+        missing = next((name for name in columns if name not in schema), None if columns else x)
+        if missing is not None:
+            raise InputError(what=f"--x: no column {missing!r}", remedy=near_names(missing, schema))
+    for name in columns:
+        if holds_pictures(schema[name]) and len(columns) > 1:
+            raise InputError(what=f"--x: {name!r} holds pictures and must stand alone")
+        if pa.types.is_struct(schema[name]) and not holds_pictures(schema[name]):
+            raise InputError(what=f"--x: column {name!r} holds no numbers", got=str(schema[name]))
+    return columns
+
+
+def _may_be_x(name: str, kind: pa.DataType) -> bool:
+    if holds_pictures(kind):
+        return True
+    listed = cols.is_list(kind) and not cols.is_list(kind.value_type)
+    return listed and name.lower() in _X_NAMES
+
+
+def _recognised_p(source: Source, notes: list[str]) -> Spec:
+    if isinstance(source, PictureFolder):
+        if not source.classes:
+            raise InputError(
+                what="the pictures lie in no folders that name their classes",
+                remedy="Put them into DIR/cat/..., DIR/dog/...",
+            )
+        return Spec("labels", LABEL, (LABEL,))
+    spec = recognised(source.schema, "p")
+    notes.append(f"--p {spec} was chosen by its name")
+    return spec
+
+
+def _classes(
+    source: Source, spec: Spec | None, classes: Sequence[str] | int | None
+) -> tuple[tuple[str, ...] | None, int]:
+    """The class names, if there are any, and how many classes there are."""
+    if isinstance(classes, int):
+        return None, classes
+    names: Sequence[str] | None = classes
+    if spec is not None and names is None:
+        folder = isinstance(source, PictureFolder) and spec.column == LABEL
+        names = source.classes if folder else spec.classes  # type: ignore[attr-defined]
+    if names is not None:
+        return tuple(names), len(names)
+    if spec is None:
+        return None, 0
+    return _seen_labels(source, spec) if spec.kind == "labels" else (None, _width(source, spec))
+
+
+def _width(source: Source, spec: Spec) -> int:
+    """How many numbers the first row has."""
+    for _, batch in source.batches(spec.columns, 1):
+        return int(np.size(cols.numbers(spec.column, batch[spec.column])))
+    return 0
+
+
+def _seen_labels(source: Source, spec: Spec) -> tuple[tuple[str, ...] | None, int]:
+    """Class names in alphabetical order; for class numbers none, and the largest plus one."""
+
+    def distinct(_: int, batch: Mapping[str, Column]) -> set[Any]:
+        return set(np.unique(cols.labels(spec.column, batch[spec.column])).tolist())
+
+    seen: set[Any] = set().union(*located(source, list(spec.columns), 1 << 16, distinct))
+    if any(isinstance(value, str) for value in seen):
+        names = tuple(sorted(map(str, seen)))
+        return names, len(names)
+    return None, int(max(seen, default=-1)) + 1
+
+
+def _size(source: Source, column: str) -> tuple[int, int]:
+    """The size of the first pictures if they are small and alike, else a square."""
+    sizes: set[tuple[int, int]] = set()
+    for _, batch in source.batches([column], 64):
+        for encoded in encoded_in(batch[column]):
+            found = picture(encoded)
+            if found is not None:
+                sizes.add((found.size[1], found.size[0]))
+        if sizes:
+            break
+    if len(sizes) == 1 and max(next(iter(sizes))) <= SIDE:
+        return next(iter(sizes))
+    return SIDE, SIDE

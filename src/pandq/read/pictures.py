@@ -1,0 +1,134 @@
+"""Pictures as numbers, and folders of them as tables: one folder per class."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+IMAGE, PATH, CLASS, LABEL = "image", "path", "class", "label"
+_STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def holds_pictures(kind: pa.DataType) -> bool:
+    """Does a column of this type hold encoded pictures, as {bytes, path} or as bytes?
+
+    >>> holds_pictures(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    True
+    """
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def encoded_in(column: pa.Array) -> list[bytes | None]:
+    """The encoded pictures of a column."""
+    if pa.types.is_struct(column.type):
+        column = column.field("bytes") if not column.null_count else _field(column)
+    found: list[bytes | None] = column.to_pylist()
+    return found
+
+
+def _field(column: pa.Array) -> pa.Array:
+    return pa.array([(value or {}).get("bytes") for value in column.to_pylist()], pa.binary())
+
+
+def picture(encoded: bytes | None) -> Any:
+    """A decoded picture in red, green and blue, the right way up; None if it cannot be decoded."""
+    from PIL import Image, ImageOps
+
+    if not encoded:
+        return None
+    try:
+        with Image.open(io.BytesIO(encoded)) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    # a broken file makes each decoder fail in its own way
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError):
+        return None
+
+
+def pixels(encoded: bytes | None, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """A picture of `size` (height, width), (h, w, 3) uint8; None if it cannot be decoded."""
+    found = picture(encoded)
+    if found is None:
+        return None
+    height, width = size
+    if found.size != (width, height):
+        found = found.resize((width, height))
+    return np.asarray(found, dtype=np.uint8)
+
+
+class PictureFolder:
+    """A folder of pictures as a Source: image and path, and class and label by its folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        found = sorted(x for x in folder.rglob("*") if x.suffix.lower() in SUFFIXES and x.is_file())
+        inside = [file.relative_to(folder).parts for file in found]
+        if not found:
+            raise InputError(
+                what="no table and no picture in this folder",
+                where=self.name,
+                remedy=f"Pictures are {', '.join(SUFFIXES)}.",
+            )
+        flat = [len(parts) == 1 for parts in inside]
+        if any(flat) and not all(flat):
+            raise InputError(
+                what="some pictures lie beside the folders of the classes",
+                where=str(found[flat.index(True)]),
+                remedy="Put each into the folder of its class.",
+            )
+        self.files = found
+        self.classes = () if flat[0] else tuple(sorted({parts[0] for parts in inside}))
+        places = {name: k for k, name in enumerate(self.classes)}
+        self._labels = [] if flat[0] else [places[parts[0]] for parts in inside]
+        more = {CLASS: pa.string(), LABEL: pa.int64()} if self.classes else {}
+        self.schema: Mapping[str, pa.DataType] = {IMAGE: _STRUCT, PATH: pa.string(), **more}
+
+    @property
+    def n_rows(self) -> int | None:
+        """One picture is one row."""
+        return len(self.files)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """A row is a file."""
+        return str(self.files[row]) if row < len(self.files) else self.name, 0
+
+    def batches(
+        self, columns: Sequence[str], rows: int
+    ) -> Iterator[tuple[int, Mapping[str, pa.Array]]]:
+        """The named columns in batches of at most `rows`; a file is read when `image` is wanted.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        for start in range(0, len(self.files), rows):
+            files = self.files[start : start + rows]
+            labels = self._labels[start : start + rows]
+            batch = {
+                PATH: pa.array([str(file) for file in files]),
+                LABEL: pa.array(labels, pa.int64()),
+                CLASS: pa.array([self.classes[k] for k in labels], pa.string()),
+            }
+            if IMAGE in columns:
+                batch[IMAGE] = pa.array([_read(file) for file in files], _STRUCT)
+            yield start, {name: batch[name] for name in columns}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return {"bytes": file.read_bytes(), "path": str(file)}
+    except OSError as error:
+        raise InputError(what="cannot be read", where=str(file), got=str(error.strerror)) from None
