@@ -113,7 +113,7 @@ def timed(solver: str, tolerance: float, name: str, limit: float) -> tuple[float
 
 def arriving(solver: str, name: str, optimum: float, limit: float) -> float | None:
     """The loosest tolerance with which a solver arrives, or None."""
-    for tolerance in (1e-4, 1e-6, 1e-8, 1e-10) if solver == "pandq" else TOLERANCES:
+    for tolerance in (1e-4, 1e-5, 1e-6, 1e-8, 1e-10) if solver == "pandq" else TOLERANCES:
         found = timed(solver, tolerance, name, limit)
         if found is None:
             return None

@@ -1,10 +1,13 @@
-"""One process: the next chunk is read while this one is summed."""
+"""One process: chunks in memory are summed over all cores, others while the next one is read."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+from pandq.core.threads import n_threads, over_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +20,9 @@ class Mergeable(Protocol):
         """Both together."""
 
 
+# Summaries of chunks in memory that wait to be merged, for each core.
+AT_ONCE = 16
+
 C = TypeVar("C")
 S = TypeVar("S", bound=Mergeable)
 
@@ -25,7 +31,7 @@ def summarise(chunks: Iterable[C], of: Callable[[C], S], empty: S) -> S:
     """`of` of every chunk, merged in chunk order.
 
     Args:
-        chunks: pieces of the data, in order.
+        chunks: pieces of the data, in order; a sequence is in memory already.
         of: a chunk's Summary.
         empty: the Summary of nothing.
 
@@ -36,9 +42,18 @@ def summarise(chunks: Iterable[C], of: Callable[[C], S], empty: S) -> S:
         Whatever reading or summing raises.
     """
     total = empty
-    for chunk in read_ahead(chunks):
-        total = total.merge(of(chunk))
+    for summary in (
+        _in_memory(chunks, of) if isinstance(chunks, Sequence) else map(of, read_ahead(chunks))
+    ):
+        total = total.merge(summary)
     return total
+
+
+def _in_memory(chunks: Sequence[C], of: Callable[[C], S]) -> Iterator[S]:
+    """Each chunk's Summary, in order; not more of them at once than keep the cores busy."""
+    step = AT_ONCE * n_threads()
+    for start in range(0, len(chunks), step):
+        yield from over_cores(of, chunks[start : start + step])
 
 
 def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:  # noqa: C901

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Solve = Callable[[Floats], Floats]
 
 
+# Down to this forcing a direction from products in single precision is good enough.
+ROUGHLY = 1e-3
+
+
 class Objective(Protocol):
     """A smooth convex function of a matrix of coefficients, as the optimiser asks for it."""
 
@@ -33,7 +37,8 @@ class Objective(Protocol):
 class Point:
     """A function's value and gradient at a point, its Hessian as a product, and a rough inverse.
 
-    `loss` is the part of the value that is not penalty.
+    `loss` is the part of the value that is not penalty; `roughly` is the product in single
+    precision, where there is one.
     """
 
     value: float
@@ -41,6 +46,7 @@ class Point:
     gradient: Floats
     times: Callable[[Floats], Floats]
     solve: Solve
+    roughly: Callable[[Floats], Floats] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +61,7 @@ class Minimum:
 
     def next_step(self) -> Floats:
         """Where Newton would go from here: nowhere, unless the minimum is at infinity."""
-        return conjugate_gradients(self.point, 0.1)
+        return conjugate_gradients(self.point, self.point.times, 0.1)
 
 
 def minimise(
@@ -89,13 +95,17 @@ def minimise(
 
     theta, here = start, objective.at(start)
     first = norm = size(here.gradient)
+    rough = True
     for step in range(max_steps):
         if watch is not None:
             watch(step, here, norm)
         if norm <= tolerance:
             return Minimum(theta, here, norm, step, converged=True)
         forcing = min(0.1, float(np.sqrt(norm / max(first, 1e-300))))
-        direction = conjugate_gradients(here, forcing)
+        # single precision tells the way as long as there is far to go; the last steps need double
+        rough = rough and forcing > ROUGHLY
+        times = here.roughly if rough and here.roughly is not None else here.times
+        direction = conjugate_gradients(here, times, forcing)
         slope = float(np.vdot(here.gradient, direction))
         rounding = 8 * np.finfo(np.float64).eps * max(abs(here.value), 1.0)
         length = 1.0
@@ -111,15 +121,19 @@ def minimise(
         if -slope <= rounding and reached >= norm:
             # the value cannot tell the points apart any more, and the gradient is exhausted
             return Minimum(theta, here, norm, step, converged=False)
+        rough = rough and reached < norm / 2
         theta, here, norm = trial, there, reached
     return Minimum(theta, here, norm, max_steps, converged=norm <= tolerance)
 
 
-def conjugate_gradients(point: Point, forcing: float, *, most: int = 250) -> Floats:
+def conjugate_gradients(
+    point: Point, times: Callable[[Floats], Floats], forcing: float, *, most: int = 250
+) -> Floats:
     """A direction d with Hessian d close to minus the gradient.
 
     Args:
-        point: with the Hessian and its rough inverse.
+        point: with a rough inverse of the Hessian.
+        times: the Hessian as a product.
         forcing: stop once the residual's size in the inverse's metric has shrunk by this factor.
         most: at most so many products with the Hessian.
 
@@ -134,7 +148,7 @@ def conjugate_gradients(point: Point, forcing: float, *, most: int = 250) -> Flo
     direction, size = y, float(np.vdot(residual, y))
     goal = forcing**2 * size
     for _ in range(most):
-        product = point.times(direction)
+        product = times(direction)
         bend = float(np.vdot(direction, product))
         if bend <= 0.0:
             break

@@ -6,10 +6,12 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from pandq.core.laws import Law
 from pandq.errors import InputError
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 
 Loss = Literal["kl", "cross_entropy"]
 
-# Rows of a chunk have about this many numbers: scores and laws of a chunk stay in a core's cache.
-CHUNK_NUMBERS = 1 << 20
+# Rows of a chunk have about this many numbers, which stay in a core's cache from one product to the
+# next, and are few enough for the library's quick path for small matrices.
+CHUNK_NUMBERS = 1 << 16
+LEAST_ROWS = 64
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -119,7 +123,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         targets.require_two_classes()
         problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
         chunks = list(_chunks(X, targets.p, w, problem))
-        return self._fitted(Passes(lambda: chunks, resident=True), problem, targets.classes)
+        whole = [Rows(0, X, targets.p, w)]
+        return self._fitted(Passes(lambda: chunks, whole), problem, targets.classes)
 
     def _fitted(self, rows: Passes, problem: Problem, classes: NDArray[Any]) -> Self:
         """Minimise over rows that are gone through as often as it takes."""
@@ -132,7 +137,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if self.progress is not None:
                 self.progress(row)
 
-        found = minimum_of(fit, tol=self.tol, max_iter=self.max_iter, watch=watch)
+        # chunks are shared out over the cores: a second pool inside each product would fight them
+        with threadpool_limits(limits=1, user_api="blas"):
+            found = minimum_of(fit, tol=self.tol, max_iter=self.max_iter, watch=watch)
         self.n_iter_ = np.array([found.steps])
         self.gradient_norm_ = found.gradient_norm
         self.coef_ = np.ascontiguousarray(found.theta[: problem.n_features].T)
@@ -211,10 +218,15 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iterator[Rows]:
     """Consecutive rows whose features and scores stay near the processor."""
-    step = max(256, CHUNK_NUMBERS // max(min(X.shape[1], 1024), problem.scores))
-    for start in range(0, X.shape[0], step):
+    n, d = X.shape
+    thin = sparse.issparse(X)
+    per_row = max(1, X.nnz // max(1, n)) if thin else max(d, problem.scores)
+    # adding up the chunks, d numbers each, is to cost little beside going through their rows
+    step = max(LEAST_ROWS, max(CHUNK_NUMBERS, 4 * d if thin else 0) // per_row)
+    for start in range(0, n, step):
         rows = slice(start, start + step)
-        yield Rows(start, X[rows], p[rows], None if w is None else w[rows])
+        rough = None if thin else problem.with_ones(X[rows]).astype(np.float32)
+        yield Rows(start, X[rows], p[rows], None if w is None else w[rows], rough)
 
 
 def rows_of(scan: FeatureScan, *, fit_intercept: bool) -> tuple[Passes, Problem, NDArray[Any]]:
@@ -238,4 +250,4 @@ def rows_of(scan: FeatureScan, *, fit_intercept: bool) -> tuple[Passes, Problem,
             yield Rows(chunk.start, x, Targets.of(chunk.p).p, chunk.w)
 
     problem = Problem(len(classes), first.x[:1].size, bool(fit_intercept))
-    return Passes(passed, resident=False), problem, classes
+    return Passes(passed), problem, classes

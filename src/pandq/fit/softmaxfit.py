@@ -30,10 +30,10 @@ RUNS_AWAY = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Passes:
-    """Rows to go through again and again; `resident` if they stay in memory."""
+    """Rows to go through again and again; `whole`, in one piece, if they stay in memory."""
 
     chunks: Callable[[], Iterable[Rows]]
-    resident: bool
+    whole: list[Rows] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +107,7 @@ class SoftmaxFit:
             return _Survey(GramSums.of(chunk, problem), EntropySums.of(chunk))
 
         empty = _Survey(GramSums.empty(problem), EntropySums.empty())
-        found = summarise(rows.chunks(), of, empty)
+        found = summarise(rows.chunks() if rows.whole is None else rows.whole, of, empty)
         if not found.entropy.weight > 0:
             raise InputError(what="there are no rows to learn from, or all weights are zero")
         floor = found.entropy.entropy / found.entropy.weight
@@ -116,11 +116,14 @@ class SoftmaxFit:
     def at(self, theta: Floats) -> Point:
         """The objective at a point."""
         laws: dict[int, Floats] = {}
+        rough_laws: dict[int, NDArray[np.float32]] = {}
 
         def of(rows: Rows) -> LossSums:
             sums, q = LossSums.of(rows, self.problem, theta)
-            if self.rows.resident:
+            if self.rows.whole is not None:
                 laws[rows.start] = q
+            if rows.rough is not None:
+                rough_laws[rows.start] = q.astype(np.float32)
             return sums
 
         sums = summarise(self.rows.chunks(), of, LossSums.empty(self.problem))
@@ -131,20 +134,30 @@ class SoftmaxFit:
             q = laws.get(rows.start)
             if q is None:
                 q = self.problem.law(self.problem.times(rows.x, theta))[1]
-            return ProductSums(hessian_times(rows, self.problem, q, direction))
+            return ProductSums(hessian_times(rows.x, rows.w, self.problem, q, direction))
+
+        plain = self.problem.without_intercept
+
+        def rough_product(rows: Rows, direction: Any) -> ProductSums:
+            q = rough_laws[rows.start]
+            found = hessian_times(rows.rough, rows.w, plain, q, direction)
+            return ProductSums(found.astype(np.float64))
+
+        def passed(of: Callable[[Rows, Any], ProductSums], direction: Any) -> Floats:
+            empty = ProductSums.empty(self.problem)
+            return summarise(self.rows.chunks(), lambda rows: of(rows, direction), empty).product
 
         def times(direction: Floats) -> Floats:
-            found = summarise(
-                self.rows.chunks(),
-                lambda rows: product(rows, direction),
-                ProductSums.empty(self.problem),
-            )
-            return (found.product + self.penalty(direction)) / sums.weight
+            return (passed(product, direction) + self.penalty(direction)) / sums.weight
+
+        def roughly(direction: Floats) -> Floats:
+            found = passed(rough_product, direction.astype(np.float32))
+            return (found + self.penalty(direction)) / sums.weight
 
         solve = self.gram.solver(sums.curvature / sums.weight, self.l2 / sums.weight)
         loss = sums.loss / sums.weight
         value = loss + 0.5 * float(np.vdot(theta, penalty)) / sums.weight
-        return Point(value, loss, gradient, times, solve)
+        return Point(value, loss, gradient, times, solve, roughly if rough_laws else None)
 
     def penalty(self, theta: Floats) -> Floats:
         """L2 on the coefficients, none on the intercept."""

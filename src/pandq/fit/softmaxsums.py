@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Consecutive rows to fit: (n, d) features, (n, K) laws or (n,) class numbers, (n,) weights."""
+    """Consecutive rows to fit: (n, d) features, (n, K) laws or (n,) class numbers, (n,) weights.
+
+    `rough` is x with the intercept's ones in single precision, where it is kept: half of the bytes,
+    for the curvature.
+    """
 
     start: int
     x: Features
     p: NDArray[Any]
     w: Floats | None = None
+    rough: Features | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -58,6 +63,15 @@ class Problem:
         """X W + b, (n, scores)."""
         found: Floats = np.asarray(x @ theta[: self.n_features])
         return found + theta[-1] if self.intercept else found
+
+    def with_ones(self, x: Floats) -> Floats:
+        """X, with a column of ones where there is an intercept, as `without_intercept` takes it."""
+        return np.column_stack([x, np.ones(len(x))]) if self.intercept else x
+
+    @property
+    def without_intercept(self) -> Problem:
+        """The same problem with the intercept as a feature like any."""
+        return Problem(self.n_classes, self.n_features + self.intercept, intercept=False)
 
     def back(self, x: Features, r: Floats) -> Floats:
         """The transpose: features by scores, from (n, scores)."""
@@ -164,11 +178,12 @@ class ProductSums:
         return type(self)(self.product + other.product)
 
 
-def hessian_times(rows: Rows, problem: Problem, q: Floats, direction: Floats) -> Floats:
+def hessian_times(x: Features, w: Floats | None, problem: Problem, q: Any, direction: Any) -> Any:
     """The Hessian of some rows' loss times a direction, features by scores.
 
     Args:
-        rows: whose loss it is.
+        x: (n, d) features of the rows whose loss it is.
+        w: (n,) their weights.
         problem: the shape of the fit.
         q: (n, scores) their laws at the point.
         direction: features by scores.
@@ -178,9 +193,9 @@ def hessian_times(rows: Rows, problem: Problem, q: Floats, direction: Floats) ->
 
     Source: Boehning 1992, equation 2.
     """
-    dz = problem.times(rows.x, direction)
+    dz = problem.times(x, direction)
     if problem.scores == 1:
         r = q * (1.0 - q) * dz
     else:
         r = q * (dz - np.einsum("ik,ik->i", q, dz)[:, None])
-    return problem.back(rows.x, r if rows.w is None else r * rows.w[:, None].astype(r.dtype))
+    return problem.back(x, r if w is None else r * w[:, None].astype(r.dtype))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pandq.core.kernels.builds import build
-from pandq.errors import InputError
+from pandq.core.threads import n_threads, over_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +61,6 @@ TILE_ROWS = 64
 MOST_COLUMNS = 16
 # The rows of a result do not start at one address modulo a power of two.
 PAD = 8
-
-THREADS = "PANDQ_THREADS"
 
 
 def measured(
@@ -203,52 +197,11 @@ def _columns(
 
 def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
     """A task for every block of rows, over all cores, this thread's among them."""
-    threads = _threads()
+    threads = n_threads()
     step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
     step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
     blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    found: list[Any] = [None] * len(blocks)
-    waiting = deque(range(len(blocks)))
-
-    def work() -> None:
-        while True:
-            try:
-                place = waiting.popleft()
-            except IndexError:
-                return
-            found[place] = task(blocks[place])
-
-    helpers = min(threads, len(blocks)) - 1
-    pool = _pool(os.getpid(), threads) if helpers else None
-    started = [pool.submit(work) for _ in range(helpers)] if pool else []
-    work()
-    for helper in started:
-        # one that has not come to start by now has nothing left to do
-        if not helper.cancel():
-            helper.result()
-    return found
-
-
-def _threads() -> int:
-    """As many as PANDQ_THREADS says, or as there are cores."""
-    asked = os.environ.get(THREADS, "")
-    if asked and not (asked.isdecimal() and int(asked) > 0):
-        raise InputError(what=f"{THREADS} is a number of threads", got=repr(asked))
-    return int(asked) if asked else _cores()
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads of a process; a forked one needs its own."""
-    del process
-    return ThreadPoolExecutor(threads, thread_name_prefix="pandq-kernel")
+    return over_cores(task, blocks)
 
 
 def _described(kind: str, x: NDArray[Any]) -> Described | None:

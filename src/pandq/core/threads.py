@@ -1,0 +1,80 @@
+"""Tasks over all cores, the calling thread among them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+THREADS = "PANDQ_THREADS"
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def over_cores(task: Callable[[A], B], items: Sequence[A]) -> list[B]:
+    """A task for every item, over all cores; what it gives, in the order of the items.
+
+    Args:
+        task: does its work where the interpreter's lock is not held, or nothing is won.
+        items: what it is given.
+
+    Returns:
+        One result per item.
+
+    Raises:
+        InputError: PANDQ_THREADS is no number.
+
+    >>> over_cores(abs, [-1, 2])
+    [1, 2]
+    """
+    threads = n_threads()
+    found: list[Any] = [None] * len(items)
+    waiting = deque(range(len(items)))
+
+    def work() -> None:
+        while True:
+            try:
+                place = waiting.popleft()
+            except IndexError:
+                return
+            found[place] = task(items[place])
+
+    helpers = min(threads, len(items)) - 1
+    pool = _pool(os.getpid(), threads) if helpers > 0 else None
+    started = [pool.submit(work) for _ in range(helpers)] if pool else []
+    work()
+    for helper in started:
+        # one that has not come to start by now has nothing left to do
+        if not helper.cancel():
+            helper.result()
+    return found
+
+
+def n_threads() -> int:
+    """As many as PANDQ_THREADS says, or as there are cores."""
+    asked = os.environ.get(THREADS, "")
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise InputError(what=f"{THREADS} is a number of threads", got=repr(asked))
+    return int(asked) if asked else _cores()
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked one needs its own."""
+    del process
+    return ThreadPoolExecutor(threads, thread_name_prefix="pandq")
