@@ -68,6 +68,8 @@ def text() -> tuple[object, np.ndarray, float]:
     words = rng.choice(d, size=(n, 60), p=share / share.sum())
     rows = np.repeat(np.arange(n), 60)
     X = sparse.csr_array((np.ones(n * 60), (rows, words.ravel())), shape=(n, d))
+    # all of scikit-learn's solvers take these
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     X.data = np.log1p(X.data) / 7
     scores = X @ (rng.normal(size=(d, k)) * 2)
     return X, (scores + rng.gumbel(size=(n, k))).argmax(axis=1), 1.0

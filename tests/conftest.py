@@ -12,13 +12,23 @@ settings.load_profile("pandq")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="session")
-def cifar10h():
-    """CIFAR-10H as parquet, from the folder named by PANDQ_DATA or beside the project."""
+def real_data(name):
+    """A file or folder of real data, in the folder named by PANDQ_DATA or beside the project."""
     folders = [Path(os.environ["PANDQ_DATA"])] if "PANDQ_DATA" in os.environ else []
     folders.append(ROOT.parent / "shared" / "data")
     for folder in folders:
-        path = folder / "cifar10h" / "cifar10h.parquet"
-        if path.exists():
-            return path
-    return pytest.skip("needs cifar10h/cifar10h.parquet: name its folder in PANDQ_DATA")
+        if (folder / name).exists():
+            return folder / name
+    return pytest.skip(f"needs {name}: name its folder in PANDQ_DATA")
+
+
+@pytest.fixture(scope="session")
+def cifar10h():
+    """CIFAR-10H as parquet."""
+    return real_data("cifar10h/cifar10h.parquet")
+
+
+@pytest.fixture(scope="session")
+def catdog():
+    """The folder of CIFAR-10's cats and dogs with votes."""
+    return real_data("catdog")

@@ -17,6 +17,7 @@ FLOORS = [
     ("units",),
     ("core",),
     ("views",),
+    ("ensembles",),
     ("sums", "measure", "rows", "topk", "torch"),
     ("read", "engines"),
     ("store",),

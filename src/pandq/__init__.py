@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pandq.audits import Audit, audit
     from pandq.comparisons import Comparison, compare
+    from pandq.ensembles import Ensemble
     from pandq.errors import (
         GateError,
         InputError,
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
         RowError,
         ViewTypeError,
     )
+    from pandq.estimate.families import (
+        bernoulli_kl,
+        beta_kl,
+        categorical_kl,
+        dirichlet_kl,
+        elbo,
+        gamma_kl,
+        gaussian_kl,
+        monte_carlo_kl,
+    )
     from pandq.estimate.intervals import Estimate
+    from pandq.fit.bayes import BayesianSoftmaxRegression
     from pandq.fit.folder import load_model
     from pandq.fit.models import fit_model
     from pandq.fit.network import NetworkClassifier
@@ -49,6 +61,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "audits": ("Audit", "audit"),
     "comparisons": ("Comparison", "compare"),
+    "ensembles": ("Ensemble",),
     "errors": (
         "GateError",
         "InputError",
@@ -57,7 +70,18 @@ _HOMES = {
         "RowError",
         "ViewTypeError",
     ),
+    "estimate.families": (
+        "bernoulli_kl",
+        "beta_kl",
+        "categorical_kl",
+        "dirichlet_kl",
+        "elbo",
+        "gamma_kl",
+        "gaussian_kl",
+        "monte_carlo_kl",
+    ),
     "estimate.intervals": ("Estimate",),
+    "fit.bayes": ("BayesianSoftmaxRegression",),
     "fit.folder": ("load_model",),
     "fit.models": ("fit_model",),
     "fit.network": ("NetworkClassifier",),

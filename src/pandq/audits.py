@@ -17,6 +17,7 @@ from pandq.estimate.decomposition import (
     sample_size,
 )
 from pandq.estimate.intervals import Estimate, finite
+from pandq.estimate.membersums import MemberSums
 from pandq.estimate.parts import Decomposition, decomposed
 from pandq.estimate.passes import (
     Progress,
@@ -29,6 +30,7 @@ from pandq.estimate.passes import (
 )
 from pandq.estimate.rowsums import LOSSES, RowSums
 from pandq.estimate.tables import groups_table, rows_table
+from pandq.estimate.uncertainty import Uncertainty, uncertainty
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.sums.sample import Sample
@@ -76,6 +78,7 @@ class Audit:
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
     decomposition: Decomposition | None
+    uncertainty: Uncertainty | None
     p_kind: str
     q_kind: str
     source: dict[str, Any] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class Audit:
             "notes": list(self.notes),
             **{name: getattr(self, name).to_dict() for name in estimates},
             "decomposition": self.decomposition and self.decomposition.to_dict(),
+            "uncertainty": self.uncertainty and self.uncertainty.to_dict(),
             "infinite_rows": self.infinite_rows,
             "infinite": self.infinite,
             "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
@@ -240,7 +244,11 @@ def audit(
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
     blank = RowSums.empty(worst=worst, **shared)
-    sums, sample, shape = _first_pass(rows, blank, progress, sampled=floor != "none")
+    members = MemberSums.empty(by=tuple(rows.by), worst=worst)
+    first, shape = _first_pass(
+        rows, _FirstSums(blank, Sample.empty(0), members), progress, sampled=floor != "none"
+    )
+    sums, sample = first.rows, first.sample
     evidence = evidence_of(shape.p_kind, sums.most_votes)
     if floor == "certified" and evidence != "votes":
         raise InputError(
@@ -271,29 +279,30 @@ def audit(
             unit=unit,
             level=level,
         )
-    found = _result(sums, rows, shape, parts, trained, notes, unit=unit, level=level)
+    names = shape.class_names(rows)
+    split = uncertainty(first.members, shape.p_kind, names, unit=unit, level=level)
+    found = _result(sums, rows, shape, parts, split, trained, notes, unit=unit, level=level)
     chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}
     return replace(found, options=chosen)
 
 
 def _first_pass(
-    rows: Scan | MemoryScan, empty: RowSums, progress: Progress | None, *, sampled: bool
-) -> tuple[RowSums, Sample, Shape]:
+    rows: Scan | MemoryScan, empty: _FirstSums, progress: Progress | None, *, sampled: bool
+) -> tuple[_FirstSums, Shape]:
     """Every plain average, and the rows to train on."""
-    shape, none = Shape(), Sample.empty(0)
+    shape = Shape()
 
-    def of(chunk: Chunk) -> _SumsAndSample:
+    def of(chunk: Chunk) -> _FirstSums:
         size = sample_size(shape.n_classes)
-        few = sample_of(size, chunk, of_rows=rows.n_rows) if sampled else none
-        return _SumsAndSample(empty.of(chunk), few)
+        few = sample_of(size, chunk, of_rows=rows.n_rows) if sampled else empty.sample
+        return _FirstSums(empty.rows.of(chunk), few, empty.members.of(chunk))
 
-    chunks = seen(rows, "measuring", progress, shape)
-    both = summarise(chunks, of, _SumsAndSample(empty, none))
-    if both.sums.n == 0:
+    found = summarise(seen(rows, "measuring", progress, shape), of, empty)
+    if found.rows.n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
-    if both.sums.weight == 0:
+    if found.rows.weight == 0:
         raise InputError(what="all weights are zero", where=name_of(rows))
-    return both.sums, both.sample, shape
+    return found, shape
 
 
 def _second_pass(
@@ -305,12 +314,17 @@ def _second_pass(
 
 
 @dataclass(frozen=True, slots=True)
-class _SumsAndSample:
-    sums: RowSums
+class _FirstSums:
+    rows: RowSums
     sample: Sample
+    members: MemberSums
 
     def merge(self, other: Self) -> Self:
-        return type(self)(self.sums.merge(other.sums), self.sample.merge(other.sample))
+        return type(self)(
+            self.rows.merge(other.rows),
+            self.sample.merge(other.sample),
+            self.members.merge(other.members),
+        )
 
 
 def _result(
@@ -318,6 +332,7 @@ def _result(
     rows: Scan | MemoryScan,
     shape: Shape,
     parts: Decomposition | None,
+    split: Uncertainty | None,
     trained: Trained | None,
     notes: list[str],
     *,
@@ -362,6 +377,7 @@ def _result(
         },
         worst=rows_table(sums.worst, names, scale),
         decomposition=parts,
+        uncertainty=split,
         p_kind=shape.p_kind,
         q_kind=shape.q_kind,
         source=source,

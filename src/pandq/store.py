@@ -98,6 +98,8 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o777 & ~_umask())
+        for file in part.iterdir():
+            file.chmod(0o666 & ~_umask())
         if target.exists():
             shutil.rmtree(target)
         part.replace(target)

@@ -19,6 +19,7 @@ from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels, measures, scores
 from pandq.core.kernels import builds, run
 from pandq.core.laws import Law
+from pandq.core.threads import THREADS
 from pandq.rows import measure_rows
 from pandq.views import VIEWS
 
@@ -38,7 +39,7 @@ def build(request, monkeypatch):
 
 @pytest.fixture
 def threads(monkeypatch):
-    return lambda n: monkeypatch.setenv(run.THREADS, str(n))
+    return lambda n: monkeypatch.setenv(THREADS, str(n))
 
 
 def bfloat16(x):

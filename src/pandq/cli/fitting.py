@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,14 @@ OF_NETWORKS = {
     "device": "--device",
     "checkpoint": "--checkpoint",
 }
-OF_REGRESSIONS = {"l2": "--l2"}
+OF_SOFTMAX = {"l2": "--l2"}
+OF_BAYES = {"covariance": "--covariance", "prior_scale": "--prior-scale"}
+OTHERS = {
+    "softmax": OF_NETWORKS | OF_BAYES,
+    "bayes": OF_NETWORKS | OF_SOFTMAX,
+    "mlp": OF_SOFTMAX | OF_BAYES | {"augment": "--augment"},
+    "cnn": OF_SOFTMAX | OF_BAYES,
+}
 
 
 @click.command("fit")
@@ -41,9 +49,9 @@ OF_REGRESSIONS = {"l2": "--l2"}
 @click.option(
     "--model",
     "kind",
-    type=click.Choice(["softmax", "mlp", "cnn"]),
-    help="A softmax regression or a network (networks need torch). Default: cnn for pictures,"
-    " softmax for features.",
+    type=click.Choice(["softmax", "bayes", "mlp", "cnn"]),
+    help="A softmax regression, a Bayesian one, or a network (networks need torch). Default: cnn"
+    " for pictures, softmax for features.",
 )
 @click.option("--out", metavar="DIR", required=True, help="The model's folder, made by this.")
 @click.option(
@@ -61,6 +69,14 @@ OF_REGRESSIONS = {"l2": "--l2"}
 @click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".')
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn.")
 @click.option("--l2", type=float, help="softmax: penalty on the standardised coefficients [1.0].")
+@click.option(
+    "--covariance",
+    type=click.Choice(["full", "blocks", "diagonal"]),
+    help="bayes: of the posterior over the coefficients [full].",
+)
+@click.option(
+    "--prior-scale", metavar="X|auto", help="bayes: of the prior on standardised features [1.0]."
+)
 @click.option("--epochs", type=int, help="Networks: passes over the rows [mlp 30, cnn 35].")
 @click.option("--batch-size", type=int, help="Networks: rows of a step [mlp 128, cnn 64].")
 @click.option("--lr", type=float, help="Networks: highest learning rate of AdamW [0.003].")
@@ -109,6 +125,7 @@ def fit_command(
         pandq fit photos/ --out model/
     """
     from pandq.fit.models import fit_model
+    from pandq.fit.training import leads
     from pandq.read.features import scan_features
     from pandq.report.fitted import fitted_lines, save_model
     from pandq.report.provenance import how
@@ -136,6 +153,8 @@ def fit_command(
         click.echo(_left_out(rows.unreadable))
     made = {"p": str(rows.p), "seed": seed, "valid": valid, **chosen}
     model.told.update({"options": made, **how(getattr(rows.source, "files", []))})
+    if not leads():
+        return
     save_model(model, out, replace=force)
     for line in fitted_lines(model):
         click.echo(line)
@@ -154,6 +173,11 @@ def fit_command(
 )
 @click.option("--x", metavar="COLUMN", help="The features, if they are named otherwise here.")
 @click.option("--where", metavar="SQL", help="Only rows with this.")
+@click.option(
+    "--members",
+    type=click.IntRange(2, 10_000),
+    help="bayes: also a column `members`, the laws under so many draws of the coefficients.",
+)
 @click.option("--name", default="probs", show_default=True, help="Of the new column.")
 @click.option(
     "--recalibrator",
@@ -169,6 +193,7 @@ def predict_command(
     out: str,
     x: str | None,
     where: str | None,
+    members: int | None,
     name: str,
     map_file: str | None,
     skip_unreadable: bool,
@@ -181,7 +206,7 @@ def predict_command(
     """
     from pandq.fit.folder import load_model
     from pandq.report.files import RECALIBRATED, read_recalibrator
-    from pandq.report.fitted import write_predictions
+    from pandq.report.fitted import MEMBERS, write_predictions
     from pandq.store import check_outputs
 
     check_outputs([*data, *([map_file] if map_file else [])], no_dash("--out", out))
@@ -195,6 +220,7 @@ def predict_command(
         list(data),
         out,
         name=name,
+        members=members,
         x=x,
         where=where,
         recalibrator=recalibrator,
@@ -204,20 +230,43 @@ def predict_command(
         click.echo(_left_out(unreadable))
     click.echo(f"{out}: {rows:,} rows, with the {model.kind} model's probabilities beside them")
     column = name if recalibrator is None else RECALIBRATED
-    names = "" if model.classes is None else f" --classes {','.join(model.classes)}"
-    click.echo(f"Next: pandq audit {out} --p KIND:COLUMN --q probs:{column}{names}")
+    column = MEMBERS if members is not None else column
+    click.echo(f"Next: {_audit_of(out, column, model)}")
+
+
+def _audit_of(out: str, column: str, model: Any) -> str:
+    """The command that audits predictions, against the P that the model was fitted to."""
+    import pyarrow.parquet as pq
+
+    p = str(model.told.get("options", {}).get("p", ""))
+    known = p.partition(":")[2] in pq.read_schema(out).names
+    command = [
+        "pandq",
+        "audit",
+        out,
+        "--p",
+        p if known else "KIND:COLUMN",
+        "--q",
+        f"probs:{column}",
+    ]
+    if model.classes is not None:
+        command += ["--classes", ",".join(model.classes)]
+    return shlex.join(command)
 
 
 def _chosen(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, if they are of this model."""
     given = {name: value for name, value in options.items() if value is not None}
-    other = OF_NETWORKS if kind == "softmax" else OF_REGRESSIONS
     for name in given:
-        if name in other:
+        if name in OTHERS[kind]:
             remedy = "Leave it out, or name another model with --model."
-            raise InputError(what=f"{other[name]} is not of {kind}", remedy=remedy)
-    if kind == "mlp" and "augment" in given:
-        raise InputError(what="--augment is of cnn", remedy="Leave it out, or use --model cnn.")
+            raise InputError(what=f"{OTHERS[kind][name]} is not of {kind}", remedy=remedy)
+    if given.get("prior_scale", "auto") != "auto":
+        try:
+            given["prior_scale"] = float(given["prior_scale"])
+        except ValueError:
+            what = "--prior-scale is a number, or auto"
+            raise InputError(what=what, got=given["prior_scale"]) from None
     return given
 
 

@@ -68,7 +68,8 @@ def inspect_command(files: tuple[str, ...]) -> None:
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
     from pandq.demo import run_demo
-    from pandq.report.text import interval, show
+    from pandq.report.tables import interval
+    from pandq.report.text import show
     from pandq.report.words import number
 
     folder = Path(out)

@@ -185,7 +185,8 @@ class DirichletMixture:
         component = (rng.random((q.shape[0], 1)) > self.gates(q).cumsum(axis=1)[:, :-1]).sum(axis=1)
         rows = np.arange(q.shape[0])
         alpha = self.means(q)[component, rows] * self.totals(q)[rows, component][:, None]
-        # Gamma draws with a tiny shape underflow; the logarithm of G(a) = G(a + 1) U^(1/a) does not.  # noqa: E501
+        # Gamma draws with a tiny shape underflow; the logarithm of G(a) = G(a + 1) U^(1/a) does
+        # not.
         log_gamma = (
             np.log(rng.standard_gamma(alpha + 1.0)) + np.log(rng.random(alpha.shape)) / alpha
         )

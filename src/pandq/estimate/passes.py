@@ -76,6 +76,11 @@ def check_choices(unit: Unit, level: float, seed: int) -> None:
     per_nat(unit)
     if not 0 < level < 1:
         raise InputError(what="level must lie between 0 and 1", got=str(level))
+    check_seed(seed)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every use of it has room for."""
     if not 0 <= seed < SEEDS:
         raise InputError(what=f"a seed is a whole number from 0 to {SEEDS - 1}", got=str(seed))
 

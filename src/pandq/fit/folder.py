@@ -15,7 +15,9 @@ import numpy as np
 
 from pandq.errors import InputError, MissingLibraryError
 from pandq.estimate.recalibrator import Recalibrator
+from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.network import NetworkClassifier
+from pandq.fit.posterior import Posterior
 from pandq.fit.softmax import SoftmaxRegression
 from pandq.read.feature_scan import Scaling
 from pandq.store import read_json, write_json
@@ -24,7 +26,9 @@ from pandq.views import LogProbs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Kind = Literal["softmax", "mlp", "cnn"]
+    from pandq.ensembles import Ensemble
+
+Kind = Literal["softmax", "bayes", "mlp", "cnn"]
 SCHEMA = "pandq/model/1"
 JSON_FILE, WEIGHTS, CURVE = "model.json", "weights.safetensors", "curve.parquet"
 
@@ -34,7 +38,7 @@ class Model:
     """A fitted Q, and what it takes to predict from a table.
 
     Args:
-        kind: "softmax", "mlp" or "cnn".
+        kind: "softmax", "bayes", "mlp" or "cnn".
         estimator: fitted.
         columns: of the features.
         size: (height, width) of pictures; None for features in columns.
@@ -47,7 +51,7 @@ class Model:
     """
 
     kind: Kind
-    estimator: SoftmaxRegression | NetworkClassifier
+    estimator: SoftmaxRegression | BayesianSoftmaxRegression | NetworkClassifier
     columns: tuple[str, ...]
     size: tuple[int, int] | None
     shape: tuple[int, ...]
@@ -63,13 +67,27 @@ class Model:
         Raises:
             InputError: they are not of the shape that the model was fitted to.
         """
+        log_q = self.estimator.predict_log_proba(self._features(x))
+        return LogProbs.trusted(log_q, log_q.shape[1])
+
+    def predict_members(self, x: NDArray[Any], n: int) -> Ensemble:
+        """Q of rows under n draws of a Bayesian model's coefficients, the same for all rows.
+
+        Raises:
+            InputError: the model is no Bayesian one, or the rows are not of its shape.
+        """
+        if not isinstance(self.estimator, BayesianSoftmaxRegression):
+            raise InputError(
+                what=f"a {self.kind} model has no members",
+                remedy="Fit one with --model bayes, or stack several models' predictions.",
+            )
+        return self.estimator.predict_members(self._features(x), n)
+
+    def _features(self, x: NDArray[Any]) -> NDArray[Any]:
         if x.shape[1:] != self.shape:
             mine, theirs = (" x ".join(map(str, s)) for s in (self.shape, x.shape[1:]))
             raise InputError(what=f"the model takes {mine} numbers per row", got=theirs)
-        if self.scaling is not None:
-            x = self.scaling.of(x)
-        log_q = self.estimator.predict_log_proba(x)
-        return LogProbs.trusted(log_q, log_q.shape[1])
+        return x if self.scaling is None else self.scaling.of(x)
 
 
 def write_model(model: Model, folder: Path) -> None:
@@ -89,13 +107,18 @@ def write_model(model: Model, folder: Path) -> None:
             "shape": list(model.shape),
         },
         "recalibrator": None if recalibrator is None else recalibrator.to_dict(),
+        **_bayes_told(model.estimator),
         **model.told,
     }
     write_json(document, folder / JSON_FILE)
-    if isinstance(model.estimator, SoftmaxRegression):
+    if not isinstance(model.estimator, NetworkClassifier):
         from safetensors.numpy import save_file
 
-        arrays = {"coef": model.estimator.coef_, "intercept": model.estimator.intercept_}
+        if isinstance(model.estimator, BayesianSoftmaxRegression):
+            q = model.estimator.posterior_
+            arrays = {"posterior.mean": q.mean, "posterior.root": q.root}
+        else:
+            arrays = {"coef": model.estimator.coef_, "intercept": model.estimator.intercept_}
         if model.scaling is not None:
             arrays |= {"mean": model.scaling.mean, "scale": model.scaling.scale}
         save_file({k: np.ascontiguousarray(x) for k, x in arrays.items()}, folder / WEIGHTS)
@@ -149,13 +172,15 @@ def _loaded(stored: dict[str, Any], folder: Path) -> Model:
     classes = None if stored["classes"] is None else tuple(stored["classes"])
     names = np.arange(stored["n_classes"]) if classes is None else np.array(classes)
     scaling, estimator = None, None
-    if stored["kind"] == "softmax":
-        estimator, scaling = _softmax(folder / WEIGHTS, names)
+    if stored["kind"] in ("softmax", "bayes"):
+        arrays = _arrays(folder / WEIGHTS, "numpy")
+        estimator = (_softmax if stored["kind"] == "softmax" else _bayes)(stored, arrays, names)
+        scaling = Scaling(arrays["mean"], arrays["scale"]) if "mean" in arrays else None
     else:
         estimator = _network(stored, folder / WEIGHTS, shape, names)
     curve = pq.read_table(folder / CURVE).to_pylist()
     size = features["picture_size"]
-    own = ("schema", "kind", "n_classes", "classes", "features", "recalibrator")
+    own = ("schema", "kind", "n_classes", "classes", "features", "recalibrator", "bayes")
     return Model(
         kind=stored["kind"],
         estimator=estimator,
@@ -170,13 +195,43 @@ def _loaded(stored: dict[str, Any], folder: Path) -> Model:
     )
 
 
-def _softmax(file: Path, names: NDArray[Any]) -> tuple[SoftmaxRegression, Scaling | None]:
-    arrays = _arrays(file, "numpy")
+def _softmax(
+    stored: dict[str, Any], arrays: dict[str, Any], names: NDArray[Any]
+) -> SoftmaxRegression:
+    del stored
     model = SoftmaxRegression()
     model.coef_, model.intercept_, model.classes_ = arrays["coef"], arrays["intercept"], names
     model.n_features_in_ = model.coef_.shape[1]
-    scaling = Scaling(arrays["mean"], arrays["scale"]) if "mean" in arrays else None
-    return model, scaling
+    return model
+
+
+def _bayes(
+    stored: dict[str, Any], arrays: dict[str, Any], names: NDArray[Any]
+) -> BayesianSoftmaxRegression:
+    told = stored["bayes"]
+    model = BayesianSoftmaxRegression(
+        covariance=told["covariance"], prior_scale=told["prior_scale"]
+    )
+    model.posterior_ = Posterior(
+        arrays["posterior.mean"], arrays["posterior.root"], told["covariance"]
+    )
+    model.classes_ = names
+    model.n_features_in_ = len(model.posterior_.mean) - 1
+    return model
+
+
+def _bayes_told(estimator: Any) -> dict[str, Any]:
+    """What a Bayesian model's document says beside the others'."""
+    if not isinstance(estimator, BayesianSoftmaxRegression):
+        return {}
+    return {
+        "bayes": {
+            "covariance": estimator.covariance,
+            "prior_scale": estimator.prior_scale_,
+            "elbo": estimator.elbo_.to_dict(),
+            "kl_prior": estimator.kl_prior_,
+        }
+    }
 
 
 def _network(

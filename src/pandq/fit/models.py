@@ -11,6 +11,8 @@ from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
 from pandq.engines.local import summarise
 from pandq.errors import InputError
+from pandq.estimate.passes import check_seed
+from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Kind, Model
 from pandq.fit.network import NetworkClassifier
 from pandq.fit.scaling import standardised
@@ -54,15 +56,15 @@ def fit_model(
 
     Args:
         rows: features and P, as `scan_features` makes them.
-        kind: "softmax" (a regression, in constant memory), "mlp" or "cnn" (networks, whose rows are
-            kept in memory); cnn for pictures and softmax for features when left out.
+        kind: "softmax" or "bayes" (regressions, in constant memory), "mlp" or "cnn" (networks,
+            whose rows are kept in memory); cnn for pictures and softmax for features when left out.
         valid: rows to watch, or what share of `rows` is to be; by default a tenth for a network,
             none for a regression.
         seed: of everything that is drawn.
         progress: called with each row of the curve.
-        options: of `SoftmaxRegression` (l2, tol, max_iter), whose features are standardised, or of
-            `NetworkClassifier` (epochs, batch_size, lr, weight_decay, patience, augment, device,
-            checkpoint).
+        options: of `SoftmaxRegression` (l2, tol, max_iter) or `BayesianSoftmaxRegression`
+            (covariance, prior_scale), whose features are standardised, or of `NetworkClassifier`
+            (epochs, batch_size, lr, weight_decay, patience, augment, device, checkpoint).
 
     Returns:
         A Model.
@@ -79,6 +81,7 @@ def fit_model(
     >>> model.predict(np.array([[1.5]])).law().prob.round(3)
     array([[0.5, 0.5]])
     """
+    check_seed(seed)
     kind = kind or ("softmax" if rows.size is None else "cnn")
     if kind not in get_args(Kind):
         raise InputError(
@@ -91,11 +94,11 @@ def fit_model(
             got=f"columns {', '.join(rows.columns)}",
             remedy="For features in columns use --model softmax or mlp.",
         )
-    fit = _softmax if kind == "softmax" else _network
+    fit = _regression if kind in ("softmax", "bayes") else _network
     return fit(rows, kind, valid, seed, progress, options)
 
 
-def _softmax(
+def _regression(
     rows: FeatureScan,
     kind: Kind,
     valid: FeatureScan | float | None,
@@ -110,7 +113,13 @@ def _softmax(
     else:
         watched = valid
     scaled = standardised(rows)
-    model = SoftmaxRegression(progress=progress, **options).fit(scaled)
+    model: SoftmaxRegression | BayesianSoftmaxRegression
+    if kind == "softmax":
+        model = SoftmaxRegression(progress=progress, **options).fit(scaled)
+    else:
+        model = BayesianSoftmaxRegression(random_state=seed, progress=progress, **options).fit(
+            scaled
+        )
     shape = _shape(scaled)
     found = Model(
         kind,

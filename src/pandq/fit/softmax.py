@@ -34,6 +34,8 @@ Loss = Literal["kl", "cross_entropy"]
 # next, and are few enough for the library's quick path for small matrices.
 CHUNK_NUMBERS = 1 << 16
 LEAST_ROWS = 64
+# Files of no more features than this are read once; larger ones in every pass.
+KEPT_NUMBERS = 1 << 26
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -116,13 +118,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     remedy="Give them to pandq.scan_features(...).",
                 )
             return self._fitted(*rows_of(X, fit_intercept=self.fit_intercept))
-        X, targets = self._checked(X, y)
-        w = None
-        if sample_weight is not None:
-            w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        targets.require_two_classes()
+        X, targets, w = checked(self, X, y, sample_weight)
         problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
-        chunks = list(_chunks(X, targets.p, w, problem))
+        chunks = list(chunks_of(X, targets.p, w, problem))
         whole = [Rows(0, X, targets.p, w)]
         return self._fitted(Passes(lambda: chunks, whole), problem, targets.classes)
 
@@ -194,29 +192,43 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         z = self.decision_function(X)
         return Law.from_logits(np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z)
 
-    def _checked(self, X: Any, y: Any) -> tuple[Any, Targets]:
-        """Features as numbers, and what to fit them to."""
-        options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
-        if not isinstance(y, View) and y is not None:
-            y = np.asarray(y)
-        if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
-            X, y = validate_data(self, X, y, **options)
-            check_classification_targets(y)
-        else:
-            X = validate_data(self, X, **options)
-        targets = Targets.of(y)
-        if len(targets) != X.shape[0]:
-            raise InputError(
-                what="P and the features have different numbers of rows",
-                got=f"{len(targets)} and {X.shape[0]}",
-            )
-        return X, targets
-
     def _warn(self, what: str) -> None:
         warnings.warn(f"SoftmaxRegression {what}", ConvergenceWarning, stacklevel=4)
 
 
-def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iterator[Rows]:
+def checked(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, as_votes: bool = False
+) -> tuple[Any, Targets, Floats | None]:
+    """Features as numbers, what to fit them to, and weights, by scikit-learn's conventions.
+
+    Raises:
+        InputError: P is no law, or of other rows, or of one class.
+        ValueError: what scikit-learn refuses.
+    """
+    options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
+    if not isinstance(y, View) and y is not None:
+        y = np.asarray(y)
+    if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
+        X, y = validate_data(estimator, X, y, **options)
+        check_classification_targets(y)
+    else:
+        X = validate_data(estimator, X, **options)
+    targets = Targets.of(y, as_votes=as_votes)
+    if len(targets) != X.shape[0]:
+        raise InputError(
+            what="P and the features have different numbers of rows",
+            got=f"{len(targets)} and {X.shape[0]}",
+        )
+    w = None
+    if sample_weight is not None:
+        w = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    targets.require_two_classes()
+    return X, targets, w
+
+
+def chunks_of(
+    X: Any, p: NDArray[Any], w: Floats | None, problem: Problem, *, rough: bool = True
+) -> Iterator[Rows]:
     """Consecutive rows whose features and scores stay near the processor."""
     n, d = X.shape
     thin = sparse.issparse(X)
@@ -225,11 +237,15 @@ def _chunks(X: Any, p: NDArray[Any], w: Floats | None, problem: Problem) -> Iter
     step = max(LEAST_ROWS, max(CHUNK_NUMBERS, 4 * d if thin else 0) // per_row)
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        rough = None if thin else problem.with_ones(X[rows]).astype(np.float32)
-        yield Rows(start, X[rows], p[rows], None if w is None else w[rows], rough)
+        single = None
+        if rough and not thin:
+            single = problem.with_ones(X[rows]).astype(np.float32)
+        yield Rows(start, X[rows], p[rows], None if w is None else w[rows], single)
 
 
-def rows_of(scan: FeatureScan, *, fit_intercept: bool) -> tuple[Passes, Problem, NDArray[Any]]:
+def rows_of(
+    scan: FeatureScan, *, fit_intercept: bool, as_votes: bool = False
+) -> tuple[Passes, Problem, NDArray[Any]]:
     """A scan's rows as a fit goes through them, its shape, and its classes.
 
     Raises:
@@ -247,7 +263,13 @@ def rows_of(scan: FeatureScan, *, fit_intercept: bool) -> tuple[Passes, Problem,
     def passed() -> Iterator[Rows]:
         for chunk in scan.chunks():
             x = chunk.x.reshape(len(chunk), -1).astype(np.float64, copy=False)
-            yield Rows(chunk.start, x, Targets.of(chunk.p).p, chunk.w)
+            p = Targets.of(chunk.p, as_votes=as_votes).p
+            yield Rows(chunk.start, x, p, chunk.w)
 
-    problem = Problem(len(classes), first.x[:1].size, bool(fit_intercept))
+    width = first.x[:1].size
+    problem = Problem(len(classes), width, bool(fit_intercept))
+    if scan.n_rows is not None and scan.n_rows * width <= KEPT_NUMBERS:
+        # decoding costs more than it does to keep what was decoded
+        kept = list(passed())
+        return Passes(lambda: iter(kept)), problem, classes
     return Passes(passed), problem, classes

@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.core.measures import entropy
 from pandq.errors import InputError
-from pandq.views import Labels, Probs, View
+from pandq.views import Counts, Labels, Probs, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,11 +33,12 @@ class Targets:
         return len(self.classes)
 
     @classmethod
-    def of(cls, y: Any) -> Targets:
+    def of(cls, y: Any, *, as_votes: bool = False) -> Targets:
         """From labels, (n, K) soft labels or a view.
 
         Args:
             y: (n,) labels of any kind; (n, K) probabilities; or a view.
+            as_votes: whether Counts stay counts, each vote an observation, instead of shares.
 
         Raises:
             InputError: a row is no law.
@@ -56,6 +57,8 @@ class Targets:
             size = y.n_classes or int(y.array.max(initial=0)) + 1
             names = np.arange(size) if y.classes is None else np.array(y.classes)
             return cls(y.array, names)
+        if as_votes and isinstance(y, Counts):
+            return cls(y.array.astype(np.float64), np.arange(y.array.shape[1]))
         p = y.law().prob
         # exact laws: what rounding left out would pull the intercept
         return cls(p / p.sum(axis=1, keepdims=True), np.arange(p.shape[1]))

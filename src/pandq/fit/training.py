@@ -74,6 +74,11 @@ class Data:
         return float(np.average(self.targets.entropies(), weights=self.w))
 
 
+def leads() -> bool:
+    """Is this the process that speaks and writes for its team?"""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @dataclass(frozen=True, slots=True)
 class Team:
     """The processes that train together; one on its own where there is no torchrun."""

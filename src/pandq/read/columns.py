@@ -38,14 +38,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def numbers(name: str, column: Column) -> NDArray[Any]:
-    """A column of lists as (n, K), or of scalars as (n,).
+    """A column of lists as (n, K), of lists of lists as (n, S, K), or of scalars as (n,).
 
     Args:
         name: the column's name, for errors.
         column: an Arrow array or a NumPy array.
 
     Returns:
-        (n, K) or (n,) in the column's own number type.
+        (n, K), (n, S, K) or (n,) in the column's own number type.
 
     Raises:
         InputError: the lists differ in length, a value is missing, or it holds no numbers.
@@ -65,9 +65,10 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
         )
     if not is_list(column.type):
         return _plain(name, column)
-    values = _plain(name, column.flatten())
+    inner = column.flatten()
+    values = numbers(name, inner) if is_list(inner.type) else _plain(name, inner)
     if pa.types.is_fixed_size_list(column.type):
-        return values.reshape(len(column), column.type.list_size)
+        return values.reshape(len(column), column.type.list_size, *values.shape[1:])
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
     if len(lengths) and (lengths != lengths[0]).any():
         row = int((lengths != lengths[0]).argmax())
@@ -77,7 +78,7 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
             problem=f"has a list of {lengths[row]} where the first row has {lengths[0]}",
             remedy="Every row needs one number per class.",
         )
-    return values.reshape(len(column), int(lengths[0]) if len(lengths) else 1)
+    return values.reshape(len(column), int(lengths[0]) if len(lengths) else 1, *values.shape[1:])
 
 
 def scalars(column: Column) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.core.hashing import hash_ids
+from pandq.ensembles import Ensemble
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
@@ -76,7 +77,7 @@ class Scan:
             # what a TopK leaves out is spread over all classes when it is measured
             return max(len(self.classes or ()), 1 << 10)
         kind = self.source.schema[self.q.column]
-        if getattr(kind, "list_size", 0):
+        if getattr(kind, "list_size", 0) and not cols.is_list(kind.value_type):
             return int(kind.list_size)
         for _, batch in self.source.batches(self.q.columns, 1):
             return int(np.size(cols.numbers(self.q.column, batch[self.q.column]))) or 1
@@ -165,6 +166,8 @@ def view_of(
         array = cols.stacked(parts) if spec.wide else parts[0]
         if normalise:
             array = Probs.normalised(array).array
+        if array.ndim == 3:
+            return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
         if array.ndim == 1 and spec.kind in ("probs", "logits"):
             return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
         if array.ndim == 1:

@@ -11,7 +11,6 @@ import csv
 import gzip
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar, cast
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pandq.read.columns import Column
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from pandq.estimate.baseline import Unpaired
 from pandq.estimate.differences import Difference
-from pandq.report.text import SHOWN, interval, table_of
+from pandq.report.tables import interval, table_of
+from pandq.report.text import SHOWN
 from pandq.report.words import number, short
 
 if TYPE_CHECKING:

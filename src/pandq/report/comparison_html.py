@@ -10,7 +10,7 @@ from pandq.report.comparison import drifted, sentence
 from pandq.report.html import SHOWN, figure, input_label, numbers, top
 from pandq.report.page import Cell, Grid, Markup, definitions, framed, page, tag
 from pandq.report.svg import chart
-from pandq.report.text import interval
+from pandq.report.tables import interval
 from pandq.report.words import number
 
 if TYPE_CHECKING:

@@ -30,6 +30,11 @@ def curve(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -> Figure:
     figure, ax = axes_of(ax, 7.0, 4.0)
     step = "epoch" if rows and "epoch" in rows[0] else "step"
     x = np.array([row[step] for row in rows])
+    if rows and "elbo" in rows[0]:
+        ax.plot(x, [row["elbo"] for row in rows], color=FLOOR, label="ELBO")
+        ax.set(xlabel=step, ylabel="nat")
+        ax.legend(frameon=False)
+        return figure
     drawn = [name for name in SETS if any(row.get(f"{name}_floor") is not None for row in rows)]
     for name in drawn:
         label, colour = SETS[name]

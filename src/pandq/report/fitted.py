@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pandq.errors import InputError, near_names
+from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Model, write_model
 from pandq.read.feature_scan import decoded_rows, not_decoded
 from pandq.read.features import open_rows
@@ -18,12 +18,20 @@ from pandq.store import whole_file, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.columns import Column
     from pandq.read.sources import Source
 
 CURVE_FIGURE = "curve.svg"
+MEMBERS = "members"
+FLOOR_NOTES = {
+    "labels": "(one label per row has no entropy: a floor of 0 here does not say that 0 can be"
+    " reached; an audit says what can)",
+    "counts": "(the floor is the entropy of each row's votes: of few votes it is too low; an audit"
+    " bounds it)",
+}
 # The pictures of a batch, decoded, are to take little memory.
 PREDICTED_ROWS = 1 << 10
 
@@ -53,6 +61,9 @@ def progress_line(row: dict[str, Any], of: int | None = None) -> str:
     """
     step = "epoch" if "epoch" in row else "step"
     text = f"{step} {row[step]}" + (f"/{of}" if of else "")
+    if "elbo" in row:
+        text += f": ELBO {row['elbo']:.3f}; expected cross entropy "
+        return text + f"{number(row['train_cross_entropy'])}"
     text += ": cross entropy {} = floor {} + gap {}".format(
         *(number(row[f"train_{what}"]) for what in ("cross_entropy", "floor", "kl"))
     )
@@ -73,8 +84,16 @@ def fitted_lines(model: Model) -> Iterator[str]:
     yield f"{model.kind}: {model.n_classes} classes{names}"
     if "epoch" in kept:
         yield f"kept: epoch {kept['epoch']} of {len(model.curve)}"
-    else:
+    elif "gradient" in kept:
         yield f"{len(model.curve) - 1} Newton steps, gradient {kept['gradient']:.1e}"
+    if isinstance(model.estimator, BayesianSoftmaxRegression):
+        q = model.estimator
+        yield (
+            f"{len(model.curve)} steps; {q.elbo_} (interval of the draws), KL(q||prior)"
+            f" {q.kl_prior_:.2f} nat, {q.covariance} covariance, prior scale {q.prior_scale_:.3g}"
+        )
+        loss = number(kept["train_cross_entropy"])
+        yield f"expected cross entropy of the rows learnt from: {loss} nat"
     yield ""
     yield f"{'mean over rows, nat':<24}{'cross entropy':>14} = {'floor H(P)':>10} + {'KL(P||Q)':>8}"
     for name, what in (("train", "rows learnt from"), ("valid", "rows set aside")):
@@ -85,6 +104,9 @@ def fitted_lines(model: Model) -> Iterator[str]:
         yield _parts("  after recalibration", after + floor, floor, after)
     if "valid_accuracy" in kept:
         yield f"P at Q's top class, rows set aside: {number(kept['valid_accuracy'])}"
+    p_kind = str(model.told.get("options", {}).get("p", "")).partition(":")[0]
+    if p_kind in FLOOR_NOTES:
+        yield FLOOR_NOTES[p_kind]
     if model.kind != "softmax":
         yield (
             "(the loss of the rows learnt from is that met during the epoch, on changed pictures"
@@ -98,6 +120,7 @@ def write_predictions(
     path: str | Path,
     *,
     name: str = "probs",
+    members: int | None = None,
     x: str | None = None,
     where: str | None = None,
     recalibrator: Recalibrator | None = None,
@@ -110,6 +133,7 @@ def write_predictions(
         files: a table, or a folder of pictures.
         path: the parquet file.
         name: of the new column.
+        members: how many draws of a Bayesian model stand in a further column, `members`.
         x: the features' columns, if they are named otherwise than those it was fitted to.
         where: a SQL condition on the rows.
         recalibrator: a map whose probabilities are to stand in a further column, `recalibrated`.
@@ -127,7 +151,7 @@ def write_predictions(
 
     source = open_rows(list(files), where=where)
     columns = tuple(x.split(",")) if x else model.columns
-    new = [name, *([] if recalibrator is None else [RECALIBRATED])]
+    new = [name, *([] if recalibrator is None else [RECALIBRATED]), *([MEMBERS] if members else [])]
     _check_columns(source, columns, new, model)
     if recalibrator is not None and len(recalibrator.freq) != model.n_classes:
         raise InputError(
@@ -141,10 +165,13 @@ def write_predictions(
                 unreadable += found.unreadable
                 if not found.keep.any():
                     continue
-                q = model.predict(found.x[found.keep])
+                x_kept = found.x[found.keep]
+                q = model.predict(x_kept)
                 laws = {name: np.exp(q.array)}
                 if recalibrator is not None:
                     laws[RECALIBRATED] = np.exp(recalibrator.of(q).array)
+                if members is not None:
+                    laws[MEMBERS] = np.exp(model.predict_members(x_kept, members).array)
                 table = _table(found.batch, found.keep, laws)
                 writer = writer or pq.ParquetWriter(part, table.schema)
                 writer.write_table(table)
@@ -197,8 +224,14 @@ def _table(batch: Mapping[str, Column], keep: Any, laws: dict[str, Any]) -> Any:
 
     mask = pa.array(keep)
     columns = {name: pa.array(column).filter(mask) for name, column in batch.items()}
-    lists = {
-        name: pa.FixedSizeListArray.from_arrays(law.ravel(), law.shape[1])
-        for name, law in laws.items()
-    }
-    return pa.table({**columns, **lists})
+    return pa.table({**columns, **{name: _lists(law) for name, law in laws.items()}})
+
+
+def _lists(law: Any) -> Any:
+    """(n, K) numbers as lists, (n, S, K) as lists of lists."""
+    import pyarrow as pa
+
+    found = pa.array(law.ravel())
+    for size in law.shape[:0:-1]:
+        found = pa.FixedSizeListArray.from_arrays(found, size)
+    return found

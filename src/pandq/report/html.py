@@ -7,9 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pandq.report import figures
+from pandq.report import uncertainty as members
 from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, page, tag
 from pandq.report.svg import chart
-from pandq.report.text import interval
+from pandq.report.tables import interval
 from pandq.report.words import definition, headline, map_name, next_steps, number
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pandq.audits import Audit
     from pandq.estimate.intervals import Estimate
     from pandq.estimate.parts import Decomposition
+    from pandq.estimate.uncertainty import Uncertainty
 
 # Of more classes or groups than this the worst are shown; the JSON inside has them all.
 SHOWN = 30
@@ -99,6 +101,8 @@ def _audit(audit: Audit, images: Images) -> Iterator[object]:
             f"KL(P||Q) is infinite in {audit.infinite_rows:,} rows, where q = 0 < p: {ids}{more}."
             " Nothing was clipped; the finite rows are reported apart.",
         )
+    if audit.uncertainty is not None:
+        yield from _uncertainty(audit.uncertainty, audit.unit)
     yield tag("h2", "Classes and groups")
     for name, lines in {"class of P": audit.classes, **audit.groups}.items():
         yield tag("h3", name)
@@ -184,6 +188,39 @@ def _averages(audit: Audit) -> Markup:
     ]
     grid.rows.extend([[Cell(name), *numbers(estimate)] for name, estimate in rows])
     return grid.markup()
+
+
+def _uncertainty(found: Uncertainty, unit: str) -> Iterator[object]:
+    """What an ensemble does not know, apart from what cannot be known."""
+    yield tag("h2", "What Q does not know, and what cannot be known")
+    grid = Grid("total = aleatoric + epistemic", ("part", f"{unit}#", "interval#", "what it is"))
+    for name, estimate, what in members.averages(found):
+        grid.rows.append([Cell(name), *numbers(estimate), Cell(what, kind="words")])
+    yield grid.markup()
+    for sentence in members.sentences(found, unit):
+        yield tag("p", sentence)
+    if found.curve and found.distance is not None:
+        measured = members.MEASURED[found.distance]
+        headings = ("claimed ignorance", "rows#", f"mean, {unit}#", f"{measured}#", "interval#")
+        grid = Grid("does Q err more where it claims to know less?", headings)
+        for line in found.curve:
+            claimed = line["claimed"]["value"]
+            rows = Cell(f"{line['n']:,}", line["n"], "n")
+            mean = Cell(number(claimed), claimed, "n")
+            grid.rows.append([Cell(line["bin"]), rows, mean, *numbers(line["measured"])])
+        yield grid.markup()
+    for title, lines in (
+        ("rows that Q knows least of: more data would help", found.unknown),
+        ("rows that its members agree are disputed: it would not", found.disputed),
+    ):
+        headings = ("id", "row#", f"epistemic, {unit}#", f"aleatoric, {unit}#", "Q's class")
+        grid = Grid(title, headings)
+        for line in lines:
+            cells = [Cell(number(line[x]), line[x], "n") for x in ("epistemic", "aleatoric")]
+            row = Cell(line["row"], line["row"], "n")
+            grid.rows.append([Cell(str(line["id"])), row, *cells, Cell(line["q_class"])])
+        if lines:
+            yield grid.markup()
 
 
 def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:

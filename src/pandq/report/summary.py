@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pandq.comparisons import Comparison
 from pandq.errors import InputError
 from pandq.report.comparison import drifted, sentence
-from pandq.report.text import interval
+from pandq.report.tables import interval
 from pandq.report.words import headline, number
 
 if TYPE_CHECKING:

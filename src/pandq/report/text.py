@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from pandq.report.tables import interval, table_of
+from pandq.report.uncertainty import split_parts
 from pandq.report.words import definition, headline, map_name, next_steps, number, wins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from pandq.audits import Audit
     from pandq.estimate.intervals import Estimate
@@ -49,15 +50,6 @@ def show(audit: Audit, console: Console) -> None:
         console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
 
 
-def interval(estimate: Estimate | Mapping[str, Any], digits: int = 4) -> str:
-    """The two ends of an interval."""
-    low = estimate["low"] if not hasattr(estimate, "low") else estimate.low
-    high = estimate["high"] if not hasattr(estimate, "high") else estimate.high
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return "-"
-    return f"[{number(low, digits)}, {number(high, digits)}]"
-
-
 def _parts(audit: Audit) -> Iterator[RenderableType]:
     yield Text(headline(audit))
     yield Text(
@@ -71,6 +63,9 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
         yield Text()
     yield _measures(audit)
     yield Text(_quantiles(audit))
+    if audit.uncertainty is not None:
+        yield Text()
+        yield from split_parts(audit.uncertainty, audit.unit, audit.level)
     if audit.infinite_rows:
         yield Text()
         yield Text(_infinite(audit))
@@ -278,15 +273,4 @@ def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
             row["q_class"],
             number(row["confidence"]),
         )
-    return table
-
-
-def table_of(first: str, *others: str, words: str = "") -> Table:
-    """Names, numbers, and at the end perhaps words."""
-    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
-    table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=48)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-    if words:
-        table.add_column(words, justify="left")
     return table

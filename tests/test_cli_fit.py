@@ -1,0 +1,380 @@
+"""pandq fit and pandq predict as their user meets them: a process, its output, its exit code."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import pandq as library
+from pandq import InputError, fit_model, load_model, scan_features
+
+
+def pandq(*arguments, cwd=None, **options):
+    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
+
+
+def needs_torch():
+    pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """scikit-learn's digits as features and as pictures, with labels, names and votes."""
+    folder = tmp_path_factory.mktemp("digits")
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    votes = np.eye(10, dtype=int)[y] * 2 + rng.multinomial(1, np.full(10, 0.1), len(y))
+
+    def picture(row):
+        out = io.BytesIO()
+        Image.fromarray((row.reshape(8, 8) * 15.9).astype(np.uint8)).save(out, "PNG")
+        return {"bytes": out.getvalue(), "path": None}
+
+    names = [f"digit {k}" for k in y]
+    columns = {"features": X.tolist(), "label": y, "name": names, "votes": votes.tolist()}
+    whole = pa.table(
+        {**columns, "image": [picture(row) for row in X], "w": rng.uniform(1, 2, len(y))}
+    )
+    pq.write_table(whole.slice(0, 1000), folder / "train.parquet", row_group_size=300)
+    pq.write_table(whole.slice(1000), folder / "test.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def regression(digits):
+    out = digits / "regression"
+    run = pandq(
+        "fit", digits / "train.parquet", "--x", "features", "--p", "labels:label", "--out", out
+    )
+    assert run.returncode == 0, run.stderr
+    return out, run
+
+
+def test_a_regression_is_fitted_predicts_and_is_audited(digits, regression, tmp_path):
+    out, run = regression
+    assert "softmax: 10 classes" in run.stdout
+    assert "cross entropy = floor H(P) + KL(P||Q)" in run.stdout
+    assert f"Next: pandq predict {out}" in run.stdout
+    assert run.stderr.splitlines()[0].startswith("step 0: cross entropy 2.3026")
+    preds = tmp_path / "preds.parquet"
+    told = pandq("predict", out, digits / "test.parquet", "--out", preds)
+    assert told.returncode == 0, told.stderr
+    assert "Next: pandq audit" in told.stdout
+    assert "--p labels:label --q probs:probs" in told.stdout
+    audit = pandq("audit", preds, "--p", "labels:label", "--q", "probs:probs", "--json", "-")
+    found = json.loads(audit.stdout)
+    assert found["n"] == 797
+    assert found["accuracy"]["value"] > 0.85
+    assert pq.read_schema(preds).names[:4] == ["features", "label", "name", "votes"]
+
+
+def test_a_model_is_a_folder_of_json_safetensors_and_its_curve(regression):
+    out, _ = regression
+    names = sorted(file.name for file in out.iterdir())
+    assert names == ["curve.parquet", "curve.svg", "model.json", "weights.safetensors"]
+    document = json.loads((out / "model.json").read_text())
+    assert document["schema"] == "pandq/model/1"
+    assert document["command"].startswith("__main__.py fit")
+    assert "numpy" in document["versions"]
+    assert document["features"] == {"columns": ["features"], "picture_size": None, "shape": [64]}
+    curve = pq.read_table(out / "curve.parquet").to_pylist()
+    for row in curve:
+        assert row["train_cross_entropy"] == pytest.approx(row["train_floor"] + row["train_kl"])
+    assert "<svg" in (out / "curve.svg").read_text()
+    assert all(file.stat().st_mode & 0o044 for file in out.iterdir())
+
+
+def test_a_loaded_model_predicts_what_the_fitted_one_does(digits, regression, tmp_path):
+    rows = scan_features(digits / "train.parquet", x="features", p="labels:label")
+    fitted, loaded = fit_model(rows, "softmax"), load_model(regression[0])
+    x = np.array(pq.read_table(digits / "test.parquet").column("features").to_pylist())
+    assert loaded.predict(x).array.tobytes() == fitted.predict(x).array.tobytes()
+
+
+def test_the_same_fit_from_memory_and_from_chunks_of_a_file(digits):
+    rows = scan_features(digits / "train.parquet", x="features", p="counts:votes", weights="w")
+    data = pq.read_table(digits / "train.parquet")
+    x, votes, w = (np.array(data.column(name).to_pylist()) for name in ("features", "votes", "w"))
+    by_chunks = library.SoftmaxRegression(l2=0.5).fit(rows)
+    whole = library.SoftmaxRegression(l2=0.5).fit(x, library.Counts(votes), sample_weight=w)
+    assert by_chunks.coef_ == pytest.approx(whole.coef_, abs=1e-8)
+    assert by_chunks.objective_ == pytest.approx(whole.objective_, abs=1e-12)
+
+
+def test_names_of_classes_go_with_the_model(digits, tmp_path):
+    out = tmp_path / "named"
+    run = pandq(
+        "fit", digits / "train.parquet", "--x", "features", "--p", "labels:name", "--out", out
+    )
+    assert "10 classes (digit 0, digit 1" in run.stdout
+    assert json.loads((out / "model.json").read_text())["classes"][3] == "digit 3"
+    told = pandq("predict", out, digits / "test.parquet", "--out", tmp_path / "p.parquet")
+    assert "--classes 'digit 0,digit 1" in told.stdout
+
+
+def test_rows_set_aside_are_a_share_or_a_file(digits, tmp_path):
+    fit = ["fit", digits / "train.parquet", "--x", "features", "--p", "counts:votes"]
+    share = pandq(*fit, "--valid", 0.2, "--out", tmp_path / "a")
+    whole = pandq(*fit, "--valid", digits / "test.parquet", "--out", tmp_path / "b")
+    for run in (share, whole):
+        assert run.returncode == 0, run.stderr
+        assert "rows set aside" in run.stdout
+
+
+def test_a_map_of_an_audit_is_applied_to_what_is_predicted(digits, regression, tmp_path):
+    out, _ = regression
+    p = ["--p", "labels:label"]
+    pandq("predict", out, digits / "test.parquet", "--out", tmp_path / "p.parquet")
+    pandq(
+        "audit",
+        tmp_path / "p.parquet",
+        *p,
+        "--q",
+        "probs:probs",
+        "--recalibrator",
+        tmp_path / "r.json",
+    )
+    again = ["predict", out, digits / "test.parquet", "--recalibrator", tmp_path / "r.json"]
+    told = pandq(*again, "--out", tmp_path / "q.parquet")
+    assert "--q probs:recalibrated" in told.stdout
+    table = pq.read_table(tmp_path / "q.parquet")
+    recalibrated = np.array(table.column("recalibrated").to_pylist())
+    assert recalibrated.sum(axis=1) == pytest.approx(1)
+    alone = pandq("recalibrate", tmp_path / "p.parquet", "--q", "probs:probs", "--with",
+                  tmp_path / "r.json", "--out", tmp_path / "s.parquet")  # fmt: skip
+    assert alone.returncode == 0
+    other = np.array(pq.read_table(tmp_path / "s.parquet").column("recalibrated").to_pylist())
+    assert recalibrated == pytest.approx(other, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_a_network_is_fitted_kept_and_loaded(digits, tmp_path, kind):
+    needs_torch()
+    x = "features" if kind == "mlp" else "image"
+    fit = ["fit", digits / "train.parquet", "--x", x, "--p", "counts:votes", "--model", kind]
+    small = ["--epochs", 3, "--batch-size", 32, "--seed", 1]
+    run = pandq(*fit, *small, "--out", tmp_path / "m")
+    assert run.returncode == 0, run.stderr
+    assert len(run.stderr.splitlines()) == 3
+    assert run.stderr.startswith("epoch 1/3: cross entropy")
+    assert "after recalibration" in run.stdout
+    curve = pq.read_table(tmp_path / "m" / "curve.parquet").to_pylist()
+    assert sum(row["best"] for row in curve) == 1
+    again = pandq(*fit, *small, "--out", tmp_path / "n")
+    assert again.returncode == 0
+    for name in ("m", "n"):
+        told = pandq(
+            "predict", tmp_path / name, digits / "test.parquet", "--out", tmp_path / f"{name}.pq"
+        )
+        assert told.returncode == 0, told.stderr
+    one, two = (pq.read_table(tmp_path / f"{name}.pq").column("probs") for name in "mn")
+    assert one.equals(two)
+
+
+def test_a_killed_fit_goes_on_from_its_checkpoint(digits, tmp_path):
+    needs_torch()
+    fit = [sys.executable, "-m", "pandq", "fit", digits / "train.parquet", "--x", "features"]
+    fit += [
+        "--p",
+        "labels:label",
+        "--model",
+        "mlp",
+        "--epochs",
+        8,
+        "--checkpoint",
+        tmp_path / "kept",
+    ]
+    command = [*map(str, fit), "--out", str(tmp_path / "m")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        for _ in range(3):
+            running.stderr.readline()
+        running.kill()
+    assert not (tmp_path / "m").exists()
+    rest = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 1 <= len(rest.stderr.splitlines()) <= 5
+    whole = pandq(*fit, "--out", tmp_path / "n")
+    assert whole.returncode == 0, whole.stderr
+    one, two = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in
+         pq.read_table(tmp_path / name / "curve.parquet").to_pylist()] for name in "mn"
+    )  # fmt: skip
+    assert one == two
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, high in (("cat", (120, 20, 20)), ("dog", (20, 20, 120))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(rng.integers(0, high, (10, 12, 3), dtype=np.uint8)).save(
+                tmp_path / "photos" / name / f"{i}.png"
+            )
+    return tmp_path / "photos"
+
+
+def test_a_folder_of_pictures_by_class_is_fitted_and_predicted(photos, tmp_path):
+    needs_torch()
+    fit = ["fit", photos, "--epochs", 2, "--batch-size", 8, "--out", tmp_path / "m"]
+    run = pandq(*fit)
+    assert run.returncode == 0, run.stderr
+    assert "cnn: 2 classes (cat, dog)" in run.stdout
+    told = pandq("predict", tmp_path / "m", photos, "--out", tmp_path / "p.parquet")
+    assert told.returncode == 0, told.stderr
+    assert "24 rows" in told.stdout
+    assert "--p labels:label --q probs:probs --classes cat,dog" in told.stdout
+    for flat in (photos / "cat",):
+        alone = pandq("predict", tmp_path / "m", flat, "--out", tmp_path / "flat.parquet")
+        assert alone.returncode == 0, alone.stderr
+        assert pq.read_schema(tmp_path / "flat.parquet").names == ["image", "path", "probs"]
+
+
+def test_a_picture_that_cannot_be_decoded_is_named_or_left_out(photos, tmp_path):
+    (photos / "cat" / "3.png").write_bytes(b"broken")
+    fit = ["fit", photos, "--model", "softmax", "--out", tmp_path / "m"]
+    run = pandq(*fit)
+    assert run.returncode == 2
+    assert "1 picture cannot be decoded: " in run.stderr
+    assert "cat/3.png" in run.stderr
+    assert "--skip-unreadable" in run.stderr
+    assert not (tmp_path / "m").exists()
+    fine = pandq(*fit, "--skip-unreadable")
+    assert fine.returncode == 0, fine.stderr
+    assert "left out, as they cannot be decoded: 1" in fine.stdout
+    predict = ["predict", tmp_path / "m", photos, "--out", tmp_path / "p.parquet"]
+    assert pandq(*predict).returncode == 2
+    assert not (tmp_path / "p.parquet").exists()
+    told = pandq(*predict, "--skip-unreadable")
+    assert told.returncode == 0, told.stderr
+    assert "23 rows" in told.stdout
+
+
+def of_labels(folder, *more):
+    """The command that fits to the digits' labels."""
+    return ["fit", folder / "train.parquet", "--x", "features", "--p", "labels:label", *more]
+
+
+def to_predict(model, folder, *more):
+    """The command that predicts the digits held out."""
+    return ["predict", model, folder / "test.parquet", *more]
+
+
+NEW, PREDS = ("--out", "n"), ("--out", "p.parquet")
+BAD = {
+    "an out folder that is there": (lambda d, m: of_labels(d, "--out", m), "--force replaces it"),
+    "an out folder of something else": (lambda d, m: of_labels(d, "--out", d), "no model.json"),
+    "an unknown column of P": (
+        lambda d, m: of_labels(d, "--p", "labels:lable", *NEW),
+        "Did you mean 'label'",
+    ),
+    "an option of another model": (
+        lambda d, m: of_labels(d, "--epochs", 3, *NEW),
+        "--epochs is not of softmax",
+    ),
+    "a cnn of columns": (lambda d, m: of_labels(d, "--model", "cnn", *NEW), "a cnn needs pictures"),
+    "a share of all": (lambda d, m: of_labels(d, "--valid", 1.5, *NEW), "--valid is a share"),
+    "a negative seed": (lambda d, m: of_labels(d, "--seed", -1, *NEW), "a seed is a whole number"),
+    "a negative penalty": (lambda d, m: of_labels(d, "--l2", -1, *NEW), "l2 must be finite"),
+    "a size that is none": (
+        lambda d, m: of_labels(d, "--image-size", "big", *NEW),
+        "--image-size is a number of pixels",
+    ),
+    "no model": (lambda d, m: to_predict(d, d, *PREDS), "is no model"),
+    "a table without the features": (
+        lambda d, m: to_predict(m, d, "--x", "fetures", *PREDS),
+        "Did you mean 'features'",
+    ),
+    "other features": (
+        lambda d, m: to_predict(m, d, "--x", "votes", *PREDS),
+        "the model takes 64 numbers per row, got 10",
+    ),
+    "pictures for a model of columns": (
+        lambda d, m: to_predict(m, d, "--x", "image", *PREDS),
+        "the model predicts from features in columns",
+    ),
+    "a name that is taken": (
+        lambda d, m: to_predict(m, d, "--name", "votes", *PREDS),
+        "there is a column 'votes' already",
+    ),
+    "an output that is no parquet": (
+        lambda d, m: to_predict(m, d, "--out", "p.csv"),
+        "the output is parquet",
+    ),
+    "an output that is the input": (
+        lambda d, m: to_predict(m, d, "--out", d / "test.parquet"),
+        "the output is an input",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_mistake_is_one_line_and_leaves_nothing(case, digits, regression, tmp_path):
+    make, text = BAD[case]
+    before = sorted(digits.rglob("*"))
+    run = pandq(*make(digits, regression[0]), cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert text in run.stderr
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(digits.rglob("*")) == before
+
+
+def test_force_replaces_a_model(digits, tmp_path):
+    fit = [
+        "fit",
+        digits / "train.parquet",
+        "--x",
+        "features",
+        "--p",
+        "labels:label",
+        "--out",
+        tmp_path / "m",
+    ]
+    assert pandq(*fit).returncode == 0
+    assert pandq(*fit).returncode == 2
+    assert pandq(*fit, "--force", "--l2", 10).returncode == 0
+    assert json.loads((tmp_path / "m" / "model.json").read_text())["options"]["l2"] == 10
+
+
+def test_a_broken_model_is_said_to_be_broken(regression, tmp_path):
+    import shutil
+
+    broken = tmp_path / "m"
+    shutil.copytree(regression[0], broken)
+    (broken / "weights.safetensors").write_bytes(b"no")
+    with pytest.raises(InputError, match="is no safetensors file"):
+        load_model(broken)
+    (broken / "model.json").write_text('{"schema": "pandq/model/9"}')
+    with pytest.raises(InputError, match="is no pandq/model/1"):
+        load_model(broken)
+    (broken / "model.json").write_text('{"schema": "pandq/model/1", "kind": "softmax"}')
+    with pytest.raises(InputError, match="is a broken model"):
+        load_model(broken)
+
+
+def test_without_torch_a_network_says_what_to_install(digits, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch')")
+    import os
+
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = pandq("fit", digits / "train.parquet", "--x", "features", "--p", "labels:label",
+                "--model", "mlp", "--out", tmp_path / "m", env=environment)  # fmt: skip
+    assert run.returncode == 2
+    assert "pip install 'pandq[torch]'" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_cats_and_dogs_are_told_apart_a_little_in_two_epochs(catdog, tmp_path):
+    needs_torch()
+    run = pandq("fit", catdog / "train.parquet", "--x", "image", "--p", "labels:class",
+                "--where", "image_id % 10 = 0", "--epochs", 1, "--out", tmp_path / "m")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "cnn: 2 classes (cat, dog)" in run.stdout
