@@ -155,6 +155,42 @@ def test_a_map_of_an_audit_is_applied_to_what_is_predicted(digits, regression, t
     assert recalibrated == pytest.approx(other, abs=1e-12)
 
 
+def test_a_bayesian_model_predicts_members_and_the_audit_splits_them(digits, tmp_path):
+    out = tmp_path / "m"
+    few = ["--where", "w < 1.3", "--covariance", "diagonal"]
+    run = pandq(*of_labels(digits, "--p", "counts:votes", "--model", "bayes", *few, "--out", out))
+    assert run.returncode == 0, run.stderr
+    assert "elbo -" in run.stdout
+    assert "diagonal covariance, prior scale 1" in run.stdout
+    assert run.stderr.startswith("step 1: ELBO -")
+    told = json.loads((out / "model.json").read_text())["bayes"]
+    assert told["elbo"]["low"] < told["elbo"]["value"] < told["elbo"]["high"]
+    preds = tmp_path / "p.parquet"
+    predicted = pandq(*to_predict(out, digits, "--members", 8, "--out", preds))
+    assert predicted.returncode == 0, predicted.stderr
+    assert "--p counts:votes --q probs:members" in predicted.stdout
+    members = np.array(pq.read_table(preds).column("members").to_pylist())
+    assert members.shape == (797, 8, 10)
+    audit = ["audit", preds, "--p", "counts:votes", "--q", "probs:members"]
+    found = json.loads(pandq(*audit, "--json", "-").stdout)["uncertainty"]
+    assert found["members"] == 8
+    parts = [found[name]["value"] for name in ("total", "aleatoric", "epistemic")]
+    assert parts[0] == pytest.approx(parts[1] + parts[2])
+    page = pandq(*audit, "--html", tmp_path / "a.html")
+    assert "epistemic" in page.stdout
+    assert "most disputed" in page.stdout
+    assert "What Q does not know" in (tmp_path / "a.html").read_text()
+
+
+def test_a_model_without_a_posterior_has_no_members(digits, regression, tmp_path):
+    told = pandq(
+        *to_predict(regression[0], digits, "--members", 4, "--out", tmp_path / "p.parquet")
+    )
+    assert told.returncode == 2
+    assert "a softmax model has no members" in told.stderr
+    assert not (tmp_path / "p.parquet").exists()
+
+
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_a_network_is_fitted_kept_and_loaded(digits, tmp_path, kind):
     needs_torch()

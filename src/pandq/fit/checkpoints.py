@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from pandq.fit.training import Data
+    from pandq.fit.targets import Data
 
 FILE = "checkpoint.safetensors"
 SCHEMA = "pandq/checkpoint/1"

@@ -13,8 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from pandq.core.hashing import hash_ids
 from pandq.core.laws import Law
 from pandq.errors import InputError, MissingLibraryError
-from pandq.fit.targets import Targets
-from pandq.fit.training import Data, Options, logits_of, train
+from pandq.fit.targets import Data, Targets
+from pandq.fit.training import Options, logits_of, train
 from pandq.views import View
 
 if TYPE_CHECKING:

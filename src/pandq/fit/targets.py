@@ -74,3 +74,24 @@ class Targets:
                 what="a fit needs at least two classes",
                 got=f"one class: {self.classes[0]}" if self.n_classes else "no rows",
             )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """Rows to learn from: features, what they are to be fitted to, and weights."""
+
+    x: NDArray[Any]
+    targets: Targets
+    w: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Data:
+        few = Targets(self.targets.p[rows], self.targets.classes)
+        return Data(self.x[rows], few, None if self.w is None else self.w[rows])
+
+    @property
+    def floor(self) -> float:
+        """The weighted mean of H(P), nats."""
+        return float(np.average(self.targets.entropies(), weights=self.w))

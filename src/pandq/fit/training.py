@@ -19,7 +19,6 @@ from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
 from pandq.errors import InputError
 from pandq.estimate.recalibrate import fit_map
-from pandq.fit.targets import Targets
 from pandq.views import Probs
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.fit.checkpoints import Checkpoint
     from pandq.fit.modules import Augment
+    from pandq.fit.targets import Data
 
     Floats = NDArray[np.float64]
     Row = dict[str, Any]
@@ -51,27 +51,6 @@ class Options:
     weight_decay: float
     patience: int | None
     seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Data:
-    """Rows to learn from: features, what they are to be fitted to, and weights."""
-
-    x: NDArray[Any]
-    targets: Targets
-    w: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, rows: NDArray[np.intp]) -> Data:
-        few = Targets(self.targets.p[rows], self.targets.classes)
-        return Data(self.x[rows], few, None if self.w is None else self.w[rows])
-
-    @property
-    def floor(self) -> float:
-        """The weighted mean of H(P), nats."""
-        return float(np.average(self.targets.entropies(), weights=self.w))
 
 
 def leads() -> bool:

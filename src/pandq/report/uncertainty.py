@@ -38,15 +38,16 @@ def sentences(found: Uncertainty, unit: str) -> Iterator[str]:
     yield (
         f"Of {short(found.total.value)} {unit} that Q is uncertain by, it calls"
         f" {short(found.aleatoric.value)} noise and {short(found.epistemic.value)} its own"
-        f" ignorance ({share:.0%}), by {found.members} members; more data would shrink the ignorance, not the"
-        " noise. Few members show too little of it: the jackknife takes off most of that."
+        f" ignorance ({share:.0%}), by {found.members} members. More data would shrink the"
+        " ignorance, not the noise. Few members show too little of it: the jackknife takes off"
+        " most of that."
     )
     if found.gap is not None and found.people is not None:
+        rough = " (of few votes, corrected but rough)" if found.distance == "squared" else ""
         by = "" if found.correlation is None else f"; correlation {found.correlation:.2f} over rows"
         yield (
-            f"People's own entropy is {short(found.people.value)} {unit} on average (of few votes,"
-            " corrected but rough); what Q calls noise, less that:"
-            f" {number(found.gap.value)} {interval(found.gap)}{by}."
+            f"P's own entropy is {short(found.people.value)} {unit} on average{rough}; what Q"
+            f" calls noise, less that: {number(found.gap.value)} {interval(found.gap)}{by}."
         )
     if found.distance is None:
         yield (

@@ -1,0 +1,185 @@
+"""KL between laws with parameters: against quadrature and mpmath; and KL by sampling."""
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+import pandq
+from pandq import InputError
+
+positive = st.floats(0.2, 8.0)
+
+
+def by_quadrature(p, q, low, high):
+    """KL of two scipy laws."""
+
+    def integrand(x):
+        log_p = p.logpdf(x)
+        return np.exp(log_p) * (log_p - q.logpdf(x))
+
+    return integrate.quad(integrand, low, high, limit=400)[0]
+
+
+@given(st.floats(-2, 2), positive, st.floats(-2, 2), positive)
+def test_gaussians_are_those_of_quadrature(m, v, n, w):
+    p, q = stats.norm(m, np.sqrt(v)), stats.norm(n, np.sqrt(w))
+    found = float(pandq.gaussian_kl([m], [v], [n], [w]))
+    span = 12 * np.sqrt(v)
+    assert found == pytest.approx(by_quadrature(p, q, m - span, m + span), rel=1e-6, abs=1e-8)
+    assert float(pandq.gaussian_kl([m], [[v]], [n], [[w]])) == pytest.approx(found, abs=1e-12)
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_full_gaussians_are_those_of_mpmath(d, seed):
+    rng = np.random.default_rng(seed)
+    a, b = (x @ x.T + 0.1 * np.eye(d) for x in rng.normal(size=(2, d, d)))
+    m, n = rng.normal(size=(2, d))
+    with mpmath.workdps(40):
+        inverse = mpmath.matrix(b.tolist()) ** -1
+        apart = mpmath.matrix((n - m).tolist())
+        trace = sum((inverse * mpmath.matrix(a.tolist()))[i, i] for i in range(d))
+        ratio = mpmath.det(mpmath.matrix(b.tolist())) / mpmath.det(mpmath.matrix(a.tolist()))
+        expected = (trace + (apart.T * inverse * apart)[0] - d + mpmath.log(ratio)) / 2
+    assert float(pandq.gaussian_kl(m, a, n, b)) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_nearly_equal_gaussians_keep_their_digits():
+    v = np.ones(3)
+    assert pandq.gaussian_kl(np.zeros(3), v * (1 + 1e-9), np.zeros(3), v) == pytest.approx(
+        3 * 1e-18 / 4, rel=1e-6
+    )
+    assert pandq.gaussian_kl(np.zeros(3), np.eye(3), np.zeros(3), np.eye(3)) == 0.0
+
+
+@given(positive, positive, positive, positive)
+def test_gammas_and_betas_are_those_of_quadrature(a, s, b, t):
+    p, q = stats.gamma(a, scale=1 / s), stats.gamma(b, scale=1 / t)
+    found = float(pandq.gamma_kl(a, s, b, t))
+    high = p.ppf(1 - 1e-14) * 2
+    assert found == pytest.approx(by_quadrature(p, q, 0, high), rel=2e-5, abs=2e-6)
+    p, q = stats.beta(a, s), stats.beta(b, t)
+    assert float(pandq.beta_kl(a, s, b, t)) == pytest.approx(
+        by_quadrature(p, q, 0, 1), rel=2e-5, abs=2e-6
+    )
+
+
+@given(st.lists(positive, min_size=2, max_size=5), st.integers(0, 2**32 - 1))
+def test_dirichlets_are_those_of_mpmath(alpha, seed):
+    beta = np.random.default_rng(seed).uniform(0.2, 8, len(alpha))
+    with mpmath.workdps(40):
+        total_a, total_b = mpmath.fsum(alpha), mpmath.fsum(beta.tolist())
+        expected = mpmath.loggamma(total_a) - mpmath.loggamma(total_b)
+        for a, b in zip(alpha, beta.tolist(), strict=True):
+            expected += mpmath.loggamma(b) - mpmath.loggamma(a)
+            expected += (a - mpmath.mpf(b)) * (mpmath.digamma(a) - mpmath.digamma(total_a))
+    found = float(pandq.dirichlet_kl(alpha, beta))
+    assert found == pytest.approx(float(expected), rel=1e-10, abs=1e-12)
+
+
+@given(st.floats(0, 1), st.floats(0.01, 0.99))
+def test_bernoullis_are_categoricals_of_two(p, q):
+    both = pandq.categorical_kl([1 - p, p], [1 - q, q])
+    assert float(pandq.bernoulli_kl(p, q)) == pytest.approx(float(both), abs=1e-15)
+
+
+def test_shapes_are_those_of_the_parameters_broadcast():
+    assert pandq.gaussian_kl(np.zeros((4, 3, 2)), np.ones(2), np.ones(2), np.ones(2)).shape == (
+        4,
+        3,
+    )
+    assert pandq.gamma_kl(np.ones((2, 1)), 1.0, np.ones(5), 1.0).shape == (2, 5)
+    assert pandq.dirichlet_kl(np.ones((3, 2)), np.ones(2)).shape == (3,)
+    assert pandq.bernoulli_kl([0.1, 0.2], 0.5).shape == (2,)
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_sampling_covers_the_truth_as_often_as_it_says(estimator):
+    truth = float(pandq.gaussian_kl([0.0], [1.0], [0.3], [1.2]))
+    p, q = stats.norm(0, 1), stats.norm(0.3, np.sqrt(1.2))
+    x = np.linspace(-12, 12, 200_001)
+    expected = truth
+    if estimator == "k2":
+        log_r = q.logpdf(x) - p.logpdf(x)
+        expected = integrate.trapezoid(p.pdf(x) * log_r**2 / 2, x)
+    covered = 0
+    for seed in range(300):
+        draws = np.random.default_rng(seed).normal(size=500)
+        found = pandq.monte_carlo_kl(p.logpdf, q.logpdf, draws, estimator=estimator)
+        covered += found.low <= expected <= found.high
+    assert 0.91 <= covered / 300 <= 0.985
+
+
+def test_k3_is_never_negative_and_varies_least_near_equality():
+    p, q = stats.norm(0, 1), stats.norm(0.05, 1)
+    draws = np.random.default_rng(0).normal(size=2000)
+    found = {k: pandq.monte_carlo_kl(p.logpdf, q.logpdf, draws, estimator=k) for k in ("k1", "k3")}
+    assert found["k3"].low > 0
+    assert found["k3"].half_width < found["k1"].half_width / 5
+
+
+def test_the_elbo_is_the_evidence_when_q_is_the_posterior_and_never_above_it_otherwise():
+    """A Gaussian mean with a Gaussian prior: everything is known in closed form."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(1.0, 1.0, 20)
+    n, prior = len(y), 4.0
+    variance = 1 / (n + 1 / prior)
+    mean = variance * y.sum()
+    evidence = stats.multivariate_normal(np.zeros(n), np.eye(n) + prior).logpdf(y)
+
+    def bound(m, v):
+        draws = rng.normal(m, np.sqrt(v), 4000)
+        likelihood = stats.norm(draws[:, None], 1).logpdf(y).sum(axis=1)
+        return pandq.elbo(
+            likelihood, float(pandq.gaussian_kl([m], [v], [0.0], [prior])), level=0.999
+        )
+
+    best = bound(mean, variance)
+    assert best.low < evidence < best.high
+    for m, v in ((mean + 0.3, variance), (mean, 3 * variance), (0.0, prior)):
+        gap = float(pandq.gaussian_kl([m], [v], [mean], [variance]))
+        other = bound(m, v)
+        assert other.low < evidence - gap < other.high
+
+
+def test_the_elbo_fits_one_hump_of_two():
+    """KL(q || p) punishes mass where the target has none: q sits on one hump, with its width."""
+    grid = np.linspace(-12, 12, 4001)
+    target = np.logaddexp(stats.norm(-4, 1).logpdf(grid), stats.norm(4, 1).logpdf(grid)) - np.log(2)
+
+    def kl(m, s):
+        q = stats.norm(m, s)
+        weights = q.pdf(grid)
+        return integrate.trapezoid(weights * (q.logpdf(grid) - target), grid)
+
+    from scipy import optimize
+
+    found = optimize.minimize(lambda x: kl(x[0], np.exp(x[1])), [1.0, 0.5], method="Nelder-Mead").x
+    assert abs(abs(found[0]) - 4) < 0.05
+    assert np.exp(found[1]) == pytest.approx(1.0, abs=0.05)
+    assert kl(0.0, 4.1) > kl(found[0], np.exp(found[1]))
+
+
+BAD = {
+    "a variance of zero": lambda: pandq.gaussian_kl([0.0], [0.0], [0.0], [1.0]),
+    "another dimension": lambda: pandq.gaussian_kl([0.0], [1.0], [0.0, 1.0], [1.0, 1.0]),
+    "no covariance": lambda: pandq.gaussian_kl([0.0, 0], -np.eye(2), [0.0, 0], np.eye(2)),
+    "no symmetry": lambda: pandq.gaussian_kl([0.0, 0], [[1, 0.5], [0, 1]], [0.0, 0], np.eye(2)),
+    "a negative shape": lambda: pandq.gamma_kl(-1.0, 1.0, 1.0, 1.0),
+    "no law": lambda: pandq.categorical_kl([0.5, 0.6], [0.5, 0.5]),
+    "no probability": lambda: pandq.bernoulli_kl(1.5, 0.5),
+    "one draw": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.ones(1)),
+    "an unknown estimator": lambda: pandq.monte_carlo_kl(
+        np.abs, np.abs, np.ones(3), estimator="k4"
+    ),
+    "NaN": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.array([1.0, np.nan])),
+    "one draw of q": lambda: pandq.elbo([1.0], 0.0),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_law_is_refused(case):
+    with pytest.raises(InputError):
+        BAD[case]()
