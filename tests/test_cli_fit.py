@@ -217,18 +217,9 @@ def test_a_network_is_fitted_kept_and_loaded(digits, tmp_path, kind):
 
 def test_a_killed_fit_goes_on_from_its_checkpoint(digits, tmp_path):
     needs_torch()
-    fit = [sys.executable, "-m", "pandq", "fit", digits / "train.parquet", "--x", "features"]
-    fit += [
-        "--p",
-        "labels:label",
-        "--model",
-        "mlp",
-        "--epochs",
-        8,
-        "--checkpoint",
-        tmp_path / "kept",
-    ]
-    command = [*map(str, fit), "--out", str(tmp_path / "m")]
+    fit = of_labels(digits, "--model", "mlp", "--epochs", 8)
+    kept = ["--checkpoint", tmp_path / "kept", "--out", tmp_path / "m"]
+    command = [sys.executable, "-m", "pandq", *map(str, [*fit, *kept])]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         for _ in range(3):
             running.stderr.readline()

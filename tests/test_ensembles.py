@@ -135,7 +135,7 @@ def test_the_audit_holds_what_q_calls_noise_against_peoples_own_entropy():
 def test_the_curve_shows_whether_q_errs_where_it_claims_to_know_little():
     """Members that scatter as the truth does: what they claim is what is measured."""
     rng = np.random.default_rng(4)
-    n, s, k = 6000, 20, 3
+    n, s, k = 4000, 100, 3
     spread = rng.choice([0.1, 0.4, 1.2], n)[:, None]
     middle = rng.normal(size=(n, k))
     z = middle[:, None] + spread[:, None] * rng.normal(size=(n, s, k))

@@ -138,7 +138,11 @@ def test_pictures_that_cannot_be_decoded_are_counted_and_named(photos):
     for _ in range(2):
         assert len(rows_of(rows)) == 4
         assert len(rows.unreadable) == 2
-    data = pa.table({"image": [{"bytes": None, "path": "x.jpg"}, None], "label": [0, 1]})
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array(
+        [{"bytes": None, "path": "x.jpg"}, None, {"bytes": encoded(), "path": None}], kind
+    )
+    data = pa.table({"image": images, "label": [0, 1, 0]})
     with pytest.raises(InputError, match=r"row 0 \(x.jpg\), row 1"):
         rows_of(scan_features(data, p="labels:label"))
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Down to this forcing a direction from products in single precision is good enough.
 ROUGHLY = 1e-3
+# Who asks for a gradient as small as this wants the coefficients themselves.
+TIGHT, POLISH = 1e-9, 1e-4
 
 
 class Objective(Protocol):
@@ -100,7 +102,8 @@ def minimise(
         if watch is not None:
             watch(step, here, norm)
         if norm <= tolerance:
-            return Minimum(theta, here, norm, step, converged=True)
+            found = Minimum(theta, here, norm, step, converged=True)
+            return _polished(objective, found, size) if tolerance <= TIGHT else found
         forcing = min(0.1, float(np.sqrt(norm / max(first, 1e-300))))
         # single precision tells the way as long as there is far to go; the last steps need double
         rough = rough and forcing > ROUGHLY
@@ -124,6 +127,21 @@ def minimise(
         rough = rough and reached < norm / 2
         theta, here, norm = trial, there, reached
     return Minimum(theta, here, norm, max_steps, converged=norm <= tolerance)
+
+
+def _polished(objective: Objective, found: Minimum, size: Callable[[Floats], float]) -> Minimum:
+    """One more step, kept if the gradient shrinks.
+
+    Where the function bends little a small gradient still leaves coefficients room: two ways to one
+    minimum are to end at the same coefficients.
+    """
+    direction = conjugate_gradients(found.point, found.point.times, POLISH)
+    theta = found.theta + direction
+    there = objective.at(theta)
+    norm = size(there.gradient)
+    if norm >= found.gradient_norm:
+        return found
+    return Minimum(theta, there, norm, found.steps, converged=True)
 
 
 def conjugate_gradients(

@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
-from pandq.read.feature_scan import Scaling
+from pandq.read.feature_scan import Scaling, flattened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class ColumnSums:
         >>> float(ColumnSums.of(np.array([[1.0], [3.0]])).squares[0])
         2.0
         """
-        flat = x.reshape(len(x), -1).astype(np.float64)
+        flat = flattened(x).astype(np.float64)
         if not len(flat):
             return cls.empty()
         mean = flat.mean(axis=0)

@@ -18,7 +18,7 @@ from pandq.errors import InputError
 from pandq.fit.softmaxfit import Passes, SoftmaxFit, minimum_of
 from pandq.fit.softmaxsums import Problem, Rows
 from pandq.fit.targets import Targets
-from pandq.read.feature_scan import FeatureScan
+from pandq.read.feature_scan import FeatureScan, flattened
 from pandq.views import View
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ Loss = Literal["kl", "cross_entropy"]
 # next, and are few enough for the library's quick path for small matrices.
 CHUNK_NUMBERS = 1 << 16
 LEAST_ROWS = 64
+# Below so many features in all, single precision wins nothing.
+ROUGH_NUMBERS = 1 << 20
 # Files of no more features than this are read once; larger ones in every pass.
 KEPT_NUMBERS = 1 << 26
 
@@ -238,7 +240,7 @@ def chunks_of(
     for start in range(0, n, step):
         rows = slice(start, start + step)
         single = None
-        if rough and not thin:
+        if rough and not thin and n * d >= ROUGH_NUMBERS:
             single = problem.with_ones(X[rows]).astype(np.float32)
         yield Rows(start, X[rows], p[rows], None if w is None else w[rows], single)
 
@@ -262,7 +264,7 @@ def rows_of(
 
     def passed() -> Iterator[Rows]:
         for chunk in scan.chunks():
-            x = chunk.x.reshape(len(chunk), -1).astype(np.float64, copy=False)
+            x = flattened(chunk.x).astype(np.float64, copy=False)
             p = Targets.of(chunk.p, as_votes=as_votes).p
             yield Rows(chunk.start, x, p, chunk.w)
 

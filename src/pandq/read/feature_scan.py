@@ -53,6 +53,11 @@ class FeatureChunk:
         )
 
 
+def flattened(x: NDArray[Any]) -> NDArray[Any]:
+    """Rows of any shape as (n, d), also where there are none."""
+    return x.reshape(len(x), int(np.prod(x.shape[1:])))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
     """Features less their mean, over their standard deviation: (d,) float64 each."""
@@ -66,7 +71,7 @@ class Scaling:
         Raises:
             InputError: they are not d numbers each.
         """
-        flat = x.reshape(len(x), -1)
+        flat = flattened(x)
         if flat.shape[1] != len(self.mean):
             raise InputError(
                 what=f"rows of {len(self.mean)} features are needed", got=f"{flat.shape[1]}"
@@ -109,7 +114,7 @@ class FeatureScan:
                 are not to be skipped.
         """
         self.unreadable.clear()
-        found = located(self.source, self._wanted(), self._rows_at_once(), self._chunk)
+        found = located(self.source, self._wanted(), self._rows_at_once, self._chunk)
         for chunk in found:
             yield self._part(chunk)
         if self.unreadable and not self.skip_unreadable:
@@ -226,7 +231,7 @@ def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[n
     """
     parts = [cols.numbers(name, batch[name]) for name in columns]
     for name, part in zip(columns, parts, strict=True):
-        flat = part.reshape(len(part), -1)
+        flat = flattened(part)
         bad = ~np.isfinite(flat).all(axis=1) if flat.dtype.kind == "f" else np.zeros(0, bool)
         if bad.any():
             row = int(bad.argmax())
@@ -238,5 +243,5 @@ def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[n
                 got=str(got),
                 remedy="Fill it in, or leave such rows out (--where SQL).",
             )
-    wide = [part.reshape(len(part), -1).astype(np.float64) for part in parts]
+    wide = [flattened(part).astype(np.float64) for part in parts]
     return wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1)

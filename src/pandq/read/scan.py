@@ -67,7 +67,10 @@ class Scan:
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
         for spec in (self.best_q, *self.rivals, self.labels):
             wanted += spec.columns if spec else ()
-        rows = chunk_rows(self._numbers_per_row())
+
+        def rows() -> int:
+            return chunk_rows(self._numbers_per_row())
+
         yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk)
 
     def _numbers_per_row(self) -> int:

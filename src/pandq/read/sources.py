@@ -249,7 +249,7 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
 def located(
     source: Source,
     columns: Sequence[str],
-    rows: int,
+    rows: int | Callable[[], int],
     make: Callable[[int, Mapping[str, Column]], T],
 ) -> Iterator[T]:
     """What is made of each batch; an error says where in the source its row stands.
@@ -257,7 +257,7 @@ def located(
     Args:
         source: the table.
         columns: which of its columns.
-        rows: of a batch, at most.
+        rows: of a batch, at most; or what finds it out, which may fail alike.
         make: called with the number of the batch's first row, and the batch; numbers its rows in
             errors from 0.
 
@@ -266,7 +266,7 @@ def located(
     """
     start = 0
     try:
-        for start, batch in source.batches(columns, rows):
+        for start, batch in source.batches(columns, rows() if callable(rows) else rows):
             yield make(start, batch)
     except RowError as error:
         name, first = source.place(start + error.row)
