@@ -204,7 +204,8 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each row under the predictive law, (n,)."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        places = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
         return labels
 
     def predict_members(self, X: Any, n: int = 32) -> Ensemble:
