@@ -114,7 +114,9 @@ def test_an_audit_splits_what_an_ensemble_is_uncertain_of():
     document = found.to_dict()["uncertainty"]
     assert document["members"] == 8
     assert "epistemic" in str(found)
-    assert "What Q does not know" in found.to_html()
+    page = found.to_html()
+    assert "What Q does not know" in page
+    assert "What the claim is worth" in page
     bits = pandq.audit(Counts(votes), q, unit="bit").uncertainty
     assert bits.total.value == pytest.approx(split.total.value / np.log(2))
 

@@ -163,6 +163,12 @@ class Audit:
 
         return figures.classes(self, ax)
 
+    def figure_ignorance(self, ax: Axes | None = None) -> Figure:
+        """What an ensemble claims not to know against how far it is from P."""
+        from pandq.report import figures
+
+        return figures.ignorance(self, ax)
+
     def __repr__(self) -> str:
         return f"<pandq.Audit of {self.n:,} rows: {self.cross_entropy}, {self.kl}>"
 

@@ -147,6 +147,41 @@ def classes(audit: Audit, ax: Axes | None = None) -> Figure:
     return figure
 
 
+def ignorance(audit: Audit, ax: Axes | None = None) -> Figure:
+    """What an ensemble claims not to know against how far it is from P, bin by bin.
+
+    Args:
+        audit: of an Ensemble, with a P that says how far Q is from it.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure; where KL is measured, a claim that holds lies on the dashed line.
+    """
+    figure, ax = axes_of(ax, 5.0, 3.6)
+    found = audit.uncertainty
+    lines = found.curve if found is not None and found.distance is not None else []
+    lines = [line for line in lines if line["claimed"]["value"] > 0]
+    x = np.array([line["claimed"]["value"] for line in lines])
+    y, low, high = (
+        np.array(
+            [np.nan if line["measured"][key] is None else line["measured"][key] for line in lines],
+            dtype=float,
+        )
+        for key in ("value", "low", "high")
+    )
+    ends = np.nan_to_num(np.stack([np.maximum(y - low, 0.0), np.maximum(high - y, 0.0)]))
+    ax.errorbar(x, y, yerr=ends, color=FLOOR, marker="o", markersize=4, linewidth=1.2, capsize=2)
+    if len(x):
+        ax.set_xscale("log")
+    squared = found is not None and found.distance == "squared"
+    if len(x) and not squared:
+        ax.plot(x, x, color=UNKNOWN, linewidth=1, linestyle="--", label="measured = claimed")
+        ax.legend(frameon=False)
+    measured = "squared distance from P" if squared else f"KL(P||Q), {audit.unit}"
+    ax.set(xlabel=f"claimed ignorance, {audit.unit}", ylabel=measured)
+    return figure
+
+
 def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
     """What each model pays more than the one it is held against, with its interval.
 

@@ -102,7 +102,7 @@ def _audit(audit: Audit, images: Images) -> Iterator[object]:
             " Nothing was clipped; the finite rows are reported apart.",
         )
     if audit.uncertainty is not None:
-        yield from _uncertainty(audit.uncertainty, audit.unit)
+        yield from _uncertainty(audit, audit.uncertainty)
     yield tag("h2", "Classes and groups")
     for name, lines in {"class of P": audit.classes, **audit.groups}.items():
         yield tag("h3", name)
@@ -190,8 +190,9 @@ def _averages(audit: Audit) -> Markup:
     return grid.markup()
 
 
-def _uncertainty(found: Uncertainty, unit: str) -> Iterator[object]:
+def _uncertainty(audit: Audit, found: Uncertainty) -> Iterator[object]:
     """What an ensemble does not know, apart from what cannot be known."""
+    unit = audit.unit
     yield tag("h2", "What Q does not know, and what cannot be known")
     grid = Grid("total = aleatoric + epistemic", ("part", f"{unit}#", "interval#", "what it is"))
     for name, estimate, what in members.averages(found):
@@ -201,6 +202,9 @@ def _uncertainty(found: Uncertainty, unit: str) -> Iterator[object]:
         yield tag("p", sentence)
     if found.curve and found.distance is not None:
         measured = members.MEASURED[found.distance]
+        told = f"{measured} in bins of what Q claims not to know, with intervals."
+        drawn = figures.ignorance(audit)
+        yield figure(chart(drawn, "ignorance", "What the claim is worth", told), told)
         headings = ("claimed ignorance", "rows#", f"mean, {unit}#", f"{measured}#", "interval#")
         grid = Grid("does Q err more where it claims to know less?", headings)
         for line in found.curve:
