@@ -38,7 +38,7 @@ class Ensemble(View):
     >>> both.law().prob
     array([[0.75, 0.25]])
     >>> both.epistemic().round(6)
-    array([0.215762])
+    array([0.431523])
     """
 
     kind: ClassVar[str] = "ensemble"
@@ -109,7 +109,8 @@ class Ensemble(View):
         """Mutual information of class and member, (n,) nats: what they disagree about.
 
         Of S members the plug-in estimate is too low, as their mean law has been fitted to them;
-        the jackknife takes off most of that (Quenouille 1956; Miller 1974). It may be negative.
+        the jackknife takes off most of that on average (Quenouille 1956; Miller 1974). Of a single
+        row it may be negative, or the total larger than log K.
         """
         total, aleatoric = split(self.array)
         return total - aleatoric

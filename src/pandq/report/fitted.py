@@ -9,10 +9,11 @@ import numpy as np
 from pandq.errors import InputError, near_names
 from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Model, write_model
+from pandq.fit.network import NetworkClassifier
 from pandq.read.feature_scan import decoded_rows, not_decoded
 from pandq.read.features import open_rows
 from pandq.read.pictures import holds_pictures
-from pandq.report.curves import curve
+from pandq.report.curves import SETS, curve
 from pandq.report.words import number
 from pandq.store import whole_file, whole_folder
 
@@ -79,24 +80,12 @@ def progress_line(row: dict[str, Any], of: int | None = None) -> str:
 def fitted_lines(model: Model) -> Iterator[str]:
     """What was fitted and how far it came, line by line."""
     kept = next((row for row in model.curve if row.get("best")), model.curve[-1])
-    names = "" if model.classes is None else f" ({', '.join(model.classes[:10])}"
-    names += "" if model.classes is None else (", ...)" if len(model.classes) > 10 else ")")
-    yield f"{model.kind}: {model.n_classes} classes{names}"
-    if "epoch" in kept:
-        yield f"kept: epoch {kept['epoch']} of {len(model.curve)}"
-    elif "gradient" in kept:
-        yield f"{len(model.curve) - 1} Newton steps, gradient {kept['gradient']:.1e}"
-    if isinstance(model.estimator, BayesianSoftmaxRegression):
-        q = model.estimator
-        yield (
-            f"{len(model.curve)} steps; {q.elbo_} (interval of the draws), KL(q||prior)"
-            f" {q.kl_prior_:.2f} nat, {q.covariance} covariance, prior scale {q.prior_scale_:.3g}"
-        )
-        loss = number(kept["train_cross_entropy"])
-        yield f"expected cross entropy of the rows learnt from: {loss} nat"
+    yield from _ended(model, kept)
+    if not any(f"{name}_kl" in kept for name in SETS):
+        return
     yield ""
     yield f"{'mean over rows, nat':<24}{'cross entropy':>14} = {'floor H(P)':>10} + {'KL(P||Q)':>8}"
-    for name, what in (("train", "rows learnt from"), ("valid", "rows set aside")):
+    for name, (what, _) in SETS.items():
         if f"{name}_kl" in kept:
             yield _parts(what, *(kept[f"{name}_{x}"] for x in ("cross_entropy", "floor", "kl")))
     if "valid_kl_recalibrated" in kept:
@@ -107,11 +96,29 @@ def fitted_lines(model: Model) -> Iterator[str]:
     p_kind = str(model.told.get("options", {}).get("p", "")).partition(":")[0]
     if p_kind in FLOOR_NOTES:
         yield FLOOR_NOTES[p_kind]
-    if model.kind != "softmax":
+    if isinstance(model.estimator, NetworkClassifier):
         yield (
             "(the loss of the rows learnt from is that met during the epoch, on changed pictures"
             " where they were)"
         )
+
+
+def _ended(model: Model, kept: dict[str, Any]) -> Iterator[str]:
+    """What the model is, and how its fit ended."""
+    names = "" if model.classes is None else f" ({', '.join(model.classes[:10])}"
+    names += "" if model.classes is None else (", ...)" if len(model.classes) > 10 else ")")
+    yield f"{model.kind}: {model.n_classes} classes{names}"
+    if isinstance(model.estimator, BayesianSoftmaxRegression):
+        q, loss = model.estimator, number(kept["train_cross_entropy"])
+        yield (
+            f"{len(model.curve)} steps; {q.elbo_} (interval of the draws), KL(q||prior)"
+            f" {q.kl_prior_:.2f} nat, {q.covariance} covariance, prior scale {q.prior_scale_:.3g}"
+        )
+        yield f"expected cross entropy of the rows learnt from: {loss} nat"
+    elif isinstance(model.estimator, NetworkClassifier):
+        yield f"kept: epoch {kept['epoch']} of {len(model.curve)}"
+    else:
+        yield f"{len(model.curve) - 1} Newton steps, gradient {kept['gradient']:.1e}"
 
 
 def write_predictions(
