@@ -120,6 +120,18 @@ def test_names_of_classes_go_with_the_model(digits, tmp_path):
     assert "--classes 'digit 0,digit 1" in told.stdout
 
 
+def test_arrays_in_a_file_are_fitted_and_predicted_too(tmp_path):
+    X, y = load_digits(return_X_y=True)
+    np.savez(tmp_path / "d.npz", features=X[:300], label=y[:300])
+    fit = ["fit", tmp_path / "d.npz", "--x", "features", "--p", "labels:label"]
+    assert pandq(*fit, "--out", tmp_path / "m").returncode == 0
+    told = pandq("predict", tmp_path / "m", tmp_path / "d.npz", "--out", tmp_path / "p.parquet")
+    assert told.returncode == 0, told.stderr
+    preds = pq.read_table(tmp_path / "p.parquet")
+    assert np.array(preds.column("features").to_pylist()).shape == (300, 64)
+    assert np.array(preds.column("probs").to_pylist()).shape == (300, 10)
+
+
 def test_rows_set_aside_are_a_share_or_a_file(digits, tmp_path):
     fit = ["fit", digits / "train.parquet", "--x", "features", "--p", "counts:votes"]
     share = pandq(*fit, "--valid", 0.2, "--out", tmp_path / "a")

@@ -9,6 +9,7 @@ import numpy as np
 
 from pandq.audits import Audit, audit
 from pandq.comparisons import compare
+from pandq.read.columns import as_arrow
 from pandq.read.scan import scan
 from pandq.store import whole_file, write_json
 
@@ -81,9 +82,6 @@ def _write_predictions(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lists = {
-        name: pa.FixedSizeListArray.from_arrays(q.ravel(), q.shape[1])
-        for name, q in predictions.items()
-    }
+    lists = {name: as_arrow(q) for name, q in predictions.items()}
     with whole_file(file) as part:
         pq.write_table(pa.table({"label": y, **lists}), part)

@@ -155,6 +155,18 @@ def grouped(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...
     return codes, names
 
 
+def as_arrow(values: NDArray[Any]) -> Any:
+    """An array of rows as a column: numbers, lists of them, or lists of lists.
+
+    >>> as_arrow(np.array([[1.0, 2.0]])).to_pylist()
+    [[1.0, 2.0]]
+    """
+    found = pa.array(np.ascontiguousarray(values).ravel())
+    for size in values.shape[:0:-1]:
+        found = pa.FixedSizeListArray.from_arrays(found, size)
+    return found
+
+
 def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Wide columns side by side, (n, K)."""
     return np.stack(columns, axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
+from pandq.read.columns import as_arrow
 from pandq.read.images import images_of
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
@@ -148,8 +149,13 @@ def write_recalibrated(
                         got=f"{view.n_classes}; the map has {len(recalibrator.freq)}",
                     )
                 law = np.exp(recalibrator.of(view).array)
-                lists = pa.FixedSizeListArray.from_arrays(law.ravel(), law.shape[1])
-                table = pa.table({**{name: batch[name] for name in names}, RECALIBRATED: lists})
+                columns = {name: batch[name] for name in names} | {RECALIBRATED: law}
+                table = pa.table(
+                    {
+                        name: as_arrow(x) if isinstance(x, np.ndarray) else x
+                        for name, x in columns.items()
+                    }
+                )
                 writer = writer or pq.ParquetWriter(part, table.schema)
                 writer.write_table(table)
                 written += table.num_rows

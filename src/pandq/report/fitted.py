@@ -10,6 +10,7 @@ from pandq.errors import InputError, near_names
 from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Model, write_model
 from pandq.fit.network import NetworkClassifier
+from pandq.read.columns import as_arrow
 from pandq.read.feature_scan import decoded_rows, not_decoded
 from pandq.read.features import open_rows
 from pandq.read.pictures import holds_pictures
@@ -230,15 +231,8 @@ def _table(batch: Mapping[str, Column], keep: Any, laws: dict[str, Any]) -> Any:
     import pyarrow as pa
 
     mask = pa.array(keep)
-    columns = {name: pa.array(column).filter(mask) for name, column in batch.items()}
-    return pa.table({**columns, **{name: _lists(law) for name, law in laws.items()}})
-
-
-def _lists(law: Any) -> Any:
-    """(n, K) numbers as lists, (n, S, K) as lists of lists."""
-    import pyarrow as pa
-
-    found = pa.array(law.ravel())
-    for size in law.shape[:0:-1]:
-        found = pa.FixedSizeListArray.from_arrays(found, size)
-    return found
+    columns = {
+        name: (as_arrow(column) if isinstance(column, np.ndarray) else column).filter(mask)
+        for name, column in batch.items()
+    }
+    return pa.table({**columns, **{name: as_arrow(law) for name, law in laws.items()}})

@@ -76,6 +76,7 @@ def _guess(column: Any, kind: Any) -> str:
         x = cols.numbers("", column)
     except InputError:
         return ""
+    x = x.reshape(-1, x.shape[2]) if x.ndim == 3 else x
     if x.ndim != 2 or x.shape[1] < 2:
         return ""
     views = (Counts, Probs, LogProbs) if x.dtype.kind in "iu" else (Probs, LogProbs, Logits)
