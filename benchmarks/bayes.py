@@ -110,7 +110,8 @@ class Theirs:
         if hasattr(posterior, "scale_tril"):
             entropy = float(np.log(np.diagonal(np.asarray(posterior.scale_tril, np.float64))).sum())
         else:
-            entropy = float(np.log(np.asarray(posterior.base_dist.scale, np.float64)).sum())
+            scale = np.broadcast_to(np.asarray(posterior.scale, np.float64), ((D + 1) * K,))
+            entropy = float(np.log(scale).sum())
         entropy += 0.5 * (D + 1) * K * (1 + np.log(2 * np.pi))
         return seconds, log_joint(*plain, w, b) + entropy
 
