@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MOST_COEFFICIENTS = 3000
 # Fresh draws for the reported bound, apart from the rule that it was optimised with.
 FRESH = 256
+FEW_NODES = 64
 PREDICTED_ROWS = 1 << 12
 
 
@@ -54,7 +55,8 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         tol: stop once a step moves no mean by more than this many posterior standard deviations,
             and no standard deviation by more than this share of itself.
         max_iter: at most so many steps, of about one pass over the rows each.
-        n_nodes: of the rule that takes expectations over a row's scores, for more than two classes.
+        n_nodes: of the rule that takes expectations over a row's scores, for more than two classes;
+            so many only where 64 do not see the same bound.
         random_state: seed of the rule, of fresh draws and of members.
 
     Attributes:
@@ -138,7 +140,8 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         self.classes_, self.n_features_in_ = classes, problem.n_features
         self.curve_: list[dict[str, Any]] = []
         joint = self.covariance == "full" and s > 1
-        rule = Rule.of(s - joint, self.n_nodes, self.random_state)
+        sizes = sorted({min(FEW_NODES, self.n_nodes), self.n_nodes}) if s > 1 else [self.n_nodes]
+        rules = [Rule.of(s - joint, size, self.random_state) for size in sizes]
         prior = Prior(
             problem.shape,
             None if self.prior_scale == "auto" else float(self.prior_scale),
@@ -149,7 +152,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
             found = maximised(
                 rows,
                 problem,
-                rule,
+                rules,
                 prior,
                 self.covariance,
                 tol=self.tol,

@@ -8,7 +8,7 @@ these coordinates an off-the-shelf optimiser, with the bound's own gradient, con
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from pandq.fit.bayessums import BoundSums, as_matrix
 from pandq.fit.posterior import Covariance, Posterior, of_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Natural steps, at most, and the share of the bound below which one wins too little to go on.
 NATURAL_STEPS = 25
 ENOUGH = 1e-3
+# Two rules whose bounds differ by less than this, in nats, are as good as each other.
+RULE_ERROR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Bound:
 def maximised(
     rows: Passes,
     problem: Problem,
-    rule: Rule,
+    rules: Sequence[Rule],
     prior: Prior,
     kind: Covariance,
     *,
@@ -118,7 +120,8 @@ def maximised(
     Args:
         rows: to go through once a step.
         problem: the shape of the fit.
-        rule: for expectations over a row's scores.
+        rules: for expectations over a row's scores, from few nodes to many: the next one is taken
+            up only where it sees another bound than the one before.
         prior: of the coefficients.
         kind: of the covariance.
         tol: stop once the gradient is at most this, in posterior standard deviations.
@@ -128,7 +131,7 @@ def maximised(
     Raises:
         InputError: there are no rows.
     """
-    bound = Bound(rows, problem, rule, prior)
+    bounds = [Bound(rows, problem, rule, prior) for rule in rules]
     steps = 0
 
     def told(value: float, sums: BoundSums) -> None:
@@ -137,8 +140,14 @@ def maximised(
         loss = -sums.log_likelihood / sums.weight
         tell({"step": steps, "elbo": value, "train_cross_entropy": loss})
 
-    q, scale = _prepared(bound, kind, min(NATURAL_STEPS, max_iter), told)
-    return _polished(bound, q, scale, tol, max_iter, told)
+    q, scale = _prepared(bounds[0], kind, min(NATURAL_STEPS, max_iter), told)
+    found = _polished(bounds[0], q, scale, tol, max_iter, told)
+    for finer in bounds[1:]:
+        value = finer.value(found.q, finer.sums(found.q, own=False), found.scale)
+        if abs(value - found.bound) <= RULE_ERROR:
+            return replace(found, bound=value, steps=steps)
+        found = _polished(finer, found.q, found.scale, tol, max_iter, told)
+    return replace(found, steps=steps)
 
 
 def _prepared(
