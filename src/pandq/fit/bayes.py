@@ -159,6 +159,11 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
                 max_iter=self.max_iter,
                 tell=self._tell,
             )
+            q = found.q
+            draws = q.draws(FRESH, np.random.default_rng([self.random_state, 1]))
+            fresh = summarise(
+                rows.chunks(), lambda x: DrawSums.of(x, problem, draws), DrawSums.empty(FRESH)
+            )
         if not found.converged:
             warnings.warn(
                 f"BayesianSoftmaxRegression stopped after {found.steps} steps with a gradient of"
@@ -166,14 +171,9 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        q = found.q
         self.posterior_, self.prior_scale_, self.bound_ = q, found.scale, found.bound
         self.n_iter_, self.gradient_norm_ = found.steps, found.gradient_norm
         self.kl_prior_ = q.kl(prior.variance(found.scale))
-        draws = q.draws(FRESH, np.random.default_rng([self.random_state, 1]))
-        fresh = summarise(
-            rows.chunks(), lambda x: DrawSums.of(x, problem, draws), DrawSums.empty(FRESH)
-        )
         self.elbo_ = elbo(fresh.log_likelihood, self.kl_prior_)
         k = problem.n_features
         self.coef_ = np.ascontiguousarray(q.mean[:k].T)

@@ -32,6 +32,8 @@ HERMITE = 24
 TURNS = 64
 # Scores of rows at nodes that are formed at once.
 NODE_NUMBERS = 1 << 19
+# Scores of a row no further apart than this keep their digits under one shift.
+NO_UNDERFLOW = 600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,12 +260,16 @@ def scores_of(x: Floats, coefficients: Floats) -> Floats:
 
 
 def softmax(z: Floats) -> tuple[Floats, Floats]:
-    """The log normaliser and the law of scores, (..., S); one score is against a fixed 0."""
+    """The log normaliser and the law of scores, (n, R, S); one score is against a fixed 0."""
     if z.shape[-1] == 1:
         return np.logaddexp(0.0, z[..., 0]), special.expit(z)
-    top = z.max(axis=-1, keepdims=True)
+    # one shift for all nodes of a row: reductions over few classes are what would cost most
+    flat = z.reshape(len(z), -1)
+    top = flat.max(axis=1, initial=-np.inf)[:, None, None]
+    if (top[:, 0, 0] - flat.min(axis=1, initial=np.inf) > NO_UNDERFLOW).any():
+        top = z.max(axis=2, keepdims=True)
     law = np.exp(z - top)
-    total = law.sum(axis=-1, keepdims=True)
+    total = law @ np.ones((z.shape[-1], 1))
     law /= total
     return (top + np.log(total))[..., 0], law
 
