@@ -168,6 +168,19 @@ def test_one_label_per_row_cannot_check_the_claim_and_the_report_says_so():
     assert "One label per row cannot check the claim" in str(found)
 
 
+def test_the_items_of_an_audit_have_each_rows_split(tmp_path):
+    import pyarrow.parquet as pq
+
+    from pandq.read.chunks import views_scan
+    from pandq.report.files import write_items
+
+    q = Ensemble.of_array("probs", members(70, 5))
+    write_items(views_scan(Labels(np.zeros(70, int), 4), q), tmp_path / "items.parquet")
+    items = pq.read_table(tmp_path / "items.parquet").to_pandas()
+    for name in ("total", "aleatoric", "epistemic"):
+        assert items[name].to_numpy() == pytest.approx(getattr(q, name)(), abs=1e-12)
+
+
 def test_one_law_per_row_has_no_split():
     found = pandq.audit(Labels(np.zeros(60, int), 4), Probs(members(60, 1)[:, 0]))
     assert found.uncertainty is None

@@ -127,6 +127,22 @@ def test_sampling_covers_the_truth_as_often_as_it_says(estimator):
     assert 0.91 <= covered / 300 <= 0.985
 
 
+def test_gradients_of_the_estimators_are_biased_where_the_docstring_says_so():
+    """Gaussians of variances 1 and 1/2: KL is (m - n)^2 plus a constant; the draws stay."""
+    m, n, step = 0.0, 0.8, 1e-4
+    draws = np.random.default_rng(0).normal(m, 1, 400_000)
+
+    def mean(estimator, m, n):
+        p, q = stats.norm(m, 1).logpdf, stats.norm(n, np.sqrt(0.5)).logpdf
+        return pandq.monte_carlo_kl(p, q, draws, estimator=estimator).value
+
+    for estimator, in_q, in_p in (("k1", True, False), ("k2", False, True), ("k3", True, False)):
+        by_q = (mean(estimator, m, n + step) - mean(estimator, m, n - step)) / (2 * step)
+        by_p = (mean(estimator, m + step, n) - mean(estimator, m - step, n)) / (2 * step)
+        assert bool(abs(by_q - 2 * (n - m)) < 0.03) is in_q
+        assert bool(abs(by_p - 2 * (m - n)) < 0.03) is in_p
+
+
 def test_k3_is_never_negative_and_varies_least_near_equality():
     p, q = stats.norm(0, 1), stats.norm(0.05, 1)
     draws = np.random.default_rng(0).normal(size=2000)

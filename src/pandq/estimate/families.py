@@ -238,10 +238,10 @@ def monte_carlo_kl(
 
     With r = q/p at a draw of P, after Schulman 2020:
 
-    | | of a draw | bias | gradient in Q's parameters | in P's, through the draws' law |
+    | | of a draw | bias | gradient in Q's parameters | in P's, for draws as they are |
     |---|---|---|---|---|
     | k1 | -log r | none | unbiased | biased: it is 0 on average |
-    | k2 | (log r)^2 / 2 | some, small for P near Q | biased | unbiased where P = Q alone |
+    | k2 | (log r)^2 / 2 | some, small for P near Q | biased | unbiased |
     | k3 | r - 1 - log r | none, if Q allows nothing that P forbids | unbiased | biased |
 
     Differentiating through the draws themselves (reparameterisation) makes k1's unbiased in both.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pandq.ensembles import Ensemble, split
 from pandq.errors import InputError
+from pandq.estimate.membersums import SPLIT
 from pandq.estimate.recalibrator import Recalibrator
 from pandq.read.columns import as_arrow
 from pandq.read.images import images_of
@@ -60,7 +63,8 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
         rows: what to measure.
         path: the parquet file.
         trained: what a decomposition taught; it adds each row's cross entropy after a
-            recalibration that never saw it, and for votes the model-based entropy.
+            recalibration that never saw it, and for votes the model-based entropy. An ensemble
+            adds its total, aleatoric and epistemic entropy.
 
     Raises:
         InputError: a row cannot be used, or the file cannot be written.
@@ -68,12 +72,16 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    chunks = iter(rows.chunks())
+    first = next(chunks, None)
+    members = SPLIT if first is not None and isinstance(first.q, Ensemble) else ()
     classes = ("p_class", "q_class")
     kinds = [(name, pa.int32() if name in classes else pa.float64()) for name in NAMES]
-    more = [] if trained is None else [(name, pa.float64()) for name in trained.row_names]
+    named = (*members, *(() if trained is None else trained.row_names))
+    more = [(name, pa.float64()) for name in named]
     schema = pa.schema([("row", pa.int64()), ("id", pa.string()), *kinds, *more])
     with whole_file(path) as part, pq.ParquetWriter(part, schema) as writer:
-        for chunk in rows.chunks():
+        for chunk in chain([] if first is None else [first], chunks):
             measured = measure_rows(chunk.p, chunk.q)
             ids = chunk.ids if isinstance(chunk.ids, pa.Array) else pa.array(np.asarray(chunk.ids))
             columns = {
@@ -86,6 +94,10 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
                     for name in NAMES
                 },
             }
+            if members:
+                total, aleatoric = split(chunk.q.array)
+                parts = (total, aleatoric, total - aleatoric)
+                columns |= dict(zip(members, parts, strict=True))
             if trained is not None:
                 columns |= trained.rows(chunk)
             writer.write_table(pa.table(columns, schema=schema))
