@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         monte_carlo_kl,
     )
     from pandq.estimate.intervals import Estimate
-    from pandq.fit.bayes import BayesianSoftmaxRegression
     from pandq.fit.folder import load_model
     from pandq.fit.models import fit_model
-    from pandq.fit.network import NetworkClassifier
-    from pandq.fit.softmax import SoftmaxRegression
+    from pandq.fit.networks.classifier import NetworkClassifier
+    from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
+    from pandq.fit.regressions.softmax import SoftmaxRegression
     from pandq.measure import (
         alpha_divergence,
         brier_score,
@@ -81,11 +81,11 @@ _HOMES = {
         "monte_carlo_kl",
     ),
     "estimate.intervals": ("Estimate",),
-    "fit.bayes": ("BayesianSoftmaxRegression",),
+    "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.folder": ("load_model",),
     "fit.models": ("fit_model",),
-    "fit.network": ("NetworkClassifier",),
-    "fit.softmax": ("SoftmaxRegression",),
+    "fit.networks.classifier": ("NetworkClassifier",),
+    "fit.regressions.softmax": ("SoftmaxRegression",),
     "measure": (
         "alpha_divergence",
         "brier_score",

@@ -15,10 +15,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pandq
 from pandq import BayesianSoftmaxRegression, Counts, InputError, Labels, Probs
-from pandq.fit.bayesfit import Space
-from pandq.fit.bayessums import BoundSums, Rule, contrasts
-from pandq.fit.posterior import Posterior, of_precision
-from pandq.fit.softmaxsums import Problem, Rows
+from pandq.fit.regressions.bayesfit import Space
+from pandq.fit.regressions.bayessums import BoundSums, Rule, contrasts
+from pandq.fit.regressions.posterior import Posterior, of_precision
+from pandq.fit.regressions.softmaxsums import Problem, Rows
 
 COVARIANCES = ("full", "blocks", "diagonal")
 
@@ -112,7 +112,7 @@ def test_the_bounds_gradient_is_that_of_differences(covariance, k):
     theta = 0.1 * rng.normal(size=space.size)
     q = space.posterior(theta)
     sums = BoundSums.of(rows, shape, q, rule, own=True)
-    from pandq.fit.bayessums import as_matrix
+    from pandq.fit.regressions.bayessums import as_matrix
 
     by_covariance = -as_matrix(sums.curvature) - np.eye(d * s)
     found = space.gradient(theta, sums.gradient - q.mean, by_covariance)
@@ -283,7 +283,7 @@ def test_the_diagonal_covariance_is_as_much_too_narrow_as_the_readme_says():
 def test_files_in_chunks_give_the_posterior_of_arrays(monkeypatch):
     import pyarrow as pa
 
-    from pandq.fit import softmax
+    from pandq.fit.regressions import softmax
     from pandq.read import chunks
 
     X, _, y = problem(n=500)

@@ -127,7 +127,7 @@ def test_sparse_features_give_the_coefficients_of_dense_ones():
 
 
 def test_chunks_do_not_change_the_coefficients(monkeypatch):
-    from pandq.fit import softmax
+    from pandq.fit.regressions import softmax
 
     X, p, _ = problem(n=3000)
     whole = SoftmaxRegression().fit(X, p)
@@ -137,7 +137,7 @@ def test_chunks_do_not_change_the_coefficients(monkeypatch):
 
 
 def test_more_features_than_a_gram_matrix_may_have_are_fitted_all_the_same(monkeypatch):
-    from pandq.fit import gram
+    from pandq.fit.regressions import gram
 
     X, p, _ = problem()
     whole = SoftmaxRegression().fit(X, p)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pandq import InputError, scan_features
-from pandq.fit.scaling import ColumnSums, standardised
+from pandq.fit.regressions.scaling import ColumnSums, standardised
 
 X = np.arange(12.0).reshape(6, 2)
 LABELS = [0, 1, 2, 0, 1, 2]

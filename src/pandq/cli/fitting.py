@@ -125,7 +125,7 @@ def fit_command(
         pandq fit photos/ --out model/
     """
     from pandq.fit.models import fit_model
-    from pandq.fit.training import leads
+    from pandq.fit.networks.training import leads
     from pandq.read.features import scan_features
     from pandq.report.fitted import fitted_lines, save_model
     from pandq.report.provenance import how

@@ -15,10 +15,10 @@ import numpy as np
 
 from pandq.errors import InputError, MissingLibraryError
 from pandq.estimate.recalibrator import Recalibrator
-from pandq.fit.bayes import BayesianSoftmaxRegression
-from pandq.fit.network import NetworkClassifier
-from pandq.fit.posterior import Posterior
-from pandq.fit.softmax import SoftmaxRegression
+from pandq.fit.networks.classifier import NetworkClassifier
+from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
+from pandq.fit.regressions.posterior import Posterior
+from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.read.feature_scan import Scaling
 from pandq.store import read_json, write_json
 from pandq.views import LogProbs

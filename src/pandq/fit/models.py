@@ -12,11 +12,11 @@ from pandq.core.measures import cross_entropy
 from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.passes import check_seed
-from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Kind, Model
-from pandq.fit.network import NetworkClassifier
-from pandq.fit.scaling import standardised
-from pandq.fit.softmax import SoftmaxRegression
+from pandq.fit.networks.classifier import NetworkClassifier
+from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
+from pandq.fit.regressions.scaling import standardised
+from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.fit.targets import Targets
 from pandq.views import Labels, View
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError, near_names
-from pandq.fit.bayes import BayesianSoftmaxRegression
 from pandq.fit.folder import Model, write_model
-from pandq.fit.network import NetworkClassifier
+from pandq.fit.networks.classifier import NetworkClassifier
+from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.read.columns import as_arrow
 from pandq.read.feature_scan import decoded_rows, not_decoded
 from pandq.read.features import open_rows

@@ -16,17 +16,17 @@ from scipy import optimize
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
-from pandq.fit.bayessums import BoundSums, as_matrix
-from pandq.fit.posterior import Covariance, Posterior, of_precision
+from pandq.fit.regressions.bayessums import BoundSums, as_matrix
+from pandq.fit.regressions.posterior import Covariance, Posterior, of_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from pandq.fit.bayessums import Rule
-    from pandq.fit.softmaxfit import Passes
-    from pandq.fit.softmaxsums import Problem, Rows
+    from pandq.fit.regressions.bayessums import Rule
+    from pandq.fit.regressions.softmaxfit import Passes
+    from pandq.fit.regressions.softmaxsums import Problem, Rows
 
     Floats = NDArray[np.float64]
     Tell = Callable[[dict[str, Any]], None]

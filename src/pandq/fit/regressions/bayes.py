@@ -15,12 +15,12 @@ from pandq.engines.local import summarise
 from pandq.ensembles import Ensemble
 from pandq.errors import InputError
 from pandq.estimate.families import elbo
-from pandq.fit.bayesfit import Prior, maximised
-from pandq.fit.bayessums import DrawSums, Rule, scores_of, softmax, spreads
-from pandq.fit.posterior import Covariance
-from pandq.fit.softmax import checked, chunks_of, rows_of
-from pandq.fit.softmaxfit import Passes
-from pandq.fit.softmaxsums import Problem
+from pandq.fit.regressions.bayesfit import Prior, maximised
+from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
+from pandq.fit.regressions.posterior import Covariance
+from pandq.fit.regressions.softmax import checked, chunks_of, rows_of
+from pandq.fit.regressions.softmaxfit import Passes
+from pandq.fit.regressions.softmaxsums import Problem
 from pandq.read.feature_scan import FeatureScan
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from pandq.core.laws import Law
 from pandq.errors import InputError
-from pandq.fit.softmaxfit import Passes, SoftmaxFit, minimum_of
-from pandq.fit.softmaxsums import Problem, Rows
+from pandq.fit.regressions.softmaxfit import Passes, SoftmaxFit, minimum_of
+from pandq.fit.regressions.softmaxsums import Problem, Rows
 from pandq.fit.targets import Targets
 from pandq.read.feature_scan import FeatureScan, flattened
 from pandq.views import View

@@ -11,8 +11,8 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.fit.newton import Solve
-    from pandq.fit.softmaxsums import Problem, Rows
+    from pandq.fit.regressions.newton import Solve
+    from pandq.fit.regressions.softmaxsums import Problem, Rows
 
     Floats = NDArray[np.float64]
 

@@ -16,15 +16,15 @@ import numpy as np
 from scipy import special, stats
 
 from pandq.core.hashing import hash_ids
-from pandq.fit.softmaxsums import Rows
+from pandq.fit.regressions.softmaxsums import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from pandq.fit.posterior import Posterior
-    from pandq.fit.softmaxsums import Problem
+    from pandq.fit.regressions.posterior import Posterior
+    from pandq.fit.regressions.softmaxsums import Problem
 
     Floats = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
-from pandq.fit.gram import Gram, GramSums
-from pandq.fit.newton import Minimum, Point, minimise
-from pandq.fit.softmaxsums import LossSums, ProductSums, hessian_times
+from pandq.fit.regressions.gram import Gram, GramSums
+from pandq.fit.regressions.newton import Minimum, Point, minimise
+from pandq.fit.regressions.softmaxsums import LossSums, ProductSums, hessian_times
 from pandq.fit.targets import Targets
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.fit.softmaxsums import Problem, Rows
+    from pandq.fit.regressions.softmaxsums import Problem, Rows
 
     Floats = NDArray[np.float64]
 

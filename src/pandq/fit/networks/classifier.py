@@ -13,8 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from pandq.core.hashing import hash_ids
 from pandq.core.laws import Law
 from pandq.errors import InputError, MissingLibraryError
+from pandq.fit.networks.training import Options, logits_of, train
 from pandq.fit.targets import Data, Targets
-from pandq.fit.training import Options, logits_of, train
 from pandq.views import View
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from pandq.estimate.recalibrator import Recalibrator
-    from pandq.fit.checkpoints import Checkpoint
+    from pandq.fit.networks.checkpoints import Checkpoint
 
     Floats = NDArray[np.float64]
 
@@ -234,7 +234,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             MissingLibraryError: torch is not installed.
         """
         _torch()
-        from pandq.fit.modules import built_in
+        from pandq.fit.networks.modules import built_in
 
         self.module_ = built_in(self.module, shape, len(classes))
         self.module_.load_state_dict(weights)
@@ -316,7 +316,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return data[np.sort(order[few:])], data[np.sort(order[:few])]
 
     def _module(self, torch: Any, data: Data) -> Any:
-        from pandq.fit.modules import Standardise, built_in
+        from pandq.fit.networks.modules import Standardise, built_in
 
         if isinstance(self.module, str):
             found = built_in(self.module, data.x.shape[1:], len(self.classes_))
@@ -331,7 +331,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return own
 
     def _augments(self, X: NDArray[Any]) -> Any:
-        from pandq.fit.modules import AUGMENTS
+        from pandq.fit.networks.modules import AUGMENTS
 
         if callable(self.augment):
             return (self.augment,)
@@ -350,7 +350,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        from pandq.fit.checkpoints import Checkpoint
+        from pandq.fit.networks.checkpoints import Checkpoint
 
         sets = (data,) if watched is None else (data, watched)
         found: Checkpoint = Checkpoint.of(self.checkpoint, (options, self.augment), module, *sets)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.estimate.recalibrator import Recalibrator
-    from pandq.fit.checkpoints import Checkpoint
-    from pandq.fit.modules import Augment
+    from pandq.fit.networks.checkpoints import Checkpoint
+    from pandq.fit.networks.modules import Augment
     from pandq.fit.targets import Data
 
     Floats = NDArray[np.float64]

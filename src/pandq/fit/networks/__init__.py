@@ -1,0 +1,1 @@
+"""Networks fitted in epochs over batches."""

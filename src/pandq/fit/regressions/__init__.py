@@ -1,0 +1,1 @@
+"""Regressions fitted in passes over rows: to their optimum, or to a posterior."""
