@@ -7,6 +7,7 @@ gradients are summed, which is the gradient of the whole batch.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import time
@@ -74,6 +75,8 @@ class Team:
             return cls()
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # one group for all fits of a process, taken down before its threads are
+            atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size())
 
     def agreed(self, value: float, device: torch.device) -> float:
@@ -86,6 +89,14 @@ class Team:
         told = torch.tensor([value], dtype=torch.float64, device=device)
         dist.broadcast(told, 0)
         return float(told)
+
+
+def _leave() -> None:
+    """Take down the group of processes, if nobody else has."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def train(
