@@ -8,6 +8,7 @@ gradients are summed, which is the gradient of the whole batch.
 from __future__ import annotations
 
 import atexit
+import gc
 import math
 import os
 import time
@@ -78,6 +79,11 @@ class Team:
             # one group for all fits of a process, taken down before its threads are
             atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size())
+
+    def rest(self) -> None:
+        """Let go of what reduced gradients: it has threads, which must not outlive the group."""
+        if self.size > 1:
+            gc.collect()
 
     def agreed(self, value: float, device: torch.device) -> float:
         """The first process's value, in all of them."""
@@ -164,6 +170,8 @@ def train(
                 checkpoint.save(module, optimiser, state)
             if progress is not None:
                 progress(row)
+    del learner
+    team.rest()
     state.restore(module)
     for row in state.curve:
         row["best"] = row["epoch"] == state.epoch
