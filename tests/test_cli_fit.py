@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -41,7 +42,12 @@ def digits(tmp_path_factory):
     names = [f"digit {k}" for k in y]
     columns = {"features": X.tolist(), "label": y, "name": names, "votes": votes.tolist()}
     whole = pa.table(
-        {**columns, "image": [picture(row) for row in X], "w": rng.uniform(1, 2, len(y))}
+        {
+            **columns,
+            "image": [picture(row) for row in X],
+            "w": rng.uniform(1, 2, len(y)),
+            "zero": np.zeros(len(y)),
+        }
     )
     pq.write_table(whole.slice(0, 1000), folder / "train.parquet", row_group_size=300)
     pq.write_table(whole.slice(1000), folder / "test.parquet")
@@ -173,6 +179,11 @@ def test_a_bayesian_model_predicts_members_and_the_audit_splits_them(digits, tmp
     run = pandq(*of_labels(digits, "--p", "counts:votes", "--model", "bayes", *few, "--out", out))
     assert run.returncode == 0, run.stderr
     assert "elbo -" in run.stdout
+    loss, floor, gap = re.search(
+        r"rows learnt from +([\d.]+) = +([\d.]+) \+ +([\d.]+)", run.stdout
+    ).groups()
+    assert float(loss) == pytest.approx(float(floor) + float(gap), abs=2e-4)
+    assert float(loss) < 2.3
     assert "diagonal covariance, prior scale 1" in run.stdout
     assert run.stderr.startswith("step 1: ELBO -")
     told = json.loads((out / "model.json").read_text())["bayes"]
@@ -201,6 +212,45 @@ def test_a_model_without_a_posterior_has_no_members(digits, regression, tmp_path
     assert told.returncode == 2
     assert "a softmax model has no members" in told.stderr
     assert not (tmp_path / "p.parquet").exists()
+
+
+def shares(path):
+    return np.array(pq.read_table(path).column("probs").to_pylist())
+
+
+def test_classes_of_a_folder_are_its_names_whatever_folders_lie_beside_it(photos, tmp_path):
+    """A folder with dogs alone holds dogs: numbers by the folder at hand would call them cats."""
+    dogs = tmp_path / "dogs"
+    (dogs / "dog").mkdir(parents=True)
+    for file in (photos / "dog").iterdir():
+        (dogs / "dog" / file.name).write_bytes(file.read_bytes())
+    model, preds = tmp_path / "m", tmp_path / "p.parquet"
+    fit = ["fit", photos, "--model", "softmax", "--valid", dogs, "--out", model]
+    run = pandq(*fit)
+    assert run.returncode == 0, run.stderr
+    assert "P at Q's top class, rows set aside: 1.0000" in run.stdout
+    pandq("predict", model, dogs, "--out", preds)
+    assert (shares(preds)[:, 1] > 0.5).all()
+    audit = ["audit", preds, "--p", "labels:class", "--q", "probs:probs", "--classes", "cat,dog"]
+    assert json.loads(pandq(*audit, "--json", "-").stdout)["accuracy"]["value"] == 1.0
+    (photos / "ant").mkdir()
+    (photos / "ant" / "0.png").write_bytes((photos / "cat" / "0.png").read_bytes())
+    pandq("predict", model, photos, "--out", preds)
+    strange = pandq(*audit)
+    assert strange.returncode == 2
+    assert "'ant'" in strange.stderr
+
+
+def test_classes_given_for_a_folder_order_them_and_must_be_its_own(photos, tmp_path):
+    model, preds = tmp_path / "m", tmp_path / "p.parquet"
+    fit = ["fit", photos, "--model", "softmax", "--out", model]
+    assert pandq(*fit, "--classes", "dog,cat").returncode == 0
+    pandq("predict", model, photos, "--out", preds)
+    is_dog = np.array(pq.read_table(preds).column("class").to_pylist()) == "dog"
+    assert ((shares(preds)[:, 0] > 0.5) == is_dog).all()
+    wrong = pandq(*fit, "--classes", "bird,horse", "--force")
+    assert wrong.returncode == 2
+    assert "'cat'" in wrong.stderr
 
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
@@ -269,7 +319,7 @@ def test_a_folder_of_pictures_by_class_is_fitted_and_predicted(photos, tmp_path)
     told = pandq("predict", tmp_path / "m", photos, "--out", tmp_path / "p.parquet")
     assert told.returncode == 0, told.stderr
     assert "24 rows" in told.stdout
-    assert "--p labels:label --q probs:probs --classes cat,dog" in told.stdout
+    assert "--p labels:class --q probs:probs --classes cat,dog" in told.stdout
     for flat in (photos / "cat",):
         alone = pandq("predict", tmp_path / "m", flat, "--out", tmp_path / "flat.parquet")
         assert alone.returncode == 0, alone.stderr
@@ -319,6 +369,40 @@ BAD = {
         "--epochs is not of softmax",
     ),
     "a cnn of columns": (lambda d, m: of_labels(d, "--model", "cnn", *NEW), "a cnn needs pictures"),
+    "a share that sets nothing aside": (
+        lambda d, m: of_labels(d, "--model", "mlp", "--valid", 0.0001, *NEW),
+        "sets none aside",
+    ),
+    "weights that are all zero": (
+        lambda d, m: of_labels(d, "--model", "mlp", "--weights", "zero", *NEW),
+        "all weights are zero",
+    ),
+    "a topk": (
+        lambda d, m: of_labels(d, "--p", "topk:label,name", *NEW),
+        "nothing can be fitted to it",
+    ),
+    "a label among the features": (
+        lambda d, m: of_labels(d, "--x", "label,w", *NEW),
+        "both a feature and what is to be fitted",
+    ),
+    "a feature twice": (lambda d, m: of_labels(d, "--x", "w,w", *NEW), "is named twice"),
+    "text as a feature": (lambda d, m: of_labels(d, "--x", "name", *NEW), "is text"),
+    "votes as probabilities": (
+        lambda d, m: of_labels(d, "--p", "probs:votes", *NEW),
+        "--p counts:votes",
+    ),
+    "pictures of a hundred thousand pixels": (
+        lambda d, m: of_labels(d, "--x", "image", "--image-size", 100_000, *NEW),
+        "1024 at most",
+    ),
+    "epochs below one": (
+        lambda d, m: of_labels(d, "--model", "mlp", "--epochs", -1, *NEW),
+        "epochs is out of range: 1 or more, got -1",
+    ),
+    "a new column without a name": (
+        lambda d, m: to_predict(m, d, "--name", "", *PREDS),
+        "needs a name",
+    ),
     "a share of all": (lambda d, m: of_labels(d, "--valid", 1.5, *NEW), "--valid is a share"),
     "a negative seed": (lambda d, m: of_labels(d, "--seed", -1, *NEW), "a seed is a whole number"),
     "a negative penalty": (lambda d, m: of_labels(d, "--l2", -1, *NEW), "l2 must be finite"),
@@ -397,6 +481,79 @@ def test_a_broken_model_is_said_to_be_broken(regression, tmp_path):
     (broken / "model.json").write_text('{"schema": "pandq/model/1", "kind": "softmax"}')
     with pytest.raises(InputError, match="is a broken model"):
         load_model(broken)
+
+
+def test_a_model_that_was_edited_into_nonsense_does_not_predict(regression, tmp_path):
+    import shutil
+
+    edits = {
+        "n_classes": (3, "do not fit"),
+        "classes": (["a"], "do not fit"),
+        "features": ({"columns": ["features"], "picture_size": "big", "shape": [64]}, "broken"),
+    }
+    for name, (value, text) in edits.items():
+        broken = tmp_path / name
+        shutil.copytree(regression[0], broken)
+        document = json.loads((broken / "model.json").read_text())
+        (broken / "model.json").write_text(json.dumps(document | {name: value}))
+        with pytest.raises(InputError, match=text):
+            load_model(broken)
+
+
+def test_a_model_predicts_without_its_curve_and_can_be_saved_again(digits, regression, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(regression[0], copy)
+    (copy / "curve.parquet").unlink()
+    x = np.array(pq.read_table(digits / "test.parquet").column("features").to_pylist())
+    model = load_model(regression[0])
+    assert load_model(copy).predict(x).array.tobytes() == model.predict(x).array.tobytes()
+    library.save_model(model, tmp_path / "again")
+    again = load_model(tmp_path / "again")
+    assert again.predict(x).array.tobytes() == model.predict(x).array.tobytes()
+    assert again.curve == model.curve
+
+
+def test_files_whose_lists_differ_in_length_are_refused_by_name(tmp_path):
+    for name, x in (("a", [[1.0, 2.0]] * 4), ("b", [[1.0]] * 4)):
+        pq.write_table(pa.table({"x": x, "y": [0, 1, 0, 1]}), tmp_path / f"{name}.parquet")
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for kind in ("softmax", "bayes"):
+        run = pandq("fit", *files, "--x", "x", "--p", "labels:y", "--model", kind, "--out", "m",
+                    cwd=tmp_path)  # fmt: skip
+        assert run.returncode == 2
+        assert "b.parquet" in run.stderr
+        assert "1 features where the first row has 2" in run.stderr
+
+
+def test_features_beyond_what_can_be_squared_are_refused(tmp_path):
+    table = pa.table({"x": [[1e200], [2e200], [3e200]], "y": [0, 1, 0]})
+    with pytest.raises(InputError, match="too large"):
+        fit_model(scan_features(table, x="x", p="labels:y"))
+    lists = pa.array([[], []], pa.list_(pa.float64()))
+    empty = scan_features(pa.table({"x": lists, "y": [0, 1]}), x="x", p="labels:y")
+    with pytest.raises(InputError, match="no features"):
+        fit_model(empty)
+
+
+def test_rows_to_watch_are_looked_at_before_the_fit(digits, tmp_path):
+    pq.write_table(pa.table({"features": [[1.0]], "label": [0]}), tmp_path / "v.parquet")
+    run = pandq(*of_labels(digits, "--valid", tmp_path / "v.parquet", "--out", tmp_path / "m"))
+    assert run.returncode == 2
+    assert "step" not in run.stderr
+    assert "1, not 64" in run.stderr
+
+
+def test_columns_in_another_order_are_refused(tmp_path):
+    table = pa.table({"f_a": [1.0, 2.0, 3.0], "f_b": [3.0, 1.0, 2.0], "y": [0, 1, 0]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    fit = ["fit", tmp_path / "t.parquet", "--x", "f_*", "--p", "labels:y", "--out", tmp_path / "m"]
+    assert pandq(*fit).returncode == 0
+    told = pandq("predict", tmp_path / "m", tmp_path / "t.parquet", "--x", "f_b,f_a", "--out",
+                 tmp_path / "p.parquet")  # fmt: skip
+    assert told.returncode == 2
+    assert "in another order" in told.stderr
 
 
 def test_without_torch_a_network_says_what_to_install(digits, tmp_path):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
+    from pandq.report.fitted import save_model
     from pandq.topk import TopK, kl_bounds
     from pandq.views import Counts, Labels, Logits, LogProbs, Probs, View
 
@@ -104,6 +105,7 @@ _HOMES = {
         "total_variation",
     ),
     "read.features": ("scan_features",),
+    "report.fitted": ("save_model",),
     "read.scan": ("Scan", "scan"),
     "topk": ("TopK", "kl_bounds"),
     "views": ("Counts", "Labels", "LogProbs", "Logits", "Probs", "View"),

@@ -14,7 +14,7 @@ from pandq.errors import InputError
 from pandq.read.paths import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def check_writable(path: str | Path) -> None:
@@ -134,6 +134,22 @@ def check_new_folder(path: str | Path, *, replace: bool, made_by: str = "model.j
         raise InputError(what=f"cannot be made: there is no folder {parent}", where=str(path))
     if not os.access(parent, os.W_OK):
         raise InputError(what="cannot be made: permission denied", where=str(path))
+
+
+def write_tables(tables: Iterable[Any], path: Path) -> int:
+    """Tables of one schema, one after the other, as one parquet file; how many rows there were."""
+    import pyarrow.parquet as pq
+
+    writer, written = None, 0
+    try:
+        for table in tables:
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            written += table.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    return written
 
 
 def json_text(document: dict[str, Any]) -> str:

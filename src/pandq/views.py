@@ -197,6 +197,13 @@ class Counts(_Matrix):
         return Law.from_probs(self.array / self.votes[:, None])
 
 
+def _instead_of_probs(row: NDArray[np.float64]) -> str:
+    """What numbers that do not sum to one may be."""
+    if (row == np.floor(row)).all() and row.sum() > 1:
+        return "If these are votes, use Counts(n); to rescale, Probs.normalised(x)."
+    return "If these are logits, use Logits(x); to rescale, Probs.normalised(x)."
+
+
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Probs(_Matrix):
     """Probabilities that sum to one in each row, within `tolerance`.
@@ -231,7 +238,7 @@ class Probs(_Matrix):
                 view="Probs",
                 row=row,
                 problem=f"sums to {total[row]:.6g} (tolerance {tolerance:g})",
-                remedy="If these are logits, use Logits(x); to rescale, Probs.normalised(x).",
+                remedy=_instead_of_probs(x[row]),
             )
 
     @classmethod

@@ -202,6 +202,7 @@ BAD = {
     "a negative shape": lambda: pandq.gamma_kl(-1.0, 1.0, 1.0, 1.0),
     "no law": lambda: pandq.categorical_kl([0.5, 0.6], [0.5, 0.5]),
     "no probability": lambda: pandq.bernoulli_kl(1.5, 0.5),
+    "arrays for functions": lambda: pandq.monte_carlo_kl(np.ones(3), np.ones(3), np.ones(3)),
     "one draw": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.ones(1)),
     "an unknown estimator": lambda: pandq.monte_carlo_kl(
         np.abs, np.abs, np.ones(3), estimator="k4"

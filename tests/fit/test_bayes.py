@@ -189,6 +189,23 @@ def test_the_prior_scale_of_the_largest_bound_is_found():
     assert max(bounds, key=bounds.get) == auto.prior_scale_
 
 
+def test_features_that_say_nothing_want_a_prior_scale_of_almost_nothing():
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    votes = np.random.default_rng(1).multinomial(3, [0.3, 0.3, 0.4], 200)
+    model = BayesianSoftmaxRegression(prior_scale="auto").fit(X, Counts(votes))
+    assert model.prior_scale_ < 0.05
+    assert model.gradient_norm_ <= 1e-3
+
+
+def test_the_curve_says_what_an_observation_loses_and_what_of_it_is_floor():
+    X, p, _ = problem(n=200)
+    votes = np.random.default_rng(3).multinomial(5, p)
+    last = BayesianSoftmaxRegression().fit(X, Counts(votes)).curve_[-1]
+    floor = np.average(pandq.entropy(Counts(votes)), weights=votes.sum(axis=1))
+    assert last["train_floor"] == pytest.approx(floor)
+    assert floor < last["train_cross_entropy"] < np.log(3)
+
+
 def test_with_more_data_ignorance_falls_and_noise_does_not():
     """Epistemic part like 1/n, aleatoric part constant, on data of known truth."""
     rng = np.random.default_rng(0)

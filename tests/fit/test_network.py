@@ -151,6 +151,19 @@ def test_what_is_predicted_is_recalibrated_on_the_rows_set_aside(digits, fitted)
     assert plain.recalibrator_ is None
 
 
+def test_recalibration_never_makes_what_is_set_aside_worse_nor_forgets_the_features():
+    """On easy rows the kept epoch is a good one; after a short run Q still looks at its input."""
+    X, _ = laws(400)
+    easy = NetworkClassifier(epochs=15, lr=0.01).fit(X, X[:, 0] > 0)
+    assert all(row["valid_kl_recalibrated"] <= row["valid_kl"] + 1e-9 for row in easy.curve_)
+    kept = easy.curve_[easy.best_epoch_ - 1]
+    assert kept["valid_kl"] <= easy.curve_[0]["valid_kl"] / 2
+    rng = np.random.default_rng(0)
+    noise = NetworkClassifier(epochs=1, lr=1e-4).fit(X, rng.integers(0, 3, 400))
+    assert np.ptp(noise.predict_proba(X), axis=0).max() > 1e-4
+    assert noise.recalibrator_.eps == 0.0
+
+
 def test_training_stops_when_nothing_becomes_better():
     X = np.random.default_rng(0).normal(size=(200, 3))
     y = np.random.default_rng(1).integers(0, 2, 200)
@@ -273,6 +286,11 @@ BAD = {
     "pictures to augment": (lambda X, y: ({"augment": "flip"}, X, y), "is for pictures"),
     "an unknown augment": (lambda X, y: ({"augment": "blur"}, X, y), "unknown augment"),
     "no such device": (lambda X, y: ({"device": "abacus"}, X, y), "no such device"),
+    "a module of other features": (
+        lambda X, y: ({"module": torch.nn.Linear(9, 2)}, X, y),
+        r"cannot take rows of shape \(4,\)",
+    ),
+    "a share that sets nothing aside": (lambda X, y: ({"valid": 0.001}, X, y), "none aside"),
     "a module of other classes": (
         lambda X, y: ({"module": torch.nn.Linear(4, 7)}, X, y),
         r"must return logits, \(n, 2\), got shape",

@@ -35,6 +35,7 @@ def test_a_list_column_and_wide_columns_are_the_same_features():
         scan_features(table(), p="labels:label"),
         scan_features(wide, x="f_*", p="labels:label"),
         scan_features(wide, x="f_0,f_1", p="labels:label"),
+        scan_features(wide, x="f_0,f_[1-9]", p="labels:label"),
     ):
         assert (rows_of(rows) == X).all()
         assert rows.n_classes == 3

@@ -25,6 +25,7 @@ OF_NETWORKS = {
     "device": "--device",
     "checkpoint": "--checkpoint",
 }
+LARGEST_SIDE = 1024
 OF_SOFTMAX = {"l2": "--l2"}
 OF_BAYES = {"covariance": "--covariance", "prior_scale": "--prior-scale"}
 OTHERS = {
@@ -44,7 +45,10 @@ OTHERS = {
     " columns as a,b,c or 'f_*'.",
 )
 @click.option(
-    "--p", metavar="KIND:COLUMN", help="What is true: labels, counts, probs, logprobs or logits."
+    "--p",
+    metavar="KIND:COLUMN",
+    help="What is true: labels, counts, probs, logprobs or logits; recognised by its name when left"
+    " out, and printed.",
 )
 @click.option(
     "--model",
@@ -89,6 +93,7 @@ OTHERS = {
     type=click.Choice(["none", "flip", "crop", "flip-crop"]),
     help="cnn: what is done to pictures while it learns [flip-crop].",
 )
+@click.option("--normalise", is_flag=True, help="Divide each row of P by its sum.")
 @click.option("--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
 @click.option("--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
 @click.option(
@@ -111,6 +116,7 @@ def fit_command(
     where: str | None,
     seed: int,
     image_size: str | None,
+    normalise: bool,
     skip_unreadable: bool,
     force: bool,
     **options: Any,
@@ -139,6 +145,7 @@ def fit_command(
         "weights": weights,
         "where": where,
         "size": _size(image_size),
+        "normalise": normalise,
         "skip_unreadable": skip_unreadable,
     }
     rows = scan_features(list(data), **columns)
@@ -151,7 +158,9 @@ def fit_command(
         model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen)
     if rows.unreadable:
         click.echo(_left_out(rows.unreadable))
-    made = {"p": str(rows.p), "seed": seed, "valid": valid, **chosen}
+    made = {"p": str(rows.p), "seed": seed, "valid": valid, "weights": weights, "where": where}
+    used = model.estimator.get_params().items()
+    made |= {"normalise": normalise, **{k: v for k, v in used if not callable(v)}, **chosen}
     model.told.update({"options": made, **how(getattr(rows.source, "files", []))})
     if not leads():
         return
@@ -298,9 +307,10 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+    fine = len(sides) <= 2 and all(side.isdecimal() for side in sides)
+    if not fine or not all(0 < int(side) <= LARGEST_SIDE for side in sides):
         raise InputError(
-            what="--image-size is a number of pixels",
+            what=f"--image-size is a number of pixels, {LARGEST_SIDE} at most",
             got=text,
             remedy="32, or HEIGHTxWIDTH: 32x48.",
         )

@@ -268,6 +268,9 @@ def monte_carlo_kl(
     >>> bool(found.low < 0.5 < found.high)
     True
     """
+    for name, f in (("log_p", log_p), ("log_q", log_q)):
+        if not callable(f):
+            raise InputError(what=f"{name} is a function of the samples", got=type(f).__name__)
     p, q = (np.asarray(f(samples), dtype=np.float64) for f in (log_p, log_q))
     if p.ndim != 1 or p.shape != q.shape or len(p) < 2:
         raise InputError(

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
 
-CERTIFIED = "certified interval, its middle as the point"
+CERTIFIED = (
+    "certified interval; the point is the middle of its bounds, without their sampling errors"
+)
 # Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
 SURE = 0.9999
 BLINDLY = "Q has seen these labels: bounds that ignore Q, and no point"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq, isotonic_regression
+from scipy import special
+from scipy.optimize import brentq, isotonic_regression, minimize_scalar
 
 from pandq.errors import InputError
 from pandq.estimate.recalibrator import KINDS, Kind, Recalibrator, pure_map
@@ -100,6 +101,49 @@ def fit_map(
     m = pure_map(kind, parameters, log_q, floor)
     eps = mixing_weight(target, m, freq, w, pseudo_rows)
     return Recalibrator(kind, parameters, eps, freq, floor, n)
+
+
+def fit_cautious_temperature(
+    p: ArrayLike, log_q: Array, weights: Array | None = None
+) -> Recalibrator:
+    """A temperature map pulled towards 1, with nothing mixed in; on its rows never worse than Q.
+
+    Minimises sum_i w_i H(P_i, c(Q_i)) + (log a)^2 / 2 over the scale a. Where rows can be told
+    apart without an error the likeliest scale is infinite, and what `fit_map` mixes in against that
+    can cost more than recalibration wins; here the prior, worth about one row, keeps it finite.
+
+    Args:
+        p: (n, K) class weights summing to one per row, or (n,) integer labels.
+        log_q: (n, K) float64 log-probabilities in nats, finite.
+        weights: (n,) non-negative row weights, only their ratios matter; None for equal ones.
+
+    Returns:
+        A map of kind "temperature" with eps = 0.
+
+    Raises:
+        InputError: if the arguments do not fit together.
+
+    Source: Guo et al. 2017, section 4.2, with a log-normal prior on the scale.
+
+    >>> log_q = np.log([[0.9, 0.1], [0.1, 0.9]])
+    >>> bool(1 < fit_cautious_temperature([0, 1], log_q).parameters["a"] < 5)
+    True
+    """
+    check_log_q(log_q)
+    n, k = log_q.shape
+    target, w = as_targets(p, n, k), as_weights(weights, n)
+    linear = float(w @ np.einsum("ik,ik->i", target, log_q))
+
+    def objective(log_a: float) -> float:
+        a = np.exp(log_a)
+        loss = float(w @ special.logsumexp(a * log_q, axis=1)) - float(a) * linear
+        return loss + log_a**2 / 2
+
+    found = minimize_scalar(objective, bounds=(np.log(SMALLEST_SCALE), -np.log(SMALLEST_SCALE)))
+    log_a = float(found.x) if found.fun < objective(0.0) else 0.0
+    freq = (w @ target + 1 / k) / (w.sum() + 1)
+    parameters = {"a": np.array(np.exp(log_a))}
+    return Recalibrator("temperature", parameters, 0.0, freq, float(log_q.min()), n)
 
 
 def _softmax_parameters(kind: Kind, rows: Rows, strength: float) -> dict[str, Array]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
+from scipy import special
 
 from pandq.errors import InputError
 from pandq.views import LogProbs, View
@@ -77,6 +78,10 @@ class Recalibrator:
             )
         if self.kind == "identity" and self.eps == 0:
             return log_q.copy()
+        if self.eps == 0 and self.kind != "isotonic":
+            # in logarithms throughout: nothing is mixed in that would save what underflows
+            x = scores(self.kind, self.parameters, log_q, self.floor)
+            return x - special.logsumexp(x, axis=1, keepdims=True)
         m = pure_map(self.kind, self.parameters, log_q, self.floor)
         mixed = (1 - self.eps) * m + self.eps * self.freq
         return cast("Array", np.log(mixed))
@@ -98,10 +103,12 @@ class Recalibrator:
         """Inverse of `to_dict`.
 
         Raises:
-            InputError: if the kind is unknown.
+            InputError: if the kind is unknown, or eps is no share.
         """
         if stored["kind"] not in KINDS:
             raise InputError(what=f"unknown kind {stored['kind']!r}")
+        if not 0 <= float(stored["eps"]) <= 1:
+            raise InputError(what="eps is a share between 0 and 1", got=str(stored["eps"]))
         return Recalibrator(
             kind=stored["kind"],
             parameters={k: np.array(v, dtype=np.float64) for k, v in stored["parameters"].items()},
@@ -178,6 +185,14 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
     if kind == "isotonic":
         y = np.interp(log_q[:, 1] - log_q[:, 0], parameters["t"], parameters["y"])
         return np.stack([1 - y, y], axis=1)
+    x = scores(kind, parameters, log_q, floor)
+    m = np.exp(x - x.max(axis=1, keepdims=True))
+    m /= m.sum(axis=1, keepdims=True)
+    return cast("Array", m)
+
+
+def scores(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: float) -> Array:
+    """What a softmax map takes the softmax of, (n, K); arguments as for `pure_map`."""
     zero = np.isneginf(log_q)
     x = np.where(zero, floor, log_q)
     if kind == "temperature":
@@ -190,9 +205,7 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
         # einsum, not the BLAS: its rows do not depend on how many rows come with them.
         x = np.einsum("ij,kj->ik", x, parameters["W"]) + parameters["b"]
     x[zero] = -np.inf
-    m = np.exp(x - x.max(axis=1, keepdims=True))
-    m /= m.sum(axis=1, keepdims=True)
-    return cast("Array", m)
+    return x
 
 
 def _jsonable(value: Any) -> Any:

@@ -157,7 +157,10 @@ def load_model(path: str | Path) -> Model:
         )
     try:
         return _loaded(stored, folder)
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+    except KeyError as error:
+        what = f"is a broken model: it lacks {error.args[0]!r}"
+        raise InputError(what, where=str(path)) from None
+    except (ValueError, TypeError, RuntimeError, OSError, AttributeError) as error:
         if isinstance(error, InputError | MissingLibraryError):
             raise
         reason = str(error).split("\n", 1)[0]
@@ -168,7 +171,7 @@ def _loaded(stored: dict[str, Any], folder: Path) -> Model:
     import pyarrow.parquet as pq
 
     features = stored["features"]
-    shape = tuple(features["shape"])
+    shape = tuple(int(size) for size in features["shape"])
     classes = None if stored["classes"] is None else tuple(stored["classes"])
     names = np.arange(stored["n_classes"]) if classes is None else np.array(classes)
     scaling, estimator = None, None
@@ -178,14 +181,16 @@ def _loaded(stored: dict[str, Any], folder: Path) -> Model:
         scaling = Scaling(arrays["mean"], arrays["scale"]) if "mean" in arrays else None
     else:
         estimator = _network(stored, folder / WEIGHTS, shape, names)
-    curve = pq.read_table(folder / CURVE).to_pylist()
+    # what was lost on the way is not needed to go on
+    there = (folder / CURVE).is_file()
+    curve = pq.read_table(folder / CURVE).to_pylist() if there else []
     size = features["picture_size"]
     own = ("schema", "kind", "n_classes", "classes", "features", "recalibrator", "bayes")
-    return Model(
+    found = Model(
         kind=stored["kind"],
         estimator=estimator,
         columns=tuple(features["columns"]),
-        size=None if size is None else (size[0], size[1]),
+        size=None if size is None else (int(size[0]), int(size[1])),
         shape=shape,
         n_classes=stored["n_classes"],
         classes=classes,
@@ -193,6 +198,15 @@ def _loaded(stored: dict[str, Any], folder: Path) -> Model:
         curve=curve,
         told={name: value for name, value in stored.items() if name not in own},
     )
+    k = found.predict(np.zeros((1, *shape))).n_classes
+    if k != found.n_classes or (classes is not None and k != len(classes)):
+        named = found.n_classes if classes is None else len(classes)
+        raise InputError(
+            what="is a broken model: its weights and its classes do not fit",
+            where=str(folder),
+            got=f"weights of {k} classes, {named} in {JSON_FILE}",
+        )
+    return found
 
 
 def _softmax(
@@ -248,6 +262,8 @@ def _arrays(file: Path, framework: str) -> dict[str, Any]:
     """The arrays of a safetensors file."""
     from safetensors import SafetensorError
 
+    if not file.is_file():
+        raise InputError(what="is missing from the model", where=str(file))
     try:
         if framework == "torch":
             from safetensors.torch import load_file

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.read.feature_scan import FeatureChunk, FeatureScan
+    from pandq.read.feature_scan import FeatureChunk, FeatureScan, Scaling
 
     Told = Callable[[dict[str, Any]], None]
 
@@ -94,8 +94,47 @@ def fit_model(
             got=f"columns {', '.join(rows.columns)}",
             remedy="For features in columns use --model softmax or mlp.",
         )
+    first = _first(rows)
+    watched = valid if not isinstance(valid, int | float) else None
+    if watched is not None and (shape := _first(watched).x.shape[1:]) != first.x.shape[1:]:
+        raise InputError(
+            what="rows to watch have other features than those learnt from",
+            where=watched.source.name,
+            got=f"{_times(shape)}, not {_times(first.x.shape[1:])}",
+        )
     fit = _regression if kind in ("softmax", "bayes") else _network
-    return fit(rows, kind, valid, seed, progress, options)
+    estimator, scaling = fit(rows, kind, valid, seed, progress, options)
+    found = Model(
+        kind,
+        estimator,
+        rows.columns,
+        rows.size,
+        first.x.shape[1:],
+        len(estimator.classes_),
+        rows.classes,
+        scaling,
+        estimator.curve_,
+    )
+    if kind in ("softmax", "bayes") and valid:
+        held = rows.parted(float(valid), seed)[1] if isinstance(valid, int | float) else valid
+        found.curve[-1].update(evaluated(found, held))
+    return found
+
+
+def _first(rows: FeatureScan) -> FeatureChunk:
+    """The first rows that there are.
+
+    Raises:
+        InputError: there are none.
+    """
+    for chunk in rows.chunks():
+        if len(chunk):
+            return chunk
+    raise InputError(what="there are no rows to learn from, or to watch", where=rows.source.name)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _regression(
@@ -105,36 +144,17 @@ def _regression(
     seed: int,
     progress: Told | None,
     options: dict[str, Any],
-) -> Model:
-    watched = None
-    if isinstance(valid, int | float):
-        if valid:
-            rows, watched = rows.parted(float(valid), seed)
-    else:
-        watched = valid
+) -> tuple[SoftmaxRegression | BayesianSoftmaxRegression, Scaling | None]:
+    if valid and isinstance(valid, int | float):
+        rows, watched = rows.parted(float(valid), seed)
+        _first(watched)
     scaled = standardised(rows)
     model: SoftmaxRegression | BayesianSoftmaxRegression
     if kind == "softmax":
-        model = SoftmaxRegression(progress=progress, **options).fit(scaled)
+        model = SoftmaxRegression(progress=progress, **options)
     else:
-        model = BayesianSoftmaxRegression(random_state=seed, progress=progress, **options).fit(
-            scaled
-        )
-    shape = _shape(scaled)
-    found = Model(
-        kind,
-        model,
-        rows.columns,
-        rows.size,
-        shape,
-        len(model.classes_),
-        rows.classes,
-        scaled.scaling,
-        model.curve_,
-    )
-    if watched is not None:
-        model.curve_[-1] |= evaluated(found, watched)
-    return found
+        model = BayesianSoftmaxRegression(random_state=seed, progress=progress, **options)
+    return model.fit(scaled), scaled.scaling
 
 
 def _network(
@@ -144,7 +164,7 @@ def _network(
     seed: int,
     progress: Told | None,
     options: dict[str, Any],
-) -> Model:
+) -> tuple[NetworkClassifier, Scaling | None]:
     share = VALID if valid is None else valid
     model = NetworkClassifier(
         kind,
@@ -154,23 +174,13 @@ def _network(
         **{**NETWORK_DEFAULTS[kind], **options},
     )
     x, p, w = loaded(rows)
+    if w is not None and not w.any():
+        raise InputError(what="all weights are zero", where=rows.source.name)
     validation = None
     if not isinstance(share, int | float):
         x_valid, p_valid, _ = loaded(share)
         validation = (x_valid, p_valid)
-    model.fit(x, p, sample_weight=w, validation=validation)
-    classes = None if rows.classes is None else tuple(rows.classes)
-    return Model(
-        kind,
-        model,
-        rows.columns,
-        rows.size,
-        x.shape[1:],
-        len(model.classes_),
-        classes,
-        None,
-        model.curve_,
-    )
+    return model.fit(x, p, sample_weight=w, validation=validation), None
 
 
 def loaded(rows: FeatureScan) -> tuple[NDArray[Any], View, NDArray[np.float64] | None]:
@@ -240,10 +250,3 @@ def evaluated(model: Model, rows: FeatureScan) -> dict[str, float]:
         "valid_kl": loss - floor,
         "valid_accuracy": sums.hits / sums.weight,
     }
-
-
-def _shape(rows: FeatureScan) -> tuple[int, ...]:
-    """Of one row of features, before it is scaled."""
-    if rows.size is not None:
-        return (*rows.size, 3)
-    return (0,) if rows.scaling is None else rows.scaling.mean.shape

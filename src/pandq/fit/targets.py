@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.laws import Law
 from pandq.core.measures import entropy
 from pandq.errors import InputError
 from pandq.views import Counts, Labels, Probs, View
@@ -64,8 +65,10 @@ class Targets:
         return cls(p / p.sum(axis=1, keepdims=True), np.arange(p.shape[1]))
 
     def entropies(self) -> Floats:
-        """H(P) of each row, (n,) nats: 0 for labels."""
-        return np.zeros(len(self.p)) if self.p.ndim == 1 else entropy(Probs(self.p).law())
+        """H(P) of each row, (n,) nats: 0 for labels, of votes that of their shares."""
+        if self.p.ndim == 1:
+            return np.zeros(len(self.p))
+        return entropy(Law.from_probs(self.p / self.p.sum(axis=1, keepdims=True)))
 
     def require_two_classes(self) -> None:
         """Refuse a fit that has nothing to tell apart."""
@@ -74,6 +77,11 @@ class Targets:
                 what="a fit needs at least two classes",
                 got=f"one class: {self.classes[0]}" if self.n_classes else "no rows",
             )
+
+
+def observations(p: NDArray[Any]) -> Floats:
+    """How many observations each row is, (n,): its votes; 1 for a label or a law."""
+    return np.ones(len(p)) if p.ndim == 1 else p.sum(axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

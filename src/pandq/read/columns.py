@@ -155,12 +155,14 @@ def grouped(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...
     return codes, names
 
 
-def as_arrow(values: NDArray[Any]) -> Any:
-    """An array of rows as a column: numbers, lists of them, or lists of lists.
+def as_arrow(values: Column) -> Any:
+    """An array of rows as a column: numbers, lists of them, or lists of lists; Arrow as it is.
 
     >>> as_arrow(np.array([[1.0, 2.0]])).to_pylist()
     [[1.0, 2.0]]
     """
+    if not isinstance(values, np.ndarray):
+        return values
     found = pa.array(np.ascontiguousarray(values).ravel())
     for size in values.shape[:0:-1]:
         found = pa.FixedSizeListArray.from_arrays(found, size)

@@ -96,6 +96,7 @@ class FeatureScan:
     n_classes: int = 0
     weights: str | None = None
     skip_unreadable: bool = False
+    normalise: bool = False
     held_out: tuple[float, int] | None = None
     scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
@@ -114,9 +115,19 @@ class FeatureScan:
                 are not to be skipped.
         """
         self.unreadable.clear()
-        found = located(self.source, self._wanted(), self._rows_at_once, self._chunk)
-        for chunk in found:
-            yield self._part(chunk)
+        width = 0
+
+        def make(start: int, batch: Mapping[str, Column]) -> FeatureChunk:
+            nonlocal width
+            chunk = self._chunk(start, batch)
+            found = int(np.prod(chunk.x.shape[1:]))
+            width = width or found
+            if found != width:
+                problem = f"has {found} features where the first row has {width}"
+                raise RowError(view=f"column {self.columns[0]!r}", row=0, problem=problem)
+            return self._part(chunk)
+
+        yield from located(self.source, self._wanted(), self._rows_at_once, make)
         if self.unreadable and not self.skip_unreadable:
             raise not_decoded(self.unreadable, self.source.name)
 
@@ -140,13 +151,13 @@ class FeatureScan:
         if self.size is not None:
             return chunk_rows(3 * self.size[0] * self.size[1])
         for _, batch in self.source.batches(self.columns, 1):
-            return chunk_rows(sum(np.size(cols.numbers(x, batch[x])) for x in self.columns))
+            return chunk_rows(sum(np.size(_numbers(x, batch[x])) for x in self.columns))
         return 1
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> FeatureChunk:
         p = None
         if self.p is not None:
-            p = view_of("p", self.p, batch, classes=self.classes)
+            p = view_of("p", self.p, batch, classes=self.classes, normalise=self.normalise)
             if p.kind == "labels" and p.n_classes is None:
                 p = p.of_classes(self.n_classes)  # type: ignore[attr-defined]
         w = None if self.weights is None else row_weights(self.weights, batch[self.weights])
@@ -223,13 +234,26 @@ def picture_name(source: Source, column: Column, start: int, row: int) -> str:
     return f"row {start + row}" + (f" ({path})" if path else "")
 
 
+def _numbers(name: str, column: Column) -> NDArray[Any]:
+    """A column's numbers; text that is no list of numbers is said to be text."""
+    if not isinstance(column, np.ndarray) and cols.is_text(column.type):
+        for row, text in enumerate(column.to_pylist()):
+            if text is not None and not text.lstrip().startswith("["):
+                problem = "is text, where features are numbers"
+                view = f"column {name!r}"
+                raise RowError(view=view, row=row, problem=problem, got=repr(text))
+    return cols.numbers(name, column)
+
+
 def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[np.float64]:
     """Numeric columns side by side, (n, d) float64; a list column is d columns.
 
     Raises:
         RowError: a number is missing, NaN or infinite.
     """
-    parts = [cols.numbers(name, batch[name]) for name in columns]
+    parts = [_numbers(name, batch[name]) for name in columns]
+    if not sum(flattened(part).shape[1] for part in parts):
+        raise InputError(what=f"column {columns[0]!r} holds no features: its lists are empty")
     for name, part in zip(columns, parts, strict=True):
         flat = flattened(part)
         bad = ~np.isfinite(flat).all(axis=1) if flat.dtype.kind == "f" else np.zeros(0, bool)

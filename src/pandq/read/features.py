@@ -13,10 +13,11 @@ from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.feature_scan import FeatureScan
 from pandq.read.paths import matches
-from pandq.read.pictures import LABEL, PictureFolder, encoded_in, holds_pictures, picture
+from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.scan import open_source
 from pandq.read.sources import located
+from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ def scan_features(
     weights: str | None = None,
     where: str | None = None,
     size: tuple[int, int] | None = None,
+    normalise: bool = False,
     skip_unreadable: bool = False,
     with_p: bool = True,
 ) -> FeatureScan:
@@ -56,6 +58,7 @@ def scan_features(
         weights: a column of row weights.
         where: a SQL condition on the rows.
         size: (height, width) of pictures; theirs if all of the first ones are small and alike.
+        normalise: divide the rows of P by their sums.
         skip_unreadable: leave pictures out that cannot be decoded.
         with_p: whether P is wanted.
 
@@ -74,10 +77,11 @@ def scan_features(
     schema = source.schema
     notes: list[str] = []
     try:
-        columns = _features(x, schema, notes)
+        columns = feature_columns(x, schema, notes)
         spec = None
         if with_p:
             spec = resolved(p, schema, option="--p") if p else _recognised_p(source, notes)
+            _check_p(spec, columns)
         if weights and weights not in schema:
             what = f"--weights: no column {weights!r}"
             raise InputError(what, remedy=near_names(weights, schema))  # noqa: TRY301
@@ -99,6 +103,7 @@ def scan_features(
         n_classes,
         weights,
         skip_unreadable,
+        normalise,
         notes=tuple(notes),
     )
 
@@ -114,7 +119,7 @@ def open_rows(data: Any, *, where: str | None = None) -> Source:
     return open_source(data, where=where)
 
 
-def _features(
+def feature_columns(
     x: str | None, schema: Mapping[str, pa.DataType], notes: list[str]
 ) -> tuple[str, ...]:
     """The columns that hold the features."""
@@ -135,17 +140,32 @@ def _features(
     if x in schema:
         columns: tuple[str, ...] = (x,)
     else:
-        parts = fnmatch.filter(schema, x) if "*" in x else [name.strip() for name in x.split(",")]
-        columns = tuple(parts)
-        missing = next((name for name in columns if name not in schema), None if columns else x)
-        if missing is not None:
-            raise InputError(what=f"--x: no column {missing!r}", remedy=near_names(missing, schema))
+        columns = tuple(name for part in x.split(",") for name in _named(part.strip(), schema))
+        twice = next((name for name in columns if columns.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(what=f"--x: column {twice!r} is named twice")
     for name in columns:
         if holds_pictures(schema[name]) and len(columns) > 1:
             raise InputError(what=f"--x: {name!r} holds pictures and must stand alone")
         if pa.types.is_struct(schema[name]) and not holds_pictures(schema[name]):
             raise InputError(what=f"--x: column {name!r} holds no numbers", got=str(schema[name]))
     return columns
+
+
+def _named(part: str, schema: Schema) -> list[str]:
+    """The columns that a name or a pattern of --x means; a pattern means columns of numbers."""
+    if part in schema:
+        return [part]
+    numeric = [name for name, kind in schema.items() if _is_numeric(kind)]
+    found = fnmatch.filter(numeric, part) if any(mark in part for mark in "*?[") else []
+    if not found:
+        raise InputError(what=f"--x: no column {part!r}", remedy=near_names(part, schema))
+    return found
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _may_be_x(name: str, kind: pa.DataType) -> bool:
@@ -162,10 +182,20 @@ def _recognised_p(source: Source, notes: list[str]) -> Spec:
                 what="the pictures lie in no folders that name their classes",
                 remedy="Put them into DIR/cat/..., DIR/dog/...",
             )
-        return Spec("labels", LABEL, (LABEL,))
+        return Spec("labels", CLASS, (CLASS,))
     spec = recognised(source.schema, "p")
     notes.append(f"--p {spec} was chosen by its name")
     return spec
+
+
+def _check_p(spec: Spec, columns: Sequence[str]) -> None:
+    """Refuse a P that no Q can be fitted to."""
+    if spec.kind == TOP_KIND:
+        what = "a TopK knows a law only in part, and nothing can be fitted to it"
+        raise InputError(what, got=f"--p {spec}")
+    both = [name for name in spec.columns if name in columns]
+    if both:
+        raise InputError(what=f"column {both[0]!r} is both a feature and what is to be fitted")
 
 
 def _classes(
@@ -176,8 +206,7 @@ def _classes(
         return None, classes
     names: Sequence[str] | None = classes
     if spec is not None and names is None:
-        folder = isinstance(source, PictureFolder) and spec.column == LABEL
-        names = source.classes if folder else spec.classes  # type: ignore[attr-defined]
+        names = spec.classes
     if names is not None:
         return tuple(names), len(names)
     if spec is None:

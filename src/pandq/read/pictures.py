@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-IMAGE, PATH, CLASS, LABEL = "image", "path", "class", "label"
+IMAGE, PATH, CLASS = "image", "path", "class"
 _STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
@@ -71,7 +71,10 @@ def pixels(encoded: bytes | None, size: tuple[int, int]) -> NDArray[np.uint8] | 
 
 
 class PictureFolder:
-    """A folder of pictures as a Source: image and path, and class and label by its folders."""
+    """A folder of pictures as a Source: image and path, and class by the folders' names.
+
+    Names alone: numbers by the folders that are there would mean something else in another folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.name = str(folder)
@@ -92,9 +95,8 @@ class PictureFolder:
             )
         self.files = found
         self.classes = () if flat[0] else tuple(sorted({parts[0] for parts in inside}))
-        places = {name: k for k, name in enumerate(self.classes)}
-        self._labels = [] if flat[0] else [places[parts[0]] for parts in inside]
-        more = {CLASS: pa.string(), LABEL: pa.int64()} if self.classes else {}
+        self._class_of = [parts[0] for parts in inside]
+        more = {CLASS: pa.string()} if self.classes else {}
         self.schema: Mapping[str, pa.DataType] = {IMAGE: _STRUCT, PATH: pa.string(), **more}
 
     @property
@@ -116,11 +118,9 @@ class PictureFolder:
         """
         for start in range(0, len(self.files), rows):
             files = self.files[start : start + rows]
-            labels = self._labels[start : start + rows]
             batch = {
                 PATH: pa.array([str(file) for file in files]),
-                LABEL: pa.array(labels, pa.int64()),
-                CLASS: pa.array([self.classes[k] for k in labels], pa.string()),
+                CLASS: pa.array(self._class_of[start : start + rows], pa.string()),
             }
             if IMAGE in columns:
                 batch[IMAGE] = pa.array([_read(file) for file in files], _STRUCT)

@@ -184,7 +184,8 @@ def view_of(
         if where not in str(error):
             error.at(where)
         if "normalised" in error.remedy:
-            column = f"{role} logits:{spec.column}"
+            kind = "counts" if "Counts" in error.remedy else "logits"
+            column = f"{role} {kind}:{spec.column}"
             error.remedy += f" (on the command line: --normalise {role}, or --{column})"
         raise
 

@@ -15,10 +15,10 @@ from pandq.read.columns import as_arrow
 from pandq.read.images import images_of
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
-from pandq.store import check_outputs, read_json, whole_file
+from pandq.store import check_outputs, read_json, whole_file, write_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pandq.audits import Audit
@@ -136,7 +136,6 @@ def write_recalibrated(
             other classes.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     check_outputs(files, str(path))
     source = open_source(files)
@@ -150,30 +149,21 @@ def write_recalibrated(
             remedy="Name the columns in the map's order: --q KIND:a,b,...",
         )
     names = [name for name in source.schema if name != RECALIBRATED]
-    writer, written = None, 0
-    with whole_file(path) as part:
-        try:
-            for view, batch in predictions(source, spec, names):
-                if view.n_classes != len(recalibrator.freq):
-                    raise InputError(
-                        what="the map is for another number of classes",
-                        where=source.name,
-                        got=f"{view.n_classes}; the map has {len(recalibrator.freq)}",
-                    )
-                law = np.exp(recalibrator.of(view).array)
-                columns = {name: batch[name] for name in names} | {RECALIBRATED: law}
-                table = pa.table(
-                    {
-                        name: as_arrow(x) if isinstance(x, np.ndarray) else x
-                        for name, x in columns.items()
-                    }
+
+    def tables() -> Iterator[pa.Table]:
+        for view, batch in predictions(source, spec, names):
+            if view.n_classes != len(recalibrator.freq):
+                raise InputError(
+                    what="the map is for another number of classes",
+                    where=source.name,
+                    got=f"{view.n_classes}; the map has {len(recalibrator.freq)}",
                 )
-                writer = writer or pq.ParquetWriter(part, table.schema)
-                writer.write_table(table)
-                written += table.num_rows
-        finally:
-            if writer is not None:
-                writer.close()
-        if writer is None:
+            law = np.exp(recalibrator.of(view).array)
+            columns = {name: batch[name] for name in names} | {RECALIBRATED: law}
+            yield pa.table({name: as_arrow(x) for name, x in columns.items()})
+
+    with whole_file(path) as part:
+        written = write_tables(tables(), part)
+        if not written:
             raise InputError(what="there are no rows", where=source.name)
     return written

@@ -12,11 +12,11 @@ from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.read.columns import as_arrow
 from pandq.read.feature_scan import decoded_rows, not_decoded
-from pandq.read.features import open_rows
+from pandq.read.features import feature_columns, open_rows
 from pandq.read.pictures import holds_pictures
 from pandq.report.curves import SETS, curve
 from pandq.report.words import number
-from pandq.store import whole_file, whole_folder
+from pandq.store import whole_file, whole_folder, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,10 +63,8 @@ def progress_line(row: dict[str, Any], of: int | None = None) -> str:
     """
     step = "epoch" if "epoch" in row else "step"
     text = f"{step} {row[step]}" + (f"/{of}" if of else "")
-    if "elbo" in row:
-        text += f": ELBO {row['elbo']:.3f}; expected cross entropy "
-        return text + f"{number(row['train_cross_entropy'])}"
-    text += ": cross entropy {} = floor {} + gap {}".format(
+    elbo = f" ELBO {row['elbo']:.3f}," if "elbo" in row else ""
+    text += f":{elbo}" + " cross entropy {} = floor {} + gap {}".format(
         *(number(row[f"train_{what}"]) for what in ("cross_entropy", "floor", "kl"))
     )
     if "valid_kl" in row:
@@ -97,10 +95,9 @@ def fitted_lines(model: Model) -> Iterator[str]:
     p_kind = str(model.told.get("options", {}).get("p", "")).partition(":")[0]
     if p_kind in FLOOR_NOTES:
         yield FLOOR_NOTES[p_kind]
-    if isinstance(model.estimator, NetworkClassifier):
+    if getattr(model.estimator, "augment", "none") != "none":
         yield (
-            "(the loss of the rows learnt from is that met during the epoch, on changed pictures"
-            " where they were)"
+            "(the loss of the rows learnt from is that met during the epoch, on changed pictures)"
         )
 
 
@@ -110,12 +107,11 @@ def _ended(model: Model, kept: dict[str, Any]) -> Iterator[str]:
     names += "" if model.classes is None else (", ...)" if len(model.classes) > 10 else ")")
     yield f"{model.kind}: {model.n_classes} classes{names}"
     if isinstance(model.estimator, BayesianSoftmaxRegression):
-        q, loss = model.estimator, number(kept["train_cross_entropy"])
+        q = model.estimator
         yield (
             f"{len(model.curve)} steps; {q.elbo_} (interval of the draws), KL(q||prior)"
             f" {q.kl_prior_:.2f} nat, {q.covariance} covariance, prior scale {q.prior_scale_:.3g}"
         )
-        yield f"expected cross entropy of the rows learnt from: {loss} nat"
     elif isinstance(model.estimator, NetworkClassifier):
         yield f"kept: epoch {kept['epoch']} of {len(model.curve)}"
     else:
@@ -153,12 +149,10 @@ def write_predictions(
     Raises:
         InputError: the table, its columns or the output cannot be used.
     """
-    import pyarrow.parquet as pq
-
     from pandq.report.files import RECALIBRATED
 
     source = open_rows(list(files), where=where)
-    columns = tuple(x.split(",")) if x else model.columns
+    columns = feature_columns(x, source.schema, []) if x else model.columns
     new = [name, *([] if recalibrator is None else [RECALIBRATED]), *([MEMBERS] if members else [])]
     _check_columns(source, columns, new, model)
     if recalibrator is not None and len(recalibrator.freq) != model.n_classes:
@@ -166,27 +160,24 @@ def write_predictions(
             what="the map is for another number of classes",
             got=f"{len(recalibrator.freq)}; the model has {model.n_classes}",
         )
-    writer, written, unreadable = None, 0, []
+    unreadable: list[str] = []
+
+    def tables() -> Iterator[Any]:
+        for found in decoded_rows(source, columns, model.size, PREDICTED_ROWS):
+            unreadable.extend(found.unreadable)
+            if not found.keep.any():
+                continue
+            x_kept = found.x[found.keep]
+            q = model.predict(x_kept)
+            laws = {name: np.exp(q.array)}
+            if recalibrator is not None:
+                laws[RECALIBRATED] = np.exp(recalibrator.of(q).array)
+            if members is not None:
+                laws[MEMBERS] = np.exp(model.predict_members(x_kept, members).array)
+            yield _table(found.batch, found.keep, laws)
+
     with whole_file(path) as part:
-        try:
-            for found in decoded_rows(source, columns, model.size, PREDICTED_ROWS):
-                unreadable += found.unreadable
-                if not found.keep.any():
-                    continue
-                x_kept = found.x[found.keep]
-                q = model.predict(x_kept)
-                laws = {name: np.exp(q.array)}
-                if recalibrator is not None:
-                    laws[RECALIBRATED] = np.exp(recalibrator.of(q).array)
-                if members is not None:
-                    laws[MEMBERS] = np.exp(model.predict_members(x_kept, members).array)
-                table = _table(found.batch, found.keep, laws)
-                writer = writer or pq.ParquetWriter(part, table.schema)
-                writer.write_table(table)
-                written += table.num_rows
-        finally:
-            if writer is not None:
-                writer.close()
+        written = write_tables(tables(), part)
         if unreadable and not skip_unreadable:
             raise not_decoded(unreadable, source.name)
         if not written:
@@ -209,6 +200,15 @@ def _check_columns(
                 where=source.name,
                 remedy=f"{near_names(column, source.schema)} If it is named otherwise: --x COLUMN.",
             )
+    if sorted(columns) == sorted(model.columns) and tuple(columns) != model.columns:
+        raise InputError(
+            what="the model takes the same columns in another order",
+            where=source.name,
+            got=", ".join(columns),
+            remedy=f"--x {','.join(model.columns)}",
+        )
+    if not new[0]:
+        raise InputError(what="--name needs a name", got=repr(new[0]))
     pictures = holds_pictures(source.schema[columns[0]])
     if pictures != (model.size is not None):
         kind = "pictures" if model.size is not None else "features in columns"
@@ -231,8 +231,5 @@ def _table(batch: Mapping[str, Column], keep: Any, laws: dict[str, Any]) -> Any:
     import pyarrow as pa
 
     mask = pa.array(keep)
-    columns = {
-        name: (as_arrow(column) if isinstance(column, np.ndarray) else column).filter(mask)
-        for name, column in batch.items()
-    }
+    columns = {name: as_arrow(column).filter(mask) for name, column in batch.items()}
     return pa.table({**columns, **{name: as_arrow(law) for name, law in laws.items()}})

@@ -96,7 +96,7 @@ def definition(parts: Decomposition) -> str:
         return f"{text} One label per row does not identify it: only the bounds are known."
     return (
         f"{text} The votes only bound it: its interval is certified without assumptions about P,"
-        " and the point is the interval's middle."
+        " and the point is the middle of its bounds, without their sampling errors."
     )
 
 
@@ -144,17 +144,17 @@ def _about_the_rest(
             " of the loss is the model's, and no rescaling of its outputs removes it."
         )
     if parts.evidence == "votes" and (high - low > SMALL * total):
-        steps += _labels_to_buy(parts, unit, high - low)
+        steps += _labels_to_buy(parts, unit)
     if not steps:
         steps.append(f"More rows would tell whether anything is left: the model is {within}.")
     return steps
 
 
-def _labels_to_buy(parts: Decomposition, unit: str, width: float) -> list[str]:
+def _labels_to_buy(parts: Decomposition, unit: str) -> list[str]:
     """The cheapest purchase that halves what is not known of the floor."""
     floor_width = (parts.floor.high or 0.0) - (parts.floor.low or 0.0)
     enough = [p for p in parts.plan if p["expected_width"] <= floor_width / 2]
-    doubt = f"The votes leave {short(width)} {unit} between the floor and the model undecided."
+    doubt = f"The votes leave the floor undecided by {short(floor_width)} {unit}."
     if not enough:
         return []
     best = min(enough, key=lambda p: p["labels"])

@@ -100,7 +100,7 @@ class Checkpoint:
             raise InputError(what="is no checkpoint", where=str(file), remedy=remedy) from None
         if told.get("fingerprint") != self.fingerprint:
             raise InputError(
-                what="the checkpoint is of a run with other data or options",
+                what="the checkpoint is of a run with other data or options (epochs among them)",
                 where=str(file),
                 remedy="Remove it to start anew, or name another folder.",
             )

@@ -150,6 +150,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             module = self._module(torch, data)
             checkpoint = self._checkpoint(options, module, data, watched)
             module.to(device)
+            _try_out(module, data, device)
             curve, recalibrator = train(
                 module,
                 data,
@@ -291,27 +292,37 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _options(self) -> Options:
         checks = {
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 1,
-            "lr": 0 < self.lr < np.inf,
-            "weight_decay": 0 <= self.weight_decay < np.inf,
-            "valid": 0 <= self.valid < 1,
-            "patience": self.patience is None or self.patience >= 1,
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "lr": (0 < self.lr < np.inf, "positive and finite"),
+            "weight_decay": (0 <= self.weight_decay < np.inf, "0 or more, and finite"),
+            "valid": (0 <= self.valid < 1, "a share from 0 to below 1"),
+            "patience": (self.patience is None or self.patience >= 1, "1 or more"),
         }
-        for name, fine in checks.items():
+        for name, (fine, allowed) in checks.items():
             if not fine:
-                raise InputError(what=f"{name} is out of range", got=str(getattr(self, name)))
+                what = f"{name} is out of range: {allowed}"
+                raise InputError(what, got=str(getattr(self, name)))
         seed = int(self.random_state or 0)
         return Options(
             int(self.epochs), int(self.batch_size), self.lr, self.weight_decay, self.patience, seed
         )
 
     def _parted(self, data: Data) -> tuple[Data, Data | None]:
-        """The rows to learn from, and those set aside: at least one of each."""
+        """The rows to learn from, and those set aside: at least one of each.
+
+        Raises:
+            InputError: there are too few rows for that.
+        """
         n = len(data)
         few = round(self.valid * n)
-        if not few or n - few < 1:
+        if not self.valid:
             return data, None
+        if not few or n - few < 1:
+            raise InputError(
+                what=f"of {n} rows a share of {self.valid:g} sets none aside",
+                remedy="valid=0 (--valid 0) is to watch none.",
+            )
         order = np.argsort(hash_ids(np.arange(n), seed=int(self.random_state or 0)))
         return data[np.sort(order[few:])], data[np.sort(order[:few])]
 
@@ -372,6 +383,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 what="no such device", got=repr(name), remedy=str(error).split("\n", 1)[0]
             ) from None
         return device
+
+
+def _try_out(module: torch.nn.Module, data: Data, device: torch.device) -> None:
+    """Refuse a module that cannot take the rows, before it has cost an epoch."""
+    try:
+        logits_of(module, data.x[:2], device)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(
+            what=f"the module cannot take rows of shape {data.x.shape[1:]}", got=reason
+        ) from None
 
 
 def _same_length(data: Data) -> None:

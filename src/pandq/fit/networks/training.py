@@ -20,7 +20,7 @@ import numpy as np
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
 from pandq.errors import InputError
-from pandq.estimate.recalibrate import fit_map
+from pandq.estimate.recalibrate import fit_cautious_temperature
 from pandq.views import Probs
 
 if TYPE_CHECKING:
@@ -321,7 +321,13 @@ def _validated(
     module: torch.nn.Module, valid: Data, device: torch.device
 ) -> tuple[Row, Recalibrator]:
     """How far the module is from rows that it did not see, before and after recalibration."""
-    q = Law.from_logits(logits_of(module, valid.x, device))
+    z = logits_of(module, valid.x, device)
+    if not np.isfinite(z).all():
+        raise InputError(
+            what="training diverged: logits of rows set aside are not finite",
+            remedy="Take a smaller learning rate, or scale the features.",
+        )
+    q = Law.from_logits(z)
     p = valid.targets.p
     hard = np.eye(valid.targets.n_classes)[p] if p.ndim == 1 else p
     laws = Probs(hard).law()
@@ -330,7 +336,7 @@ def _validated(
         return float(np.average(cross_entropy(laws, law), weights=valid.w))
 
     plain, floor = mean(q), valid.floor
-    recalibrator = fit_map("temperature", p, q.log_prob, valid.w)
+    recalibrator = fit_cautious_temperature(p, q.log_prob, valid.w)
     after = mean(Law.from_log_probs(recalibrator.apply(q.log_prob)))
     top = q.prob.argmax(axis=1)
     row = {

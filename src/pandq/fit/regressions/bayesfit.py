@@ -18,6 +18,7 @@ from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.fit.regressions.bayessums import BoundSums, as_matrix
 from pandq.fit.regressions.posterior import Covariance, Posterior, of_precision
+from pandq.fit.regressions.softmaxfit import EntropySums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,10 @@ NATURAL_STEPS = 25
 ENOUGH = 1e-3
 # Two rules whose bounds differ by less than this, in nats, are as good as each other.
 RULE_ERROR = 0.1
+# Steps of L-BFGS before it starts anew from where it is.
+ROUND = 60
+# A chosen prior scale lies between these: features that say nothing want it at 0.
+SCALES = (1e-3, 1e3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Prior:
         if self.scale is not None:
             return self.scale
         d = self.shape[0] - (self.intercept_scale is not None)
-        return scale * float(np.sqrt(1 + self.by_log_scale(q, scale) / (d * self.shape[1])))
+        found = scale * float(np.sqrt(1 + self.by_log_scale(q, scale) / (d * self.shape[1])))
+        return float(np.clip(found, *SCALES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,13 +138,23 @@ def maximised(
         InputError: there are no rows.
     """
     bounds = [Bound(rows, problem, rule, prior) for rule in rules]
+    entropy = summarise(rows.chunks(), EntropySums.of, EntropySums.empty())
+    floor = entropy.entropy / max(entropy.weight, 1e-300)
     steps = 0
 
     def told(value: float, sums: BoundSums) -> None:
         nonlocal steps
         steps += 1
         loss = -sums.log_likelihood / sums.weight
-        tell({"step": steps, "elbo": value, "train_cross_entropy": loss})
+        tell(
+            {
+                "step": steps,
+                "elbo": value,
+                "train_cross_entropy": loss,
+                "train_floor": floor,
+                "train_kl": loss - floor,
+            }
+        )
 
     q, scale = _prepared(bounds[0], kind, min(NATURAL_STEPS, max_iter), told)
     found = _polished(bounds[0], q, scale, tol, max_iter, told)
@@ -193,7 +209,29 @@ def _polished(
     max_iter: int,
     told: Callable[[float, BoundSums], None],
 ) -> Maximum:
-    """L-BFGS in coordinates in which the first posterior is a standard normal."""
+    """L-BFGS in coordinates in which a posterior on the way is a standard normal.
+
+    It starts anew from where it is after some steps: the farther it went, the less round is the
+    bound in the coordinates of where it began.
+    """
+    taken = 0
+    while True:
+        found = _climbed(bound, start, scale, tol, min(ROUND, max_iter - taken), told)
+        taken += max(1, found.steps)
+        if found.converged or taken >= max_iter:
+            return found
+        start, scale = found.q, found.scale
+
+
+def _climbed(
+    bound: Bound,
+    start: Posterior,
+    scale: float,
+    tol: float,
+    max_iter: int,
+    told: Callable[[float, BoundSums], None],
+) -> Maximum:
+    """Some steps of L-BFGS."""
     space = Space(start)
     auto = bound.prior.scale is None
     seen: dict[str, Any] = {}
@@ -215,11 +253,18 @@ def _polished(
     def watch(_: Floats) -> None:
         told(seen["value"], seen["sums"])
 
-    first = np.zeros(space.size + auto)
+    ends: list[Any] = [(None, None)] * space.size
+    if auto:
+        ends.append((float(np.log(SCALES[0] / scale)), float(np.log(SCALES[1] / scale))))
+    first = np.zeros(len(ends))
     options: Any = {"maxiter": max_iter, "maxfun": 2 * max_iter, "gtol": tol, "ftol": 0.0}
     minimize: Any = optimize.minimize
-    found = minimize(of, first, jac=True, method="L-BFGS-B", callback=watch, options=options)
+    found = minimize(
+        of, first, jac=True, method="L-BFGS-B", bounds=ends, callback=watch, options=options
+    )
     value, gradient = of(found.x)
+    if auto and seen["scale"] <= SCALES[0] * 1.001 and gradient[-1] > 0:
+        gradient[-1] = 0.0  # held by its end, beyond which the bound goes on rising
     norm = float(np.abs(gradient).max(initial=0.0))
     return Maximum(seen["q"], seen["scale"], -value, int(found.nit), norm, converged=norm <= tol)
 

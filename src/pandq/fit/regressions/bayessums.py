@@ -17,6 +17,7 @@ from scipy import special, stats
 
 from pandq.core.hashing import hash_ids
 from pandq.fit.regressions.softmaxsums import Rows
+from pandq.fit.targets import observations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +140,7 @@ def contrasts(scores: int) -> Floats:
 class BoundSums:
     """Sums over rows under one q: E[log likelihood], its gradient in the mean, and E[-Hessian].
 
+    `weight` counts observations: a row's votes, or 1, times its weight.
     `curvature` is (S, S, d, d), a block of each pair of scores. Its `own` is minus twice the rule's
     derivative in the covariance, which is E[-Hessian] where the rule is exact (Price 1958), and of
     the diagonal blocks alone where scores are independent.
@@ -172,7 +174,7 @@ class BoundSums:
         x = problem.with_ones(_dense(rows.x))
         nodes = rule.turned(np.arange(rows.start, rows.start + len(x)))
         middle = x @ q.mean
-        p, total = shares(rows.p, problem), p_total(rows.p)
+        p, total = shares(rows.p, problem), observations(rows.p)
         w = np.ones(len(x)) if rows.w is None else rows.w
         basis = contrasts(problem.scores) if q.joint else np.eye(problem.scores)
         roots = q.row_roots(x, basis)
@@ -186,7 +188,7 @@ class BoundSums:
         curvature = blocks_of(x, counted * bend, joint=q.joint or not own)
         value = (p * middle).sum(axis=1) - total * rule.mean(norm)
         residual = w[:, None] * (p - total[:, None] * rule.mean(law))
-        return cls(float(w.sum()), float(w @ value), x.T @ residual, curvature)
+        return cls(float(w @ total), float(w @ value), x.T @ residual, curvature)
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -242,7 +244,7 @@ class DrawSums:
             x, p = problem.with_ones(_dense(part.x)), shares(part.p, problem)
             z = scores_of(x, coefficients)
             norm, _ = softmax(z)
-            losses = (z @ p[:, :, None])[..., 0] - p_total(part.p)[:, None] * norm
+            losses = (z @ p[:, :, None])[..., 0] - observations(part.p)[:, None] * norm
             total += losses.sum(axis=0) if part.w is None else part.w @ losses
         return cls(total)
 
@@ -278,11 +280,6 @@ def shares(p: NDArray[Any], problem: Problem) -> Floats:
     """What each score's class got, (n, S): one-hot labels, votes, or probabilities."""
     whole: Floats = np.eye(problem.n_classes)[p] if p.ndim == 1 else p.astype(np.float64)
     return whole[:, 1:] if problem.scores == 1 else whole
-
-
-def p_total(p: NDArray[Any]) -> Floats:
-    """How many observations each row is, (n,): its votes, or 1."""
-    return np.ones(len(p)) if p.ndim == 1 else p.sum(axis=1)
 
 
 def _dense(x: Any) -> Floats:

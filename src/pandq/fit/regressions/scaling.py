@@ -42,8 +42,9 @@ class ColumnSums:
         flat = flattened(x).astype(np.float64)
         if not len(flat):
             return cls.empty()
-        mean = flat.mean(axis=0)
-        return cls(len(flat), mean, np.square(flat - mean).sum(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = flat.mean(axis=0)
+            return cls(len(flat), mean, np.square(flat - mean).sum(axis=0))
 
     def merge(self, other: Self) -> Self:
         """Both together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
@@ -52,12 +53,24 @@ class ColumnSums:
             return other if other.n else self
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.n / n)
-        between = np.square(apart) * (self.n * other.n / n)
+        with np.errstate(over="ignore", invalid="ignore"):
+            between = np.square(apart) * (self.n * other.n / n)
         return type(self)(n, mean, self.squares + other.squares + between)
 
     def scaling(self) -> Scaling:
-        """To mean 0 and standard deviation 1; what is constant keeps its scale."""
+        """To mean 0 and standard deviation 1; what is constant keeps its scale.
+
+        Raises:
+            InputError: a feature's squares are beyond what float64 holds.
+        """
         spread = np.sqrt(self.squares / max(self.n, 1))
+        if not np.isfinite(spread).all():
+            place = int(np.argmin(np.isfinite(spread)))
+            raise InputError(
+                what=f"feature {place} is too large for its spread to be taken",
+                got=f"{self.mean[place]:.3g} on average",
+                remedy="Divide it by a power of ten.",
+            )
         return Scaling(self.mean, np.where(spread > 0, spread, 1.0))
 
 

@@ -12,7 +12,7 @@ from pandq.errors import InputError
 from pandq.fit.regressions.gram import Gram, GramSums
 from pandq.fit.regressions.newton import Minimum, Point, minimise
 from pandq.fit.regressions.softmaxsums import LossSums, ProductSums, hessian_times
-from pandq.fit.targets import Targets
+from pandq.fit.targets import Targets, observations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ class Passes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntropySums:
-    """The sum of w H(P) over rows: what cross entropy and KL differ by."""
+    """The sum of w H(P) over rows, of votes per vote: what cross entropy and KL differ by."""
 
     weight: float
     entropy: float
@@ -52,7 +52,7 @@ class EntropySums:
     def of(cls, rows: Rows) -> Self:
         """Of some rows."""
         h = Targets(rows.p, np.zeros(0)).entropies()
-        w = np.ones(len(rows)) if rows.w is None else rows.w
+        w = observations(rows.p) if rows.w is None else rows.w * observations(rows.p)
         return cls(float(w.sum()), float(w @ h))
 
     def merge(self, other: Self) -> Self:
