@@ -93,6 +93,7 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     check_new_folder(target, replace=replace)
     try:
         part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        aside = part.with_name(f"{part.name}.old")
     except OSError as error:
         raise InputError(what="cannot be written", where=str(path), got=str(error)) from None
     try:
@@ -101,10 +102,12 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         for file in part.iterdir():
             file.chmod(0o666 & ~_umask())
         if target.exists():
-            shutil.rmtree(target)
+            # aside first: what is there is gone only once the new one stands in its place
+            target.rename(aside)
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_new_folder(path: str | Path, *, replace: bool, made_by: str = "model.json") -> None:

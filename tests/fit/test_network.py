@@ -260,6 +260,21 @@ def test_two_processes_under_torchrun_give_what_one_gives(tmp_path):
         )
 
 
+def test_a_run_with_a_function_that_augments_goes_on_from_its_checkpoint(tmp_path, digits):
+    X, y, *_ = digits
+
+    def noisy():
+        def noise(x, generator):
+            return x + torch.randn(x.shape, generator=generator)
+
+        return noise
+
+    options = {"epochs": 2, "checkpoint": str(tmp_path), "lr": 1e-3}
+    one = NetworkClassifier(**options, augment=noisy()).fit(X, y)
+    two = NetworkClassifier(**options, augment=noisy()).fit(X, y)
+    assert two.curve_ == one.curve_
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, digits):
     X, y, *_ = digits
     options = {"epochs": 1, "checkpoint": str(tmp_path)}

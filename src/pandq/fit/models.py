@@ -94,6 +94,8 @@ def fit_model(
             got=f"columns {', '.join(rows.columns)}",
             remedy="For features in columns use --model softmax or mlp.",
         )
+    if isinstance(valid, int | float) and not 0 <= valid < 1:
+        raise InputError(what="valid is a share from 0 to below 1, or rows", got=str(valid))
     first = _first(rows)
     watched = valid if not isinstance(valid, int | float) else None
     if watched is not None and (shape := _first(watched).x.shape[1:]) != first.x.shape[1:]:

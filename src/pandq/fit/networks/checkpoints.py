@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Checkpoint:
     fingerprint: str
 
     @classmethod
-    def of(cls, folder: str | Path, options: object, module: torch.nn.Module, *data: Data) -> Any:
+    def of(cls, folder: str | Path, options: object, module: torch.nn.Module, *data: Data) -> Self:
         """For a run with these options, this module as it starts, and this data.
 
         Raises:

@@ -364,8 +364,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from pandq.fit.networks.checkpoints import Checkpoint
 
         sets = (data,) if watched is None else (data, watched)
-        found: Checkpoint = Checkpoint.of(self.checkpoint, (options, self.augment), module, *sets)
-        return found
+        # a function by its name: where it lies in memory is another place in the next process
+        augment = getattr(self.augment, "__qualname__", self.augment)
+        return Checkpoint.of(self.checkpoint, (options, augment), module, *sets)
 
     def _device(self, torch: Any) -> torch.device:
         import os
