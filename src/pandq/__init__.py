@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pandq.comparisons import Comparison, compare
     from pandq.ensembles import Ensemble
     from pandq.errors import (
+        EngineError,
         GateError,
         InputError,
         MissingLibraryError,
@@ -64,6 +65,7 @@ _HOMES = {
     "comparisons": ("Comparison", "compare"),
     "ensembles": ("Ensemble",),
     "errors": (
+        "EngineError",
         "GateError",
         "InputError",
         "MissingLibraryError",
@@ -118,8 +120,8 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
-# Rooms that need an extra, imported when they are first asked for.
-_ROOMS = ("torch",)
+# Rooms of names of their own, imported when they are first asked for.
+_ROOMS = ("torch", "engines")
 
 
 def __getattr__(name: str) -> Any:

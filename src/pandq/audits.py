@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
 
-from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.decomposition import (
     PartSums,
@@ -20,13 +20,12 @@ from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import MemberSums
 from pandq.estimate.parts import Decomposition, decomposed
 from pandq.estimate.passes import (
-    Progress,
     Shape,
     check_choices,
     name_of,
     reasons_to_stop,
     require_laws,
-    seen,
+    run_of,
 )
 from pandq.estimate.rowsums import LOSSES, RowSums
 from pandq.estimate.tables import groups_table, rows_table
@@ -38,11 +37,14 @@ from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
+    from pandq.engines.contract import Engine, Progress
+    from pandq.engines.run import Run
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.chunks import Chunk
 
@@ -194,6 +196,8 @@ def audit(
     floor: Floor = "auto",
     intervals: Intervals = "normal",
     worst: int = 10,
+    engine: Engine | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """How far Q is from P, and where.
@@ -214,7 +218,10 @@ def audit(
             the second pass over the rows.
         intervals: "normal" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
-        progress: called with (what, rows done, rows in all or None) after each chunk.
+        engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
+            when left out. The result is the same, to the last bit.
+        checkpoint: a folder that keeps what was summed: after a loss the same call goes on there.
+        progress: called with a `pandq.engines.Done` after each chunk.
 
     Returns:
         An Audit.
@@ -222,6 +229,7 @@ def audit(
     Raises:
         ViewTypeError: an argument is not a view.
         InputError: the rows cannot be used as given.
+        EngineError: the engine was lost.
 
     >>> import pandq
     >>> result = pandq.audit(pandq.Labels([0, 0]), pandq.Probs([[0.9, 0.1], [0.9, 0.1]]))
@@ -249,12 +257,13 @@ def audit(
     require_laws(rows)
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
+    chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}
+    run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **chosen})
     blank = RowSums.empty(worst=worst, **shared)
     members = MemberSums.empty(by=tuple(rows.by), worst=worst)
-    first, shape = _first_pass(
-        rows, _FirstSums(blank, Sample.empty(0), members), progress, sampled=floor != "none"
-    )
-    sums, sample = first.rows, first.sample
+    empty = _FirstSums(Shape(), blank, Sample.empty(0), members)
+    first = _first_pass(rows, empty, run, sampled=floor != "none")
+    shape, sums, sample = first.shape, first.rows, first.sample
     evidence = evidence_of(shape.p_kind, sums.most_votes)
     if floor == "certified" and evidence != "votes":
         raise InputError(
@@ -268,16 +277,15 @@ def audit(
     if floor != "none":
         notes = reasons_to_stop(sample, shape.n_classes, sums.losses.n)
     if floor != "none" and not notes:
-        if progress is not None:
-            progress("fitting maps and bounds", 0, None)
+        run.tell("fitting maps and bounds")
         # many small products: BLAS threads would cost more than they bring
         with threadpool_limits(limits=1, user_api="blas"):
             trained = Trained.of(sample, evidence, seed=seed)
             plan = trained.plan(sample) if trained.certificates else None
+        blank_parts = PartSums.empty(votes=evidence == "votes", **shared)
+        of = partial(_parts, empty=blank_parts, trained=trained)
         parts = decomposed(
-            _second_pass(
-                rows, PartSums.empty(votes=evidence == "votes", **shared), trained, progress
-            ),
+            run.summarise("decomposing", rows, of, blank_parts),
             trained,
             plan,
             classes=shape.class_names(rows),
@@ -288,49 +296,49 @@ def audit(
     names = shape.class_names(rows)
     split = uncertainty(first.members, shape.p_kind, names, unit=unit, level=level)
     found = _result(sums, rows, shape, parts, split, trained, notes, unit=unit, level=level)
-    chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}
     return replace(found, options=chosen)
 
 
 def _first_pass(
-    rows: Scan | MemoryScan, empty: _FirstSums, progress: Progress | None, *, sampled: bool
-) -> tuple[_FirstSums, Shape]:
+    rows: Scan | MemoryScan, empty: _FirstSums, run: Run, *, sampled: bool
+) -> _FirstSums:
     """Every plain average, and the rows to train on."""
-    shape = Shape()
-
-    def of(chunk: Chunk) -> _FirstSums:
-        size = sample_size(shape.n_classes)
-        few = sample_of(size, chunk, of_rows=rows.n_rows) if sampled else empty.sample
-        return _FirstSums(empty.rows.of(chunk), few, empty.members.of(chunk))
-
-    found = summarise(seen(rows, "measuring", progress, shape), of, empty)
+    of = partial(_first, empty=empty, sampled=sampled, n_rows=rows.n_rows)
+    found = run.summarise("measuring", rows, of, empty)
     if found.rows.n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
     if found.rows.weight == 0:
         raise InputError(what="all weights are zero", where=name_of(rows))
-    return found, shape
-
-
-def _second_pass(
-    rows: Scan | MemoryScan, empty: PartSums, trained: Trained, progress: Progress | None
-) -> PartSums:
-    """Every row's parts under maps that never saw it."""
-    chunks = seen(rows, "decomposing", progress, Shape())
-    return summarise(chunks, lambda chunk: empty.of(chunk, trained), empty)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _FirstSums:
+    shape: Shape
     rows: RowSums
     sample: Sample
     members: MemberSums
 
     def merge(self, other: Self) -> Self:
         return type(self)(
+            self.shape.merge(other.shape),
             self.rows.merge(other.rows),
             self.sample.merge(other.sample),
             self.members.merge(other.members),
         )
+
+
+def _first(chunk: Chunk, *, empty: _FirstSums, sampled: bool, n_rows: int | None) -> _FirstSums:
+    """The averages of one chunk, and those of its rows that may be trained on."""
+    few = empty.sample
+    if sampled:
+        few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
+    return _FirstSums(Shape.of(chunk), empty.rows.of(chunk), few, empty.members.of(chunk))
+
+
+def _parts(chunk: Chunk, *, empty: PartSums, trained: Trained) -> PartSums:
+    """Every row's parts under maps that never saw it."""
+    return empty.of(chunk, trained)
 
 
 def _result(

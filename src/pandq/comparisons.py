@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
 
-from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.baseline import Unpaired, against_baseline
 from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
@@ -16,18 +16,21 @@ from pandq.estimate.decomposition import evidence_of
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
 from pandq.estimate.drift import Drift, drift_of
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
-from pandq.estimate.passes import Progress, Shape, check_choices, name_of, reasons_to_stop, seen
+from pandq.estimate.passes import Shape, check_choices, name_of, reasons_to_stop, run_of
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
+    from pandq.engines.contract import Engine, Progress
+    from pandq.engines.run import Run
     from pandq.read.chunks import Chunk
     from pandq.units import Unit
 
@@ -117,6 +120,8 @@ def compare(
     worst: int = 10,
     baseline: Mapping[str, Any] | None = None,
     q_floor: float | None = None,
+    engine: Engine | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """How much better each Q is than the first, and how far each is from a reference.
@@ -142,7 +147,10 @@ def compare(
         worst: how many rows to show in either direction.
         baseline: an earlier audit's `to_dict()`, for one Q to be held against; unpaired then.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
-        progress: called with (what, rows done, rows in all or None) after each chunk.
+        engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
+            when left out. The result is the same, to the last bit.
+        checkpoint: a folder that keeps what was summed: after a loss the same call goes on there.
+        progress: called with a `pandq.engines.Done` after each chunk.
 
     Returns:
         A Comparison.
@@ -150,6 +158,7 @@ def compare(
     Raises:
         ViewTypeError: an argument is not a view.
         InputError: the rows cannot be used as given, or there is nothing to compare.
+        EngineError: the engine was lost.
 
     >>> import pandq
     >>> y = pandq.Labels([0, 1, 1])
@@ -167,16 +176,19 @@ def compare(
             what="a baseline is the model to hold one Q against", got=f"{len(called)} of them"
         )
     _refuse_idle(rows, q_floor, alone=baseline is not None)
+    chosen = {"seed": seed, "parts": parts, "worst": worst, "baseline": baseline is not None}
+    about = {"command": "compare", **chosen, "q_floor": q_floor}
+    run = run_of(rows, engine, progress, checkpoint, about)
     if _partly_known(rows):
-        return _bounded(rows, called, progress, q_floor=q_floor, unit=unit, level=level)
-    shape = Shape()
-    first = FirstPass(worst, sampled=parts != "none", alone=baseline is not None)
-    sums = first.over(rows, shape, progress)
+        return _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
+    first = FirstPass.of(rows, worst=worst, sampled=parts != "none", alone=baseline is not None)
+    sums = run.summarise("measuring", rows, first, first.empty)
+    shape = sums.shape
     if sums.models[0].n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
     if sums.models[0].weight == 0:
         raise InputError(what="all weights are zero", where=name_of(rows))
-    notes, split = _split(rows, sums, shape, progress, seed=seed, parts=parts)
+    notes, split = _split(rows, sums, run, seed=seed, parts=parts)
     table = shape.class_names(rows)
     scale: dict[str, Any] = {"unit": unit, "level": level}
     models = tuple(
@@ -273,22 +285,17 @@ def _partly_known(rows: Scan | MemoryScan) -> bool:
 def _bounded(
     rows: Scan | MemoryScan,
     called: tuple[str, ...],
-    progress: Progress | None,
+    run: Run,
     *,
     q_floor: float | None,
     unit: Unit,
     level: float,
 ) -> Comparison:
     """Certified bounds of KL(P||Q): differences of bounds would say nothing."""
-    shape = Shape()
-    empty = _Bounded(0, (BoundSums.empty(),) * len(called))
-
-    def of(chunk: Chunk) -> _Bounded:
-        views = (chunk.q, *chunk.rivals)
-        pairs = zip(empty.sums, views, strict=True)
-        return _Bounded(len(chunk), tuple(x.of(chunk, view, q_floor=q_floor) for x, view in pairs))
-
-    found = summarise(seen(rows, "measuring", progress, shape), of, empty)
+    empty = _Bounded(Shape(), 0, (BoundSums.empty(),) * len(called))
+    of = partial(empty.of, q_floor=q_floor)
+    found = run.summarise("measuring", rows, of, empty)
+    shape = found.shape
     if found.n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
     return Comparison(
@@ -311,12 +318,19 @@ def _bounded(
 
 @dataclass(frozen=True, slots=True)
 class _Bounded:
+    shape: Shape
     n: int
     sums: tuple[BoundSums, ...]
 
+    def of(self, chunk: Chunk, *, q_floor: float | None) -> Self:
+        pairs = zip(self.sums, (chunk.q, *chunk.rivals), strict=True)
+        bounds = tuple(x.of(chunk, view, q_floor=q_floor) for x, view in pairs)
+        return type(self)(Shape.of(chunk), len(chunk), bounds)
+
     def merge(self, other: Self) -> Self:
         pairs = zip(self.sums, other.sums, strict=True)
-        return type(self)(self.n + other.n, tuple(a.merge(b) for a, b in pairs))
+        bounds = tuple(a.merge(b) for a, b in pairs)
+        return type(self)(self.shape.merge(other.shape), self.n + other.n, bounds)
 
 
 def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -338,8 +352,7 @@ def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, 
 def _split(
     rows: Scan | MemoryScan,
     sums: ComparisonSums,
-    shape: Shape,
-    progress: Progress | None,
+    run: Run,
     *,
     seed: int,
     parts: Parts,
@@ -347,17 +360,20 @@ def _split(
     """What recalibration would do to each difference, or why that is not said."""
     if parts == "none" or not sums.pairs:
         return [], None
-    if shape.n_classes > MOST_CLASSES:
+    if sums.shape.n_classes > MOST_CLASSES:
         return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None
     finite = min(model.losses.n for model in sums.models)
-    notes = reasons_to_stop(sums.sample, shape.n_classes, finite)
+    notes = reasons_to_stop(sums.sample, sums.shape.n_classes, finite)
     if notes:
         return notes, None
-    if progress is not None:
-        progress("fitting maps", 0, None)
+    run.tell("fitting maps")
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
         maps = PairedMaps.of(sums.sample, len(sums.models), seed=seed)
     empty = PartDifferences.empty(len(sums.pairs))
-    chunks = seen(rows, "recalibrating", progress, Shape())
-    return [], summarise(chunks, lambda chunk: empty.of(chunk, maps), empty)
+    return [], run.summarise("recalibrating", rows, partial(_parted, empty=empty, maps=maps), empty)
+
+
+def _parted(chunk: Chunk, *, empty: PartDifferences, maps: PairedMaps) -> PartDifferences:
+    """What recalibration does to the differences in one chunk."""
+    return empty.of(chunk, maps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,14 +13,10 @@ class PandqError(Exception):
     """Anything that pandq raises on purpose."""
 
 
-class InputError(PandqError, ValueError):
-    """The user's data or options cannot be used as given.
+class ToldError(PandqError):
+    """An error whose text is built from parts, so that each layer can add what it knows.
 
-    The text is built from parts so that each layer can add what it knows: a view knows the
-    row, the reader knows the file.
-
-    >>> print(InputError("no column 'prob'", where="preds.parquet", remedy="Did you mean 'probs'?"))
-    preds.parquet: no column 'prob'. Did you mean 'probs'?
+    A view knows the row, the reader knows the file, an engine knows the worker.
     """
 
     def __init__(self, what: str, *, where: str = "", got: str = "", remedy: str = "") -> None:
@@ -33,10 +29,32 @@ class InputError(PandqError, ValueError):
         remedy = f". {self.remedy}" if self.remedy else ""
         return f"{where}{self.what}{got}{remedy}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error crosses to other processes as its parts."""
+        return _rebuilt, (type(self), self.__dict__)
+
     def at(self, where: str) -> Self:
         """The same error with a place before the place that it already names."""
         self.where = f"{where}, {self.where}" if self.where else where
         return self
+
+
+def _rebuilt(kind: type[ToldError], parts: dict[str, Any]) -> ToldError:
+    error = kind.__new__(kind, parts["what"])
+    error.__dict__.update(parts)
+    return error
+
+
+class InputError(ToldError, ValueError):
+    """The user's data or options cannot be used as given.
+
+    >>> print(InputError("no column 'prob'", where="preds.parquet", remedy="Did you mean 'probs'?"))
+    preds.parquet: no column 'prob'. Did you mean 'probs'?
+    """
+
+
+class EngineError(ToldError, RuntimeError):
+    """What was to do the work was lost: a scheduler, its workers, or a worker's memory."""
 
 
 class RowError(InputError):

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import finish, gate_options, limits
 from pandq.cli.options import data_options, no_dash, result_options, scan_options
-from pandq.cli.page import hand_over, progress_bar
+from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     help="Write the recalibration map, fitted on all rows, as JSON.",
 )
 @gate_options
+@engine_options(keep="Keep what was summed there: after a loss the same command goes on.")
 @click.option(
     "--items",
     "items_file",
@@ -68,6 +70,8 @@ def audit_command(
     max_kl: float | None,
     max_cross_entropy: float | None,
     gate_on: GateOn,
+    checkpoint: str | None,
+    progress_how: str,
     **data: Any,
 ) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
@@ -91,8 +95,15 @@ def audit_command(
     }
     named = [no_dash(option, path) for option, path in only_files.items()]
     check_outputs(files, json_file, *named)
+    who = engine_given(data)
+    if items_file is not None and who["engine"] != "local":
+        raise InputError(
+            what="--items writes a line for every row, which only --engine local does",
+            got=f"--engine {who['engine']}",
+            remedy="Write the items in a run of their own.",
+        )
     rows = scan(list(files), **scan_options(data))
-    with progress_bar() as progress:
+    with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = audit(
             rows,
             unit=unit,
@@ -101,6 +112,8 @@ def audit_command(
             floor=floor,
             intervals=intervals,
             worst=worst,
+            engine=engine,
+            checkpoint=checkpoint,
             progress=progress,
         )
         if items_file is not None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import a_number, finish, gate_options, limits
 from pandq.cli.options import data_options, no_dash, result_options, scan_options
-from pandq.cli.page import hand_over, progress_bar
+from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 )
 @result_options
 @gate_options
+@engine_options(keep="Keep what was summed there: after a loss the same command goes on.")
 @click.option(
     "--max-regression",
     type=float,
@@ -80,6 +82,8 @@ def compare_command(
     html_file: str | None,
     q_floor: float | None,
     json_file: str | None,
+    checkpoint: str | None,
+    progress_how: str,
     **data: Any,
 ) -> None:
     """Is B better than A, or the same? Is a copy true to its reference? The first --q is A.
@@ -100,8 +104,15 @@ def compare_command(
 
     check_outputs([*files, *filter(None, [baseline_file])], json_file, no_dash("--html", html_file))
     old = None if baseline_file is None else read_json(baseline_file)
+    who = engine_given(data)
     rows, names = comparison_rows(files, q, data, id_duplicates)
-    with progress_bar() as progress:
+    if getattr(rows.source, "passing", False) and who["engine"] != "local":
+        raise InputError(
+            what="two files are joined on this machine, where workers cannot see the result",
+            got=f"--engine {who['engine']}",
+            remedy="Join them into one table first, or use --engine local.",
+        )
+    with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = compare(
             rows,
             names=names,
@@ -112,6 +123,8 @@ def compare_command(
             worst=worst,
             baseline=old,
             q_floor=q_floor,
+            engine=engine,
+            checkpoint=checkpoint,
             progress=progress,
         )
     if html_file is not None:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.options import class_names, no_dash
-from pandq.cli.page import fit_progress
+from pandq.cli.page import fit_progress, json_lines
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pandq.engines import Engine
 
 # Which options are of which models, by the names that the library gives them.
 OF_NETWORKS = {
@@ -23,7 +26,6 @@ OF_NETWORKS = {
     "patience": "--patience",
     "augment": "--augment",
     "device": "--device",
-    "checkpoint": "--checkpoint",
 }
 LARGEST_SIDE = 1024
 OF_SOFTMAX = {"l2": "--l2"}
@@ -96,10 +98,9 @@ OTHERS = {
 @click.option("--normalise", is_flag=True, help="Divide each row of P by its sum.")
 @click.option("--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
 @click.option("--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
-@click.option(
-    "--checkpoint",
-    metavar="DIR",
-    help="Networks: keep the state after each epoch there; the same command goes on from it.",
+@engine_options(
+    keep="Keep the state there, of networks after each epoch, of regressions within each pass: the"
+    " same command goes on from it."
 )
 @click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
 @click.option("--force", is_flag=True, help="Replace a model that is there already.")
@@ -119,6 +120,7 @@ def fit_command(
     normalise: bool,
     skip_unreadable: bool,
     force: bool,
+    progress_how: str,
     **options: Any,
 ) -> None:
     """Fit Q to P: from a table, or a folder of pictures by class, to a model's folder.
@@ -148,14 +150,22 @@ def fit_command(
         "normalise": normalise,
         "skip_unreadable": skip_unreadable,
     }
+    who = engine_given(options)
+    _require_classes(who, columns)
     rows = scan_features(list(data), **columns)
     kind = kind or ("softmax" if rows.size is None else "cnn")
     chosen = _chosen(kind, options)
     for note in rows.notes:
         click.echo(note)
     watched = _watched(valid, rows, columns)
-    with fit_progress(chosen.get("epochs")) as progress:
-        model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen)
+    network = kind in ("mlp", "cnn")
+    _refuse_idle(who, network=network)
+    with (
+        engine_of(**who) as engine,
+        fit_progress(chosen.get("epochs"), how=progress_how) as progress,
+    ):
+        more = {} if network else _passes(engine, who, chosen, progress_how)
+        model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen, **more)
     if rows.unreadable:
         click.echo(_left_out(rows.unreadable))
     made = {"p": str(rows.p), "seed": seed, "valid": valid, "weights": weights, "where": where}
@@ -261,6 +271,38 @@ def _audit_of(out: str, column: str, model: Any) -> str:
     if model.classes is not None:
         command += ["--classes", ",".join(model.classes)]
     return shlex.join(command)
+
+
+def _require_classes(who: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """Where workers read the rows nobody goes through them beforehand to see the classes."""
+    p = columns["p"]
+    unnamed = columns["classes"] is None and (p is None or p.startswith("labels:"))
+    if who["engine"] != "local" and unnamed:
+        raise InputError(
+            what="with --engine dask the classes of labels are to be named",
+            got=f"--p {p}" if p else "no --p",
+            remedy="Give --p, and --classes A,B,... or how many there are.",
+        )
+
+
+def _passes(
+    engine: Engine, who: Mapping[str, Any], chosen: dict[str, Any], how: str
+) -> dict[str, Any]:
+    """How a regression goes through its rows; nothing, where it may choose for itself."""
+    keep = chosen.pop("checkpoint", None)
+    watch = json_lines() if how == "json" else None
+    asked = who["engine"] != "local" or who["workers"] or who["cache"] or keep or watch
+    return {"engine": engine, "keep": keep, "watch": watch} if asked else {}
+
+
+def _refuse_idle(who: Mapping[str, Any], *, network: bool) -> None:
+    """Refuse an engine where a network is trained, which has none."""
+    if network and (who["engine"] != "local" or who["workers"] or who["cache"]):
+        raise InputError(
+            what="an engine goes through the rows of softmax and bayes",
+            got="a network",
+            remedy="A network is trained on several processes by torchrun.",
+        )
 
 
 def _chosen(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:

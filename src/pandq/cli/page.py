@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pandq.estimate.passes import Progress
+    from pandq.engines import Done, Progress
 
 
 def page() -> Any:
@@ -39,7 +41,9 @@ def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], Non
 
 
 @contextmanager
-def fit_progress(epochs: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+def fit_progress(
+    epochs: int | None, *, how: str = "auto"
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A line on standard error for each epoch or step of a fit: loss, floor and gap.
 
     On a terminal they replace each other, elsewhere (a log) they follow each other.
@@ -50,6 +54,10 @@ def fit_progress(epochs: int | None) -> Iterator[Callable[[dict[str, Any]], None
 
     def told(row: dict[str, Any]) -> None:
         nonlocal width
+        if how != "auto":
+            if how == "json":
+                click.echo(json.dumps(row), err=True)
+            return
         text = progress_line(row, epochs)
         if not lively:
             click.echo(text, err=True)
@@ -65,33 +73,51 @@ def fit_progress(epochs: int | None) -> Iterator[Callable[[dict[str, Any]], None
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """A progress bar on standard error, on a terminal only."""
-    if not sys.stderr.isatty():
+def progress_shown(how: str) -> Iterator[Progress | None]:
+    """How far a pass is: a bar on a terminal, lines of JSON where asked for, or nothing."""
+    if how == "json":
+        yield json_lines()
+        return
+    if how == "none" or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
+        TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def update(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
+        def update(done: Done) -> None:
+            if done.what not in tasks:
+                tasks[done.what] = bar.add_task(done.what, total=done.rows, told="")
+            rate = done.rows_per_second
+            of = "" if done.rows is None else f" of {done.rows:,}"
+            told = [f"{done.rows_done:,}{of} rows", f"chunk {done.chunks_done}/{done.chunks}"]
+            told += [f"{rate:,.0f} rows/s"] if rate else []
+            bar.update(tasks[done.what], completed=done.rows_done, told=", ".join(told))
 
         yield update
+
+
+# Seconds between two lines of progress, for a log to stay short.
+EVERY = 0.5
+
+
+def json_lines() -> Progress:
+    """Progress as lines of JSON on standard error: the first and last of each pass, and some."""
+    said: dict[str, float] = {}
+
+    def update(done: Done) -> None:
+        now = time.monotonic()
+        last = done.chunks_done == done.chunks
+        if last or now - said.get(done.what, -EVERY) >= EVERY:
+            said[done.what] = now
+            click.echo(json.dumps(done.to_dict()), err=True)
+
+    return update

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 THREADS = "PANDQ_THREADS"
 
@@ -58,8 +60,24 @@ def over_cores(task: Callable[[A], B], items: Sequence[A]) -> list[B]:
     return found
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it the calling thread does all itself: the other cores are at other chunks."""
+    before = getattr(_here, "alone", False)
+    _here.alone = True
+    try:
+        yield
+    finally:
+        _here.alone = before
+
+
+_here = threading.local()
+
+
 def n_threads() -> int:
     """As many as PANDQ_THREADS says, or as there are cores."""
+    if getattr(_here, "alone", False):
+        return 1
     asked = os.environ.get(THREADS, "")
     if asked and not (asked.isdecimal() and int(asked) > 0):
         raise InputError(what=f"{THREADS} is a number of threads", got=repr(asked))

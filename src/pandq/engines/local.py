@@ -1,37 +1,128 @@
-"""One process: chunks in memory are summed over all cores, others while the next one is read."""
+"""One process: chunks are read ahead by one thread and summed by others, on every core."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pandq.core.threads import n_threads, over_cores
+from threadpoolctl import threadpool_limits
+
+from pandq.core.threads import alone, n_threads, over_cores
+from pandq.errors import InputError, PandqError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
+    from pandq.engines.contract import C, Rows, S
+    from pandq.read.parts import Part
 
-class Mergeable(Protocol):
-    """All that an engine knows of a Summary."""
-
-    def merge(self, other: Self, /) -> Self:
-        """Both together."""
-
+T = TypeVar("T")
 
 # Summaries of chunks in memory that wait to be merged, for each core.
 AT_ONCE = 16
 
-C = TypeVar("C")
-S = TypeVar("S", bound=Mergeable)
 
-
-def summarise(chunks: Iterable[C], of: Callable[[C], S], empty: S) -> S:
-    """`of` of every chunk, merged in chunk order.
+@dataclass(slots=True)
+class Local:
+    """This process.
 
     Args:
-        chunks: pieces of the data, in order; a sequence is in memory already.
+        workers: threads that sum; one per core when left out.
+        cache: whether chunks stay in memory from one pass to the next.
+
+    Raises:
+        InputError: there is to be no worker.
+    """
+
+    workers: int | None = None
+    cache: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise InputError(what="an engine needs a worker", got=f"{self.workers}")
+
+    @property
+    def needs_places(self) -> bool:
+        """Parts are read in order, and so counted on the way."""
+        return False
+
+    def counts(self, rows: Rows[Any], parts: Sequence[Part]) -> list[int]:
+        """How many rows each part has."""
+        return over_cores(rows.count, parts)
+
+    def over(
+        self,
+        rows: Rows[C],
+        parts: Sequence[Part],
+        of: Callable[[C], S],
+        tick: Callable[[int], None],
+        kept: dict[int, Any],
+    ) -> Iterator[tuple[Part, S | None]]:
+        """Each part's Summary, in order; None where a part has no rows."""
+        pieces = rows.pieces(parts)
+        if self.cache:
+            pieces = _kept(rows, parts, kept)
+        waiting = deque(parts)
+        merged: S | None = None
+        # one pool of threads: BLAS's own would fight it
+        with threadpool_limits(limits=1, user_api="blas"):
+            for part, chunk, summary in self._summed(pieces, of):
+                while waiting[0].index != part.index:
+                    yield waiting.popleft(), merged
+                    merged = None
+                merged = summary if merged is None else merged.merge(summary)
+                tick(len(chunk))
+        while waiting:
+            yield waiting.popleft(), merged
+            merged = None
+
+    def _summed(
+        self, pieces: Iterator[tuple[Part, C]], of: Callable[[C], S]
+    ) -> Iterator[tuple[Part, Any, S]]:
+        """Each chunk with its part and its Summary, in order."""
+        workers = self.workers or n_threads()
+
+        def summed(chunk: C) -> S:
+            with alone():
+                return of(chunk)
+
+        pending: deque[tuple[Part, C, Future[S]]] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="pandq-sum") as pool:
+            try:
+                try:
+                    for part, chunk in read_ahead(pieces):
+                        pending.append((part, chunk, pool.submit(summed, chunk)))
+                        if len(pending) > workers:
+                            yield _ended(pending)
+                except PandqError:
+                    # what is wrong in the rows before is said first
+                    while pending:
+                        yield _ended(pending)
+                    raise
+                while pending:
+                    yield _ended(pending)
+            finally:
+                for _, _, future in pending:
+                    future.cancel()
+
+
+def _ended(pending: deque[tuple[Part, C, Future[S]]]) -> tuple[Part, C, S]:
+    """The first of those that are being summed, once it is."""
+    part, chunk, future = pending.popleft()
+    return part, chunk, future.result()
+
+
+def summarise(chunks: Sequence[C], of: Callable[[C], S], empty: S) -> S:
+    """`of` of every chunk of what is in memory already, over all cores, merged in chunk order.
+
+    Args:
+        chunks: pieces of the data, in order.
         of: a chunk's Summary.
         empty: the Summary of nothing.
 
@@ -39,33 +130,41 @@ def summarise(chunks: Iterable[C], of: Callable[[C], S], empty: S) -> S:
         The Summary of all chunks.
 
     Raises:
-        Whatever reading or summing raises.
+        Whatever summing raises.
     """
-    total = empty
-    for summary in (
-        _in_memory(chunks, of) if isinstance(chunks, Sequence) else map(of, read_ahead(chunks))
-    ):
-        total = total.merge(summary)
-    return total
-
-
-def _in_memory(chunks: Sequence[C], of: Callable[[C], S]) -> Iterator[S]:
-    """Each chunk's Summary, in order; not more of them at once than keep the cores busy."""
+    # not more Summaries at once than keep the cores busy
     step = AT_ONCE * n_threads()
-    for start in range(0, len(chunks), step):
-        yield from over_cores(of, chunks[start : start + step])
+    found = (over_cores(of, chunks[start : start + step]) for start in range(0, len(chunks), step))
+    return reduce(lambda total, some: reduce(_merged, some, total), found, empty)
 
 
-def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:  # noqa: C901
-    """The same chunks, read by a thread that stays at most `depth` ahead.
+def _merged(one: S, other: S) -> S:
+    return one.merge(other)
+
+
+def _kept(rows: Rows[C], parts: Sequence[Part], kept: dict[int, Any]) -> Iterator[tuple[Part, C]]:
+    """The chunks of parts, from memory from the second time on."""
+    known: dict[int, list[C]] = kept.setdefault(id(rows), {})
+    if all(part.index in known for part in parts):
+        yield from ((part, chunk) for part in parts for chunk in known[part.index])
+        return
+    found: dict[int, list[C]] = {part.index: [] for part in parts}
+    for part, chunk in rows.pieces(parts):
+        found[part.index].append(chunk)
+        yield part, chunk
+    known.update(found)
+
+
+def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:  # noqa: C901
+    """The same items, made by a thread that stays at most `depth` ahead.
 
     >>> list(read_ahead(range(3)))
     [0, 1, 2]
     """
-    ready: queue.Queue[tuple[C | None, BaseException | None, bool]] = queue.Queue(depth)
+    ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(item: tuple[C | None, BaseException | None, bool]) -> None:
+    def put(item: tuple[T | None, BaseException | None, bool]) -> None:
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=0.1)
@@ -75,8 +174,8 @@ def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:  # noqa: C90
 
     def read() -> None:
         try:
-            for chunk in chunks:
-                put((chunk, None, False))
+            for item in items:
+                put((item, None, False))
                 if stopped.is_set():
                     return
             put((None, None, True))
@@ -87,12 +186,12 @@ def read_ahead(chunks: Iterable[C], depth: int = 2) -> Iterator[C]:  # noqa: C90
     reader.start()
     try:
         while True:
-            chunk, error, last = ready.get()
+            item, error, last = ready.get()
             if error is not None:
                 raise error
             if last:
                 return
-            yield chunk  # type: ignore[misc]
+            yield item  # type: ignore[misc]
     finally:
         stopped.set()
         reader.join()

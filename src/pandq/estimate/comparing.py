@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
 from pandq.estimate.drift import DriftSums
 from pandq.estimate.paired import PairSums
-from pandq.estimate.passes import Progress, Shape, seen
+from pandq.estimate.passes import Shape
 from pandq.estimate.rowsums import RowSums
 from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
@@ -27,6 +26,7 @@ MOST_CLASSES = 1500
 class ComparisonSums:
     """The first pass: each model alone, each rival against the first, each copy's drift."""
 
+    shape: Shape
     models: tuple[RowSums, ...]
     pairs: tuple[PairSums, ...]
     drifts: tuple[DriftSums, ...]
@@ -40,6 +40,7 @@ class ComparisonSums:
         if evidence_of(chunk.p.kind, 0) == "full":
             drifts = tuple(DriftSums.empty().of(chunk, view) for view in views)
         return type(self)(
+            Shape.of(chunk),
             tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
             tuple(
                 x.of(chunk, measured[0], m) for x, m in zip(self.pairs, measured[1:], strict=True)
@@ -51,6 +52,7 @@ class ComparisonSums:
     def merge(self, other: Self) -> Self:
         """Both together."""
         return type(self)(
+            self.shape.merge(other.shape),
             tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
             tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
             tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True))
@@ -62,35 +64,37 @@ class ComparisonSums:
 
 @dataclass(frozen=True, slots=True)
 class FirstPass:
-    """How to go through the rows: what to keep, and whether one Q may stand alone."""
+    """What to keep of each chunk, and whether one Q may stand alone."""
 
-    worst: int
+    empty: ComparisonSums
     sampled: bool
     alone: bool
+    n_rows: int | None
 
-    def over(
-        self, rows: Scan | MemoryScan, shape: Shape, progress: Progress | None
-    ) -> ComparisonSums:
-        """Go through the rows once."""
-        size, by = 1 + len(rows.rivals), tuple(rows.by)
+    @classmethod
+    def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
+        """Over these rows."""
+        size = 1 + len(rows.rivals)
         empty = ComparisonSums(
+            Shape(),
             (RowSums.empty(worst=0),) * size,
-            (PairSums.empty(by=by, worst=self.worst),) * (size - 1),
+            (PairSums.empty(by=tuple(rows.by), worst=worst),) * (size - 1),
             (),
             Sample.empty(0),
         )
+        return cls(empty, sampled and size > 1, alone, rows.n_rows)
 
-        def of(chunk: Chunk) -> ComparisonSums:
-            if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
-                raise InputError(
-                    what="one Q alone is compared with a reference, and P is none",
-                    got=f"P is {chunk.p.kind}",
-                    remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
-                    " is from P is `pandq audit`.",
-                )
-            few = empty.sample
-            if self.sampled and size > 1 and shape.n_classes <= MOST_CLASSES:
-                few = sample_of(sample_size(size * shape.n_classes), chunk, of_rows=rows.n_rows)
-            return empty.of(chunk, few)
-
-        return summarise(seen(rows, "measuring", progress, shape), of, empty)
+    def __call__(self, chunk: Chunk) -> ComparisonSums:
+        """The sums of one chunk."""
+        size, k = len(self.empty.models), chunk.q.n_classes or 0
+        if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
+            raise InputError(
+                what="one Q alone is compared with a reference, and P is none",
+                got=f"P is {chunk.p.kind}",
+                remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
+                " is from P is `pandq audit`.",
+            )
+        few = self.empty.sample
+        if self.sampled and k <= MOST_CLASSES:
+            few = sample_of(sample_size(size * k), chunk, of_rows=self.n_rows)
+        return self.empty.of(chunk, few)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.engines.checkpoints import Checkpoint, identity
+from pandq.engines.local import Local
+from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.decomposition import MIN_CLUSTERS, MIN_ROWS
 from pandq.read.scan import Scan
@@ -15,34 +17,45 @@ from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND, partly_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
+    from pathlib import Path
 
+    from pandq.engines.contract import Engine, Progress, Rows
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.sums.sample import Sample
 
-Progress = Callable[[str, int, int | None], None]
 # what every use of a seed has room for
 SEEDS = 2**32
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Shape:
-    """What the chunks were, seen in passing."""
+    """What chunks are, as a Summary that refuses those of another number of classes."""
 
     n_classes: int = 0
     p_kind: str = ""
     q_kind: str = ""
+    start: int = 0
 
-    def see(self, chunk: Chunk) -> None:
-        """Remember the first chunk, and refuse one of another number of classes."""
-        if not self.n_classes:
-            self.n_classes = chunk.q.n_classes or 0
-            self.p_kind, self.q_kind = chunk.p.kind, chunk.q.kind
-        elif self.n_classes != chunk.q.n_classes:
+    @classmethod
+    def of(cls, chunk: Chunk) -> Self:
+        """Of one chunk."""
+        return cls(chunk.q.n_classes or 0, chunk.p.kind, chunk.q.kind, chunk.start)
+
+    def merge(self, other: Self) -> Self:
+        """Of both.
+
+        Raises:
+            InputError: they have different numbers of classes.
+        """
+        if not self.n_classes or not other.n_classes:
+            return self if self.n_classes else other
+        if self.n_classes != other.n_classes:
             raise InputError(
-                what=f"rows from {chunk.start} on have another number of classes",
-                got=f"{chunk.q.n_classes}, not {self.n_classes}",
+                what=f"rows from {other.start} on have another number of classes",
+                got=f"{other.n_classes}, not {self.n_classes}",
             )
+        return self
 
     def class_names(self, rows: Scan | MemoryScan) -> tuple[str, ...]:
         """The classes' own names, or their numbers."""
@@ -55,16 +68,35 @@ class Shape:
         return names
 
 
-def seen(
-    rows: Scan | MemoryScan, what: str, progress: Progress | None, shape: Shape
-) -> Iterator[Chunk]:
-    """The chunks in order, each one reported when it is done with."""
-    total = rows.n_rows
-    for chunk in rows.chunks():
-        shape.see(chunk)
-        yield chunk
-        if progress is not None:
-            progress(what, chunk.start + len(chunk), total)
+def run_of(
+    rows: Rows[Any],
+    engine: Engine | None,
+    progress: Progress | None,
+    checkpoint: str | Path | None,
+    about: Mapping[str, Any],
+) -> Run:
+    """The run of passes that makes a result.
+
+    Args:
+        rows: to go through.
+        engine: who sums; this process when left out.
+        progress: told how far a pass has come.
+        checkpoint: a folder to keep what was summed in.
+        about: what was asked for, as JSON values; a checkpoint of anything else is refused.
+
+    Raises:
+        InputError: the checkpoint is of another input, or rows in memory cannot have one.
+    """
+    engine = engine or Local()
+    if engine.needs_places and not getattr(getattr(rows, "source", None), "files", None):
+        raise InputError(
+            what="workers read files themselves, and these rows are in memory",
+            remedy="Give pandq.scan(...) of files that they can read, or leave the engine out.",
+        )
+    kept = None
+    if checkpoint is not None:
+        kept = Checkpoint.opened(checkpoint, {**about, **identity(rows)})
+    return Run(engine, progress, kept)
 
 
 def check_choices(unit: Unit, level: float, seed: int) -> None:

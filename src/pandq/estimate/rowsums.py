@@ -10,7 +10,7 @@ import numpy as np
 from pandq.estimate.intervals import Estimate
 from pandq.estimate.means import GroupMeans, Means
 from pandq.rows import RowMeasures, measure_rows
-from pandq.sums.tallies import LogHistogram, WorstRows
+from pandq.sums.tallies import LogHistogram, WorstRows, plain
 from pandq.views import Counts
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _extreme(
     place = np.flatnonzero(which)
     worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
-    shown = [Shown(chunk.ids[int(i)], *_laws(chunk, int(i))) for i in worst]
+    shown = [Shown(plain(chunk.ids[int(i)]), *_laws(chunk, int(i))) for i in worst]
     return blank.of(m.kl[worst], row[worst], details, shown)
 
 

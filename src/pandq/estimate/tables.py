@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pandq.estimate.intervals import finite
 from pandq.estimate.rowsums import DETAILS, LOSSES
+from pandq.sums.tallies import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +59,5 @@ def groups_table(
 
 def plain_id(identity: Any) -> str | int | None:
     """An id as JSON has it."""
-    value = identity.as_py() if hasattr(identity, "as_py") else identity
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = plain(identity)
     return value if isinstance(value, int) or value is None else str(value)

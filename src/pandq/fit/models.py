@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
-from pandq.engines.local import summarise
+from pandq.engines.run import Run
 from pandq.errors import InputError
-from pandq.estimate.passes import check_seed
+from pandq.estimate.passes import check_seed, run_of
 from pandq.fit.folder import Kind, Model
 from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
@@ -22,9 +23,11 @@ from pandq.views import Labels, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from pandq.engines.contract import Engine, Progress
     from pandq.read.feature_scan import FeatureChunk, FeatureScan, Scaling
 
     Told = Callable[[dict[str, Any]], None]
@@ -49,6 +52,9 @@ def fit_model(
     *,
     valid: FeatureScan | float | None = None,
     seed: int = 0,
+    engine: Engine | None = None,
+    keep: str | Path | None = None,
+    watch: Progress | None = None,
     progress: Told | None = None,
     **options: Any,
 ) -> Model:
@@ -61,6 +67,11 @@ def fit_model(
         valid: rows to watch, or what share of `rows` is to be; by default a tenth for a network,
             none for a regression.
         seed: of everything that is drawn.
+        engine: of a regression: who goes through the rows; `pandq.engines.Dask(client)` for a
+            cluster, this process when left out. The model is the same, to the last bit.
+        keep: of a regression: a folder that keeps what was summed; after a loss the same call goes
+            on there.
+        watch: of a regression: called with a `pandq.engines.Done` as each pass goes on.
         progress: called with each row of the curve.
         options: of `SoftmaxRegression` (l2, tol, max_iter) or `BayesianSoftmaxRegression`
             (covariance, prior_scale), whose features are standardised, or of `NetworkClassifier`
@@ -71,6 +82,7 @@ def fit_model(
 
     Raises:
         InputError: rows, P or options cannot be used.
+        EngineError: the engine was lost.
         MissingLibraryError: a network without torch.
 
     >>> import pyarrow as pa
@@ -96,43 +108,69 @@ def fit_model(
         )
     if isinstance(valid, int | float) and not 0 <= valid < 1:
         raise InputError(what="valid is a share from 0 to below 1, or rows", got=str(valid))
-    first = _first(rows)
+    first = _shape(rows)
     watched = valid if not isinstance(valid, int | float) else None
-    if watched is not None and (shape := _first(watched).x.shape[1:]) != first.x.shape[1:]:
+    if watched is not None and (shape := _shape(watched)) != first:
         raise InputError(
             what="rows to watch have other features than those learnt from",
             where=watched.source.name,
-            got=f"{_times(shape)}, not {_times(first.x.shape[1:])}",
+            got=f"{_times(shape)}, not {_times(first)}",
         )
-    fit = _regression if kind in ("softmax", "bayes") else _network
-    estimator, scaling = fit(rows, kind, valid, seed, progress, options)
+    regression = kind in ("softmax", "bayes")
+    run = None
+    if engine is not None or keep is not None or watch is not None:
+        if not regression or rows.size is not None:
+            raise InputError(
+                what="an engine goes through the rows of regressions on features in columns",
+                got=f"{kind} on {'pictures' if rows.size else 'features'}",
+                remedy="A network is trained on several processes by torchrun.",
+            )
+        about = {"command": "fit", "model": kind, "seed": seed, "valid": _named(valid), **options}
+        run = run_of(rows, engine, watch, keep, about)
+    if regression:
+        estimator, scaling = _regression(rows, kind, valid, seed, progress, run, options)
+    else:
+        estimator, scaling = _network(rows, kind, valid, seed, progress, options)
     found = Model(
         kind,
         estimator,
         rows.columns,
         rows.size,
-        first.x.shape[1:],
+        first,
         len(estimator.classes_),
         rows.classes,
         scaling,
         estimator.curve_,
     )
-    if kind in ("softmax", "bayes") and valid:
+    if regression and valid:
         held = rows.parted(float(valid), seed)[1] if isinstance(valid, int | float) else valid
-        found.curve[-1].update(evaluated(found, held))
+        found.curve[-1].update(evaluated(found, held, run))
     return found
 
 
-def _first(rows: FeatureScan) -> FeatureChunk:
-    """The first rows that there are.
+def _shape(rows: FeatureScan) -> tuple[int, ...]:
+    """The shape of a row's features.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no rows.
     """
-    for chunk in rows.chunks():
-        if len(chunk):
-            return chunk
-    raise InputError(what="there are no rows to learn from, or to watch", where=rows.source.name)
+    shape = rows.row_shape()
+    if shape is None or rows.n_rows == 0:
+        what = "there are no rows to learn from, or to watch"
+        raise InputError(what, where=rows.source.name)
+    return shape
+
+
+def _require_rows(rows: FeatureScan) -> None:
+    """Refuse a share of rows in which there are none."""
+    if not any(len(chunk) for chunk in rows.chunks()):
+        what = "there are no rows to learn from, or to watch"
+        raise InputError(what, where=rows.source.name)
+
+
+def _named(valid: FeatureScan | float | None) -> float | str | None:
+    """What is watched, as JSON has it."""
+    return valid if valid is None or isinstance(valid, int | float) else valid.source.name
 
 
 def _times(shape: tuple[int, ...]) -> str:
@@ -145,18 +183,19 @@ def _regression(
     valid: FeatureScan | float | None,
     seed: int,
     progress: Told | None,
+    run: Run | None,
     options: dict[str, Any],
 ) -> tuple[SoftmaxRegression | BayesianSoftmaxRegression, Scaling | None]:
     if valid and isinstance(valid, int | float):
         rows, watched = rows.parted(float(valid), seed)
-        _first(watched)
-    scaled = standardised(rows)
+        _require_rows(watched)
+    scaled = standardised(rows, run)
     model: SoftmaxRegression | BayesianSoftmaxRegression
     if kind == "softmax":
         model = SoftmaxRegression(progress=progress, **options)
     else:
         model = BayesianSoftmaxRegression(random_state=seed, progress=progress, **options)
-    return model.fit(scaled), scaled.scaling
+    return model.fit(scaled, run=run), scaled.scaling
 
 
 def _network(
@@ -236,13 +275,14 @@ class HeldOutSums:
         )
 
 
-def evaluated(model: Model, rows: FeatureScan) -> dict[str, float]:
+def evaluated(model: Model, rows: FeatureScan, run: Run | None = None) -> dict[str, float]:
     """What a model loses on rows that it has not seen, as a row of the curve says it.
 
     Raises:
         InputError: there are no rows, or one cannot be used.
     """
-    sums = summarise(rows.chunks(), lambda chunk: HeldOutSums.of(chunk, model), HeldOutSums())
+    of = partial(HeldOutSums.of, model=model)
+    sums = (run or Run()).summarise("evaluating", rows, of, HeldOutSums())
     if not sums.weight > 0:
         raise InputError(what="there are no rows to watch", where=rows.source.name)
     loss, floor = sums.cross_entropy / sums.weight, sums.entropy / sums.weight

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pandq.errors import InputError, near_names
 from pandq.read.kld import CodedLogProbs, kld
+from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
 from pandq.read.sources import readable
 from pandq.read.tensors import safetensors
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.read.columns import Column
+    from pandq.read.parts import Batch
+
+# A part has at most this many rows, and at most this many numbers in its widest column.
+PART_ROWS = 1 << 20
+PART_NUMBERS = 1 << 26
 
 # Local header of a zip member: 30 bytes, of which the last two pairs are name and extra lengths.
 _ZIP_HEADER = struct.Struct("<26xHH")
 
 
-class ArrayColumns:
+class ArrayColumns(Source):
     """Arrays of equal length as a Source.
 
     A file of one array is a column by the file's stem. Of the others each array is a column by its
@@ -39,6 +44,7 @@ class ArrayColumns:
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
         self.name = ", ".join(map(str, files))
         found: list[tuple[str, str, Any]] = []
         for file in files:
@@ -67,16 +73,23 @@ class ArrayColumns:
         self.schema: Mapping[str, pa.DataType] = {
             name: _arrow_type(array) for name, array in self.arrays.items() if array.ndim
         }
-        self.n_rows: int | None = next(iter(lengths.values()), 0)
+        self._length = next(iter(lengths.values()), 0)
+        widths = [int(np.prod(array.shape[1:])) for array in self.arrays.values() if array.ndim]
+        self._step = max(1, min(PART_ROWS, PART_NUMBERS // max(1, *widths, 1)))
 
-    def place(self, row: int) -> tuple[str, int]:
-        """All rows are in one place."""
-        del row
-        return self.name, 0
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker maps the files anew."""
+        return ArrayColumns, ([file.absolute() for file in self.files],)
 
-    def batches(
-        self, columns: Sequence[str], rows: int
-    ) -> Iterator[tuple[int, Mapping[str, Column]]]:
+    def parts(self) -> Sequence[Part]:
+        """Ranges of rows."""
+        starts = range(0, self._length, self._step)
+        return [
+            Part(i, self.name, None, start, 0, min(self._step, self._length - start))
+            for i, start in enumerate(starts)
+        ]
+
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """Views of the mapped files."""
         for name in columns:
             if name not in self.schema:
@@ -85,8 +98,10 @@ class ArrayColumns:
                     where=self.name,
                     remedy=near_names(name, self.schema),
                 )
-        for start in range(0, self.n_rows or 0, rows):
-            yield start, {name: self.arrays[name][start : start + rows] for name in columns}
+        first, last = part.start or 0, (part.start or 0) + (part.n_rows or 0)
+        for start in range(first, last, rows):
+            some = slice(start, min(start + rows, last))
+            yield {name: self.arrays[name][some] for name in columns}
 
 
 def _arrays(file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
+from pandq.read.parts import Part
 from pandq.topk import TopK
 from pandq.views import Labels, View, paired, require_view
 
@@ -76,27 +77,51 @@ class MemoryScan:
         """How many rows there are."""
         return len(self.q)
 
+    def parts(self) -> Sequence[Part]:
+        """A chunk is a part."""
+        step = chunk_rows(self.q.n_classes or 1)
+        return [
+            Part(i, "", None, start, 0, min(step, self.n_rows - start))
+            for i, start in enumerate(range(0, self.n_rows, step))
+        ]
+
+    def count(self, part: Part) -> int:
+        """How many rows a part has."""
+        return part.n_rows or 0
+
+    def prepared(self) -> MemoryScan:
+        """Itself."""
+        return self
+
     def chunks(self) -> Iterator[Chunk]:
         """The rows in order."""
-        step = chunk_rows(self.q.n_classes or 1)
+        for _, chunk in self.pieces(self.parts()):
+            yield chunk
+
+    def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Chunk]]:
+        """The chunks, each with its part."""
         clusters = None if self.cluster is None else hash_ids(self.cluster.astype(np.str_))
         groups = {name: cols.grouped(name, values) for name, values in self.by.items()}
         ids = np.arange(self.n_rows) if self.ids is None else self.ids
         keys = hash_ids(ids)
-        for start in range(0, self.n_rows, step):
-            rows = slice(start, min(start + step, self.n_rows))
-            yield Chunk(
-                start,
-                self.p[rows],
-                self.q[rows],
-                keys[rows],
-                ids[rows],
-                {name: (codes[rows], names) for name, (codes, names) in groups.items()},
-                None if clusters is None else clusters[rows],
-                None if self.weights is None else self.weights[rows],
-                None if self.best_q is None else self.best_q[rows],
-                tuple(rival[rows] for rival in self.rivals),
-                None if self.labels is None else self.labels[rows],
+        for part in parts:
+            start = part.start or 0
+            rows = slice(start, start + self.count(part))
+            yield (
+                part,
+                Chunk(
+                    start,
+                    self.p[rows],
+                    self.q[rows],
+                    keys[rows],
+                    ids[rows],
+                    {name: (codes[rows], names) for name, (codes, names) in groups.items()},
+                    None if clusters is None else clusters[rows],
+                    None if self.weights is None else self.weights[rows],
+                    None if self.best_q is None else self.best_q[rows],
+                    tuple(rival[rows] for rival in self.rivals),
+                    None if self.labels is None else self.labels[rows],
+                ),
             )
 
 

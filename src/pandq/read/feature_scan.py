@@ -11,9 +11,9 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.chunks import chunk_rows, row_weights
+from pandq.read.parts import located
 from pandq.read.pictures import PictureFolder, encoded_in, pixels
 from pandq.read.scan import view_of
-from pandq.read.sources import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.read.columns import Column
+    from pandq.read.parts import Part, Source
     from pandq.read.recognise import Spec
-    from pandq.read.sources import Source
     from pandq.views import View
 
 # Of pictures that cannot be decoded this many are named.
@@ -100,12 +100,25 @@ class FeatureScan:
     held_out: tuple[float, int] | None = None
     scaling: Scaling | None = None
     notes: tuple[str, ...] = ()
+    width: int | None = None
     unreadable: list[str] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int | None:
         """How many rows there are, held out or not, if that is known without reading them."""
         return self.source.n_rows
+
+    def parts(self) -> Sequence[Part]:
+        """What can be read apart: row groups, files, ranges of an array."""
+        return self.source.parts()
+
+    def count(self, part: Part) -> int:
+        """How many rows a part has, held out or not."""
+        return self.source.count(part)
+
+    def prepared(self) -> FeatureScan:
+        """The same rows for workers, who need not look how wide the first one is."""
+        return self if self.size is not None else replace(self, width=self._width())
 
     def chunks(self) -> Iterator[FeatureChunk]:
         """The rows in order, in constant memory.
@@ -114,22 +127,37 @@ class FeatureScan:
             InputError: a row cannot be used; or, at the end, pictures that cannot be decoded and
                 are not to be skipped.
         """
+        for _, chunk in self.pieces(self.parts()):
+            yield chunk
+
+    def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, FeatureChunk]]:
+        """The chunks of consecutive parts, each with its part.
+
+        Raises:
+            InputError: as `chunks`.
+        """
         self.unreadable.clear()
-        width = 0
+        width = 0 if self.size is not None else self.width or self._width() or 0
 
         def make(start: int, batch: Mapping[str, Column]) -> FeatureChunk:
-            nonlocal width
             chunk = self._chunk(start, batch)
             found = int(np.prod(chunk.x.shape[1:]))
-            width = width or found
-            if found != width:
+            if self.size is None and found != width:
                 problem = f"has {found} features where the first row has {width}"
                 raise RowError(view=f"column {self.columns[0]!r}", row=0, problem=problem)
             return self._part(chunk)
 
-        yield from located(self.source, self._wanted(), self._rows_at_once, make)
+        numbers = width if self.size is None else 3 * self.size[0] * self.size[1]
+        yield from located(self.source, self._wanted(), chunk_rows(numbers), make, parts)
         if self.unreadable and not self.skip_unreadable:
             raise not_decoded(self.unreadable, self.source.name)
+
+    def row_shape(self) -> tuple[int, ...] | None:
+        """The shape of a row's features, or of a picture; None where there are no rows."""
+        if self.size is not None:
+            return (*self.size, 3)
+        width = self._width()
+        return None if width is None else (width,)
 
     def parted(self, share: float, seed: int) -> tuple[FeatureScan, FeatureScan]:
         """The rows to learn from, and about this share of the rows, chosen by their numbers."""
@@ -147,12 +175,13 @@ class FeatureScan:
         wanted = [*self.columns, *(self.p.columns if self.p else ())]
         return list(dict.fromkeys([*wanted, *([self.weights] if self.weights else [])]))
 
-    def _rows_at_once(self) -> int:
-        if self.size is not None:
-            return chunk_rows(3 * self.size[0] * self.size[1])
-        for _, batch in self.source.batches(self.columns, 1):
-            return chunk_rows(sum(np.size(_numbers(x, batch[x])) for x in self.columns))
-        return 1
+    def _width(self) -> int | None:
+        """How many features the first row has, if there is one."""
+
+        def size(_: int, batch: Mapping[str, Column]) -> int:
+            return sum(np.size(_numbers(name, batch[name])) for name in self.columns)
+
+        return next((n for _, n in located(self.source, self.columns, 1, size)), None)
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> FeatureChunk:
         p = None
@@ -211,7 +240,8 @@ def decoded_rows(
     def make(start: int, batch: Mapping[str, Column]) -> Decoded:
         return decoded(source, columns, size, start, batch)
 
-    yield from located(source, list(source.schema), rows, make)
+    for _, found in located(source, list(source.schema), rows, make):
+        yield found
 
 
 def not_decoded(names: Sequence[str], where: str) -> InputError:
@@ -228,7 +258,7 @@ def not_decoded(names: Sequence[str], where: str) -> InputError:
 def picture_name(source: Source, column: Column, start: int, row: int) -> str:
     """What to call a picture: the file that it is, or its path in the table, or its row."""
     if isinstance(source, PictureFolder):
-        return source.place(start + row)[0]
+        return source.file_of(start + row)
     value = column[row].as_py()
     path = value.get("path") if isinstance(value, dict) else None
     return f"row {start + row}" + (f" ({path})" if path else "")

@@ -12,18 +12,18 @@ import pyarrow as pa
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.feature_scan import FeatureScan
+from pandq.read.parts import located
 from pandq.read.paths import matches
 from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.scan import open_source
-from pandq.read.sources import located
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pandq.read.columns import Column
-    from pandq.read.sources import Source
+    from pandq.read.parts import Source
 
     Schema = Mapping[str, pa.DataType]
 
@@ -227,7 +227,8 @@ def _seen_labels(source: Source, spec: Spec) -> tuple[tuple[str, ...] | None, in
     def distinct(_: int, batch: Mapping[str, Column]) -> set[Any]:
         return set(np.unique(cols.labels(spec.column, batch[spec.column])).tolist())
 
-    seen: set[Any] = set().union(*located(source, list(spec.columns), 1 << 16, distinct))
+    found = located(source, list(spec.columns), 1 << 16, distinct)
+    seen: set[Any] = set().union(*(some for _, some in found))
     if any(isinstance(value, str) for value in seen):
         names = tuple(sorted(map(str, seen)))
         return names, len(names)

@@ -148,20 +148,21 @@ def _require_matches(matched: int, id: str, name: str) -> None:  # noqa: A002
 
 
 class _JoinedFile(ParquetFiles):
-    """The joined rows, under the names of the tables that they come from."""
+    """The joined rows, under the names of the tables that they come from.
+
+    `passing` says that the file goes with the process.
+    """
+
+    passing = True
 
     def __init__(self, files: Sequence[Path], name: str) -> None:
         super().__init__(files)
-        self._name = name
+        self.name = name
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    def place(self, row: int) -> tuple[str, int]:
+    def called(self, place: int) -> str:
         """Rows are numbered in the join."""
-        del row
-        return self._name, 0
+        del place
+        return self.name
 
 
 def _register(connection: Any, name: str, given: Sequence[str | Path], id: str) -> Any:  # noqa: A002

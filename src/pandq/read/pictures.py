@@ -9,12 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.errors import InputError
+from pandq.read.parts import Part, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from pandq.read.parts import Batch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 IMAGE, PATH, CLASS = "image", "path", "class"
@@ -70,7 +73,7 @@ def pixels(encoded: bytes | None, size: tuple[int, int]) -> NDArray[np.uint8] | 
     return np.asarray(found, dtype=np.uint8)
 
 
-class PictureFolder:
+class PictureFolder(Source):
     """A folder of pictures as a Source: image and path, and class by the folders' names.
 
     Names alone: numbers by the folders that are there would mean something else in another folder.
@@ -99,23 +102,21 @@ class PictureFolder:
         more = {CLASS: pa.string()} if self.classes else {}
         self.schema: Mapping[str, pa.DataType] = {IMAGE: _STRUCT, PATH: pa.string(), **more}
 
-    @property
-    def n_rows(self) -> int | None:
-        """One picture is one row."""
-        return len(self.files)
+    def parts(self) -> Sequence[Part]:
+        """All pictures; one is one row."""
+        return [Part(0, self.name, None, 0, 0, len(self.files))]
 
-    def place(self, row: int) -> tuple[str, int]:
-        """A row is a file."""
-        return str(self.files[row]) if row < len(self.files) else self.name, 0
+    def file_of(self, row: int) -> str:
+        """The picture that a row is."""
+        return str(self.files[row])
 
-    def batches(
-        self, columns: Sequence[str], rows: int
-    ) -> Iterator[tuple[int, Mapping[str, pa.Array]]]:
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """The named columns in batches of at most `rows`; a file is read when `image` is wanted.
 
         Raises:
             InputError: a file cannot be read.
         """
+        del part
         for start in range(0, len(self.files), rows):
             files = self.files[start : start + rows]
             batch = {
@@ -124,7 +125,7 @@ class PictureFolder:
             }
             if IMAGE in columns:
                 batch[IMAGE] = pa.array([_read(file) for file in files], _STRUCT)
-            yield start, {name: batch[name] for name in columns}
+            yield {name: batch[name] for name in columns}
 
 
 def _read(file: Path) -> dict[str, Any]:

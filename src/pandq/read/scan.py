@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
+from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.read.sources import ParquetFiles, Source, Table, filtered, located, open_tables
+from pandq.read.sources import ParquetFiles, Table, filtered, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pandq.read.columns import Column
+    from pandq.read.parts import Part
 
 # Recalibration reads and writes every column: smaller batches keep any table's memory modest.
 PREDICTED_ROWS = 1 << 13
@@ -50,15 +52,33 @@ class Scan:
     best_q: Spec | None = None
     rivals: tuple[Spec, ...] = ()
     labels: Spec | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    width: int | None = None
 
     @property
     def n_rows(self) -> int | None:
         """How many rows there are, if that is known without reading them."""
         return self.source.n_rows
 
+    def parts(self) -> Sequence[Part]:
+        """What can be read apart: row groups, files, ranges of an array."""
+        return self.source.parts()
+
+    def count(self, part: Part) -> int:
+        """How many rows a part has."""
+        return self.source.count(part)
+
     def chunks(self) -> Iterator[Chunk]:
         """The rows in order; the boundaries depend on the data's layout alone.
+
+        Raises:
+            InputError: a row is no law, with its number in the whole.
+        """
+        for _, chunk in self.pieces(self.parts()):
+            yield chunk
+
+    def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Chunk]]:
+        """The chunks of consecutive parts, each with its part.
 
         Raises:
             InputError: a row is no law, with its number in the whole.
@@ -67,13 +87,15 @@ class Scan:
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
         for spec in (self.best_q, *self.rivals, self.labels):
             wanted += spec.columns if spec else ()
+        rows = chunk_rows(self.width or self._width())
+        yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk, parts)
 
-        def rows() -> int:
-            return chunk_rows(self._numbers_per_row())
+    def prepared(self) -> Scan:
+        """The same rows for workers, who need not look how wide a row is."""
+        return replace(self, width=self._width())
 
-        yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk)
-
-    def _numbers_per_row(self) -> int:
+    def _width(self) -> int:
+        """How many numbers a row of Q has, which says how many rows a chunk has."""
         if self.q.wide:
             return len(self.q.columns)
         if self.q.kind == TOP_KIND:
@@ -82,9 +104,11 @@ class Scan:
         kind = self.source.schema[self.q.column]
         if getattr(kind, "list_size", 0) and not cols.is_list(kind.value_type):
             return int(kind.list_size)
-        for _, batch in self.source.batches(self.q.columns, 1):
+
+        def size(_: int, batch: Mapping[str, Column]) -> int:
             return int(np.size(cols.numbers(self.q.column, batch[self.q.column]))) or 1
-        return 1
+
+        return next((n for _, n in located(self.source, self.q.columns, 1, size)), 1)
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> Chunk:
         views = [self._view("p", self.p, batch)]
@@ -226,7 +250,8 @@ def predictions(
         return view_of("q", spec, batch), batch
 
     wanted = list(dict.fromkeys([*spec.columns, *others]))
-    yield from located(source, wanted, PREDICTED_ROWS, viewed)
+    for _, found in located(source, wanted, PREDICTED_ROWS, viewed):
+        yield found
 
 
 def scan(

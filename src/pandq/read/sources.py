@@ -1,135 +1,137 @@
-"""Tables in files and in memory, as named columns in batches of rows, in order.
+"""Tables in files and in memory as Sources.
 
-A Source knows its columns and yields (first row, columns) in constant memory, as often as it is
-asked. pyarrow reads columns; duckdb answers SQL and reads csv and json.
+pyarrow reads columns; duckdb answers SQL and reads csv and json.
 """
 
 from __future__ import annotations
 
-import bisect
 import csv
 import gzip
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pyarrow as pa
 
-from pandq.errors import InputError, RowError, near_names
+from pandq.core.threads import over_cores
+from pandq.errors import InputError, near_names
+from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pandq.read.columns import Column
-
-    Batch = tuple[int, Mapping[str, Column]]
+    from pandq.read.parts import Batch
 
 
-T = TypeVar("T")
-
-
-class Source(Protocol):
-    """Named columns of rows that can be read again and again."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in errors and reports."""
-
-    @property
-    def schema(self) -> Mapping[str, pa.DataType]:
-        """Column names and types, in order."""
-
-    @property
-    def n_rows(self) -> int | None:
-        """How many rows there are, if that is known without reading them."""
-
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        """The named columns in batches of at most `rows`, in order."""
-
-    def place(self, row: int) -> tuple[str, int]:
-        """Where a row that was read stands: the file's name, and where that file's rows start."""
-
-
-class _Files(ABC):
-    """Several files of one format, one after the other."""
+class _Files(Source):
+    """Several files of one format, one after the other; a file is a part."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
-        self._starts: list[int] = []
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        self.name = f"{files[0]}{more}"
         with readable(self.files[0]):
-            self._schema = self.read_schema(self.files[0])
+            self.schema = self.read_schema(self.files[0])
+        self._parts: list[Part] = []
 
-    @property
-    def name(self) -> str:
-        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
-        return f"{self.files[0]}{more}"
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker, which may stand in another folder, and is told its parts."""
+        there = {"files": [file.absolute() for file in self.files], "_parts": []}
+        return {**self.__dict__, **there}
 
-    @property
-    def schema(self) -> Mapping[str, pa.DataType]:
-        return self._schema
+    def parts(self) -> Sequence[Part]:
+        """In the order of the files; found once."""
+        if not self._parts:
+            start: int | None = 0
+            first: int | None = 0
+            for place, pieces in enumerate(over_cores(self.pieces, range(len(self.files)))):
+                first = start
+                for piece, n in pieces:
+                    index, name = len(self._parts), self.called(place)
+                    self._parts.append(Part(index, name, (place, piece), start, first, n))
+                    start = None if start is None or n is None else start + n
+        return self._parts
 
-    @property
-    def n_rows(self) -> int | None:
-        return None
+    def called(self, place: int) -> str:
+        """What to call a file where a row of it is wrong."""
+        return str(self.files[place])
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        start = 0
-        self._starts = []
-        for file in self.files:
-            self._starts.append(start)
-            with readable(file):
-                for batch in self.read(file, columns, rows):
-                    for piece in _pieces(batch, rows):
-                        yield start, {name: piece.column(name) for name in columns}
-                        start += piece.num_rows
+    def pieces(self, place: int) -> list[tuple[Any, int | None]]:
+        """What a file is read by, and the rows of each piece where its metadata says so."""
+        del place
+        return [(None, None)]
 
-    def place(self, row: int) -> tuple[str, int]:
-        i = max(bisect.bisect_right(self._starts, row) - 1, 0)
-        return str(self.files[i]), self._starts[i] if self._starts else 0
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """One file's columns, or some of its rows'."""
+        place, piece = part.piece
+        file = self.files[place]
+        with readable(file):
+            for batch in self.read_piece(file, piece, columns, rows):
+                for start in range(0, batch.num_rows, rows):
+                    some = batch.slice(start, rows)
+                    yield {name: some.column(name) for name in columns}
 
     @abstractmethod
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """Column names and types of one file."""
 
     @abstractmethod
-    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """One file's columns in batches."""
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of a piece of a file."""
 
 
 class ParquetFiles(_Files):
-    """Parquet, decoded column by column and batch by batch."""
+    """Parquet, decoded column by column and batch by batch; a row group is a part."""
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """From the footer."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(file) as table:
+        with _opened(file) as table:
             return _types(table.schema_arrow)
 
-    @property
-    def n_rows(self) -> int | None:
-        """From the footers."""
-        import pyarrow.parquet as pq
+    def pieces(self, place: int) -> list[tuple[Any, int | None]]:
+        """The row groups that the footer tells of."""
+        with readable(self.files[place]):
+            found = footer(self.files[place])
+            return [(i, found.row_group(i).num_rows) for i in range(found.num_row_groups)]
 
-        total = 0
-        for file in self.files:
-            with readable(file):
-                total += pq.read_metadata(file).num_rows
-        return total
-
-    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """A row group at a time."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(file, pre_buffer=False) as table:
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """A row group."""
+        with _opened(file) as table:
             _require(columns, _types(table.schema_arrow))
-            # a row group at a time, so that batches never join two of them
-            for group in range(table.num_row_groups):
-                yield from table.iter_batches(
-                    batch_size=rows, row_groups=[group], columns=list(columns)
-                )
+            yield from table.iter_batches(
+                batch_size=rows, row_groups=[piece], columns=list(columns)
+            )
+
+
+# Bytes that are read ahead of each column: otherwise a whole row group's are in memory at once.
+BUFFER = 1 << 22
+
+
+def _opened(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(file, metadata=footer(file), pre_buffer=False, buffer_size=BUFFER)
+
+
+def footer(file: Path) -> Any:
+    """A parquet file's metadata, kept for as long as the file is the same."""
+    state = file.stat()
+    return _footer(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _footer(file: Path, changed: int, size: int) -> Any:
+    import pyarrow.parquet as pq
+
+    del changed, size
+    return pq.read_metadata(file)
 
 
 class ArrowFiles(_Files):
@@ -140,9 +142,11 @@ class ArrowFiles(_Files):
         with pa.memory_map(str(file)) as mapped:
             return _types(_open_ipc(mapped).schema)
 
-    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
         """The file's own batches."""
-        del rows
+        del piece, rows
         with pa.memory_map(str(file)) as mapped:
             reader = _open_ipc(mapped)
             _require(columns, _types(reader.schema))
@@ -164,8 +168,18 @@ class SqlFiles(_Files):
         with _answer(f"SELECT * FROM {self.relation(file)} LIMIT 0", file=file) as reader:
             return _types(reader.schema)
 
-    def read(self, file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    def count(self, part: Part) -> int:
+        """By duckdb, which parses no column that the condition does not need."""
+        file = self.files[part.piece[0]]
+        sql = self._query(file, ()).replace("SELECT 1", "SELECT count(*) AS n", 1)
+        with readable(file), _answer(sql, where=self.where, file=file) as reader:
+            return int(reader.read_all().column("n")[0].as_py())
+
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
         """The columns of the rows that satisfy the condition."""
+        del piece
         if self.where is None:
             _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
         with _answer(self._query(file, columns), rows, where=self.where, file=file) as reader:
@@ -188,7 +202,7 @@ class SqlFiles(_Files):
         return f"read_csv({path}, header = true, delim = '{_delimiter(file)}')"
 
 
-class Table:
+class Table(Source):
     """A table in memory: anything with `__arrow_c_stream__`, or a pyarrow Table."""
 
     def __init__(self, table: Any, name: str = "table") -> None:
@@ -197,21 +211,20 @@ class Table:
             table = pa.RecordBatchReader.from_stream(table).read_all()
         self.table: pa.Table = table
         self.schema = _types(table.schema)
-        self.n_rows: int | None = table.num_rows
 
-    def place(self, row: int) -> tuple[str, int]:
-        """All rows are in one place."""
-        del row
-        return self.name, 0
+    def parts(self) -> Sequence[Part]:
+        """All rows at once."""
+        return [Part(0, self.name, None, 0, 0, self.table.num_rows)]
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """Views of the table's own memory."""
+        del part
         _require(columns, self.schema)
         # chunks of a stream may be of any size: one slice is one batch, joined where it must be
         for start in range(0, self.table.num_rows, rows):
             piece = self.table.select(list(dict.fromkeys(columns))).slice(start, rows)
             joined = piece.combine_chunks()
-            yield start, {name: _single(joined.column(name)) for name in columns}
+            yield {name: _single(joined.column(name)) for name in columns}
 
 
 def filtered(table: Table, where: str) -> Table:
@@ -244,35 +257,6 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
     if where is not None and suffixes != ARROW:
         return SqlFiles(files, where=where)
     return formats[suffixes](files)
-
-
-def located(
-    source: Source,
-    columns: Sequence[str],
-    rows: int | Callable[[], int],
-    make: Callable[[int, Mapping[str, Column]], T],
-) -> Iterator[T]:
-    """What is made of each batch; an error says where in the source its row stands.
-
-    Args:
-        source: the table.
-        columns: which of its columns.
-        rows: of a batch, at most; or what finds it out, which may fail alike.
-        make: called with the number of the batch's first row, and the batch; numbers its rows in
-            errors from 0.
-
-    Yields:
-        What was made, in order.
-    """
-    start = 0
-    try:
-        for start, batch in source.batches(columns, rows() if callable(rows) else rows):
-            yield make(start, batch)
-    except RowError as error:
-        name, first = source.place(start + error.row)
-        raise error.moved(start - first).at(name) from None
-    except InputError as error:
-        raise error if error.where.startswith(source.name) else error.at(source.name) from None
 
 
 @contextmanager
@@ -362,11 +346,6 @@ def _require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
     for name in columns:
         if name not in schema:
             raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
-
-
-def _pieces(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
 
 
 def _single(column: pa.ChunkedArray) -> pa.Array:

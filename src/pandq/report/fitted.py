@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.columns import Column
-    from pandq.read.sources import Source
+    from pandq.read.parts import Source
 
 CURVE_FIGURE = "curve.svg"
 MEMBERS = "members"

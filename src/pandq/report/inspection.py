@@ -16,7 +16,7 @@ from pandq.views import Counts, Logits, LogProbs, Probs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pandq.read.sources import Source
+    from pandq.read.parts import Source
 
 PEEK = 100
 

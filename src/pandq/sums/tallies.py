@@ -223,7 +223,7 @@ class WorstRows:
     def of(self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Any) -> Self:
         """The worst of (n,) values, with their row numbers, (n, d) details and ids."""
         keep = self.chosen(value, row)
-        chosen = tuple(ids[int(i)] for i in keep)
+        chosen = tuple(plain(ids[int(i)]) for i in keep)
         return type(self)(self.k, value[keep], row[keep], details[keep], chosen)
 
     def chosen(self, value: Floats, row: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -246,3 +246,10 @@ class WorstRows:
         ids = self.ids + other.ids
         details = np.concatenate([self.details, other.details])[keep]
         return type(self)(self.k, value[keep], row[keep], details, tuple(ids[i] for i in keep))
+
+
+def plain(identity: Any) -> Any:
+    """An id as a plain value, which crosses to other processes and into files."""
+    if hasattr(identity, "as_py"):
+        return identity.as_py()
+    return identity.item() if isinstance(identity, np.generic) else identity

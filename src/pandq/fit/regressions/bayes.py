@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -11,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from pandq.engines.local import summarise
 from pandq.ensembles import Ensemble
 from pandq.errors import InputError
 from pandq.estimate.families import elbo
@@ -19,7 +19,7 @@ from pandq.fit.regressions.bayesfit import Prior, maximised
 from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
 from pandq.fit.regressions.posterior import Covariance
 from pandq.fit.regressions.softmax import checked, chunks_of, rows_of
-from pandq.fit.regressions.softmaxfit import Passes
+from pandq.fit.regressions.softmaxfit import InMemory
 from pandq.fit.regressions.softmaxsums import Problem
 from pandq.read.feature_scan import FeatureScan
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
+
+    from pandq.engines.run import Run
+    from pandq.fit.regressions.softmaxfit import Passes
 
     Floats = NDArray[np.float64]
 
@@ -104,13 +107,22 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        run: Run | None = None,
+    ) -> Self:
         """Fit to labels, votes, soft labels, a view, or rows from files.
 
         Args:
             X: (n, d) features, dense or scipy sparse; or a FeatureScan, which brings its own P.
             y: (n,) labels of any kind; (n, K) probabilities; or a view of n rows.
             sample_weight: (n,) not negative: how often each row counts.
+            run: for a FeatureScan, a `pandq.engines.Run` that goes through its rows, such as
+                Run(Dask(client)); this process when left out.
 
         Returns:
             Itself.
@@ -123,12 +135,13 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         if isinstance(X, FeatureScan):
             if y is not None or sample_weight is not None:
                 raise InputError(what="a scan brings its own P and weights")
-            found = rows_of(X, fit_intercept=self.fit_intercept, as_votes=True)
+            intercept = bool(self.fit_intercept)
+            found = rows_of(X, run, fit_intercept=intercept, as_votes=True)
             return self._fitted(*found)
         X, targets, w = checked(self, X, y, sample_weight, as_votes=True)
         problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
         chunks = list(chunks_of(X, targets.p, w, problem, rough=False))
-        return self._fitted(Passes(lambda: chunks), problem, targets.classes)
+        return self._fitted(InMemory(chunks), problem, targets.classes)
 
     def _fitted(self, rows: Passes, problem: Problem, classes: NDArray[Any]) -> Self:
         d, s = problem.shape
@@ -161,9 +174,8 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
             )
             q = found.q
             draws = q.draws(FRESH, np.random.default_rng([self.random_state, 1]))
-            fresh = summarise(
-                rows.chunks(), lambda x: DrawSums.of(x, problem, draws), DrawSums.empty(FRESH)
-            )
+            of = partial(DrawSums.of, problem=problem, coefficients=draws)
+            fresh = rows.summarise("fresh draws", of, DrawSums.empty(FRESH))
         if not found.converged:
             warnings.warn(
                 f"BayesianSoftmaxRegression stopped after {found.steps} steps with a gradient of"

@@ -9,12 +9,12 @@ these coordinates an off-the-shelf optimiser, with the bound's own gradient, con
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import optimize
 
-from pandq.engines.local import summarise
 from pandq.errors import InputError
 from pandq.fit.regressions.bayessums import BoundSums, as_matrix
 from pandq.fit.regressions.posterior import Covariance, Posterior, of_precision
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pandq.fit.regressions.bayessums import Rule
     from pandq.fit.regressions.softmaxfit import Passes
-    from pandq.fit.regressions.softmaxsums import Problem, Rows
+    from pandq.fit.regressions.softmaxsums import Problem
 
     Floats = NDArray[np.float64]
     Tell = Callable[[dict[str, Any]], None]
@@ -96,11 +96,8 @@ class Bound:
 
     def sums(self, q: Posterior, *, own: bool) -> BoundSums:
         """One pass over the rows."""
-
-        def of(rows: Rows) -> BoundSums:
-            return BoundSums.of(rows, self.problem, q, self.rule, own=own)
-
-        found = summarise(self.rows.chunks(), of, BoundSums.empty(self.problem))
+        of = partial(BoundSums.of, problem=self.problem, q=q, rule=self.rule, own=own)
+        found = self.rows.summarise("the bound", of, BoundSums.empty(self.problem))
         if not found.weight > 0:
             raise InputError(what="there are no rows to learn from, or all weights are zero")
         return found
@@ -138,7 +135,7 @@ def maximised(
         InputError: there are no rows.
     """
     bounds = [Bound(rows, problem, rule, prior) for rule in rules]
-    entropy = summarise(rows.chunks(), EntropySums.of, EntropySums.empty())
+    entropy = rows.summarise("the floor", EntropySums.of, EntropySums.empty())
     floor = entropy.entropy / max(entropy.weight, 1e-300)
     steps = 0
 

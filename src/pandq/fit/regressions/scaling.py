@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pandq.engines.local import summarise
+from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.read.feature_scan import Scaling, flattened
 
@@ -74,17 +74,17 @@ class ColumnSums:
         return Scaling(self.mean, np.where(spread > 0, spread, 1.0))
 
 
-def standardised(rows: FeatureScan) -> FeatureScan:
+def standardised(rows: FeatureScan, run: Run | None = None) -> FeatureScan:
     """The same rows with features of mean 0 and standard deviation 1, after one pass.
 
     Raises:
         InputError: there are no rows, or one cannot be used.
     """
-
-    def of(chunk: FeatureChunk) -> ColumnSums:
-        return ColumnSums.of(chunk.x)
-
-    sums = summarise(rows.chunks(), of, ColumnSums.empty())
+    sums = (run or Run()).summarise("standardising", rows, _of_chunk, ColumnSums.empty())
     if not sums.n:
         raise InputError(what="there are no rows to learn from", where=rows.source.name)
     return replace(rows, scaling=sums.scaling())
+
+
+def _of_chunk(chunk: FeatureChunk) -> ColumnSums:
+    return ColumnSums.of(chunk.x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -14,17 +15,22 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import threadpool_limits
 
 from pandq.core.laws import Law
+from pandq.engines.local import Local
+from pandq.engines.run import Run
 from pandq.errors import InputError
-from pandq.fit.regressions.softmaxfit import Passes, SoftmaxFit, minimum_of
+from pandq.fit.regressions.softmaxfit import InMemory, Scanned, SoftmaxFit, minimum_of
 from pandq.fit.regressions.softmaxsums import Problem, Rows
 from pandq.fit.targets import Targets
 from pandq.read.feature_scan import FeatureScan, flattened
 from pandq.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from pandq.fit.regressions.softmaxfit import Passes
+    from pandq.read.parts import Part
 
     Floats = NDArray[np.float64]
 
@@ -93,7 +99,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.progress = progress
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        run: Run | None = None,
+    ) -> Self:
         """Fit to labels, to an (n, K) matrix of soft labels, to a view, or to rows from files.
 
         Args:
@@ -101,6 +114,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 weights and is gone through in constant memory.
             y: (n,) labels of any kind; (n, K) probabilities; or a view of n rows.
             sample_weight: (n,) not negative.
+            run: for a FeatureScan, a `pandq.engines.Run` that goes through its rows, such as
+                Run(Dask(client)); this process when left out.
 
         Returns:
             Itself.
@@ -119,12 +134,12 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     what="a scan brings its own P and weights",
                     remedy="Give them to pandq.scan_features(...).",
                 )
-            return self._fitted(*rows_of(X, fit_intercept=self.fit_intercept))
+            return self._fitted(*rows_of(X, run, fit_intercept=bool(self.fit_intercept)))
         X, targets, w = checked(self, X, y, sample_weight)
         problem = Problem(targets.n_classes, X.shape[1], bool(self.fit_intercept))
         chunks = list(chunks_of(X, targets.p, w, problem))
         whole = [Rows(0, X, targets.p, w)]
-        return self._fitted(Passes(lambda: chunks, whole), problem, targets.classes)
+        return self._fitted(InMemory(chunks, whole), problem, targets.classes)
 
     def _fitted(self, rows: Passes, problem: Problem, classes: NDArray[Any]) -> Self:
         """Minimise over rows that are gone through as often as it takes."""
@@ -245,9 +260,41 @@ def chunks_of(
         yield Rows(start, X[rows], p[rows], None if w is None else w[rows], single)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FitRows:
+    """A scan's rows as a fit takes them: features as float64, and targets."""
+
+    scan: FeatureScan
+    as_votes: bool
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows there are, if that is known without reading them."""
+        return self.scan.n_rows
+
+    def parts(self) -> Sequence[Part]:
+        """What can be read apart."""
+        return self.scan.parts()
+
+    def count(self, part: Part) -> int:
+        """How many rows a part has."""
+        return self.scan.count(part)
+
+    def prepared(self) -> FitRows:
+        """The same rows for workers."""
+        return replace(self, scan=self.scan.prepared())
+
+    def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Rows]]:
+        """The chunks of consecutive parts, each with its part."""
+        for part, chunk in self.scan.pieces(parts):
+            x = flattened(chunk.x).astype(np.float64, copy=False)
+            p = Targets.of(chunk.p, as_votes=self.as_votes).p
+            yield part, Rows(chunk.start, x, p, chunk.w)
+
+
 def rows_of(
-    scan: FeatureScan, *, fit_intercept: bool, as_votes: bool = False
-) -> tuple[Passes, Problem, NDArray[Any]]:
+    scan: FeatureScan, run: Run | None, *, fit_intercept: bool, as_votes: bool = False
+) -> tuple[Scanned, Problem, NDArray[Any]]:
     """A scan's rows as a fit goes through them, its shape, and its classes.
 
     Raises:
@@ -255,23 +302,16 @@ def rows_of(
     """
     if scan.p is None:
         raise InputError(what="there is no P to fit to", where=scan.source.name)
-    first = next(iter(scan.chunks()), None)
-    if first is None:
+    shape = scan.row_shape()
+    if shape is None:
         raise InputError(what="there are no rows to learn from", where=scan.source.name)
     classes = np.arange(scan.n_classes) if scan.classes is None else np.array(scan.classes)
     if len(classes) < 2:
         raise InputError(what="a fit needs at least two classes", where=scan.source.name)
-
-    def passed() -> Iterator[Rows]:
-        for chunk in scan.chunks():
-            x = flattened(chunk.x).astype(np.float64, copy=False)
-            p = Targets.of(chunk.p, as_votes=as_votes).p
-            yield Rows(chunk.start, x, p, chunk.w)
-
-    width = first.x[:1].size
-    problem = Problem(len(classes), width, bool(fit_intercept))
-    if scan.n_rows is not None and scan.n_rows * width <= KEPT_NUMBERS:
+    width = int(np.prod(shape))
+    if run is None:
         # decoding costs more than it does to keep what was decoded
-        kept = list(passed())
-        return Passes(lambda: iter(kept)), problem, classes
-    return Passes(passed), problem, classes
+        few = scan.n_rows is not None and scan.n_rows * width <= KEPT_NUMBERS
+        run = Run(Local(cache=few))
+    problem = Problem(len(classes), width, fit_intercept)
+    return Scanned(FitRows(scan, as_votes), run), problem, classes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from pandq.fit.regressions.softmaxsums import LossSums, ProductSums, hessian_tim
 from pandq.fit.targets import Targets, observations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from pandq.engines.contract import S
+    from pandq.engines.run import Run
     from pandq.fit.regressions.softmaxsums import Problem, Rows
 
     Floats = NDArray[np.float64]
@@ -28,12 +31,54 @@ if TYPE_CHECKING:
 RUNS_AWAY = 0.1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Passes:
-    """Rows to go through again and again; `whole`, in one piece, if they stay in memory."""
+class Passes(Protocol):
+    """Rows to go through again and again."""
 
-    chunks: Callable[[], Iterable[Rows]]
+    @property
+    def near(self) -> bool:
+        """Whether they are in this process's memory, and what belongs to them may stay there."""
+
+    def summarise(self, what: str, of: Callable[[Rows], S], empty: S) -> S:
+        """One pass: `of` of every chunk, merged in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InMemory:
+    """Chunks that are there already, and if it helps the same rows in one piece."""
+
+    chunks: list[Rows]
     whole: list[Rows] | None = None
+
+    @property
+    def near(self) -> bool:
+        """They are."""
+        return True
+
+    def summarise(self, what: str, of: Callable[[Rows], S], empty: S) -> S:
+        """One pass over the chunks; what looks at features alone goes over the whole."""
+        survey = what == SURVEY and self.whole is not None
+        return summarise(self.whole or [] if survey else self.chunks, of, empty)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanned:
+    """Rows that a run goes through, whatever its engine."""
+
+    rows: Any
+    run: Run
+
+    @property
+    def near(self) -> bool:
+        """They may be anywhere."""
+        return False
+
+    def summarise(self, what: str, of: Callable[[Rows], S], empty: S) -> S:
+        """One pass of the run."""
+        return self.run.summarise(what, self.rows, of, empty)
+
+
+# The first pass, which looks at the features alone.
+SURVEY = "surveying"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,12 +147,8 @@ class SoftmaxFit:
         Raises:
             InputError: there are no rows, or all weights are zero.
         """
-
-        def of(chunk: Rows) -> _Survey:
-            return _Survey(GramSums.of(chunk, problem), EntropySums.of(chunk))
-
         empty = _Survey(GramSums.empty(problem), EntropySums.empty())
-        found = summarise(rows.chunks() if rows.whole is None else rows.whole, of, empty)
+        found = rows.summarise(SURVEY, partial(_surveyed, problem=problem), empty)
         if not found.entropy.weight > 0:
             raise InputError(what="there are no rows to learn from, or all weights are zero")
         floor = found.entropy.entropy / found.entropy.weight
@@ -115,26 +156,25 @@ class SoftmaxFit:
 
     def at(self, theta: Floats) -> Point:
         """The objective at a point."""
+        problem = self.problem
         laws: dict[int, Floats] = {}
         rough_laws: dict[int, NDArray[np.float32]] = {}
 
-        def of(rows: Rows) -> LossSums:
-            sums, q = LossSums.of(rows, self.problem, theta)
-            if self.rows.whole is not None:
-                laws[rows.start] = q
+        def kept(rows: Rows) -> LossSums:
+            sums, q = LossSums.of(rows, problem, theta)
+            laws[rows.start] = q
             if rows.rough is not None:
                 rough_laws[rows.start] = q.astype(np.float32)
             return sums
 
-        sums = summarise(self.rows.chunks(), of, LossSums.empty(self.problem))
+        of = kept if self.rows.near else partial(_lost, problem=problem, theta=theta)
+        sums = self.rows.summarise("the gradient", of, LossSums.empty(problem))
         penalty = self.penalty(theta)
         gradient = (sums.gradient + penalty) / sums.weight
 
         def product(rows: Rows, direction: Floats) -> ProductSums:
-            q = laws.get(rows.start)
-            if q is None:
-                q = self.problem.law(self.problem.times(rows.x, theta))[1]
-            return ProductSums(hessian_times(rows.x, rows.w, self.problem, q, direction))
+            q = laws[rows.start]
+            return ProductSums(hessian_times(rows.x, rows.w, problem, q, direction))
 
         plain = self.problem.without_intercept
 
@@ -143,15 +183,19 @@ class SoftmaxFit:
             found = hessian_times(rows.rough, rows.w, plain, q, direction)
             return ProductSums(found.astype(np.float64))
 
-        def passed(of: Callable[[Rows, Any], ProductSums], direction: Any) -> Floats:
-            empty = ProductSums.empty(self.problem)
-            return summarise(self.rows.chunks(), lambda rows: of(rows, direction), empty).product
+        def passed(of: Callable[[Rows], ProductSums]) -> Floats:
+            return self.rows.summarise("the curvature", of, ProductSums.empty(problem)).product
+
+        anywhere = partial(_curved, problem=problem, theta=theta)
 
         def times(direction: Floats) -> Floats:
-            return (passed(product, direction) + self.penalty(direction)) / sums.weight
+            of = product if self.rows.near else anywhere
+            return (
+                passed(partial(of, direction=direction)) + self.penalty(direction)
+            ) / sums.weight
 
         def roughly(direction: Floats) -> Floats:
-            found = passed(rough_product, direction.astype(np.float32))
+            found = passed(partial(rough_product, direction=direction.astype(np.float32)))
             return (found + self.penalty(direction)) / sums.weight
 
         solve = self.gram.solver(sums.curvature / sums.weight, self.l2 / sums.weight)
@@ -173,14 +217,30 @@ class SoftmaxFit:
         gradient and curvature vanish together, and each step moves some scores by about 1 (Albert
         and Anderson 1984 say when that is).
         """
-        step = found.next_step()
+        of = partial(_moved, problem=self.problem, step=found.next_step())
+        return self.rows.summarise("the next step", of, Largest(0.0)).value > RUNS_AWAY
 
-        def of(rows: Rows) -> Largest:
-            z = self.problem.times(rows.x, step)
-            apart = z if self.problem.scores == 1 else z - z.mean(axis=1, keepdims=True)
-            return Largest(float(np.abs(apart).max(initial=0.0)))
 
-        return summarise(self.rows.chunks(), of, Largest(0.0)).value > RUNS_AWAY
+def _surveyed(rows: Rows, *, problem: Problem) -> _Survey:
+    return _Survey(GramSums.of(rows, problem), EntropySums.of(rows))
+
+
+def _lost(rows: Rows, *, problem: Problem, theta: Floats) -> LossSums:
+    """The loss and its gradient; the laws are not kept."""
+    return LossSums.of(rows, problem, theta)[0]
+
+
+def _curved(rows: Rows, *, problem: Problem, theta: Floats, direction: Floats) -> ProductSums:
+    """The Hessian times a direction, with the laws taken anew."""
+    q = problem.law(problem.times(rows.x, theta))[1]
+    return ProductSums(hessian_times(rows.x, rows.w, problem, q, direction))
+
+
+def _moved(rows: Rows, *, problem: Problem, step: Floats) -> Largest:
+    """How far a step moves the scores of a row, at most."""
+    z = problem.times(rows.x, step)
+    apart = z if problem.scores == 1 else z - z.mean(axis=1, keepdims=True)
+    return Largest(float(np.abs(apart).max(initial=0.0)))
 
 
 def minimum_of(

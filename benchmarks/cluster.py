@@ -1,0 +1,184 @@
+"""What does a Dask cluster win on this machine, what does a task cost, and what would many take?
+
+    python benchmarks/cluster.py [--rows 20000000] [--write docs/scale.md]
+
+Files of logits over 10 classes are audited on a cluster of one worker process and of two, in turns
+in one run, and by this process. The cost of a task is that of parts that have next to nothing in
+them, less what they take in this process. From both follows what other clusters would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from turns import machine
+
+import pandq
+from pandq.engines import Local
+from pandq.engines.dask import cluster
+from pandq.engines.run import Run
+
+GROUP = 250_000
+SMALL = 2_000
+FUTURE_ROWS, FUTURE_WORKERS = 10_000_000_000, 100
+
+
+def write(folder: Path, rows: int, *, files: int, group: int, k: int = 10) -> str:
+    rng = np.random.default_rng(0)
+    kind = pa.schema([("label", pa.int8()), ("logits", pa.list_(pa.float32(), k))])
+    for i in range(files):
+        with pq.ParquetWriter(folder / f"{i:03d}.parquet", kind) as writer:
+            for start in range(0, rows // files, group):
+                n = min(group, rows // files - start)
+                x = rng.standard_normal((n, k), dtype=np.float32) * 2
+                label = (x + rng.gumbel(size=x.shape)).argmax(axis=1).astype(np.int8)
+                lists = pa.FixedSizeListArray.from_arrays(x.ravel(), k)
+                table = pa.table({"label": label, "logits": lists}, schema=kind)
+                writer.write_table(table, row_group_size=group)
+    return str(folder / "*.parquet")
+
+
+def passes(files: str, engine: object) -> dict[str, float]:
+    """Seconds that each pass of an audit over the rows took."""
+    ended: dict[str, float] = {}
+
+    def told(done: object) -> None:
+        ended[done.what] = time.monotonic() - done.began
+
+    rows = pandq.scan(files, p="labels:label", q="logits:logits")
+    pandq.audit(rows, engine=engine, progress=told)
+    return {what: ended[what] for what in ("measuring", "decomposing")}
+
+
+class Count:
+    """The least that a Summary can be."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def merge(self, other: Count) -> Count:
+        return Count(self.n + other.n)
+
+
+def per_task(files: str, engine: object) -> float:
+    """Seconds of a part with next to nothing in it."""
+    rows = pandq.scan(files, p="labels:label", q="logits:logits")
+    rows.parts()
+    run, of = Run(engine), partial(counted, of=None)
+    began = time.monotonic()
+    assert run.summarise("x", rows, of, Count(0)).n == rows.n_rows
+    return (time.monotonic() - began) / len(rows.parts())
+
+
+def counted(chunk: object, of: None) -> Count:
+    del of
+    return Count(len(chunk))
+
+
+def middle(found: list[float]) -> str:
+    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        large, small = Path(place, "large"), Path(place, "small")
+        large.mkdir()
+        small.mkdir()
+        files = write(large, asked.rows, files=20, group=GROUP)
+        size = sum(file.stat().st_size for file in large.iterdir())
+        few = write(small, SMALL * 10, files=20, group=10)
+        times: dict[str, list[dict[str, float]]] = {"one": [], "two": [], "local": []}
+        tasks: dict[str, list[float]] = {"one": [], "local": []}
+        for turn in range(asked.rounds + 1):
+            for name, workers in (("one", 1), ("two", 2)):
+                with cluster(workers=workers) as engine:
+                    warm = write(Path(place), 1000, files=1, group=1000) if not turn else few
+                    per_task(warm, engine)
+                    found = passes(files, engine)
+                    if name == "one":
+                        task = per_task(few, engine)
+                if turn:
+                    times[name].append(found)
+                    tasks.get(name, []).append(task)
+            found, task = passes(files, Local()), per_task(few, Local(1))
+            if turn:
+                times["local"].append(found)
+                tasks["local"].append(task)
+            print(f"round {turn}", flush=True)
+    text = report(asked.rows, size, times, tasks)
+    print(text)
+    if asked.write is not None:
+        asked.write.write_text(text, encoding="utf-8")
+
+
+def report(
+    rows: int, size: int, times: dict[str, list[dict[str, float]]], tasks: dict[str, list[float]]
+) -> str:
+    """docs/scale.md."""
+
+    def both(name: str) -> list[float]:
+        return [sum(found.values()) for found in times[name]]
+
+    ratio = [a / b for a, b in zip(both("one"), both("two"), strict=True)]
+    near = [a / b for a, b in zip(both("one"), both("local"), strict=True)]
+    overhead = statistics.median(tasks["one"]) - statistics.median(tasks["local"])
+    second = statistics.median(both("one")) / 2
+    rate = rows / second
+    parts = FUTURE_ROWS / GROUP
+    busy = GROUP / rate + overhead
+    working, handing = parts * busy / FUTURE_WORKERS, parts * overhead
+    saturated = busy / overhead
+    lines = [
+        "# When it outgrows one machine: what was measured, and what follows",
+        "",
+        f"Written by `benchmarks/cluster.py` on {machine()}: {rows:,} rows of 10 logits and a label",
+        f"in 20 parquet files ({size / 1e6:,.0f} MB), {GROUP:,} rows to a row group, so",
+        f"{rows // GROUP} tasks in each of an audit's two passes. One worker and two, and this process,",
+        f"took turns in one run of {len(ratio)} rounds after one to warm up. Times are medians with",
+        "the range.",
+        "",
+        "| | seconds for both passes | against one worker |",
+        "|---|---|---|",
+        f"| Dask, one worker process | {middle(both('one'))} | 1 |",
+        f"| Dask, two worker processes | {middle(both('two'))} | {middle(ratio)} times as fast |",
+        f"| `--engine local`, two threads | {middle(both('local'))} | {middle(near)} times as fast |",
+        "",
+        f"A worker goes through {rate:,.0f} rows or {size / second / 1e6:,.0f} MB a second. A task"
+        f" costs {overhead * 1000:.1f} ms",
+        "more than its part takes in this process: submitting, scheduling, sending and fetching of",
+        f"{SMALL:,} tasks with ten rows each, on one worker that shares two cores with the scheduler",
+        "and the client.",
+        "",
+        f"## {FUTURE_WORKERS} workers, {FUTURE_ROWS:,} rows",
+        "",
+        "A model, not a measurement: n rows in row groups of g are n / g tasks; W workers take",
+        "n / g (g / r + c) / W seconds for a pass, with r rows a second and c seconds a task from",
+        "above; the scheduler and the client hand out and fetch 1 / c tasks a second at most.",
+        "Reading is taken to be as fast as here, where files were in the page cache: a store that",
+        "gives a worker less bytes a second than above is what counts then.",
+        "",
+        f"- {parts:,.0f} tasks; {working:,.0f} seconds of work for {FUTURE_WORKERS} workers in a pass,"
+        f" {2 * working / 60:.1f} minutes for an audit;",
+        f"- handing out and fetching takes {handing:,.0f} seconds of it;",
+        f"- the scheduler is what limits from {saturated:,.0f} workers on. Row groups of a million rows"
+        f" move that to {(4 * GROUP / rate + overhead) / overhead:,.0f}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The options that say who goes through the rows, and the engine that they mean."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pandq.cli.options import with_options
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pandq.engines import Engine
+
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+
+
+def engine_options(*, keep: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Who goes through the rows; `keep` is the help of --checkpoint."""
+    options = [
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "dask"]),
+            default="local",
+            show_default=True,
+            help="Who goes through the rows: this process, or a Dask cluster. The result is the"
+            " same, to the last bit.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help=f"dask: the scheduler, as tcp://HOST:PORT (default: {ADDRESS}; without either a"
+            " cluster on this machine is started, and closed at the end).",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Threads of this process, or processes of a cluster on this machine (default: one"
+            " per core).",
+        ),
+        click.option(
+            "--cache",
+            is_flag=True,
+            help="Keep what was read in the workers' memory from one pass to the next.",
+        ),
+        click.option("--checkpoint", metavar="DIR", help=keep),
+        click.option(
+            "--progress",
+            "progress_how",
+            type=click.Choice(["auto", "json", "none"]),
+            default="auto",
+            show_default=True,
+            help="On standard error: a bar on a terminal, or a line of JSON now and then.",
+        ),
+    ]
+    return lambda command: with_options(command, options)
+
+
+@contextmanager
+def engine_of(
+    engine: str, scheduler: str | None, workers: int | None, *, cache: bool
+) -> Iterator[Engine]:
+    """The engine that the options mean, closed at the end.
+
+    Raises:
+        InputError: options that do not go together, or nobody answers.
+        MissingLibraryError: dask.distributed is not installed.
+    """
+    if engine == "local":
+        if scheduler is not None:
+            raise InputError(what="--scheduler is of --engine dask", got=scheduler)
+        from pandq.engines import Local
+
+        yield Local(workers, cache)
+        return
+    address = scheduler or os.environ.get(ADDRESS)
+    if address and workers is not None:
+        raise InputError(
+            what="--workers is of a cluster that is started here",
+            got=f"a scheduler at {address}",
+            remedy="Its workers are started by themselves: dask worker ADDRESS.",
+        )
+    from pandq.engines.dask import cluster
+
+    with cluster(address, workers=workers, cache=cache) as found:
+        yield found
+
+
+def engine_given(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of a command's options that say who goes through the rows, taken out of them."""
+    return {name: options.pop(name) for name in ("engine", "scheduler", "workers", "cache")}

@@ -1,0 +1,392 @@
+"""A Dask cluster: one task per part, read where it runs; only Summaries come back.
+
+Tasks are handed out in the order of the parts, a window of them at a time, and their Summaries are
+fetched as they come, so that nothing is lost with a worker but what it was doing just then.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import queue
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pandq.core.kernels import build_name
+from pandq.core.threads import alone
+from pandq.errors import EngineError, InputError, MissingLibraryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pandq.engines.contract import C, Rows, S
+    from pandq.read.parts import Part
+
+# Tries of a task after an error that is not the data's.
+RETRIES = 2
+# Tasks that are out at a time, for each thread of the cluster: enough that none waits.
+WINDOW, LEAST_WINDOW = 8, 64
+# Seconds between two looks at who is still there, and without a worker before giving up.
+LOOK, PATIENCE = 2.0, 60.0
+CONNECT = 10.0
+
+
+class Failed(NamedTuple):
+    """What a task brings back where the data cannot be used: trying again would not help."""
+
+    error: InputError
+    worker: str
+
+
+@dataclass(slots=True)
+class Dask:
+    """A cluster of dask.distributed.
+
+    Args:
+        client: a `distributed.Client`.
+        cache: whether chunks stay in the workers' memory from one pass to the next.
+
+    Raises:
+        InputError: the workers have other versions than this process, or no pandq.
+    """
+
+    client: Any
+    cache: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse_others(self.client)
+
+    @property
+    def needs_places(self) -> bool:
+        """A part is read by whoever has time, who must know its place."""
+        return True
+
+    def counts(self, rows: Rows[Any], parts: Sequence[Part]) -> list[int]:
+        """How many rows each part has."""
+        work = self._sent((rows, None))
+        known = {part.index: part.n_rows for part in parts if part.n_rows is not None}
+        unknown = [part for part in parts if part.index not in known]
+        for part, n in self._each(_count, unknown, work, {}):
+            known[part.index] = n
+        return [known[part.index] for part in parts]
+
+    def over(
+        self,
+        rows: Rows[C],
+        parts: Sequence[Part],
+        of: Callable[[C], S],
+        tick: Callable[[int], None],
+        kept: dict[int, Any],
+    ) -> Iterator[tuple[Part, S | None]]:
+        """Each part's Summary, in order; None where a part has no rows."""
+        chunks: dict[int, Any] = {}
+        if self.cache:
+            chunks = kept.setdefault(id(rows), {})
+            if not chunks:
+                reading, token = self._sent((rows, None)), _token()
+                futures = [self._submit(token, _read, part, reading) for part in parts]
+                chunks.update({part.index: x for part, x in zip(parts, futures, strict=True)})
+        work = self._sent((rows, of))
+        for part, summary in self._each(_sum, parts, work, chunks):
+            tick(part.n_rows or 0)
+            yield part, summary
+
+    def _sent(self, work: tuple[Any, Any]) -> Any:
+        """Rows and what to do with them, on the cluster; computed anew where they are lost."""
+        import cloudpickle  # type: ignore[import-untyped]
+
+        token = _token()
+        stored = cloudpickle.dumps(work, protocol=5)
+        return self.client.submit(_handed, token, stored, key=f"pandq-work-{token}", pure=False)
+
+    def _submit(self, token: str, task: Callable[..., Any], part: Part, *given: Any) -> Any:
+        key, first = f"pandq-{token}-{part.index}", -part.index
+        return self.client.submit(
+            task, part, *given, key=key, priority=first, retries=RETRIES, pure=False
+        )
+
+    def _each(
+        self,
+        task: Callable[..., Any],
+        parts: Sequence[Part],
+        work: Any,
+        chunks: dict[int, Any],
+    ) -> Iterator[tuple[Part, Any]]:
+        """What a task makes of each part, in order, fetched as it comes."""
+        token, threads = _token(), sum(self.client.nthreads().values())
+        window = max(LEAST_WINDOW, WINDOW * threads)
+        ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        out: dict[str, tuple[int, Any]] = {}
+        found: dict[int, Any] = {}
+        given = 0
+        try:
+            for place, part in enumerate(parts):
+                while place not in found:
+                    while given < len(parts) and given < place + window:
+                        there = parts[given]
+                        future = self._submit(token, task, there, work, chunks.get(there.index))
+                        out[future.key] = given, future
+                        future.add_done_callback(ready.put)
+                        given += 1
+                    for future in self._finished(ready):
+                        where, _ = out.pop(future.key)
+                        found[where] = self._result(future, parts[where])
+                yield part, found.pop(place)
+        finally:
+            for _, future in out.values():
+                future.cancel() if self.client.status == "running" else None
+
+    def _finished(self, ready: queue.SimpleQueue[Any]) -> list[Any]:
+        """Tasks that have ended, at least one.
+
+        Raises:
+            EngineError: the scheduler or all workers are gone.
+        """
+        since = time.monotonic()
+        while True:
+            try:
+                found = [ready.get(timeout=LOOK)]
+            except queue.Empty:
+                self._require_scheduler()
+                if self.client.nthreads():
+                    since = time.monotonic()
+                elif time.monotonic() - since > PATIENCE:
+                    raise EngineError(
+                        what=f"no worker has been there for {PATIENCE:.0f} seconds",
+                        where=_address(self.client),
+                        remedy="Start workers, or look at their logs: did they run out of memory?",
+                    ) from None
+                continue
+            while not ready.empty():
+                found.append(ready.get())
+            return found
+
+    def _result(self, future: Any, part: Part) -> Any:
+        """What a task brought back.
+
+        Raises:
+            InputError: the part cannot be used.
+            EngineError: its worker died again and again, or the scheduler is gone.
+        """
+        from distributed import KilledWorker
+
+        try:
+            found = future.result()
+        except KilledWorker as error:
+            raise EngineError(
+                what=f"{error.allowed_failures + 1} workers died on {_called(part)}, or beside it",
+                got=f"the last at {error.last_worker.address}",
+                remedy="A worker that outgrows its memory limit is killed: give workers more, or"
+                " write the file in smaller row groups.",
+            ) from None
+        except InputError:
+            raise
+        except Exception as error:
+            self._require_scheduler()
+            reason = " ".join(str(error).split())[:300]
+            raise EngineError(
+                what=f"{type(error).__name__} on {_called(part)}", got=reason or "no reason"
+            ) from error
+        if isinstance(found, Failed):
+            at = f"{found.error.got} " if found.error.got else ""
+            found.error.got = f"{at}(on worker {found.worker})".strip()
+            raise found.error
+        return found
+
+    def _require_scheduler(self) -> None:
+        if self.client.status != "running":
+            raise EngineError(
+                what="the scheduler was lost",
+                where=_address(self.client),
+                remedy="With --checkpoint DIR a second run goes on after what was finished.",
+            )
+
+
+def _handed(token: str, stored: bytes) -> tuple[str, bytes]:
+    """Rows and what to do with them, as they cross from worker to worker."""
+    return token, stored
+
+
+@lru_cache(maxsize=8)
+def _loaded(token: str, stored: bytes) -> tuple[Any, Any]:
+    del token
+    found: tuple[Any, Any] = pickle.loads(stored)  # noqa: S301
+    return found
+
+
+def _count(part: Part, work: tuple[str, bytes], _: None) -> int | Failed:
+    """How many rows a part has."""
+    rows, _ = _loaded(*work)
+    try:
+        n: int = rows.count(part)
+    except InputError as error:
+        return Failed(error, _worker())
+    return n
+
+
+def _read(part: Part, work: tuple[str, bytes]) -> bytes | Failed:
+    """A part's chunks, to stay where they were read.
+
+    As bytes: arrays that cross between workers as they are may lie where no float64 can, and
+    products of those are rounded otherwise.
+    """
+    rows, _ = _loaded(*work)
+    try:
+        return pickle.dumps([chunk for _, chunk in rows.pieces([part])], protocol=4)
+    except InputError as error:
+        return Failed(error, _worker())
+
+
+def _sum(part: Part, work: tuple[str, bytes], stored: bytes | Failed | None) -> Any:
+    """A part's Summary: `of` of its chunks, merged in order."""
+    if isinstance(stored, Failed):
+        return stored
+    _one_blas_thread()
+    rows, of = _loaded(*work)
+    total = None
+    with alone():
+        try:
+            for chunk in _chunks(rows, part, stored):
+                found = of(chunk)
+                total = found if total is None else total.merge(found)
+        except InputError as error:
+            return Failed(error, _worker())
+    return total
+
+
+def _chunks(rows: Any, part: Part, stored: bytes | None) -> Iterator[Any]:
+    """A part's chunks, from the file or as they were kept."""
+    if stored is None:
+        return (chunk for _, chunk in rows.pieces([part]))
+    kept: list[Any] = pickle.loads(stored)  # noqa: S301
+    return iter(kept)
+
+
+@lru_cache(maxsize=1)
+def _one_blas_thread() -> Any:
+    """From now on, in this worker: its other threads are at other parts."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def _worker() -> str:
+    from distributed import get_worker
+
+    address: str = get_worker().address
+    return address
+
+
+def _token() -> str:
+    return uuid.uuid4().hex[:16]
+
+
+def _called(part: Part) -> str:
+    """A part as an error names it."""
+    rows = "" if part.start is None or not part.n_rows else (
+        f", rows {part.start:,} to {part.start + part.n_rows - 1:,} of the whole"
+    )  # fmt: skip
+    return f"{part.name}{rows}"
+
+
+def _address(client: Any) -> str:
+    scheduler = client.scheduler
+    return str(scheduler.address) if scheduler is not None else "the scheduler"
+
+
+def _versions() -> dict[str, str]:
+    return {"pandq": metadata.version("pandq"), "numpy": np.__version__, "kernels": build_name()}
+
+
+def _refuse_others(client: Any) -> None:
+    """Refuse workers whose results might differ from each other's or from this process's."""
+    mine = _versions()
+    try:
+        found = client.run(_versions)
+    except Exception as error:  # noqa: BLE001
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise InputError(
+            what="the workers cannot run pandq",
+            where=_address(client),
+            got=reason[0],
+            remedy="Install the same pandq on all of them.",
+        ) from None
+    for worker, theirs in found.items():
+        for name in ("pandq", "numpy"):
+            if theirs[name] != mine[name]:
+                raise InputError(
+                    what=f"worker {worker} has another {name}",
+                    got=f"{theirs[name]}; here it is {mine[name]}",
+                    remedy="Install the same on all of them: last bits could differ.",
+                )
+
+
+@contextmanager
+def cluster(
+    scheduler: str | None = None, *, workers: int | None = None, cache: bool = False
+) -> Iterator[Dask]:
+    """The Dask cluster at an address, or one of this machine that is closed at the end.
+
+    Args:
+        scheduler: its address, such as tcp://10.0.0.1:8786.
+        workers: processes of a cluster of one's own; one per core when left out.
+        cache: as for `Dask`.
+
+    Raises:
+        MissingLibraryError: dask.distributed is not installed.
+        InputError: nobody answers at the address, or no worker has joined.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise MissingLibraryError.of(library="dask", what="--engine dask") from None
+    dask: Any = distributed
+    _silence()
+    if scheduler is None:
+        own = dask.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+        )
+        with own, dask.Client(own) as client:
+            yield Dask(client, cache)
+        return
+    try:
+        dask.comm.get_address_host_port(scheduler, strict=True)
+        client = dask.Client(scheduler, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            what="no Dask scheduler answers", where=scheduler, got=reason or "a timeout"
+        ) from None
+    try:
+        _require_worker(client)
+        yield Dask(client, cache)
+    finally:
+        client.close(timeout=2)
+
+
+def _silence() -> None:
+    """What Dask has to say of lost connections is said by EngineError, in one line."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _require_worker(client: Any) -> None:
+    try:
+        client.wait_for_workers(1, timeout=CONNECT)
+    except TimeoutError:
+        raise InputError(
+            what=f"no worker has joined in {CONNECT:.0f} seconds",
+            where=_address(client),
+            remedy="Start some: dask worker ADDRESS.",
+        ) from None
