@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+import textwrap
 import time
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,7 @@ class Count:
         self.n = n
 
     def merge(self, other: Count) -> Count:
+        """Both together."""
         return Count(self.n + other.n)
 
 
@@ -140,44 +142,50 @@ def report(
     parts = FUTURE_ROWS / GROUP
     busy = GROUP / rate + overhead
     working, handing = parts * busy / FUTURE_WORKERS, parts * overhead
-    saturated = busy / overhead
-    lines = [
+    worker, future = f"{FUTURE_WORKERS} workers", f"{FUTURE_ROWS:,} rows"
+    blocks = [
         "# When it outgrows one machine: what was measured, and what follows",
-        "",
-        f"Written by `benchmarks/cluster.py` on {machine()}: {rows:,} rows of 10 logits and a label",
-        f"in 20 parquet files ({size / 1e6:,.0f} MB), {GROUP:,} rows to a row group, so",
-        f"{rows // GROUP} tasks in each of an audit's two passes. One worker and two, and this process,",
-        f"took turns in one run of {len(ratio)} rounds after one to warm up. Times are medians with",
-        "the range.",
-        "",
-        "| | seconds for both passes | against one worker |",
-        "|---|---|---|",
-        f"| Dask, one worker process | {middle(both('one'))} | 1 |",
-        f"| Dask, two worker processes | {middle(both('two'))} | {middle(ratio)} times as fast |",
-        f"| `--engine local`, two threads | {middle(both('local'))} | {middle(near)} times as fast |",
-        "",
-        f"A worker goes through {rate:,.0f} rows or {size / second / 1e6:,.0f} MB a second. A task"
-        f" costs {overhead * 1000:.1f} ms",
-        "more than its part takes in this process: submitting, scheduling, sending and fetching of",
-        f"{SMALL:,} tasks with ten rows each, on one worker that shares two cores with the scheduler",
-        "and the client.",
-        "",
-        f"## {FUTURE_WORKERS} workers, {FUTURE_ROWS:,} rows",
-        "",
-        "A model, not a measurement: n rows in row groups of g are n / g tasks; W workers take",
-        "n / g (g / r + c) / W seconds for a pass, with r rows a second and c seconds a task from",
-        "above; the scheduler and the client hand out and fetch 1 / c tasks a second at most.",
-        "Reading is taken to be as fast as here, where files were in the page cache: a store that",
-        "gives a worker less bytes a second than above is what counts then.",
-        "",
-        f"- {parts:,.0f} tasks; {working:,.0f} seconds of work for {FUTURE_WORKERS} workers in a pass,"
-        f" {2 * working / 60:.1f} minutes for an audit;",
-        f"- handing out and fetching takes {handing:,.0f} seconds of it;",
-        f"- the scheduler is what limits from {saturated:,.0f} workers on. Row groups of a million rows"
-        f" move that to {(4 * GROUP / rate + overhead) / overhead:,.0f}.",
-        "",
+        f"""Written by `benchmarks/cluster.py` on {machine()}: {rows:,} rows of 10 logits and a
+        label in 20 parquet files ({size / 1e6:,.0f} MB), {GROUP:,} rows to a row group, so
+        {rows // GROUP} tasks in each of an audit's two passes. A cluster of one worker process, one
+        of two, and this process took turns in one run of {len(ratio)} rounds, after one to warm up.
+        Scheduler and client share the two cores with the workers. Times are medians, with the
+        range.""",
+        f"""| | seconds for both passes | against one worker |
+        |---|---|---|
+        | Dask, one worker process | {middle(both("one"))} | 1 |
+        | Dask, two worker processes | {middle(both("two"))} | {middle(ratio)} times as fast |
+        | `--engine local`, all cores | {middle(both("local"))} | {middle(near)} times as fast |""",
+        f"""A worker goes through {rate:,.0f} rows or {size / second / 1e6:,.0f} MB a second. A task
+        costs {overhead * 1000:.1f} ms more than its part takes in this process: submitting,
+        scheduling, sending and fetching, measured with {SMALL:,} tasks of ten rows each on one
+        worker.""",
+        f"## {worker}, {future}",
+        """A model, not a measurement: n rows in row groups of g are n / g tasks; W workers take
+        n / g (g / r + c) / W seconds for a pass, with r rows a second and c seconds a task from
+        above; scheduler and client hand out and fetch 1 / c tasks a second at most. Reading is
+        taken to be as fast as here, where the files were in memory already: with a store that
+        gives each worker fewer bytes a second, that is what counts.""",
+        f"""- {parts:,.0f} tasks in a pass: {working:,.0f} seconds of work for {worker}.
+        - Handing out and fetching them one after the other takes {handing:,.0f} seconds, so that
+          a pass takes {max(working, handing):,.0f} seconds, and an audit's two
+          {2 * max(working, handing) / 60:.1f} minutes.
+        - The scheduler is what limits from {busy / overhead:,.0f} workers on. With row groups of a
+          million rows, four times as large, that is from
+          {(4 * busy - 3 * overhead) / overhead:,.0f} workers on, and an audit takes
+          {2 * max(working - 0.75 * handing / FUTURE_WORKERS, handing / 4) / 60:.1f} minutes.""",
     ]
-    return "\n".join(lines)
+    return "\n\n".join(_filled(block) for block in blocks) + "\n"
+
+
+def _filled(block: str) -> str:
+    """A paragraph in lines of 100 characters; tables and lists line by line."""
+    lines = [line.strip() for line in block.splitlines()]
+    if lines[0].startswith("|"):
+        return "\n".join(lines)
+    items = " ".join(lines).replace(" - ", "\n- ").split("\n")
+    filled = [textwrap.fill(x, 100, subsequent_indent="  " * (x[0] == "-")) for x in items]
+    return "\n".join(filled)
 
 
 if __name__ == "__main__":

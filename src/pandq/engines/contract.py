@@ -62,7 +62,7 @@ class Engine(Protocol):
         parts: Sequence[Part],
         of: Callable[[C], S],
         tick: Callable[[int], None],
-        kept: dict[int, Any],
+        kept: dict[int, Any] | None,
     ) -> Iterator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows.
 
@@ -71,7 +71,8 @@ class Engine(Protocol):
             parts: consecutive ones; placed, if `needs_places`.
             of: a chunk's Summary.
             tick: told of rows that were summed, as they are.
-            kept: this run's own, to keep chunks in where `cache` asks for it.
+            kept: this run's own, to keep chunks in where `cache` asks for it; None for rows that
+                are not read again.
         """
 
     @property

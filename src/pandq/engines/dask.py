@@ -6,12 +6,13 @@ fetched as they come, so that nothing is lost with a worker but what it was doin
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import pickle
 import queue
 import time
 import uuid
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -36,6 +37,8 @@ WINDOW, LEAST_WINDOW = 8, 64
 # Seconds between two looks at who is still there, and without a worker before giving up.
 LOOK, PATIENCE = 2.0, 60.0
 CONNECT = 10.0
+# glibc's numbers of two of its settings (malloc.h), and the largest value that the first may have.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, MOST_MAPPED = -1, -3, 1 << 25
 
 
 class Failed(NamedTuple):
@@ -83,11 +86,11 @@ class Dask:
         parts: Sequence[Part],
         of: Callable[[C], S],
         tick: Callable[[int], None],
-        kept: dict[int, Any],
+        kept: dict[int, Any] | None,
     ) -> Iterator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
         chunks: dict[int, Any] = {}
-        if self.cache:
+        if self.cache and kept is not None:
             chunks = kept.setdefault(id(rows), {})
             if not chunks:
                 reading, token = self._sent((rows, None)), _token()
@@ -248,7 +251,7 @@ def _sum(part: Part, work: tuple[str, bytes], stored: bytes | Failed | None) -> 
     """A part's Summary: `of` of its chunks, merged in order."""
     if isinstance(stored, Failed):
         return stored
-    _one_blas_thread()
+    _settled()
     rows, of = _loaded(*work)
     total = None
     with alone():
@@ -270,10 +273,20 @@ def _chunks(rows: Any, part: Part, stored: bytes | None) -> Iterator[Any]:
 
 
 @lru_cache(maxsize=1)
-def _one_blas_thread() -> Any:
-    """From now on, in this worker: its other threads are at other parts."""
+def _settled() -> Any:
+    """What a worker's process keeps to from its first task on.
+
+    BLAS has one thread, as the worker's other threads are at other parts. And what was freed is
+    used again: the nanny's MALLOC_TRIM_THRESHOLD_ gives every array back to the system at once,
+    and fetching the next one then takes longer than the sums that are done with it.
+    """
     from threadpoolctl import threadpool_limits
 
+    # another C library than glibc has no such setting, and no such trouble
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, MOST_MAPPED)
+        mallopt(M_TRIM_THRESHOLD, 4 * MOST_MAPPED)
     return threadpool_limits(limits=1, user_api="blas")
 
 
@@ -328,7 +341,7 @@ def _refuse_others(client: Any) -> None:
                 )
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster(
     scheduler: str | None = None, *, workers: int | None = None, cache: bool = False
 ) -> Iterator[Dask]:

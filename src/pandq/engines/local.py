@@ -62,11 +62,11 @@ class Local:
         parts: Sequence[Part],
         of: Callable[[C], S],
         tick: Callable[[int], None],
-        kept: dict[int, Any],
+        kept: dict[int, Any] | None,
     ) -> Iterator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
         pieces = rows.pieces(parts)
-        if self.cache:
+        if self.cache and kept is not None:
             pieces = _kept(rows, parts, kept)
         waiting = deque(parts)
         merged: S | None = None

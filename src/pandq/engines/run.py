@@ -34,7 +34,9 @@ class Run:
         if self.progress is not None:
             self.progress(Done(what))
 
-    def summarise(self, what: str, rows: Rows[C], of: Callable[[C], S], empty: S) -> S:
+    def summarise(
+        self, what: str, rows: Rows[C], of: Callable[[C], S], empty: S, *, once: bool = False
+    ) -> S:
         """One pass: `of` of every chunk, merged in order.
 
         Args:
@@ -42,6 +44,7 @@ class Run:
             rows: to go through.
             of: a chunk's Summary; it crosses to other processes on some engines.
             empty: the Summary of nothing.
+            once: whether these rows are gone through but once, and so are not worth a cache.
 
         Returns:
             The Summary of all rows.
@@ -68,7 +71,8 @@ class Run:
                 self.progress(now)
 
         try:
-            for part, summary in self.engine.over(ready, parts[done:], of, tick, self._kept):
+            kept = None if once else self._kept
+            for part, summary in self.engine.over(ready, parts[done:], of, tick, kept):
                 total = total if summary is None else total.merge(summary)
                 done += 1
                 reached += part.n_rows or 0

@@ -282,7 +282,7 @@ def evaluated(model: Model, rows: FeatureScan, run: Run | None = None) -> dict[s
         InputError: there are no rows, or one cannot be used.
     """
     of = partial(HeldOutSums.of, model=model)
-    sums = (run or Run()).summarise("evaluating", rows, of, HeldOutSums())
+    sums = (run or Run()).summarise("evaluating", rows, of, HeldOutSums(), once=True)
     if not sums.weight > 0:
         raise InputError(what="there are no rows to watch", where=rows.source.name)
     loss, floor = sums.cross_entropy / sums.weight, sums.entropy / sums.weight

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pyarrow as pa
 
-from pandq.core.threads import over_cores
+from pandq.core.threads import n_threads, over_cores
 from pandq.errors import InputError, near_names
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
@@ -106,7 +106,10 @@ class ParquetFiles(_Files):
         with _opened(file) as table:
             _require(columns, _types(table.schema_arrow))
             yield from table.iter_batches(
-                batch_size=rows, row_groups=[piece], columns=list(columns)
+                batch_size=rows,
+                row_groups=[piece],
+                columns=list(columns),
+                use_threads=n_threads() > 1,
             )
 
 

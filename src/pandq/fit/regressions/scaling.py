@@ -80,7 +80,7 @@ def standardised(rows: FeatureScan, run: Run | None = None) -> FeatureScan:
     Raises:
         InputError: there are no rows, or one cannot be used.
     """
-    sums = (run or Run()).summarise("standardising", rows, _of_chunk, ColumnSums.empty())
+    sums = (run or Run()).summarise("standardising", rows, _of_chunk, ColumnSums.empty(), once=True)
     if not sums.n:
         raise InputError(what="there are no rows to learn from", where=rows.source.name)
     return replace(rows, scaling=sums.scaling())
