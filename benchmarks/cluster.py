@@ -27,7 +27,8 @@ from pandq.engines import Local
 from pandq.engines.dask import cluster
 from pandq.engines.run import Run
 
-GROUP = 250_000
+# what pyarrow makes of a table, nearly
+GROUP = 1_000_000
 SMALL = 2_000
 FUTURE_ROWS, FUTURE_WORKERS = 10_000_000_000, 100
 
@@ -170,10 +171,10 @@ def report(
         - Handing out and fetching them one after the other takes {handing:,.0f} seconds, so that
           a pass takes {max(working, handing):,.0f} seconds, and an audit's two
           {2 * max(working, handing) / 60:.1f} minutes.
-        - The scheduler is what limits from {busy / overhead:,.0f} workers on. With row groups of a
-          million rows, four times as large, that is from
-          {(4 * busy - 3 * overhead) / overhead:,.0f} workers on, and an audit takes
-          {2 * max(working - 0.75 * handing / FUTURE_WORKERS, handing / 4) / 60:.1f} minutes.""",
+        - The scheduler is what limits from {busy / overhead:,.0f} workers on. With row groups of
+          a quarter of the rows that is from {(busy + 3 * overhead) / 4 / overhead:,.0f} workers on,
+          and an audit takes
+          {2 * max(working + 3 * handing / FUTURE_WORKERS, 4 * handing) / 60:.1f} minutes.""",
     ]
     return "\n\n".join(_filled(block) for block in blocks) + "\n"
 

@@ -19,6 +19,7 @@ from pandq.cli.tools import (
     inspect_command,
     recalibrate_command,
 )
+from pandq.core.memory import reuse_freed_memory
 from pandq.errors import GateError, InputError, PandqError
 
 FINE, GATE_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -53,6 +54,7 @@ for command in (
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit code 2."""
     warnings.showwarning = _warned
+    reuse_freed_memory()
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()

@@ -7,7 +7,6 @@ fetched as they come, so that nothing is lost with a worker but what it was doin
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import pickle
 import queue
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pandq.core.kernels import build_name
+from pandq.core.memory import reuse_freed_memory
 from pandq.core.threads import alone
 from pandq.errors import EngineError, InputError, MissingLibraryError
 
@@ -37,8 +37,6 @@ WINDOW, LEAST_WINDOW = 8, 64
 # Seconds between two looks at who is still there, and without a worker before giving up.
 LOOK, PATIENCE = 2.0, 60.0
 CONNECT = 10.0
-# glibc's numbers of two of its settings (malloc.h), and the largest value that the first may have.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, MOST_MAPPED = -1, -3, 1 << 25
 
 
 class Failed(NamedTuple):
@@ -276,17 +274,11 @@ def _chunks(rows: Any, part: Part, stored: bytes | None) -> Iterator[Any]:
 def _settled() -> Any:
     """What a worker's process keeps to from its first task on.
 
-    BLAS has one thread, as the worker's other threads are at other parts. And what was freed is
-    used again: the nanny's MALLOC_TRIM_THRESHOLD_ gives every array back to the system at once,
-    and fetching the next one then takes longer than the sums that are done with it.
+    BLAS has one thread, as the worker's other threads are at other parts.
     """
     from threadpoolctl import threadpool_limits
 
-    # another C library than glibc has no such setting, and no such trouble
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, MOST_MAPPED)
-        mallopt(M_TRIM_THRESHOLD, 4 * MOST_MAPPED)
+    reuse_freed_memory()
     return threadpool_limits(limits=1, user_api="blas")
 
 
@@ -363,12 +355,16 @@ def cluster(
     dask: Any = distributed
     _silence()
     if scheduler is None:
-        own = dask.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
-            host="127.0.0.1",
-        )
+        import dask.config as settings
+
+        # nobody looks at the dashboard, for which workers would watch what they do
+        with settings.set({"distributed.worker.profile.enabled": False}):
+            own = dask.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                host="127.0.0.1",
+            )
         with own, dask.Client(own) as client:
             yield Dask(client, cache)
         return
