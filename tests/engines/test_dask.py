@@ -276,6 +276,20 @@ def test_a_workers_memory_does_not_grow_with_a_row_group(tmp_path):
     assert peaks[1] - peaks[0] < 60
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_one_worker_of_any_number_of_threads_gives_the_same_bits(votes, tmp_path, threads):
+    rows = scanned(votes)
+    options = ("--no-nanny", "--memory-limit", "0", "--nthreads", str(threads))
+    with (
+        cluster(tmp_path, workers=1, options=options) as one,
+        distributed.Client(one.address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(1, timeout=30)
+        assert sum(client.nthreads().values()) == threads
+        found = told(pandq.audit(rows, engine=Dask(client)))
+    assert found == told(pandq.audit(rows))
+
+
 def test_a_cluster_of_ones_own_is_started_and_closed(votes, tmp_path):
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", votes, "--p", "counts:votes", "--q", "logits:logits"]

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.engines.contract import Done, Engine, Progress
 from pandq.engines.local import Local
+from pandq.engines.run import Run
 
 if TYPE_CHECKING:
     from pandq.engines.dask import Dask
 
-__all__ = ["Dask", "Done", "Engine", "Local", "Progress"]
+__all__ = ["Dask", "Done", "Engine", "Local", "Progress", "Run"]
 
 
 def __getattr__(name: str) -> Any:
