@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -176,3 +177,27 @@ def test_a_checkpoint_runs_no_code(tmp_path, made):
     file.write_bytes(hashlib.sha256(stored).digest() + stored)
     with pytest.raises(pandq.InputError, match="has no place in a checkpoint"):
         kept.read(1, None)
+
+
+def test_a_checkpoint_imports_no_module(tmp_path):
+    kept = Checkpoint.opened(tmp_path / "kept", {})
+    stored = b"cpandq.__main__\nmain\n."
+    file = tmp_path / "kept" / "pass-00001"
+    file.write_bytes(hashlib.sha256(stored).digest() + stored)
+    with pytest.raises(pandq.InputError, match="has no place in a checkpoint"):
+        kept.read(1, None)
+    assert "pandq.__main__" not in sys.modules
+
+
+def test_a_fit_that_is_watched_on_other_rows_is_another_fit(tmp_path):
+    rows = pandq.scan_features(write_votes(tmp_path), x="x", p="counts:votes")
+    folder = tmp_path / "kept"
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    one, other = (
+        pandq.scan_features(write_votes(tmp_path / name, seed=seed), x="x", p="counts:votes")
+        for seed, name in enumerate(("one", "other"), start=1)
+    )
+    pandq.fit_model(rows, "softmax", valid=one, keep=folder)
+    with pytest.raises(pandq.InputError, match="made with another valid"):
+        pandq.fit_model(rows, "softmax", valid=other, keep=folder)

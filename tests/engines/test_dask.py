@@ -1,6 +1,7 @@
 """A cluster of processes: the bits of one process, whoever dies; and errors of one line."""
 
 import json
+import pickle
 import random
 import resource
 import subprocess
@@ -117,13 +118,18 @@ def test_the_client_reads_no_data(votes, client, monkeypatch):
     assert told(pandq.audit(rows, engine=engine)) == expected
 
 
-def test_a_summary_that_comes_back_is_small(votes, client):
-    rows = scanned(votes)
+def test_a_summary_that_comes_back_is_small(votes, client, monkeypatch):
+    rows, sizes, result = scanned(votes), [], Dask._result
+
+    def weighed(self, future, part):
+        found = result(self, future, part)
+        sizes.append(len(pickle.dumps(found)))
+        return found
+
+    monkeypatch.setattr(Dask, "_result", weighed)
     pandq.audit(rows, engine=Dask(client), floor="none")
-    before = client.run_on_scheduler(lambda dask_scheduler: sum(
-        x.nbytes for x in dask_scheduler.tasks.values() if x.nbytes > 0
-    ))  # fmt: skip
-    assert before < 1 << 20
+    assert len(sizes) == 18
+    assert max(sizes) < 1 << 16
 
 
 def test_rows_in_memory_are_refused(client):

@@ -12,8 +12,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, MOST_MAPPED = -1, -3, 1 << 25
 def reuse_freed_memory() -> None:
     """Keep what was freed for the next array, up to 128 MiB, instead of giving it back at once.
 
-    For processes that are ours: as glibc is set, and all the more with the MALLOC_TRIM_THRESHOLD_
-    of Dask's nanny, fetching a chunk's arrays from the system takes longer than summing them.
+    For processes that are ours: fetching each chunk's arrays anew from the system costs a good part
+    of what summing them does, and more than that with the MALLOC_TRIM_THRESHOLD_ of Dask's nanny.
 
     >>> reuse_freed_memory()
     """

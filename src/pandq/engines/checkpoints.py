@@ -8,8 +8,8 @@ file that was tampered with cannot run code.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import pickle
+import sys
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +36,17 @@ PLAIN = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
 }
+# What reading a file that is none of ours may raise.
+BROKEN = (
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +97,9 @@ class Checkpoint:
             with file.open("rb") as stream:
                 digest, stored = stream.read(32), stream.read()
             if hashlib.sha256(stored).digest() != digest:
-                raise pickle.UnpicklingError("its digest is wrong")  # noqa: EM101, TRY301
+                raise pickle.UnpicklingError("its digest is wrong")  # noqa: EM101
             total, done = _Plain.loads(stored)
-        except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+        except BROKEN as error:
             raise InputError(
                 what="is no pass of a checkpoint",
                 where=str(file),
@@ -120,7 +131,8 @@ class _Plain(pickle.Unpickler):
         if (module, name) in PLAIN:
             return super().find_class(module, name)
         if module.startswith("pandq.") and "." not in name:
-            found = getattr(importlib.import_module(module), name, None)
+            # whatever a Summary is made of has been imported by whoever made the empty one
+            found = getattr(sys.modules.get(module), name, None)
             if isinstance(found, type) and is_dataclass(found):
                 return found
         message = f"{module}.{name} has no place in a checkpoint"

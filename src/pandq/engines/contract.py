@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from pandq.read.parts import Part
 
@@ -63,7 +63,7 @@ class Engine(Protocol):
         of: Callable[[C], S],
         tick: Callable[[int], None],
         kept: dict[int, Any] | None,
-    ) -> Iterator[tuple[Part, S | None]]:
+    ) -> Generator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows.
 
         Args:

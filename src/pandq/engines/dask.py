@@ -25,7 +25,7 @@ from pandq.core.threads import alone
 from pandq.errors import EngineError, InputError, MissingLibraryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pandq.engines.contract import C, Rows, S
     from pandq.read.parts import Part
@@ -85,15 +85,15 @@ class Dask:
         of: Callable[[C], S],
         tick: Callable[[int], None],
         kept: dict[int, Any] | None,
-    ) -> Iterator[tuple[Part, S | None]]:
+    ) -> Generator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
         chunks: dict[int, Any] = {}
         if self.cache and kept is not None:
             chunks = kept.setdefault(id(rows), {})
-            if not chunks:
-                reading, token = self._sent((rows, None)), _token()
-                futures = [self._submit(token, _read, part, reading) for part in parts]
-                chunks.update({part.index: x for part, x in zip(parts, futures, strict=True)})
+            reading, token = self._sent((rows, None)), _token()
+            for part in parts:
+                if part.index not in chunks:
+                    chunks[part.index] = self._submit(token, _read, part, reading)
         work = self._sent((rows, of))
         for part, summary in self._each(_sum, parts, work, chunks):
             tick(part.n_rows or 0)
@@ -173,7 +173,7 @@ class Dask:
         """What a task brought back.
 
         Raises:
-            InputError: the part cannot be used.
+            InputError: the part cannot be used, as its task found.
             EngineError: its worker died again and again, or the scheduler is gone.
         """
         from distributed import KilledWorker
@@ -187,8 +187,6 @@ class Dask:
                 remedy="A worker that outgrows its memory limit is killed: give workers more, or"
                 " write the file in smaller row groups.",
             ) from None
-        except InputError:
-            raise
         except Exception as error:
             self._require_scheduler()
             reason = " ".join(str(error).split())[:300]

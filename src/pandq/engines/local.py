@@ -16,7 +16,7 @@ from pandq.core.threads import alone, n_threads, over_cores
 from pandq.errors import InputError, PandqError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from pandq.engines.contract import C, Rows, S
@@ -63,7 +63,7 @@ class Local:
         of: Callable[[C], S],
         tick: Callable[[int], None],
         kept: dict[int, Any] | None,
-    ) -> Iterator[tuple[Part, S | None]]:
+    ) -> Generator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
         pieces = rows.pieces(parts)
         if self.cache and kept is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,18 +71,20 @@ class Run:
             if self.progress is not None:
                 self.progress(now)
 
+        kept = None if once else self._kept
         try:
-            kept = None if once else self._kept
-            for part, summary in self.engine.over(ready, parts[done:], of, tick, kept):
-                total = total if summary is None else total.merge(summary)
-                done += 1
-                reached += part.n_rows or 0
-                now = replace(now, chunks_done=done, rows_done=max(now.rows_done, reached))
-                if self.progress is not None:
-                    self.progress(now)
-                if self.checkpoint is not None and time.monotonic() - kept_at > EVERY:
-                    self.checkpoint.write(self.passes, total, done)
-                    kept_at = time.monotonic()
+            # closed at once where this ends early: threads stop, tasks are called back
+            with closing(self.engine.over(ready, parts[done:], of, tick, kept)) as found:
+                for part, summary in found:
+                    total = total if summary is None else total.merge(summary)
+                    done += 1
+                    reached += part.n_rows or 0
+                    now = replace(now, chunks_done=done, rows_done=max(now.rows_done, reached))
+                    if self.progress is not None:
+                        self.progress(now)
+                    if self.checkpoint is not None and time.monotonic() - kept_at > EVERY:
+                        self.checkpoint.write(self.passes, total, done)
+                        kept_at = time.monotonic()
         finally:
             if self.checkpoint is not None:
                 self.checkpoint.write(self.passes, total, done)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
+from pandq.engines.checkpoints import identity
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.passes import check_seed, run_of
@@ -125,7 +126,8 @@ def fit_model(
                 got=f"{kind} on {'pictures' if rows.size else 'features'}",
                 remedy="A network is trained on several processes by torchrun.",
             )
-        about = {"command": "fit", "model": kind, "seed": seed, "valid": _named(valid), **options}
+        told = valid if watched is None or keep is None else identity(watched)["input"]
+        about = {"command": "fit", "model": kind, "seed": seed, "valid": told, **options}
         run = run_of(rows, engine, watch, keep, about)
     if regression:
         estimator, scaling = _regression(rows, kind, valid, seed, progress, run, options)
@@ -166,11 +168,6 @@ def _require_rows(rows: FeatureScan) -> None:
     if not any(len(chunk) for chunk in rows.chunks()):
         what = "there are no rows to learn from, or to watch"
         raise InputError(what, where=rows.source.name)
-
-
-def _named(valid: FeatureScan | float | None) -> float | str | None:
-    """What is watched, as JSON has it."""
-    return valid if valid is None or isinstance(valid, int | float) else valid.source.name
 
 
 def _times(shape: tuple[int, ...]) -> str:

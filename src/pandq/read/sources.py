@@ -46,7 +46,6 @@ class _Files(Source):
         """In the order of the files; found once."""
         if not self._parts:
             start: int | None = 0
-            first: int | None = 0
             for place, pieces in enumerate(over_cores(self.pieces, range(len(self.files)))):
                 first = start
                 for piece, n in pieces:
@@ -103,7 +102,7 @@ class ParquetFiles(_Files):
         self, file: Path, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """A row group."""
-        with _opened(file) as table:
+        with _opened(file, len(columns)) as table:
             _require(columns, _types(table.schema_arrow))
             yield from table.iter_batches(
                 batch_size=rows,
@@ -113,14 +112,16 @@ class ParquetFiles(_Files):
             )
 
 
-# Bytes that are read ahead of each column: otherwise a whole row group's are in memory at once.
-BUFFER = 1 << 22
+# Bytes that are read ahead of all columns together, and of each at least and at most: without them
+# a whole row group's are in memory at once.
+AHEAD, LEAST_AHEAD, MOST_AHEAD = 1 << 26, 1 << 16, 1 << 22
 
 
-def _opened(file: Path) -> Any:
+def _opened(file: Path, columns: int = 1) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(file, metadata=footer(file), pre_buffer=False, buffer_size=BUFFER)
+    ahead = min(max(AHEAD // columns, LEAST_AHEAD), MOST_AHEAD)
+    return pq.ParquetFile(file, metadata=footer(file), pre_buffer=False, buffer_size=ahead)
 
 
 def footer(file: Path) -> Any:
@@ -174,7 +175,7 @@ class SqlFiles(_Files):
     def count(self, part: Part) -> int:
         """By duckdb, which parses no column that the condition does not need."""
         file = self.files[part.piece[0]]
-        sql = self._query(file, ()).replace("SELECT 1", "SELECT count(*) AS n", 1)
+        sql = self._query(file, "count(*) AS n")
         with readable(file), _answer(sql, where=self.where, file=file) as reader:
             return int(reader.read_all().column("n")[0].as_py())
 
@@ -185,13 +186,13 @@ class SqlFiles(_Files):
         del piece
         if self.where is None:
             _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
-        with _answer(self._query(file, columns), rows, where=self.where, file=file) as reader:
+        wanted = ", ".join(map(quoted, columns))
+        with _answer(self._query(file, wanted), rows, where=self.where, file=file) as reader:
             yield from reader
 
-    def _query(self, file: Path, columns: Sequence[str]) -> str:
-        names = ", ".join(map(quoted, columns)) or "1"
+    def _query(self, file: Path, wanted: str) -> str:
         condition = "" if self.where is None else f" WHERE ({self.where})"
-        return f"SELECT {names} FROM {self.relation(file)}{condition}"
+        return f"SELECT {wanted} FROM {self.relation(file)}{condition}"
 
     @staticmethod
     def relation(file: Path) -> str:
