@@ -327,6 +327,7 @@ def test_the_command_line_fits_on_a_cluster_that_the_environment_names(
             "--workers is of a cluster that is started here",
         ),
         (["--engine", "dask", "--items", "x.parquet"], "only --engine local does"),
+        (["--checkpoint", ""], "--checkpoint needs the name of a folder, got ''"),
         (["--engine", "dask", "--scheduler", "nowhere:x"], "no Dask scheduler answers"),
         (["--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),
     ],

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
+def _a_folder(_: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """A folder's name; an empty one, as of a variable that is not set, would be this folder."""
+    if given is not None and not given.strip():
+        raise InputError(what=f"{option.opts[0]} needs the name of a folder", got=repr(given))
+    return given
+
+
 def engine_options(*, keep: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Who goes through the rows; `keep` is the help of --checkpoint."""
     options = [
@@ -47,7 +54,7 @@ def engine_options(*, keep: str) -> Callable[[Callable[..., None]], Callable[...
             is_flag=True,
             help="Keep what was read in the workers' memory from one pass to the next.",
         ),
-        click.option("--checkpoint", metavar="DIR", help=keep),
+        click.option("--checkpoint", metavar="DIR", callback=_a_folder, help=keep),
         click.option(
             "--progress",
             "progress_how",
