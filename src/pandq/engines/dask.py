@@ -90,10 +90,10 @@ class Dask:
         chunks: dict[int, Any] = {}
         if self.cache and kept is not None:
             chunks = kept.setdefault(id(rows), {})
-            reading, token = self._sent((rows, None)), _token()
-            for part in parts:
-                if part.index not in chunks:
-                    chunks[part.index] = self._submit(token, _read, part, reading)
+            missing = [part for part in parts if part.index not in chunks]
+            reading, token = self._sent((rows, None)) if missing else None, _token()
+            for part in missing:
+                chunks[part.index] = self._submit(token, _read, part, reading)
         work = self._sent((rows, of))
         for part, summary in self._each(_sum, parts, work, chunks):
             tick(part.n_rows or 0)
