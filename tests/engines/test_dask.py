@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,13 @@ import pytest
 import pandq
 from pandq.engines import Local
 from pandq.engines.run import Run
+from pandq.read.parts import Part
 from pandq.sums.sample import Sample
 from tests.engines.processes import cluster, write_votes
 
 distributed = pytest.importorskip("distributed")
+from distributed.comm import CommClosedError  # noqa: E402
+
 from pandq.engines.dask import Dask  # noqa: E402
 
 # what dask.distributed leaves to the garbage collector is its own
@@ -176,6 +180,18 @@ def test_a_corrupt_file_is_named_with_the_worker(tmp_path, client):
         pandq.InputError, match=r"part-2\.parquet: cannot be read .*on worker tcp://127\.0\.0\.1"
     ):
         pandq.audit(rows, engine=Dask(client))
+
+
+@pytest.mark.parametrize("status", ["finished", "cancelled", "lost", "pending"])
+def test_what_cannot_be_fetched_is_a_scheduler_that_is_lost(client, status):
+    def result():
+        raise CommClosedError
+
+    part = Part(0, "a.parquet", None, 0, 0, 10)
+    with pytest.raises(pandq.EngineError, match="the scheduler was lost"):
+        Dask(client)._result(SimpleNamespace(status=status, result=result), part)
+    with pytest.raises(pandq.EngineError, match=r"CommClosedError on a\.parquet, rows 0 to 9"):
+        Dask(client)._result(SimpleNamespace(status="error", result=result), part)
 
 
 def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client):

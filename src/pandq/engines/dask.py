@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import queue
 import time
 import uuid
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pandq.core.kernels import build_name
-from pandq.core.memory import reuse_freed_memory
-from pandq.core.threads import alone
+from pandq.engines.tasks import Failed, counted, handed, kept_chunks, summed
 from pandq.errors import EngineError, InputError, MissingLibraryError
 
 if TYPE_CHECKING:
@@ -37,13 +34,6 @@ WINDOW, LEAST_WINDOW = 8, 64
 # Seconds between two looks at who is still there, and without a worker before giving up.
 LOOK, PATIENCE = 2.0, 60.0
 CONNECT = 10.0
-
-
-class Failed(NamedTuple):
-    """What a task brings back where the data cannot be used: trying again would not help."""
-
-    error: InputError
-    worker: str
 
 
 @dataclass(slots=True)
@@ -71,10 +61,11 @@ class Dask:
 
     def counts(self, rows: Rows[Any], parts: Sequence[Part]) -> list[int]:
         """How many rows each part has."""
-        work = self._sent((rows, None))
+        with self._connected():
+            work = self._sent((rows, None))
         known = {part.index: part.n_rows for part in parts if part.n_rows is not None}
         unknown = [part for part in parts if part.index not in known]
-        for part, n in self._each(_count, unknown, work, {}):
+        for part, n in self._each(counted, unknown, work, {}):
             known[part.index] = n
         return [known[part.index] for part in parts]
 
@@ -88,14 +79,15 @@ class Dask:
     ) -> Generator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
         chunks: dict[int, Any] = {}
-        if self.cache and kept is not None:
-            chunks = kept.setdefault(id(rows), {})
-            missing = [part for part in parts if part.index not in chunks]
-            reading, token = self._sent((rows, None)) if missing else None, _token()
-            for part in missing:
-                chunks[part.index] = self._submit(token, _read, part, reading)
-        work = self._sent((rows, of))
-        for part, summary in self._each(_sum, parts, work, chunks):
+        with self._connected():
+            if self.cache and kept is not None:
+                chunks = kept.setdefault(id(rows), {})
+                missing = [part for part in parts if part.index not in chunks]
+                reading, token = self._sent((rows, None)) if missing else None, _token()
+                for part in missing:
+                    chunks[part.index] = self._submit(token, kept_chunks, part, reading)
+            work = self._sent((rows, of))
+        for part, summary in self._each(summed, parts, work, chunks):
             tick(part.n_rows or 0)
             yield part, summary
 
@@ -105,7 +97,7 @@ class Dask:
 
         token = _token()
         stored = cloudpickle.dumps(work, protocol=5)
-        return self.client.submit(_handed, token, stored, key=f"pandq-work-{token}", pure=False)
+        return self.client.submit(handed, token, stored, key=f"pandq-work-{token}", pure=False)
 
     def _submit(self, token: str, task: Callable[..., Any], part: Part, *given: Any) -> Any:
         key, first = f"pandq-{token}-{part.index}", -part.index
@@ -121,16 +113,16 @@ class Dask:
         chunks: dict[int, Any],
     ) -> Iterator[tuple[Part, Any]]:
         """What a task makes of each part, in order, fetched as it comes."""
-        token, threads = _token(), sum(self.client.nthreads().values())
-        window = max(LEAST_WINDOW, WINDOW * threads)
+        token, given = _token(), 0
         ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         out: dict[str, tuple[int, Any]] = {}
         found: dict[int, Any] = {}
-        given = 0
-        try:
+        with self._connected(), self._called_back(out):
+            threads = sum(self.client.nthreads().values())
+            window = max(LEAST_WINDOW, WINDOW * threads)
             for place, part in enumerate(parts):
                 while place not in found:
-                    while given < len(parts) and given < place + window:
+                    while given < min(len(parts), place + window):
                         there = parts[given]
                         future = self._submit(token, task, there, work, chunks.get(there.index))
                         out[future.key] = given, future
@@ -140,9 +132,16 @@ class Dask:
                         where, _ = out.pop(future.key)
                         found[where] = self._result(future, parts[where])
                 yield part, found.pop(place)
+
+    @contextlib.contextmanager
+    def _called_back(self, out: dict[str, tuple[int, Any]]) -> Iterator[None]:
+        """Tasks that are still out at the end are wanted no more."""
+        try:
+            yield
         finally:
-            for _, future in out.values():
-                future.cancel() if self.client.status == "running" else None
+            if self.client.status == "running":
+                for _, future in out.values():
+                    future.cancel()
 
     def _finished(self, ready: queue.SimpleQueue[Any]) -> list[Any]:
         """Tasks that have ended, at least one.
@@ -155,7 +154,8 @@ class Dask:
             try:
                 found = [ready.get(timeout=LOOK)]
             except queue.Empty:
-                self._require_scheduler()
+                if self.client.status != "running":
+                    raise self._lost() from None
                 if self.client.nthreads():
                     since = time.monotonic()
                 elif time.monotonic() - since > PATIENCE:
@@ -188,7 +188,9 @@ class Dask:
                 " write the file in smaller row groups.",
             ) from None
         except Exception as error:
-            self._require_scheduler()
+            # a task that failed has that status; any other is of one that could not be fetched
+            if future.status != "error":
+                raise self._lost() from None
             reason = " ".join(str(error).split())[:300]
             raise EngineError(
                 what=f"{type(error).__name__} on {_called(part)}", got=reason or "no reason"
@@ -199,92 +201,22 @@ class Dask:
             raise found.error
         return found
 
-    def _require_scheduler(self) -> None:
-        if self.client.status != "running":
-            raise EngineError(
-                what="the scheduler was lost",
-                where=_address(self.client),
-                remedy="With --checkpoint DIR a second run goes on after what was finished.",
-            )
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[None]:
+        """What the client says where nobody answers any more, as one error."""
+        from distributed.client import ClosedClientError
 
-
-def _handed(token: str, stored: bytes) -> tuple[str, bytes]:
-    """Rows and what to do with them, as they cross from worker to worker."""
-    return token, stored
-
-
-@lru_cache(maxsize=8)
-def _loaded(token: str, stored: bytes) -> tuple[Any, Any]:
-    del token
-    found: tuple[Any, Any] = pickle.loads(stored)  # noqa: S301
-    return found
-
-
-def _count(part: Part, work: tuple[str, bytes], _: None) -> int | Failed:
-    """How many rows a part has."""
-    rows, _ = _loaded(*work)
-    try:
-        n: int = rows.count(part)
-    except InputError as error:
-        return Failed(error, _worker())
-    return n
-
-
-def _read(part: Part, work: tuple[str, bytes]) -> bytes | Failed:
-    """A part's chunks, to stay where they were read.
-
-    As bytes: arrays that cross between workers as they are may lie where no float64 can, and
-    products of those are rounded otherwise.
-    """
-    rows, _ = _loaded(*work)
-    try:
-        return pickle.dumps([chunk for _, chunk in rows.pieces([part])], protocol=4)
-    except InputError as error:
-        return Failed(error, _worker())
-
-
-def _sum(part: Part, work: tuple[str, bytes], stored: bytes | Failed | None) -> Any:
-    """A part's Summary: `of` of its chunks, merged in order."""
-    if isinstance(stored, Failed):
-        return stored
-    _settled()
-    rows, of = _loaded(*work)
-    total = None
-    with alone():
         try:
-            for chunk in _chunks(rows, part, stored):
-                found = of(chunk)
-                total = found if total is None else total.merge(found)
-        except InputError as error:
-            return Failed(error, _worker())
-    return total
+            yield
+        except (OSError, ClosedClientError):
+            raise self._lost() from None
 
-
-def _chunks(rows: Any, part: Part, stored: bytes | None) -> Iterator[Any]:
-    """A part's chunks, from the file or as they were kept."""
-    if stored is None:
-        return (chunk for _, chunk in rows.pieces([part]))
-    kept: list[Any] = pickle.loads(stored)  # noqa: S301
-    return iter(kept)
-
-
-@lru_cache(maxsize=1)
-def _settled() -> Any:
-    """What a worker's process keeps to from its first task on.
-
-    BLAS has one thread, as the worker's other threads are at other parts.
-    """
-    from threadpoolctl import threadpool_limits
-
-    reuse_freed_memory()
-    return threadpool_limits(limits=1, user_api="blas")
-
-
-def _worker() -> str:
-    from distributed import get_worker
-
-    address: str = get_worker().address
-    return address
+    def _lost(self) -> EngineError:
+        return EngineError(
+            what="the scheduler was lost",
+            where=_address(self.client),
+            remedy="With --checkpoint DIR a second run goes on after what was finished.",
+        )
 
 
 def _token() -> str:
