@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pandq
 from pandq import (
+    BFLOAT16,
     Counts,
     InputError,
     Labels,
@@ -192,9 +194,28 @@ def test_tolerance_follows_the_storage_type(dtype, limit, sign):
 
 def test_tolerance_of_bfloat16_is_a_hundredth():
     half, off = 0x3F00, 0x3F00 + 1  # 1/2, and 1/2 + 1/256
-    assert len(Probs(np.array([[half, off]], dtype=np.uint16))) == 1
+    assert len(Probs(np.array([[half, off]], dtype=np.uint16).view(BFLOAT16))) == 1
     with pytest.raises(RowError, match=r"tolerance 0.01"):
-        Probs(np.array([[half, off + 4]], dtype=np.uint16))
+        Probs(np.array([[half, off + 4]], dtype=np.uint16).view(BFLOAT16))
+
+
+def test_integers_of_two_bytes_are_whole_numbers_and_not_the_bits_of_bfloat16():
+    whole = np.array([[3, 0], [0, 16256]], dtype=np.uint16)
+    same = Logits(whole.astype(np.float64))
+    assert pandq.entropy(Logits(whole)).tolist() == pandq.entropy(same).tolist()
+    assert Logits(whole).law().prob.tolist() == same.law().prob.tolist()
+
+
+def test_tensors_of_bfloat16_are_taken_with_their_tolerance():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([[0.3, 0.7], [0.1, 0.9]])
+    got = Probs(x.to(torch.bfloat16)).law().prob
+    assert np.array_equal(got, x.to(torch.bfloat16).double().numpy())
+
+
+def test_an_object_that_is_no_array_is_refused_in_one_line():
+    with pytest.raises(InputError, match="Logits need"):
+        Logits([[{}, []]])
 
 
 @pytest.mark.parametrize("view", [Probs, LogProbs])

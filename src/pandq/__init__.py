@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pandq.audits import Audit, audit
     from pandq.comparisons import Comparison, compare
+    from pandq.core.numerics import BFLOAT16
     from pandq.ensembles import Ensemble
     from pandq.errors import (
         EngineError,
@@ -63,6 +64,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "audits": ("Audit", "audit"),
     "comparisons": ("Comparison", "compare"),
+    "core.numerics": ("BFLOAT16",),
     "ensembles": ("Ensemble",),
     "errors": (
         "EngineError",

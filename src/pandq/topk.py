@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from pandq.core.checks import first_bad
-from pandq.core.numerics import widen
+from pandq.core.numerics import storage_name, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.units import Unit, per_nat
 from pandq.views import TOLERANCES, TOP_KIND, Labels, View
@@ -64,7 +64,7 @@ class TopK:
             raise InputError(what="TopK needs one log-probability for each id", got=got)
         if places.dtype.kind not in "iu":
             raise InputError(what="TopK ids are class numbers", got=str(places.dtype))
-        limit = TOLERANCES.get(stored.dtype.name, 1e-6) if tolerance is None else tolerance
+        limit = TOLERANCES.get(storage_name(stored.dtype), 1e-6) if tolerance is None else tolerance
         places, logs = places.astype(np.intp), widen(stored)
         first_bad(
             "TopK", (places < 0) | (places >= n_classes), "has a class out of range", "", places

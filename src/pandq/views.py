@@ -16,7 +16,7 @@ from pandq.core.checks import (
 )
 from pandq.core.kernels import first_doubt
 from pandq.core.laws import Law
-from pandq.core.numerics import blocks, row_sums, widen
+from pandq.core.numerics import BFLOAT16, blocks, row_sums, storage_name, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Index = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 # How far a row's sum may lie from one: a few rounding errors of what it was stored in.
-TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "uint16": 1e-2, "bfloat16": 1e-2}
+TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "bfloat16": 1e-2}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +141,7 @@ class _Matrix(View):
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "n_classes", array.shape[1])
         object.__setattr__(self, "classes", None)
-        limit = TOLERANCES.get(array.dtype.name, 1e-6) if tolerance is None else tolerance
+        limit = TOLERANCES.get(storage_name(array.dtype), 1e-6) if tolerance is None else tolerance
         doubtful = first_doubt(self.kind, array, limit)
         if doubtful == len(array):
             return
@@ -209,7 +209,7 @@ class Probs(_Matrix):
     """Probabilities that sum to one in each row, within `tolerance`.
 
     Args:
-        x: (n, K) float16/32/64, or uint16 read as bfloat16; one row may be given as (K,).
+        x: (n, K) float16/32/64, or bits of BFLOAT16; one row may be given as (K,).
         tolerance: how far a row's sum may lie from one; by default a few rounding errors of
             the storage type (float64 1e-6, float32 1e-5, float16 1e-3, bfloat16 1e-2).
 
@@ -286,7 +286,7 @@ class LogProbs(_Matrix):
     """Natural logarithms of probabilities; -inf is a class of probability zero.
 
     Args:
-        x: (n, K) float16/32/64, or uint16 read as bfloat16.
+        x: (n, K) float16/32/64, or bits of BFLOAT16.
         tolerance: as for Probs, of the sum of exp(x).
 
     Raises:
@@ -325,7 +325,7 @@ class Logits(_Matrix):
     """Unnormalised log-probabilities; -inf is a forbidden class.
 
     Args:
-        x: (n, K) float16/32/64, integers, or uint16 read as bfloat16.
+        x: (n, K) float16/32/64, integers, or bits of BFLOAT16.
 
     Raises:
         InputError: NaN, +inf, or a row in which every class is forbidden.
@@ -340,7 +340,7 @@ class Logits(_Matrix):
     def check(block: NDArray[Any], tolerance: float) -> None:
         """Something finite, and nothing that softmax has no answer for."""
         del tolerance
-        top = widen(block.max(axis=1)) if block.dtype != np.uint16 else widen(block).max(axis=1)
+        top = widen(block).max(axis=1) if block.dtype == BFLOAT16 else widen(block.max(axis=1))
         if np.isfinite(top).all():
             return
         first_bad("Logits", np.isnan(top)[:, None], "holds NaN")

@@ -19,6 +19,7 @@ from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels, measures, scores
 from pandq.core.kernels import builds, run
 from pandq.core.laws import Law
+from pandq.core.numerics import BFLOAT16, widen
 from pandq.core.threads import THREADS
 from pandq.rows import measure_rows
 from pandq.views import VIEWS
@@ -43,7 +44,8 @@ def threads(monkeypatch):
 
 
 def bfloat16(x):
-    return (np.ascontiguousarray(x, np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32) >> np.uint32(16)
+    return bits.astype(np.uint16).view(BFLOAT16)
 
 
 STORAGES = {
@@ -119,6 +121,19 @@ def test_kernel_agrees_with_the_formulas(build, p_kind, q_kind, storage, shape):
     rng = np.random.default_rng(7)
     p = view_of(p_kind, rng, *shape, storage)
     assert_agrees(p, view_of(q_kind, rng, *shape, storage))
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@pytest.mark.parametrize("k", [3, 64, 65, 5000])
+def test_logits_at_the_ends_of_single_precision_have_finite_losses(build, k, storage):
+    x = np.zeros((3, k))
+    x[0, :2], x[1, :2], x[2, :2] = (3e38, -3e38), (-3e38, 3e38), (-3e38, -3e38)
+    q = Logits(STORAGES[storage](x))
+    exact = widen(q.array)
+    loss = measure_rows(Labels([1, 0, 2], k), q).cross_entropy
+    assert loss[:2] == pytest.approx(np.abs(exact[:2, :2]).sum(axis=1), rel=1e-15)
+    assert loss[2] == pytest.approx(np.log(k - 2))
+    assert_agrees(Labels([1, 0, 2], k), q)
 
 
 INTEGERS = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]

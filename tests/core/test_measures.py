@@ -29,7 +29,7 @@ import pandq
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs, measure
 from pandq.core import numerics
 from pandq.core.kernels import builds_here, run
-from pandq.core.numerics import widen
+from pandq.core.numerics import BFLOAT16, widen
 from pandq.views import VIEWS
 
 INF = math.inf
@@ -186,7 +186,8 @@ def softmax(x):
 
 
 def bfloat16(x):
-    return (np.ascontiguousarray(x, np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32) >> np.uint32(16)
+    return bits.astype(np.uint16).view(BFLOAT16)
 
 
 def _cases():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pandq.core import numerics
-from pandq.core.numerics import blocks, exp_remainder, widen
+from pandq.core.numerics import BFLOAT16, blocks, exp_remainder, widen
 
 SIZES = (*10.0 ** np.arange(-300, 1, 25), 1e-160, 1e-9, 0.4, 0.5, 0.500001, 1.0, 3.0, 40.0, 700.0)
 
@@ -51,7 +51,7 @@ def test_widen_does_not_copy_float64():
 @given(st.integers(0, 0xFFFF))
 def test_widen_reads_any_bits_as_bfloat16(bits):
     sign, exponent, mantissa = bits >> 15, bits >> 7 & 0xFF, bits & 0x7F
-    got = widen(np.array([bits], dtype=np.uint16))[0]
+    got = widen(np.array([bits], dtype=np.uint16).view(BFLOAT16))[0]
     if exponent == 0xFF:
         assert np.isnan(got) if mantissa else np.isinf(got)
     else:
@@ -60,7 +60,7 @@ def test_widen_reads_any_bits_as_bfloat16(bits):
 
 
 def test_widen_reads_strided_bits_as_bfloat16():
-    bits = np.array([[0x3F80, 0], [0xC000, 0]], dtype=np.uint16)
+    bits = np.array([[0x3F80, 0], [0xC000, 0]], dtype=np.uint16).view(BFLOAT16)
     assert widen(bits[:, 0]).tolist() == [1.0, -2.0]
 
 

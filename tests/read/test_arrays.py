@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 
 import pandq
-from pandq import InputError
+from pandq import BFLOAT16, InputError
 from pandq.read.arrays import ArrayColumns
 from pandq.read.kld import kld
 from pandq.read.tensors import safetensors
@@ -16,7 +16,7 @@ from pandq.read.tensors import safetensors
 
 def write_safetensors(path, tensors, **changes):
     """As the format's description says: length, JSON header, numbers."""
-    names = {"float64": "F64", "float32": "F32", "float16": "F16", "uint16": "BF16", "int64": "I64"}
+    names = {"float64": "F64", "float32": "F32", "float16": "F16", "void16": "BF16", "int64": "I64"}
     header, offset = {"__metadata__": {"made": "here"}}, 0
     for name, x in tensors.items():
         end = offset + x.nbytes
@@ -33,7 +33,7 @@ def write_safetensors(path, tensors, **changes):
 def tensors():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 7))
-    bits = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    bits = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).view(BFLOAT16)
     return {
         "wide": x,
         "single": x.astype(np.float32),

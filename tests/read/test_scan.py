@@ -14,6 +14,7 @@ from pyarrow import feather
 
 from pandq import InputError, RowError, ViewTypeError, scan
 from pandq.core.hashing import hash_ids
+from pandq.core.numerics import BFLOAT16
 from pandq.read import chunks as chunks_module
 from pandq.read.chunks import views_scan
 from pandq.read.columns import encoded, numbers
@@ -280,11 +281,20 @@ def test_one_number_per_row_is_the_probability_of_class_1():
     assert read(rows).q.tolist() == [[0.75, 0.25]]
 
 
-def test_integers_of_two_bytes_in_npz_are_bfloat16_logits(tmp_path):
+@pytest.mark.parametrize(("storage", "apart"), [(BFLOAT16, 3.0), (np.uint16, 16256 - 49152)])
+def test_two_bytes_in_npz_are_bfloat16_only_where_their_type_says_so(tmp_path, storage, apart):
     path = tmp_path / "t.npz"
-    np.savez(path, label=[0], logits=np.array([[0x3F80, 0xC000]], dtype=np.uint16))
+    np.savez(path, label=[0], logits=np.array([[0x3F80, 0xC000]], dtype=np.uint16).view(storage))
     (chunk,) = scan(path, q="logits:logits").chunks()
-    assert chunk.q.law().log_prob[0, 0] - chunk.q.law().log_prob[0, 1] == pytest.approx(3.0)
+    assert chunk.q.law().scores[0, 0] - chunk.q.law().scores[0, 1] == pytest.approx(apart)
+
+
+@pytest.mark.parametrize("storage", [np.uint16, np.uint8, np.int32, np.float32])
+def test_whole_numbers_of_any_type_are_the_same_logits(storage):
+    whole = np.array([[3, 0, 2], [0, 9, 1]])
+    lists = pa.array(whole.astype(storage).tolist(), pa.list_(pa.from_numpy_dtype(storage)))
+    (chunk,) = scan(pa.table({"label": [0, 1], "logits": lists}), q="logits:logits").chunks()
+    assert chunk.q.law().prob.tolist() == Logits(whole).law().prob.tolist()
 
 
 @pytest.mark.parametrize("storage", [pa.float16(), pa.float32()])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from pandq.core.numerics import BFLOAT16, storage_name
 from pandq.errors import InputError, RowError, near_names
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
         array = array[None, :]
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(what=f"{view} need rows of classes, (n, K)", got=f"shape {array.shape}")
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "fiub" and storage_name(array.dtype) != "bfloat16":
         raise InputError(what=f"{view} need numbers", got=str(array.dtype))
     return array
 
@@ -31,10 +32,18 @@ def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
             got="a tensor that needs its gradient",
             remedy=f"In a loss use pandq.torch.{view}(x); to measure it, x.detach().",
         )
+    if str(getattr(x, "dtype", "")) == "torch.bfloat16":
+        import torch
+
+        # NumPy takes no bfloat16 of torch's, but its bits
+        x = cast("torch.Tensor", x).cpu().view(torch.uint16).numpy().view(BFLOAT16)
     try:
         return np.asarray(x)
     except ValueError:
         raise InputError(what=f"{view} need rows of equal length", got="ragged rows") from None
+    except (TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(what=f"{view} need an array of numbers", got=reason) from None
 
 
 def one_number_per_row(view: str, x: ArrayLike) -> NDArray[Any]:

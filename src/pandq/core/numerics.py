@@ -15,25 +15,38 @@ if TYPE_CHECKING:
 # Blocks of this many numbers keep a formula's temporaries inside a core's cache.
 BLOCK_NUMBERS = 1 << 16
 
+# NumPy has no bfloat16: its bits, under a type that says what they are.
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])
+
 # 1/n! from the highest order down to 1/2!, enough for |t| <= 1/2 to the last bit.
 _TAYLOR = [1.0 / math.factorial(order) for order in range(16, 1, -1)]
 
 
 def widen(x: NDArray[Any]) -> NDArray[np.float64]:
-    """Any storage type as float64; uint16 holds the bits of bfloat16.
+    """Any storage type as float64.
 
     Args:
-        x: numbers of any shape; float16/32/64, integers, or uint16 read as bfloat16 bits.
+        x: numbers of any shape; float16/32/64, integers, or bits of type BFLOAT16.
 
     Returns:
         The same numbers, exactly, as float64.
 
-    >>> widen(np.array([0x3F80, 0xFF80], dtype=np.uint16))
+    >>> widen(np.array([0x3F80, 0xFF80], dtype=np.uint16).view(BFLOAT16))
     array([  1., -inf])
     """
-    if x.dtype == np.uint16:
-        return (x.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+    if x.dtype == BFLOAT16:
+        bits = x["bfloat16"].astype(np.uint32) << np.uint32(16)
+        return bits.view(np.float32).astype(np.float64)
     return x.astype(np.float64, copy=False)
+
+
+def storage_name(dtype: np.dtype[Any]) -> str:
+    """What numbers are stored as, in one word.
+
+    >>> storage_name(BFLOAT16), storage_name(np.dtype("f4"))
+    ('bfloat16', 'float32')
+    """
+    return "bfloat16" if dtype == BFLOAT16 else dtype.name
 
 
 def exp_remainder(t: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError, near_names
 from pandq.read.kld import CodedLogProbs, kld
 from pandq.read.parts import Part, Source
@@ -155,5 +156,9 @@ def _mapped(file: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
 
 
 def _arrow_type(array: NDArray[Any]) -> pa.DataType:
-    kind = pa.string() if array.dtype.kind in "US" else pa.from_numpy_dtype(array.dtype)
+    if array.dtype.kind in "US":
+        kind = pa.string()
+    else:
+        # Arrow has no bfloat16: it is a float32 of fewer digits
+        kind = pa.float32() if array.dtype == BFLOAT16 else pa.from_numpy_dtype(array.dtype)
     return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind

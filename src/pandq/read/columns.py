@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.core.hashing import hash_ids
+from pandq.core.numerics import BFLOAT16, widen
 from pandq.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def as_arrow(values: Column) -> Any:
     """
     if not isinstance(values, np.ndarray):
         return values
+    values = widen(values) if values.dtype == BFLOAT16 else values
     found = pa.array(np.ascontiguousarray(values).ravel())
     for size in values.shape[:0:-1]:
         found = pa.FixedSizeListArray.from_arrays(found, size)

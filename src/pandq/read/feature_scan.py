@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core.hashing import hash_ids
+from pandq.core.numerics import widen
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.chunks import chunk_rows, row_weights
@@ -284,9 +285,9 @@ def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[n
     parts = [_numbers(name, batch[name]) for name in columns]
     if not sum(flattened(part).shape[1] for part in parts):
         raise InputError(what=f"column {columns[0]!r} holds no features: its lists are empty")
-    for name, part in zip(columns, parts, strict=True):
-        flat = flattened(part)
-        bad = ~np.isfinite(flat).all(axis=1) if flat.dtype.kind == "f" else np.zeros(0, bool)
+    wide = [widen(flattened(part)) for part in parts]
+    for name, flat in zip(columns, wide, strict=True):
+        bad = ~np.isfinite(flat).all(axis=1)
         if bad.any():
             row = int(bad.argmax())
             got = flat[row][~np.isfinite(flat[row])][0]
@@ -297,5 +298,4 @@ def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[n
                 got=str(got),
                 remedy="Fill it in, or leave such rows out (--where SQL).",
             )
-    wide = [flattened(part).astype(np.float64) for part in parts]
     return wide[0] if len(wide) == 1 else np.concatenate(wide, axis=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# bfloat16 stays what it is stored as: the views take its bits as uint16.
-_TYPES = {
+_TYPES: dict[str, Any] = {
     "F64": "<f8",
     "F32": "<f4",
     "F16": "<f2",
-    "BF16": "<u2",
+    "BF16": BFLOAT16,
     "I64": "<i8",
     "I32": "<i4",
     "I16": "<i2",
@@ -38,7 +38,7 @@ def safetensors(file: Path) -> dict[str, NDArray[Any]]:
         file: its path.
 
     Returns:
-        Arrays by name, mapped; bfloat16 as uint16.
+        Arrays by name, mapped; bfloat16 as bits of BFLOAT16.
 
     Raises:
         InputError: it is no safetensors file, is truncated, or lies about its lengths.

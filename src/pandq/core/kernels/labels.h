@@ -125,9 +125,10 @@ static void label_tile(const struct matrix *q, const char *row, const int64_t *y
             ties[r] += x[c][r] == m[r] ? 1.0f : 0.0f;
         }
     for (int r = 0; r < TILE; r++) {
-        float s = at_label[r] - m[r];
-        label_row(&found[0][r], TILE, s, exp_f(not_below_least(s)), ties[r], others[r], weighted[r],
-                  squares[r], top[r], (double)y[r < rows ? r : rows - 1]);
+        /* in double, because of -3e38 and 3e38 it does not overflow */
+        double s = (double)at_label[r] - m[r];
+        label_row(&found[0][r], TILE, s, exp_f(not_below_least(at_label[r] - m[r])), ties[r], others[r],
+                  weighted[r], squares[r], top[r], (double)y[r < rows ? r : rows - 1]);
     }
     for (int c = 0; c < LABEL_MEASURES; c++)
         memcpy(out + c * stride, found[c], sizeof(double) * (size_t)rows);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core.kernels.builds import build
+from pandq.core.numerics import storage_name
 from pandq.core.threads import n_threads, over_cores
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ def measured(
 
     Args:
         p_kind: the kind of P: labels, counts, probs, logprobs or logits.
-        p: (n,) class numbers, or (n, K) of any number type; uint16 holds the bits of bfloat16,
-            but for counts.
+        p: (n,) class numbers, or (n, K) of any number type; also bits of BFLOAT16.
         q_kind: the kind of Q, not labels.
         q: (n, K), likewise.
         whole: without it brier and q_entropy of two laws are left out, which is quicker.
@@ -206,7 +206,7 @@ def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
 
 def _described(kind: str, x: NDArray[Any]) -> Described | None:
     """An array as the kernels take it: address, storage, strides in bytes."""
-    name = "bfloat16" if x.dtype == np.uint16 and kind != "counts" else x.dtype.name
+    name = storage_name(x.dtype)
     if name not in STORAGE or kind not in KINDS or not x.dtype.isnative or x.ndim != 2:
         return None
     return x.ctypes.data, STORAGE[name], x.strides[0], x.strides[1]
