@@ -13,6 +13,7 @@ import pytest
 import pandq
 
 FLOORS = [
+    ("plain",),
     ("errors",),
     ("units",),
     ("core",),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Self
 
+from pandq.plain import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class PandqError(Exception):
     """Anything that pandq raises on purpose."""
+
+
+class PandqWarning(RuntimeWarning):
+    """Anything that pandq warns of on purpose; the command line shows no other warnings."""
 
 
 class ToldError(PandqError):
@@ -27,7 +33,7 @@ class ToldError(PandqError):
         where = f"{self.where}: " if self.where else ""
         got = f", got {self.got}" if self.got else ""
         remedy = f". {self.remedy}" if self.remedy else ""
-        return f"{where}{self.what}{got}{remedy}"
+        return visible(f"{where}{self.what}{got}{remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An error crosses to other processes as its parts."""

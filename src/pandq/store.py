@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError
+from pandq.plain import json_safe
 from pandq.read.paths import matches
 
 if TYPE_CHECKING:
@@ -155,9 +156,10 @@ def write_tables(tables: Iterable[Any], path: Path) -> int:
     return written
 
 
-def json_text(document: dict[str, Any]) -> str:
-    """A result as JSON that every parser takes: no NaN, no Infinity."""
-    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+def json_text(document: dict[str, Any], *, ascii_only: bool = False) -> str:
+    """A result as JSON that every parser and terminal takes: no NaN, no control characters."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=ascii_only)
+    return json_safe(text)
 
 
 def write_json(document: dict[str, Any], path: str | Path) -> None:

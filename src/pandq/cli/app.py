@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-import warnings
-from typing import Any
+import traceback
 
 import click
 
@@ -13,6 +13,7 @@ import pandq
 from pandq.cli.auditing import audit_command
 from pandq.cli.comparing import compare_command
 from pandq.cli.fitting import fit_command, predict_command
+from pandq.cli.streams import Ended, flushed, prepare, tell
 from pandq.cli.tools import (
     demo_command,
     explore_command,
@@ -20,9 +21,28 @@ from pandq.cli.tools import (
     recalibrate_command,
 )
 from pandq.core.memory import reuse_freed_memory
-from pandq.errors import GateError, InputError, PandqError
+from pandq.errors import GateError, PandqError
 
-FINE, GATE_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FINE, GATE_FAILED, BAD_INPUT, FAULT = 0, 1, 2, 3
+# As a shell counts the ends that signals make: Ctrl-C, and a pipe that nobody reads any more.
+SIGNALLED = 128
+INTERRUPTED, PIPE_CLOSED = SIGNALLED + 2, SIGNALLED + 13
+# What a stream says that cannot be written; it does not say its name.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
+
+
+def _noted(context: click.Context, _: click.Parameter, given: bool) -> None:  # noqa: FBT001
+    if given:
+        context.ensure_object(dict)["debug"] = True
+
+
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    callback=_noted,
+    help="Show where a fault of pandq's own arose.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,38 +68,84 @@ for command in (
     explore_command,
     demo_command,
 ):
+    command.params.append(DEBUG)
     cli.add_command(command)
+cli.params.append(DEBUG)
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is one line and exit code 2."""
-    warnings.showwarning = _warned
-    reuse_freed_memory()
+    """Run the command line; what goes wrong is one line, and the exit code says whose fault it is.
+
+    0 fine, 1 a limit was breached and nothing else, 2 bad input, a machine's refusal or a lost
+    engine, 3 a fault of pandq's own, 128 and a signal's number where one ended it.
+    """
+    asked = {"debug": False}
     try:
-        cli(standalone_mode=False)
-        sys.stdout.flush()
-    except (InputError, PandqError) as error:
-        _stop(str(error), GATE_FAILED if isinstance(error, GateError) else BAD_INPUT)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(BAD_INPUT)
-    except click.ClickException as error:
-        hint = ""
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f" Try `{error.ctx.command_path} --help`."
-        _stop(error.format_message().rstrip(".") + "." + hint, BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # whoever read our output has gone: nothing is left to say, and nobody to hear it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FINE)
-
-
-def _stop(text: str, code: int) -> None:
-    click.echo(f"pandq: {' '.join(text.split())}", err=True)
+        code = _run(asked)
+    except BaseException as error:  # noqa: BLE001
+        code, said = _verdict(error)
+        if code == FAULT and asked["debug"]:
+            tell(*"".join(traceback.format_exception(error)).splitlines())
+        tell(*said)
+    flushed()
     sys.exit(code)
 
 
-def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(" ".join(str(message).split()), err=True)
+def _run(asked: dict[str, bool]) -> int:
+    """A command, without click's own way of ending one: there a closed pipe is a breached gate."""
+    prepare()
+    reuse_freed_memory()
+    if "_PANDQ_COMPLETE" in os.environ:
+        cli(prog_name="pandq")  # a shell asks what could be typed next
+    try:
+        with cli.make_context("pandq", sys.argv[1:], obj=asked) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    sys.stdout.flush()
+    return FINE
+
+
+def _verdict(error: BaseException) -> tuple[int, list[str]]:
+    """The exit code of what ended a command, and what there is to say of it."""
+    code, said = FAULT, ""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            return BAD_INPUT, error.format_message().splitlines()
+        case GateError():
+            code, said = GATE_FAILED, str(error)
+        case PandqError():
+            code, said = BAD_INPUT, str(error)
+        case click.ClickException():
+            code, said = BAD_INPUT, _misused(error)
+        case SystemExit():
+            code = int(error.code or FINE)
+        case Ended():
+            code = SIGNALLED + error.number
+        case KeyboardInterrupt() | click.Abort():
+            code = INTERRUPTED
+        case BrokenPipeError():
+            code = PIPE_CLOSED
+        case OSError() | MemoryError():
+            code, said = BAD_INPUT, _refused(error)
+        case _:
+            said = f"a fault of pandq's own: {type(error).__name__}: {error} (--debug shows where)"
+    return code, [f"pandq: {' '.join(said.split())}"] if said else []
+
+
+def _misused(error: click.ClickException) -> str:
+    """What click has to say of an option or a command, and where to read on."""
+    said = error.format_message().rstrip(".")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        said += f"{'' if said.endswith('?') else '.'} Try `{error.ctx.command_path} --help`."
+    return said
+
+
+def _refused(error: OSError | MemoryError) -> str:
+    """What the machine did not grant."""
+    if isinstance(error, MemoryError):
+        return str(error) or "there is not enough memory"
+    if error.filename is None and error.errno in UNWRITABLE:
+        return f"standard output: cannot be written, got {error.strerror}"
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{error.strerror or error}"

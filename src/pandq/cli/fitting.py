@@ -10,6 +10,7 @@ import click
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.options import class_names, no_dash
 from pandq.cli.page import fit_progress, json_lines
+from pandq.cli.streams import say
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def fit_command(
     kind = kind or ("softmax" if rows.size is None else "cnn")
     chosen = _chosen(kind, options)
     for note in rows.notes:
-        click.echo(note)
+        say(note)
     watched = _watched(valid, rows, columns)
     network = kind in ("mlp", "cnn")
     _refuse_idle(who, network=network)
@@ -167,7 +168,7 @@ def fit_command(
         more = {} if network else _passes(engine, who, chosen, progress_how)
         model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen, **more)
     if rows.unreadable:
-        click.echo(_left_out(rows.unreadable))
+        say(_left_out(rows.unreadable))
     made = {"p": str(rows.p), "seed": seed, "valid": valid, "weights": weights, "where": where}
     used = model.estimator.get_params().items()
     made |= {"normalise": normalise, **{k: v for k, v in used if not callable(v)}, **chosen}
@@ -175,10 +176,12 @@ def fit_command(
     if not leads():
         return
     save_model(model, out, replace=force)
-    for line in fitted_lines(model):
-        click.echo(line)
-    click.echo(f"\n{out}: the model, its curve (curve.parquet, curve.svg) and how it was made")
-    click.echo(f"Next: pandq predict {out} FILE --out preds.parquet")
+    say(
+        *fitted_lines(model),
+        "",
+        f"{out}: the model, its curve (curve.parquet, curve.svg) and how it was made",
+        f"Next: pandq predict {shlex.quote(out)} FILE --out preds.parquet",
+    )
 
 
 @click.command("predict")
@@ -246,11 +249,11 @@ def predict_command(
         skip_unreadable=skip_unreadable,
     )
     if unreadable:
-        click.echo(_left_out(unreadable))
-    click.echo(f"{out}: {rows:,} rows, with the {model.kind} model's probabilities beside them")
+        say(_left_out(unreadable))
+    say(f"{out}: {rows:,} rows, with the {model.kind} model's probabilities beside them")
     column = name if recalibrator is None else RECALIBRATED
     column = MEMBERS if members is not None else column
-    click.echo(f"Next: {_audit_of(out, column, model)}")
+    say(f"Next: {_audit_of(out, column, model)}")
 
 
 def _audit_of(out: str, column: str, model: Any) -> str:

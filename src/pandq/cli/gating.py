@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.options import with_options
+from pandq.cli.streams import say, tell
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
         append_summary(result, gates)
     except InputError as error:
         # what the limits say must be heard all the same
-        click.echo(f"pandq: {error}", err=True)
+        tell(f"pandq: {error}")
     require(gates)
     for gate in gates:
-        click.echo(str(gate), err=quiet)
+        (tell if quiet else say)(str(gate))

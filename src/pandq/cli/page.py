@@ -8,7 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
+from pandq.cli.streams import put, tell
+from pandq.plain import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,14 +19,9 @@ if TYPE_CHECKING:
 
 def page() -> Any:
     """Standard output; as wide as the reports are made for when it is not a terminal."""
-    from rich.console import Console
+    from pandq.report.terminal import Page
 
-    class Page(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would exit with 1, which here means a failed gate
-
-    width = None if sys.stdout.isatty() else 110
-    return Page(width=width, highlight=False, markup=False, legacy_windows=False)
+    return Page(width=None if sys.stdout.isatty() else 110)
 
 
 def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], None]) -> None:
@@ -33,7 +29,8 @@ def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], Non
     from pandq.store import json_text, write_json
 
     if json_file == "-":
-        click.echo(json_text(result.to_dict()))
+        every = (sys.stdout.encoding or "").lower().startswith("utf")
+        sys.stdout.write(json_text(result.to_dict(), ascii_only=not every) + "\n")
         return
     if json_file is not None:
         write_json(result.to_dict(), json_file)
@@ -56,20 +53,20 @@ def fit_progress(
         nonlocal width
         if how != "auto":
             if how == "json":
-                click.echo(json.dumps(row), err=True)
+                tell(json.dumps(row))
             return
         text = progress_line(row, epochs)
         if not lively:
-            click.echo(text, err=True)
+            tell(text)
             return
-        click.echo("\r" + text.ljust(width), err=True, nl=False)
+        put("\r" + visible(text).ljust(width))
         width = len(text)
 
     try:
         yield told
     finally:
         if width:
-            click.echo("\r" + " " * width + "\r", err=True, nl=False)
+            put("\r" + " " * width + "\r")
 
 
 @contextmanager
@@ -81,8 +78,9 @@ def progress_shown(how: str) -> Iterator[Progress | None]:
     if how == "none" or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pandq.report.terminal import Page
 
     columns = (
         TextColumn("{task.description}"),
@@ -90,7 +88,7 @@ def progress_shown(how: str) -> Iterator[Progress | None]:
         TextColumn("{task.fields[told]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Page(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def update(done: Done) -> None:
@@ -118,6 +116,6 @@ def json_lines() -> Progress:
         last = done.chunks_done == done.chunks
         if last or now - said.get(done.what, -EVERY) >= EVERY:
             said[done.what] = now
-            click.echo(json.dumps(done.to_dict()), err=True)
+            tell(json.dumps(done.to_dict()))
 
     return update

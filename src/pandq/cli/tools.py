@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from pandq.cli.options import no_dash
 from pandq.cli.page import page
+from pandq.cli.streams import say
 from pandq.errors import InputError
 
 
@@ -39,10 +41,10 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
         )
     recalibrator = read_recalibrator(map_file)
     rows = write_recalibrated(list(files), q, recalibrator, out)
-    click.echo(
-        f"{out}: {rows:,} rows, with the {recalibrator.kind} map's probabilities beside them"
+    say(
+        f"{out}: {rows:,} rows, with the {recalibrator.kind} map's probabilities beside them",
+        f"Next: pandq audit {shlex.quote(out)} --p KIND:COLUMN --q probs:recalibrated",
     )
-    click.echo(f"Next: pandq audit {out} --p KIND:COLUMN --q probs:recalibrated")
 
 
 @click.command("inspect")
@@ -54,7 +56,7 @@ def inspect_command(files: tuple[str, ...]) -> None:
 
     console = page()
     for part in inspection(open_source(list(files)), list(files)):
-        console.print(part, soft_wrap=isinstance(part, str), highlight=False, markup=False)
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 @click.command("demo")
@@ -79,21 +81,26 @@ def demo_command(out: str) -> None:
         raise InputError(what="cannot be made", where=out, got=str(error.strerror)) from None
     found = run_demo(folder)
     console = page()
-    echo = console.out
-    echo("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.\n")
-    echo("A. logistic regression")
+    say("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.", "")
+    say("A. logistic regression")
     show(found.regression, console)
-    echo("\nB. naive Bayes")
+    say("", "B. naive Bayes")
     show(found.bayes, console)
     difference = found.difference
-    echo(
-        f"\nB pays {number(difference.value)} nat {interval(difference)} more than A for the same"
-        " rows.\nThe floor H(P) is the same for both, so it cancels: this is KL(P||B) - KL(P||A)."
+    say(
+        "",
+        f"B pays {number(difference.value)} nat {interval(difference)} more than A for the same"
+        " rows.",
+        "The floor H(P) is the same for both, so it cancels: this is KL(P||B) - KL(P||A).",
     )
-    echo(f"\nWritten: {found.file} and both audits as JSON. Next, on the same file and on yours:")
-    echo(f"  pandq inspect {found.file}")
-    echo(f"  pandq audit {found.file} --p labels:label --q probs:naive_bayes")
-    echo("  pandq audit YOUR_FILE --p KIND:COLUMN --q KIND:COLUMN")
+    file = shlex.quote(str(found.file))
+    say(
+        "",
+        f"Written: {found.file} and both audits as JSON. Next, on the same file and on yours:",
+        f"  pandq inspect {file}",
+        f"  pandq audit {file} --p labels:label --q probs:naive_bayes",
+        "  pandq audit YOUR_FILE --p KIND:COLUMN --q KIND:COLUMN",
+    )
 
 
 @click.command("explore")
@@ -117,8 +124,8 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     place = out or str(Path(tempfile.mkdtemp(prefix="pandq-explore-")) / "explore.html")
     write_page(text, place)
     if out is not None:
-        click.echo(f"{out}: open it in a browser")
+        say(f"{out}: open it in a browser")
     elif webbrowser.open(Path(place).resolve().as_uri()):
-        click.echo(f"opened {place}")
+        say(f"opened {place}")
     else:
-        click.echo(f"no browser was found; the page is {place}")
+        say(f"no browser was found; the page is {place}")

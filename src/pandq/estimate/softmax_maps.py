@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from pandq.errors import PandqWarning
+
 Array = NDArray[np.float64]
 
 CHUNK_CELLS = 1 << 18
@@ -258,7 +260,7 @@ def newton(
             # The loss cannot tell the two points apart any more, and the gradient is exhausted.
             return Fit(theta, here.loss, norm, step)
         theta, here = trial, there
-    warnings.warn(f"Newton: {max_steps} steps, |gradient| {norm:.1e}", RuntimeWarning, stacklevel=2)
+    warnings.warn(f"Newton: {max_steps} steps, |gradient| {norm:.1e}", PandqWarning, stacklevel=2)
     return Fit(theta, here.loss, norm, max_steps)
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from pandq.estimate.baseline import Unpaired
 from pandq.estimate.differences import Difference
 from pandq.report.tables import interval, table_of
+from pandq.report.terminal import as_text
 from pandq.report.text import SHOWN
 from pandq.report.words import number, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from pandq.comparisons import Comparison
@@ -36,9 +35,7 @@ def comparison_text(comparison: Comparison, *, width: int = 110) -> str:
     Returns:
         Text with newlines.
     """
-    page = io.StringIO()
-    show_comparison(comparison, Console(file=page, width=width, color_system=None))
-    return page.getvalue().rstrip()
+    return as_text(show_comparison, comparison, width)
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:

@@ -33,7 +33,8 @@ def inspection(source: Source, files: Sequence[str]) -> Iterator[Table | str]:
     """
     _, batch = next(iter(source.batches(list(source.schema), PEEK)), (0, {}))
     rows = "" if source.n_rows is None else f"{source.n_rows:,} rows, "
-    yield f"{source.name}: {rows}{len(source.schema)} columns\n"
+    yield f"{source.name}: {rows}{len(source.schema)} columns"
+    yield ""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("column", "type", "first value", "may be"):
         table.add_column(heading, overflow="fold")
@@ -54,7 +55,8 @@ def inspection(source: Source, files: Sequence[str]) -> Iterator[Table | str]:
         listed = ", ".join(known[role]) or "no column; say which one it is"
         yield f"{role.upper()}, {what}, may be: {listed}"
     p, q = (known[role][0] if known[role] else "KIND:COLUMN" for role in "pq")
-    yield f"\nNext: pandq audit {shlex.join(files)} --p {shlex.quote(p)} --q {shlex.quote(q)}"
+    yield ""
+    yield f"Next: pandq audit {shlex.join(files)} --p {shlex.quote(p)} --q {shlex.quote(q)}"
 
 
 def _first(column: Any) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from pandq.report.tables import interval, table_of
+from pandq.report.terminal import as_text
 from pandq.report.uncertainty import split_parts
 from pandq.report.words import definition, headline, map_name, next_steps, number, wins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from pandq.audits import Audit
@@ -39,9 +38,7 @@ def audit_text(audit: Audit, *, width: int = 110) -> str:
     Returns:
         Text with newlines.
     """
-    page = io.StringIO()
-    show(audit, Console(file=page, width=width, color_system=None, legacy_windows=False))
-    return page.getvalue().rstrip()
+    return as_text(show, audit, width)
 
 
 def show(audit: Audit, console: Console) -> None:

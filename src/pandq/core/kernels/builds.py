@@ -8,6 +8,8 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pandq.errors import PandqWarning
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -48,7 +50,7 @@ def build_name() -> str:
     known = f"compiled here: {', '.join(here)}" if here else "none was compiled"
     asked = f"{ENVIRONMENT}={wanted}" if wanted else "no kernels"
     message = f"pandq: {asked}; {known}. NumPy measures the rows, rightly and more slowly."
-    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    warnings.warn(message, PandqWarning, stacklevel=2)
     return "numpy"
 
 

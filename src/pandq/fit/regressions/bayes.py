@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +17,7 @@ from pandq.estimate.families import elbo
 from pandq.fit.regressions.bayesfit import Prior, maximised
 from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
 from pandq.fit.regressions.posterior import Covariance
-from pandq.fit.regressions.softmax import checked, chunks_of, rows_of
+from pandq.fit.regressions.softmax import NotConverged, checked, chunks_of, rows_of
 from pandq.fit.regressions.softmaxfit import InMemory
 from pandq.fit.regressions.softmaxsums import Problem
 from pandq.read.feature_scan import FeatureScan
@@ -180,7 +179,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
             warnings.warn(
                 f"BayesianSoftmaxRegression stopped after {found.steps} steps with a gradient of"
                 f" {found.gradient_norm:.1e}, above tol = {self.tol:g}",
-                ConvergenceWarning,
+                NotConverged,
                 stacklevel=3,
             )
         self.posterior_, self.prior_scale_, self.bound_ = q, found.scale, found.bound

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from pandq.core.laws import Law
 from pandq.engines.local import Local
 from pandq.engines.run import Run
-from pandq.errors import InputError
+from pandq.errors import InputError, PandqWarning
 from pandq.fit.regressions.softmaxfit import InMemory, Scanned, SoftmaxFit, minimum_of
 from pandq.fit.regressions.softmaxsums import Problem, Rows
 from pandq.fit.targets import Targets
@@ -44,6 +44,10 @@ LEAST_ROWS = 64
 ROUGH_NUMBERS = 1 << 20
 # Files of no more features than this are read once; larger ones in every pass.
 KEPT_NUMBERS = 1 << 26
+
+
+class NotConverged(PandqWarning, ConvergenceWarning):  # type: ignore[misc]
+    """A fit stopped before its optimum, or has none."""
 
 
 class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -210,7 +214,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return Law.from_logits(np.stack([np.zeros(len(z)), z], axis=1) if z.ndim == 1 else z)
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"SoftmaxRegression {what}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"SoftmaxRegression {what}", NotConverged, stacklevel=4)
 
 
 def checked(
