@@ -19,15 +19,14 @@ if TYPE_CHECKING:
         RowError,
         ViewTypeError,
     )
+    from pandq.estimate.draws import elbo, monte_carlo_kl
     from pandq.estimate.families import (
         bernoulli_kl,
         beta_kl,
         categorical_kl,
         dirichlet_kl,
-        elbo,
         gamma_kl,
         gaussian_kl,
-        monte_carlo_kl,
     )
     from pandq.estimate.intervals import Estimate
     from pandq.fit.folder import load_model
@@ -75,15 +74,14 @@ _HOMES = {
         "RowError",
         "ViewTypeError",
     ),
+    "estimate.draws": ("elbo", "monte_carlo_kl"),
     "estimate.families": (
         "bernoulli_kl",
         "beta_kl",
         "categorical_kl",
         "dirichlet_kl",
-        "elbo",
         "gamma_kl",
         "gaussian_kl",
-        "monte_carlo_kl",
     ),
     "estimate.intervals": ("Estimate",),
     "fit.regressions.bayes": ("BayesianSoftmaxRegression",),

@@ -216,3 +216,121 @@ BAD = {
 def test_what_is_no_law_is_refused(case):
     with pytest.raises(InputError):
         BAD[case]()
+
+
+def exact(f, digits, *parameters):
+    """A closed form of numbers of so many orders, by as many digits as may cancel."""
+    with mpmath.workdps(100 + 4 * digits):
+        return f(*([mpmath.mpf(float(x)) for x in p] for p in parameters))
+
+
+def exact_gamma(p, q):
+    (a, s), (b, t) = p, q
+    log_gamma = mpmath.loggamma(b) - mpmath.loggamma(a)
+    return (a - b) * mpmath.digamma(a) + log_gamma + b * mpmath.log(s / t) + a * (t - s) / s
+
+
+def exact_dirichlet(p, q):
+    total_p, total_q = mpmath.fsum(p), mpmath.fsum(q)
+    found = mpmath.loggamma(total_p) - mpmath.loggamma(total_q)
+    for a, b in zip(p, q, strict=True):
+        found += mpmath.loggamma(b) - mpmath.loggamma(a)
+        found += (a - b) * (mpmath.digamma(a) - mpmath.digamma(total_p))
+    return found
+
+
+VALUES = {
+    "a beta of large parameters": (pandq.beta_kl(1e7, 1e7, 1e7 + 1, 1e7), 2.5e-8),
+    "of a large and a small one": (pandq.beta_kl(1e20, 3, 1e20, 4), 0.1758),
+    "a gamma of nearly equal rates": (pandq.gamma_kl(5, 1, 5, 1 + 1e-9), 2.5e-18),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_closed_forms_keep_the_digits_of(case):
+    found, expected = VALUES[case]
+    assert float(found) == pytest.approx(expected, rel=1e-3)
+
+
+def parameters(rng, digits):
+    """Some that are equal, nearly equal, some orders apart, or anything."""
+    a = 10.0 ** rng.uniform(-digits, digits, 3)
+    near = a * (1 + rng.normal(size=3) * 10.0 ** rng.uniform(-14, 0, 3))
+    some, any_ = a * 10.0 ** rng.uniform(-3, 3, 3), 10.0 ** rng.uniform(-digits, digits, 3)
+    return a, np.abs(np.choose(rng.integers(4, size=3), [a, near, some, any_]))
+
+
+@pytest.mark.parametrize("digits", [1, 5, 20, 150])
+def test_closed_forms_are_those_of_mpmath_over_300_orders_of_magnitude(digits):
+    rng = np.random.default_rng(digits)
+    for _ in range(4):
+        p, q = parameters(rng, digits)
+        for found, formula, width in (
+            (pandq.dirichlet_kl(p, q), exact_dirichlet, 3),
+            (pandq.beta_kl(*p[:2], *q[:2]), exact_dirichlet, 2),
+            (pandq.gamma_kl(*p[:2], *q[:2]), exact_gamma, 2),
+        ):
+            expected = exact(formula, digits, p[:width], q[:width])
+            assert float(found) == pytest.approx(float(expected), rel=1e-12, abs=0), (p, q)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(-290, 290), min_size=2, max_size=4), st.integers(0, 2**32 - 1))
+def test_closed_forms_are_never_negative_and_0_only_from_themselves(digits, seed):
+    rng = np.random.default_rng(seed)
+    p = 10.0 ** np.array(digits)
+    q = p * (1 + rng.choice([0, 1e-15, 1e-9, 0.1], len(p)))
+    assert float(pandq.dirichlet_kl(p, q)) >= 0
+    assert float(pandq.gamma_kl(*p[:2], *q[:2])) >= 0
+    assert float(pandq.dirichlet_kl(p, p)) == float(pandq.gamma_kl(*p[:2], *p[:2])) == 0.0
+
+
+def test_gaussians_tell_variances_from_covariances_by_their_dimensions():
+    rng = np.random.default_rng(0)
+    m, n = rng.normal(size=(2, 3, 2))
+    v, w = rng.uniform(0.5, 2, (2, 3, 2))
+    expected = [pandq.gaussian_kl(*row) for row in zip(m, v, n, w, strict=True)]
+    full_v, full_w = (x[:, :, None] * np.eye(2) for x in (v, w))
+    for a, b in ((v, w), (full_v, full_w), (v, full_w), (full_v, w)):
+        assert pandq.gaussian_kl(m, a, n, b) == pytest.approx(expected, rel=1e-13)
+    # as many rows as coordinates: still one variance for each
+    assert pandq.gaussian_kl(m[:2], v[:2], n[:2], w[:2]) == pytest.approx(expected[:2], rel=1e-13)
+    once = pandq.gaussian_kl(m, full_v[:1], n[0], full_w)
+    for row, found in enumerate(once):
+        one = pandq.gaussian_kl(m[row], full_v[0], n[0], full_w[row])
+        assert found == pytest.approx(one, rel=1e-13)
+    with pytest.raises(InputError, match="covariances \\(\\.\\.\\., 2, 2\\)"):
+        pandq.gaussian_kl(m[0], np.ones((3, 2)), n[0], w[0])
+    with pytest.raises(InputError, match="shapes of two Gaussians differ"):
+        pandq.gaussian_kl(m, np.ones((2, 2)), n, w)
+
+
+def test_symmetry_is_judged_relative_to_the_diagonal():
+    tiny = np.array([[1.0, 1e-9 + 1e-15], [1e-9, 1.0]])
+    assert pandq.gaussian_kl([0.0, 0], tiny, [0.0, 0], tiny) == 0.0
+    small = np.array([[1e-12, 1e-13], [3e-13, 1e-12]])
+    with pytest.raises(InputError, match="not symmetric"):
+        pandq.gaussian_kl([0.0, 0], small, [0.0, 0], np.eye(2))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_nearly_equal_covariances_of_any_scale_keep_their_digits(scale):
+    b = np.array([[2.0, 0.5], [0.5, 1.0]]) * scale
+    a = b + np.array([[1e-9, 0], [0, 0]]) * scale
+    change = np.linalg.inv(b / scale)[0, 0] * ((a - b) / scale)[0, 0]
+    found = pandq.gaussian_kl([0.0, 0], a, [0.0, 0], b)
+    assert found == pytest.approx(change**2 / 4, rel=1e-8)
+
+
+def test_overflow_of_k3_is_no_verdict_on_q():
+    x = np.zeros(3)
+
+    def log_p(_):
+        return np.array([0.0, 0.0, -800.0])
+
+    found = pandq.monte_carlo_kl(log_p, lambda x: x, x, estimator="k3")
+    assert np.isinf(found.value)
+    assert "Q's density is exp(800) times P's" in found.method
+    assert "rules out" not in found.method
+    ruled_out = pandq.monte_carlo_kl(lambda x: x, lambda x: x - np.inf, x, estimator="k3")
+    assert "Q rules out draws of P" in ruled_out.method

@@ -76,8 +76,7 @@ def exp_remainder(t: NDArray[np.float64]) -> NDArray[np.float64]:
         return series
     with np.errstate(over="ignore", invalid="ignore"):
         plain = np.expm1(t) - t
-    plain[np.isposinf(t)] = np.inf
-    return np.where(small, series, plain)
+    return np.where(small, series, np.where(np.isposinf(t), np.inf, plain))
 
 
 def row_sums(x: NDArray[np.float64]) -> NDArray[np.float64]:

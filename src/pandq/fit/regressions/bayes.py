@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.ensembles import Ensemble
 from pandq.errors import InputError
-from pandq.estimate.families import elbo
+from pandq.estimate.draws import elbo
 from pandq.fit.regressions.bayesfit import Prior, maximised
 from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
 from pandq.fit.regressions.posterior import Covariance
