@@ -765,7 +765,8 @@ def test_real_votes_are_read_as_counts(cifar10h):
 def test_bad_row_is_named_by_its_own_file_and_its_number_there(tmp_path):
     good = {"label": [0, 1], "probs": [[0.5, 0.5], [1.0, 0.0]]}
     bad = {"label": [0, 1], "probs": [[0.5, 0.5], [0.9, 0.0]]}
-    for name, columns in (("a", good), ("b", bad), ("c", good)):
+    last = {"label": [1, 1], "probs": [[0.5, 0.5], [1.0, 0.0]]}
+    for name, columns in (("a", good), ("b", bad), ("c", last)):
         pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
     with pytest.raises(RowError, match=r"b\.parquet, column 'probs': Probs row 1 sums to 0.9"):
         list(scan(str(tmp_path / "*.parquet")).chunks())

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError, near_names
+from pandq.read.files import readable
 from pandq.read.kld import CodedLogProbs, kld
 from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
-from pandq.read.sources import readable
 from pandq.read.tensors import safetensors
 
 if TYPE_CHECKING:

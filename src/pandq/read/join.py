@@ -6,23 +6,29 @@ the order of the first table.
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import pyarrow as pa
 
 from pandq.errors import InputError, near_names
+from pandq.read.condition import Condition
+from pandq.read.database import database, literal, quoted
 from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
-from pandq.read.sources import ParquetFiles, SqlFiles, literal, quoted, sql_errors
+from pandq.read.sources import ParquetFiles, SqlFiles, open_tables, sql_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pandq.read.parts import Source
+
 Duplicates = Literal["refuse", "first"]
 
 OTHER = "other."
+BATCH = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,9 @@ class Joined:
 
     def apart(self, column: str) -> int:
         """In how many rows the two tables hold different values under one name."""
-        import duckdb
-
         one, other = quoted(column), quoted(OTHER + column)
         relation = SqlFiles.relation(self.source.files[0])
-        with contextlib.closing(duckdb.connect()) as connection:
+        with database(self.source.files) as connection:
             differ = f"SELECT count(*) FROM {relation} WHERE {one} IS DISTINCT FROM {other}"
             return _count(connection, differ)
 
@@ -87,20 +91,78 @@ def joined(
     Raises:
         InputError: a table or the column is missing, an id stands twice, or none is in both.
     """
-    import duckdb
-
     room = tempfile.TemporaryDirectory(prefix="pandq-join-")
-    connection = duckdb.connect()
     try:
-        connection.execute(f"SET temp_directory = {literal(Path(room.name) / 'spill')}")
         tables = [
-            _register(connection, name, files, id)
-            for name, files in zip(_SIDES, (first, second), strict=True)
+            _Given.of(expanded(files), side, Path(room.name))
+            for side, files in zip(_SIDES, (first, second), strict=True)
         ]
+        found = _found(tables, id, where, Path(room.name), duplicates)
+    except BaseException:
+        room.cleanup()
+        raise
+    weakref.finalize(found.source, room.cleanup)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A table to join: what it is called and holds, and the files that duckdb reads it from."""
+
+    side: str
+    name: str
+    columns: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[Path], side: str, room: Path) -> Self:
+        """Files of one format; what duckdb does not read itself is written anew for it.
+
+        Raises:
+            InputError: they are of different formats, or hold arrays.
+        """
+        if has_suffix(files[0], ARRAYS):
+            raise InputError(what="arrays have no ids to join by", where=str(files[0]))
+        source = open_tables(files)
+        columns = tuple(source.schema)
+        if has_suffix(files[0], ARROW):
+            files = [_as_parquet(source, room / f"{side}.parquet")]
+        return cls(side, source.name, columns, tuple(files))
+
+    @property
+    def relation(self) -> str:
+        """The table with its rows numbered, in a FROM clause."""
+        parts = (f"SELECT * FROM {SqlFiles.relation(file)}" for file in self.files)
+        return f"(SELECT *, row_number() OVER () AS pandq_row FROM ({' UNION ALL '.join(parts)}))"
+
+
+def _as_parquet(source: Source, path: Path) -> Path:
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(source.schema.items())
+    with pq.ParquetWriter(path, schema) as writer:
+        for _, batch in source.batches(list(source.schema), BATCH):
+            writer.write_table(pa.table(dict(batch), schema=schema))
+    return path
+
+
+def _found(
+    tables: Sequence[_Given],
+    id: str,  # noqa: A002
+    where: str | None,
+    room: Path,
+    duplicates: Duplicates,
+) -> Joined:
+    """Both tables joined, in a file in this room."""
+    files = [file for table in tables for file in table.files]
+    name = f"{tables[0].name} joined with {tables[1].name}"
+    out = room / "joined.parquet"
+    with database(files, room) as connection:
+        for table in tables:
+            _register(connection, table, id)
         repeated = [_repeated(connection, side, id) for side in _SIDES]
         if duplicates == "refuse":
             _refuse_duplicates(connection, tables, repeated, id)
-        out = Path(room.name) / "joined.parquet"
         with sql_errors(where):
             connection.execute(_join(tables, id, where, out))
         missing = [
@@ -110,17 +172,10 @@ def joined(
         counts = [_count(connection, f"SELECT count(*) FROM {side}_once") for side in _SIDES]
         both = f"SELECT count(*) FROM first_once JOIN second_once USING ({quoted(id)})"
         matched = _count(connection, both)
-        name = f"{tables[0].name} joined with {tables[1].name}"
-        _require_matches(matched, id, name)
-        source = _JoinedFile([out], name)
-    except BaseException:
-        room.cleanup()
-        raise
-    finally:
-        connection.close()
-    weakref.finalize(source, room.cleanup)
+    _require_matches(matched, id, name)
     left = counts[0] - matched, counts[1] - matched
-    return Joined(source, matched, *left, (repeated[0], repeated[1]), (missing[0], missing[1]))
+    times, without = (repeated[0], repeated[1]), (missing[0], missing[1])
+    return Joined(_JoinedFile([out], name), matched, *left, times, without)
 
 
 _SIDES = ("first", "second")
@@ -165,49 +220,23 @@ class _JoinedFile(ParquetFiles):
         return self.name
 
 
-def _register(connection: Any, name: str, given: Sequence[str | Path], id: str) -> Any:  # noqa: A002
+def _register(connection: Any, table: _Given, id: str) -> None:  # noqa: A002
     """A view of one table with its rows numbered, and one of the first row of each id."""
-    files = expanded(given)
-    if has_suffix(files[0], ARRAYS):
-        raise InputError(what="arrays have no ids to join by", where=str(files[0]))
-    source = _Table(files)
-    if id not in source.schema:
+    if id not in table.columns:
         raise InputError(
-            what=f"--id: no column {id!r}", where=source.name, remedy=near_names(id, source.schema)
+            what=f"--id: no column {id!r}", where=table.name, remedy=near_names(id, table.columns)
         )
-    if has_suffix(files[0], ARROW):
-        import pyarrow.dataset as ds
-
-        connection.register(f"{name}_arrow", ds.dataset(files, format="feather"))
-        relation = f"{name}_arrow"
-    else:
-        parts = (f"SELECT * FROM {SqlFiles.relation(file)}" for file in files)
-        relation = f"({' UNION ALL '.join(parts)})"
-    numbered = f"(SELECT *, row_number() OVER () AS pandq_row FROM {relation})"
-    with sql_errors(None, files[0]):
+    side, key = table.side, quoted(id)
+    with sql_errors(None, table.files[0]):
         connection.execute(
-            f"CREATE TEMP TABLE {name}_keys AS SELECT {quoted(id)}, pandq_row FROM {numbered}"
-            f" WHERE {quoted(id)} IS NOT NULL"
+            f"CREATE TEMP TABLE {side}_keys AS SELECT {key}, pandq_row FROM {table.relation}"
+            f" WHERE {key} IS NOT NULL"
         )
         connection.execute(
-            f"CREATE TEMP TABLE {name}_once AS SELECT {quoted(id)}, min(pandq_row) AS pandq_row"
-            f" FROM {name}_keys GROUP BY {quoted(id)}"
+            f"CREATE TEMP TABLE {side}_once AS SELECT {key}, min(pandq_row) AS pandq_row"
+            f" FROM {side}_keys GROUP BY {key}"
         )
-    connection.execute(f"CREATE TEMP VIEW {name}_rows AS SELECT * FROM {numbered}")
-    return source
-
-
-class _Table(SqlFiles):
-    """A table of any format that duckdb or pyarrow reads, for its columns' names."""
-
-    def read_schema(self, file: Path) -> Any:
-        """From the file itself."""
-        if has_suffix(file, ARROW):
-            import pyarrow.dataset as ds
-
-            schema = ds.dataset([file], format="feather").schema
-            return dict(zip(schema.names, schema.types, strict=True))
-        return super().read_schema(file)
+    connection.execute(f"CREATE TEMP VIEW {side}_rows AS SELECT * FROM {table.relation}")
 
 
 def _repeated(connection: Any, name: str, id: str) -> int:  # noqa: A002
@@ -227,15 +256,15 @@ def _count(connection: Any, sql: str) -> int:
     return int(connection.execute(sql).fetchone()[0])
 
 
-def _join(tables: Sequence[Any], id: str, where: str | None, out: Path) -> str:  # noqa: A002
-    mine = ", ".join(f"a.{quoted(name)}" for name in tables[0].schema)
-    theirs = ", ".join(
-        f"b.{quoted(name)} AS {quoted(OTHER + name)}" for name in tables[1].schema if name != id
-    )
-    condition = f" WHERE ({where})" if where else ""
+def _join(tables: Sequence[_Given], id: str, where: str | None, out: Path) -> str:  # noqa: A002
+    one, two = (table.columns for table in tables)
+    theirs = {OTHER + name: name for name in two if name != id}
+    mine = ", ".join(f"a.{quoted(name)}" for name in one)
+    others = "".join(f", b.{quoted(name)} AS {quoted(new)}" for new, name in theirs.items())
+    condition = "" if where is None else f" WHERE {Condition.of(where, [*one, *theirs]).sql}"
     key = quoted(id)
     found = (
-        f"SELECT {mine}, {theirs}, a.pandq_row AS pandq_order"
+        f"SELECT {mine}{others}, a.pandq_row AS pandq_order"
         f" FROM first_once f JOIN second_once s ON f.{key} = s.{key}"
         " JOIN first_rows a ON a.pandq_row = f.pandq_row"
         " JOIN second_rows b ON b.pandq_row = s.pandq_row"

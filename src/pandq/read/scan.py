@@ -16,9 +16,9 @@ from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
 from pandq.read.parts import Source, located
-from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
+from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.read.sources import ParquetFiles, Table, filtered, open_tables
+from pandq.read.sources import Filtered, ParquetFiles, Table, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
@@ -367,7 +367,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
     """
     if hasattr(data, "__arrow_c_stream__"):
         table = Table(data)
-        return filtered(table, where) if where else table
+        return table if where is None else Filtered(table, where)
     if isinstance(data, str | Path):
         data = [data]
     if not (
@@ -380,16 +380,10 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         )
     files = expanded(data)
     if has_suffix(files[0], ARRAYS):
-        if where:
+        if where is not None:
             raise InputError(what="--where needs a table, not arrays", where=str(files[0]))
         return ArrayColumns(files)
-    source = open_tables(files, where=None if has_suffix(files[0], ARROW) else where)
-    if where and has_suffix(files[0], ARROW):
-        import pyarrow.dataset as ds
-
-        table = ds.dataset(files, format="feather").to_table()
-        return filtered(Table(table, source.name), where)
-    return source
+    return open_tables(files, where=where)
 
 
 def _recognised(schema: Any, role: str, chosen: list[str]) -> Spec:

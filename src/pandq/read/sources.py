@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import csv
 import gzip
-from abc import abstractmethod
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 import pyarrow as pa
 
-from pandq.core.threads import n_threads, over_cores
-from pandq.errors import InputError, near_names
+from pandq.core.threads import n_threads
+from pandq.errors import InputError
+from pandq.read.condition import Condition
+from pandq.read.database import database, place, quoted
+from pandq.read.feather import ArrowFiles
+from pandq.read.files import TableFiles, readable, refuse_copies, require, types
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 
@@ -26,71 +31,13 @@ if TYPE_CHECKING:
     from pandq.read.parts import Batch
 
 
-class _Files(Source):
-    """Several files of one format, one after the other; a file is a part."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = list(files)
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        self.name = f"{files[0]}{more}"
-        with readable(self.files[0]):
-            self.schema = self.read_schema(self.files[0])
-        self._parts: list[Part] = []
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For a worker, which may stand in another folder, and is told its parts."""
-        there = {"files": [file.absolute() for file in self.files], "_parts": []}
-        return {**self.__dict__, **there}
-
-    def parts(self) -> Sequence[Part]:
-        """In the order of the files; found once."""
-        if not self._parts:
-            start: int | None = 0
-            for place, pieces in enumerate(over_cores(self.pieces, range(len(self.files)))):
-                first = start
-                for piece, n in pieces:
-                    index, name = len(self._parts), self.called(place)
-                    self._parts.append(Part(index, name, (place, piece), start, first, n))
-                    start = None if start is None or n is None else start + n
-        return self._parts
-
-    def called(self, place: int) -> str:
-        """What to call a file where a row of it is wrong."""
-        return str(self.files[place])
-
-    def pieces(self, place: int) -> list[tuple[Any, int | None]]:
-        """What a file is read by, and the rows of each piece where its metadata says so."""
-        del place
-        return [(None, None)]
-
-    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        """One file's columns, or some of its rows'."""
-        place, piece = part.piece
-        file = self.files[place]
-        with readable(file):
-            for batch in self.read_piece(file, piece, columns, rows):
-                for start in range(0, batch.num_rows, rows):
-                    some = batch.slice(start, rows)
-                    yield {name: some.column(name) for name in columns}
-
-    @abstractmethod
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        """Column names and types of one file."""
-
-    @abstractmethod
-    def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
-    ) -> Iterator[pa.RecordBatch]:
-        """The columns of a piece of a file."""
-
-
-class ParquetFiles(_Files):
+class ParquetFiles(TableFiles):
     """Parquet, decoded column by column and batch by batch; a row group is a part."""
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """From the footer."""
         with _opened(file) as table:
-            return _types(table.schema_arrow)
+            return types(table.schema_arrow)
 
     def pieces(self, place: int) -> list[tuple[Any, int | None]]:
         """The row groups that the footer tells of."""
@@ -103,7 +50,7 @@ class ParquetFiles(_Files):
     ) -> Iterator[pa.RecordBatch]:
         """A row group."""
         with _opened(file, len(columns)) as table:
-            _require(columns, _types(table.schema_arrow))
+            require(columns, types(table.schema_arrow))
             yield from table.iter_batches(
                 batch_size=rows,
                 row_groups=[piece],
@@ -138,39 +85,22 @@ def _footer(file: Path, changed: int, size: int) -> Any:
     return pq.read_metadata(file)
 
 
-class ArrowFiles(_Files):
-    """Arrow IPC (feather), memory-mapped: batches are views of the file."""
+class SqlFiles(TableFiles):
+    """csv, tsv and json, read by duckdb, perhaps under a condition."""
 
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        """From the file's own schema."""
-        with pa.memory_map(str(file)) as mapped:
-            return _types(_open_ipc(mapped).schema)
+    where: str | None = None
+    condition: Condition | None = None
 
-    def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
-    ) -> Iterator[pa.RecordBatch]:
-        """The file's own batches."""
-        del piece, rows
-        with pa.memory_map(str(file)) as mapped:
-            reader = _open_ipc(mapped)
-            _require(columns, _types(reader.schema))
-            if isinstance(reader, pa.RecordBatchFileReader):
-                yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
-            else:
-                yield from reader
-
-
-class SqlFiles(_Files):
-    """csv, tsv and json, and any table under --where, read by duckdb."""
-
-    def __init__(self, files: Sequence[Path], *, where: str | None = None) -> None:
-        self.where = where
-        super().__init__(files)
+    def under(self, where: str) -> Self:
+        """The rows that satisfy a condition, which duckdb reads no others of."""
+        found = copy(self)
+        found.where, found.condition = where, Condition.of(where, self.schema)
+        return found
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """As duckdb finds it."""
         with _answer(f"SELECT * FROM {self.relation(file)} LIMIT 0", file=file) as reader:
-            return _types(reader.schema)
+            return types(reader.schema)
 
     def count(self, part: Part) -> int:
         """By duckdb, which parses no column that the condition does not need."""
@@ -185,19 +115,20 @@ class SqlFiles(_Files):
         """The columns of the rows that satisfy the condition."""
         del piece
         if self.where is None:
-            _require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
+            require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
         wanted = ", ".join(map(quoted, columns))
         with _answer(self._query(file, wanted), rows, where=self.where, file=file) as reader:
             yield from reader
 
     def _query(self, file: Path, wanted: str) -> str:
-        condition = "" if self.where is None else f" WHERE ({self.where})"
+        condition = "" if self.condition is None else f" WHERE {self.condition.sql}"
         return f"SELECT {wanted} FROM {self.relation(file)}{condition}"
 
     @staticmethod
     def relation(file: Path) -> str:
         """A file as duckdb reads it in a FROM clause."""
-        path = literal(file)
+        # the folders that it lies in say nothing of its columns
+        path = f"{place(file)}, hive_partitioning = false"
         if has_suffix(file, PARQUET):
             return f"read_parquet({path})"
         if has_suffix(file, JSON):
@@ -214,7 +145,7 @@ class Table(Source):
         if not isinstance(table, pa.Table):
             table = pa.RecordBatchReader.from_stream(table).read_all()
         self.table: pa.Table = table
-        self.schema = _types(table.schema)
+        self.schema = types(table.schema)
 
     def parts(self) -> Sequence[Part]:
         """All rows at once."""
@@ -223,7 +154,7 @@ class Table(Source):
     def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
         """Views of the table's own memory."""
         del part
-        _require(columns, self.schema)
+        require(columns, self.schema)
         # chunks of a stream may be of any size: one slice is one batch, joined where it must be
         for start in range(0, self.table.num_rows, rows):
             piece = self.table.select(list(dict.fromkeys(columns))).slice(start, rows)
@@ -231,24 +162,41 @@ class Table(Source):
             yield {name: _single(joined.column(name)) for name in columns}
 
 
-def filtered(table: Table, where: str) -> Table:
-    """The rows of a table in memory that satisfy a SQL condition."""
-    import duckdb
+class Filtered(Source):
+    """The rows of a table that satisfy a SQL condition, in the types that the table has."""
 
-    connection = duckdb.connect()
-    try:
-        connection.register("rows", table.table)
-        with sql_errors(where):
-            answer = connection.sql(f"SELECT * FROM rows WHERE ({where})").to_arrow_table()
-    finally:
-        connection.close()
-    return Table(answer, table.name)
+    def __init__(self, source: Source, where: str) -> None:
+        self.source, self.where = source, where
+        self.name, self.schema = source.name, source.schema
+        self.files: Sequence[Path] = getattr(source, "files", [])
+        self.condition = Condition.of(where, self.schema)
+
+    def parts(self) -> Sequence[Part]:
+        """The table's; how many rows each has is not known until they are read."""
+        return [replace(x, start=None, first=None, n_rows=None) for x in self.source.parts()]
+
+    def count(self, part: Part) -> int:
+        """By the columns that the condition looks at."""
+        few = self.condition.columns or list(self.schema)[:1]
+        return sum(len(batch[few[0]]) for batch in self.read(part, few, 1 << 16))
+
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """One part's columns in the rows that satisfy the condition."""
+        wanted = list(dict.fromkeys([*columns, *self.condition.columns]))
+        with database() as connection:
+            for batch in self.source.read(part, wanted, rows):
+                with sql_errors(self.where):
+                    kept = self.condition.rows(connection, batch)
+                if len(kept) == len(batch[wanted[0]]):
+                    yield {name: batch[name] for name in columns}
+                elif len(kept):
+                    yield {name: batch[name].take(pa.array(kept)) for name in columns}
 
 
-def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
+def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
     """The Source for table files that are all of one format."""
     first = files[0]
-    formats: dict[tuple[str, ...], type[_Files]] = {
+    formats: dict[tuple[str, ...], type[TableFiles]] = {
         PARQUET: ParquetFiles,
         ARROW: ArrowFiles,
         TEXT: SqlFiles,
@@ -258,30 +206,11 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> _Files:
     for file in files:
         if not has_suffix(file, suffixes):
             raise InputError(what="files of different formats", got=f"{first.name} and {file.name}")
-    if where is not None and suffixes != ARROW:
-        return SqlFiles(files, where=where)
-    return formats[suffixes](files)
-
-
-@contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """What a reader says of a broken file, as one line that names the file."""
-    try:
-        yield
-    except InputError as error:
-        if not error.where.startswith(str(file)):
-            error.at(str(file))
-        raise
-    except PermissionError:
-        raise InputError(what="cannot be read: permission denied", where=str(file)) from None
-    except (pa.ArrowException, OSError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            what=f"cannot be read as {file.suffix.lstrip('.')}",
-            where=str(file),
-            got=reason.rstrip("."),
-            remedy="It may be truncated or of another format.",
-        ) from None
+    source = formats[suffixes](files)
+    refuse_copies(source)
+    if where is None:
+        return source
+    return source.under(where) if isinstance(source, SqlFiles) else Filtered(source, where)
 
 
 @contextmanager
@@ -309,16 +238,10 @@ _SQL_ERROR_LINES = 3
 
 @contextmanager
 def _answer(
-    sql: str, rows: int = 1, *, where: str | None = None, file: Path | None = None
+    sql: str, rows: int = 1, *, where: str | None = None, file: Path
 ) -> Iterator[pa.RecordBatchReader]:
-    import duckdb
-
-    connection = duckdb.connect()
-    try:
-        with sql_errors(where, file):
-            yield connection.sql(sql).to_arrow_reader(rows)
-    finally:
-        connection.close()
+    with database([file]) as connection, sql_errors(where, file):
+        yield connection.sql(sql).to_arrow_reader(rows)
 
 
 def _ragged_line(file: Path) -> str:
@@ -346,34 +269,6 @@ def _delimiter(file: Path) -> str:
     return max(",\t;|", key=header.count)
 
 
-def _require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
-    for name in columns:
-        if name not in schema:
-            raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
-
-
 def _single(column: pa.ChunkedArray) -> pa.Array:
     joined = column.combine_chunks()
     return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
-
-
-def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return dict(zip(schema.names, schema.types, strict=True))
-
-
-def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
-    try:
-        return pa.ipc.open_file(mapped)
-    except pa.ArrowInvalid:
-        mapped.seek(0)
-        return pa.ipc.open_stream(mapped)
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str | Path) -> str:
-    """A string in SQL, such as a file's name."""
-    return "'" + str(value).replace("'", "''") + "'"

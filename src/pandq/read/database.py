@@ -1,0 +1,79 @@
+"""duckdb that sees the files it is given and nothing else of the machine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# Nothing is loaded, no name of Python's is a table, and the same text is the same time anywhere.
+_SETTINGS = (
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "python_enable_replacements = false",
+    "TimeZone = 'UTC'",
+)
+_LOCKS = ("enable_external_access = false", "lock_configuration = true")
+
+_open: dict[Any, int] = {}
+
+
+@contextmanager
+def database(files: Sequence[Path] = (), room: Path | None = None) -> Iterator[Any]:
+    """A connection whose settings are locked.
+
+    Args:
+        files: what it may read.
+        room: a folder that it may also write to, and where it spills.
+    """
+    import duckdb
+
+    connection = duckdb.connect()
+    _open[connection] = threading.get_ident()
+    try:
+        for setting in (*_allowed(files, room), *_SETTINGS, *_LOCKS):
+            connection.execute(f"SET {setting}")
+        yield connection
+    finally:
+        del _open[connection]
+        connection.close()
+
+
+def interrupt(thread: int | None = None) -> None:
+    """Stop the queries that a thread has begun, or those of all."""
+    for connection, owner in list(_open.items()):
+        if thread in (None, owner):
+            connection.interrupt()
+
+
+def _allowed(files: Sequence[Path], room: Path | None) -> Iterator[str]:
+    """The settings that open files by their names, and a folder."""
+    # a pattern is allowed by its text, and what it finds by its name
+    names = [name for file in files for name in (literal(file.absolute()), place(file))]
+    yield f"allowed_paths = [{', '.join(names)}]"
+    if room is not None:
+        yield f"allowed_directories = [{literal(room)}]"
+        yield f"temp_directory = {literal(room / 'spill')}"
+
+
+def place(file: Path) -> str:
+    """A file's name in SQL, which stands for this file even where it looks like a pattern.
+
+    >>> place(Path("/data/a[1]*.csv"))
+    "'/data/a[[]1][*].csv'"
+    """
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(file.absolute())))
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | Path) -> str:
+    """A string in SQL, such as a file's name."""
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,129 @@
+"""Files of one format as a Source, and what is said of one that cannot be read."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pandq.core.threads import over_cores
+from pandq.errors import InputError, near_names
+from pandq.read.parts import Part, Source
+from pandq.read.paths import copies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pandq.read.parts import Batch
+
+
+class TableFiles(Source):
+    """Several files of one format, one after the other; a file is a part."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        self.name = f"{files[0]}{more}"
+        with readable(self.files[0]):
+            self.schema = self.read_schema(self.files[0])
+        self._parts: list[Part] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker, which may stand in another folder, and is told its parts."""
+        there = {"files": [file.absolute() for file in self.files], "_parts": []}
+        return {**self.__dict__, **there}
+
+    def parts(self) -> Sequence[Part]:
+        """In the order of the files; found once."""
+        if not self._parts:
+            start: int | None = 0
+            for place, pieces in enumerate(over_cores(self.pieces, range(len(self.files)))):
+                first = start
+                for piece, n in pieces:
+                    index, name = len(self._parts), self.called(place)
+                    self._parts.append(Part(index, name, (place, piece), start, first, n))
+                    start = None if start is None or n is None else start + n
+        return self._parts
+
+    def called(self, place: int) -> str:
+        """What to call a file where a row of it is wrong."""
+        return str(self.files[place])
+
+    def pieces(self, place: int) -> list[tuple[Any, int | None]]:
+        """What a file is read by, and the rows of each piece where its metadata says so."""
+        del place
+        return [(None, None)]
+
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """One file's columns, or some of its rows'."""
+        place, piece = part.piece
+        file = self.files[place]
+        with readable(file):
+            for batch in self.read_piece(file, piece, columns, rows):
+                for start in range(0, batch.num_rows, rows):
+                    some = batch.slice(start, rows)
+                    yield {name: some.column(name) for name in columns}
+
+    @abstractmethod
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """Column names and types of one file."""
+
+    @abstractmethod
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of a piece of a file."""
+
+
+def refuse_copies(source: TableFiles) -> None:
+    """Refuse a file that is a copy of another, unless it has no rows.
+
+    Raises:
+        InputError: its rows would count twice.
+    """
+    for first, copy in copies(source.files):
+        place = source.files.index(copy)
+        some = list(source.schema)[:1]
+        parts = (Part(0, str(copy), (place, piece), 0, 0, n) for piece, n in source.pieces(place))
+        if any(len(batch[some[0]]) for part in parts for batch in source.read(part, some, 1)):
+            raise InputError(
+                what=f"repeats the rows of {first}",
+                where=str(copy),
+                remedy="Leave one of the two out.",
+            )
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What a reader says of a broken file, as one line that names the file."""
+    try:
+        yield
+    except InputError as error:
+        if not error.where.startswith(str(file)):
+            error.at(str(file))
+        raise
+    except PermissionError:
+        raise InputError(what="cannot be read: permission denied", where=str(file)) from None
+    except (pa.ArrowException, OSError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            what=f"cannot be read as {file.suffix.lstrip('.')}",
+            where=str(file),
+            got=reason.rstrip("."),
+            remedy="It may be truncated or of another format.",
+        ) from None
+
+
+def require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
+    """Refuse a column that is not there."""
+    for name in columns:
+        if name not in schema:
+            raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
+
+
+def types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Names and types in order."""
+    return dict(zip(schema.names, schema.types, strict=True))
