@@ -1,6 +1,6 @@
 """TopK: certified bounds against the divergences that they must enclose, and what they attain."""
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -73,6 +73,45 @@ def test_upper_bound_is_attained_by_the_worst_law_that_agrees_with_what_is_seen(
             best = max(best, special.rel_entr(corner, np.exp(q[row, unseen])).sum())
         assert fixed + best <= high[row] + 1e-9
         assert fixed + best == pytest.approx(high[row], rel=1e-6)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.floats(0.05, 1), st.integers(0, 2**32 - 1))
+def test_bounds_hold_for_every_topk_that_is_accepted(k, others, share, seed):
+    """One that is no top of any law is refused; of the others all corners are within."""
+    rng = np.random.default_rng(seed)
+    n = k + others
+    seen = rng.dirichlet(np.ones(k)) * share
+    log_q = special.log_softmax(rng.normal(size=n) * 3)
+    cap, mass = seen.min(), 1 - seen.sum()
+    args = ([list(range(k))], np.log([seen]), n)
+    if mass > cap * others * (1 + 1e-9) + 1e-6:
+        with pytest.raises(InputError, match="not the most probable ones"):
+            TopK(*args)
+        return
+    low, high = kl_bounds(TopK(*args), Logits(log_q[None]))
+    fixed = special.rel_entr(seen, np.exp(log_q[:k])).sum()
+    found = []
+    for order in permutations(range(others)):
+        left, corner = mass, np.zeros(others)
+        for place in order:
+            corner[place] = min(cap, left)
+            left -= corner[place]
+        found.append(fixed + special.rel_entr(corner, np.exp(log_q[k:])).sum())
+    assert low[0] <= min(found) + 1e-5
+    assert max(found) == pytest.approx(high[0], abs=1e-5)
+
+
+def test_what_is_no_complete_topk_is_refused():
+    with pytest.raises(
+        InputError, match=r"row 0 leaves 0\.4 to 2 classes that are at most 0\.1 each"
+    ):
+        TopK([[0, 3]], np.log([[0.5, 0.1]]), 4)
+    for filler in (-np.inf, -9999.0):
+        with pytest.raises(InputError, match="no fillers"):
+            TopK([[0, 1]], [[np.log(0.5), filler]], 4)
+        # beside nothing that is left a class of probability zero is one
+        low, high = kl_bounds(TopK([[0, 1]], [[0.0, filler]], 4), Probs([[0.5, 0.5, 0, 0]]))
+        assert [low[0], high[0]] == pytest.approx([np.log(2)] * 2)
 
 
 def test_a_floor_on_q_bounds_what_q_does_not_tell():

@@ -37,7 +37,8 @@ class TopK:
 
     Raises:
         InputError: shapes differ, a class is out of range or named twice, a log-probability is
-            NaN, or a row sums to more than one.
+            NaN, a row sums to more than one, or what it leaves does not fit into the other classes:
+            none of these is more probable than the least one given.
 
     >>> top = TopK([[3, 0]], np.log([[0.6, 0.3]]), n_classes=5)
     >>> top.unseen.round(6)
@@ -73,8 +74,7 @@ class TopK:
         first_bad("TopK", ordered[:, 1:] == ordered[:, :-1], "names a class twice")
         first_bad("TopK", np.isnan(logs), "holds NaN")
         total = np.exp(logs).sum(axis=1)
-        short = (total < 1 - limit) & (places.shape[1] == n_classes)
-        off = (total > 1 + limit) | short
+        off = (total > 1 + limit) | ((total < 1 - limit) & (places.shape[1] == n_classes))
         if off.any():
             row = int(off.argmax())
             raise RowError(
@@ -83,6 +83,7 @@ class TopK:
                 problem=f"has probabilities that sum to {total[row]:.6g} (tolerance {limit:g})",
                 remedy="Log-probabilities are natural logarithms, at most 0.",
             )
+        _check_complete(logs, total, int(n_classes) - places.shape[1], limit)
         object.__setattr__(self, "ids", places)
         object.__setattr__(self, "log_probs", logs)
         object.__setattr__(self, "n_classes", int(n_classes))
@@ -100,11 +101,29 @@ class TopK:
     @property
     def unseen(self) -> Rows:
         """(n,) the probability of all classes that were not returned, at least a rounding error."""
-        if self.ids.shape[1] == self.n_classes:
-            return np.zeros(len(self))
         least = 4 * np.finfo(np.float64).eps
-        rest: Rows = np.maximum(1.0 - np.exp(self.log_probs).sum(axis=1), least)
-        return rest
+        rest = np.maximum(1.0 - np.exp(self.log_probs).sum(axis=1), least)
+        fits: Rows = (self.n_classes - self.ids.shape[1]) * np.exp(
+            self.log_probs.min(axis=1, initial=0.0)
+        )
+        return np.minimum(rest, fits)
+
+
+def _check_complete(logs: Rows, total: Rows, n_others: int, tolerance: float) -> None:
+    """Raise RowError for the first row whose other classes cannot hold what it leaves to them."""
+    most = np.exp(logs.min(axis=1, initial=0.0))
+    too_much = 1 - total > n_others * most + tolerance
+    if too_much.any():
+        row = int(too_much.argmax())
+        raise RowError(
+            view="TopK",
+            row=row,
+            problem=(
+                f"leaves {1 - total[row]:.3g} to {n_others} classes that are at most"
+                f" {most[row]:.3g} each: these are not the most probable ones"
+            ),
+            remedy="Give the k most probable classes of each row, and no fillers (-inf, -9999).",
+        )
 
 
 def kl_bounds(
@@ -210,10 +229,8 @@ def _worst_spread(mass: float, cap: float, log_q: Rows) -> float:
     A convex function is largest at a corner: as many classes as fit are at the cap, those of
     smallest q, and one has what is left.
     """
-    if cap <= 0.0 or mass <= 0.0:
-        return np.inf if mass > 0.0 else 0.0
     full = min(int(mass / cap), len(log_q))
-    left = max(mass - full * cap, 0.0)
+    left = mass - full * cap
     p = np.full(full, cap)
     if left > 0.0 and full < len(log_q):
         p = np.append(p, left)
