@@ -269,6 +269,36 @@ def test_drift_is_what_a_plain_calculation_gives():
     assert tokens.ppl_difference.half_width == pytest.approx(half, rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 4, 60, 300])
+@pytest.mark.parametrize("stored", [np.float32, np.float64])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_copy_that_rounding_made_has_differences_that_say_so(n, stored, clustered):
+    """Equal, with noise of 1e-9, and with a constant added to all logits."""
+    x, _, y = drifted(n=n, k=100)
+    x = x.astype(stored)
+    noise = np.random.default_rng(1).normal(size=x.shape) * 1e-9
+    options = {"labels": Labels(y), "cluster": np.arange(n) // 3 if clustered else None}
+    for copy, size in ((x, 0.0), ((x + noise).astype(stored), 1e-8), (x + stored(7), 1e-4)):
+        found = pandq.compare(Logits(x), Logits(x), Logits(copy), **options)
+        assert str(found)
+        drift, apart = found.drifts[1], found.differences[0]
+        tokens = drift.tokens
+        estimates = [drift.kl, drift.kl_reverse, drift.top_change, apart.cross_entropy]
+        estimates += [tokens.ppl_difference, tokens.log_ppl_ratio, tokens.p_difference]
+        estimates += [apart.accuracy, apart.brier, apart.confidence, apart.expected_accuracy]
+        if n >= 60 and not clustered:
+            estimates += [apart.rest, apart.miscalibration]
+        for found in estimates:
+            assert abs(found.value) <= size * 100
+            if n > 3 and found.name != "accuracy difference":
+                assert found.half_width <= size * 100
+        assert n == 1 or tokens.correlation == pytest.approx(1, abs=1e-6)
+        if size == 0.0:
+            assert {x for e in estimates for x in ends(e) if not np.isnan(x)} == {0.0}
+            assert apart.verdict == "not told apart"
+            assert n == 1 or tokens.correlation == 1.0
+
+
 def test_drift_within_documents_is_clustered():
     x, z, y = drifted(n=400, noise=0.1)
     z += np.repeat(np.random.default_rng(1).normal(size=(20, 50)), 20, axis=0) * 0.5

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite, mean_estimate
-from pandq.estimate.means import Means
+from pandq.estimate.means import Means, quadratic
 from pandq.rows import both_ways, label_losses
 from pandq.sums.tallies import LogHistogram, UnitHistogram
 from pandq.units import Unit, per_nat
@@ -202,14 +202,14 @@ def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
 def _tokens(sums: DriftSums, level: float) -> Tokens:
     means = sums.tokens
     nll, base = means.mean("nll"), means.mean("nll_base")
-    covariance = means.covariance("nll", "nll_base")
-    spread = means.standard_error("nll") * means.standard_error("nll_base")
+    # from the rows' differences: of a model and its copy nearly nothing is left of the two
+    apart, names = means.mean("nll_difference"), ("nll_difference", "nll_base")
+    change = float(np.exp(base) * np.expm1(apart))
     # the difference of two exponentials moves by their own sizes (delta method)
-    slope = np.array([np.exp(nll), -np.exp(base)])
-    square = slope @ means.covariances(("nll", "nll_base")) @ slope
+    slope = np.array([np.exp(nll), change])
     difference = mean_estimate(
-        float(np.exp(nll) - np.exp(base)),
-        float(square),
+        change,
+        quadratic(means.covariances(names), slope),
         degrees=means.degrees,
         n=means.n,
         level=level,
@@ -222,11 +222,17 @@ def _tokens(sums: DriftSums, level: float) -> Tokens:
         ppl_ratio=_exponential(means, "nll_difference", level),
         log_ppl_ratio=means.estimate("nll_difference", level=level, method="mean of differences"),
         ppl_difference=difference,
-        correlation=float(covariance / spread) if spread > 0 else float("nan"),
+        correlation=_correlation(*(means.standard_error(x) for x in ("nll", *names))),
         p_difference=means.estimate("p_difference", level=level, unit=""),
         p_rms=_root(means, "p_difference_squared", level),
         p_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
     )
+
+
+def _correlation(one: float, apart: float, other: float) -> float:
+    """From the standard errors of two means and of their difference; exactly 1 for equal ones."""
+    both = 2 * one * other
+    return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
 
 
 def _exponential(means: Means, name: str, level: float) -> Estimate:

@@ -238,3 +238,15 @@ class GroupMeans:
 def _group_keys(names: Sequence[str]) -> Keys:
     """Names as the keys under which ClusterTotals tells groups apart."""
     return hash_ids(np.array(names, dtype=np.str_))
+
+
+def quadratic(covariance: Floats, slope: Floats) -> float:
+    """The variance of a weighted sum: 0, and not below, where rounding is all that is left of it.
+
+    >>> quadratic(np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([1.0, -1.0]))
+    0.0
+    """
+    if not np.isfinite(covariance).all():
+        return float("nan")
+    size, turned = np.linalg.eigh(covariance)
+    return float(np.maximum(size, 0.0) @ np.square(turned.T @ slope))
