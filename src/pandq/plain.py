@@ -8,7 +8,7 @@ import re
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MARKS = re.compile(r"([\\`*_\[\]<>|~#$&@!]|:(?=\S))")
 # What begins a list, a rule or a heading, where a line begins with it.
-BEGINNING = re.compile(r"^(\d*)([-+=.)])")
+BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=\s]*$)")
 
 
 def visible(text: str) -> str:

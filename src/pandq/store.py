@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pandq.errors import InputError
 from pandq.plain import json_safe
@@ -18,122 +21,306 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
+# What a machine says where there is no room, or no more than a limit.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+# A library in another language says it in words.
+IN_WORDS = re.compile(r"\(os error (\d+)\)")
+
+
 def check_writable(path: str | Path) -> None:
     """Refuse a path that cannot be written before any work is done.
 
     Raises:
         InputError: no such folder, a folder itself, or no permission.
     """
-    target = Path(path)
-    folder = target.parent
+    target = _followed(path)
     if target.is_dir():
         raise InputError(what="cannot be written: it is a folder", where=str(path))
-    if not folder.is_dir():
-        raise InputError(what=f"cannot be written: there is no folder {folder}", where=str(path))
-    if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+    there = target.exists()
+    if not there and not target.parent.is_dir():
+        what = f"cannot be written: there is no folder {target.parent}"
+        raise InputError(what, where=str(path))
+    needed = [target] if there else []
+    if not there or target.is_file():
+        needed.append(target.parent)
+    if not all(os.access(place, os.W_OK) for place in needed):
         raise InputError(what="cannot be written: permission denied", where=str(path))
 
 
-def check_outputs(inputs: Sequence[str | Path], *outputs: str | None) -> None:
+def check_outputs(
+    inputs: Sequence[str | Path],
+    *outputs: str | None,
+    appended: str | None = None,
+    folders: Sequence[str | None] = (),
+) -> None:
     """Refuse outputs that cannot be written, that are an input, or that are each other.
 
     Args:
         inputs: what a command reads, as the user named it: files, globs and folders.
         outputs: the files that it is to write; None and "-" are none.
+        appended: a file that it is to add to, if it can.
+        folders: those that it is to make or to keep a state in; None is none.
 
     Raises:
         InputError: there is such an output.
     """
     named = [path for path in outputs if path is not None and path != "-"]
-    read = [file for given in inputs for file in matches(str(given))] if named else []
     for path in named:
         check_writable(path)
+    named += [appended] if appended else []
+    read = [file for given in inputs for file in matches(str(given))]
+    for path in named:
         if any(_same(path, given) for given in read):
             raise InputError(what="the output is an input", where=path)
+    files: list[str | Path] = [*named, *read]
+    for file in files:
+        if _is_stream(file):
+            what = "standard output or standard error goes to this file"
+            raise InputError(what, where=str(file), remedy="JSON alone goes there with --json -.")
     for i, path in enumerate(named):
-        if any(_same(path, other) for other in named[:i]):
+        if any(_same(path, other) for other in named[:i]) and not _is_special(Path(path)):
             raise InputError(what="two outputs have one name", where=path)
+    _refuse_within([folder for folder in folders if folder is not None], files)
+
+
+def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
+    """Refuse folders of this command's own that hold one of its files, or each other."""
+    for i, folder in enumerate(folders):
+        for other in (*files, *folders[:i], *folders[i + 1 :]):
+            if Path(other).resolve().is_relative_to(Path(folder).resolve()):
+                what = "the folder is not this command's alone"
+                remedy = "Name another folder."
+                raise InputError(what, where=folder, got=f"{other} in it", remedy=remedy)
 
 
 def _same(one: str | Path, other: str | Path) -> bool:
+    """Is it one file, by whatever names?"""
     a, b = Path(one), Path(other)
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
+def _is_special(path: Path) -> bool:
+    """Is it a device, a pipe or a socket, which is written to and never replaced?"""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _is_stream(path: str | Path) -> bool:
+    """Is it the file that standard output or standard error goes to?"""
+    place = Path(path)
+    if not place.is_file():
+        return False
+    for number in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(number), place.stat()):
+                return True
+    return False
+
+
+def _followed(path: str | Path) -> Path:
+    """The file that a path leads to, over all links; a device or a pipe has no better name."""
+    place = Path(path)
+    if _is_special(place):
+        return place
+    try:
+        return place.resolve()
+    except (OSError, RuntimeError):
+        raise InputError(
+            what="cannot be written: its links go in circles", where=str(path)
+        ) from None
+
+
+@contextmanager
+def refused(path: str | Path, *, only: Sequence[int] = ()) -> Iterator[None]:
+    """What the machine does not grant where `path` is written, in one line.
+
+    Args:
+        path: what is written.
+        only: errors that are of writing; those of reading pass. All are, when left out.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        said = IN_WORDS.search(str(error))
+        number = int(said.group(1)) if said else getattr(error, "errno", None)
+        if number is None or (only and number not in only):
+            raise
+        raise InputError(
+            what="cannot be written", where=str(path), got=os.strerror(number)
+        ) from None
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place at the end, and vanishes after an error."""
-    target = Path(path)
-    check_writable(target)
+    """A file beside `path` that takes its place at the end, and vanishes after an error.
+
+    Devices and pipes are written to at the end, links are followed, modes and owners kept.
+    """
+    check_writable(path)
+    target = _followed(path)
+    folder = None if _is_special(target) else target.parent
+    part = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise InputError(what="cannot be written", where=str(path), got=str(error)) from None
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        part.replace(target)
+        with refused(path):
+            handle, name = tempfile.mkstemp(prefix=f".{target.name[:60]}.", dir=folder)
+            part = Path(name)
+            os.close(handle)
+        with refused(path, only=NO_ROOM):
+            yield part
+        with refused(path):
+            _put(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _put(part: Path, target: Path) -> None:
+    """What was written takes the place of what is there, or fills what must stay the same file."""
+    if not target.exists():
+        part.chmod(0o666 & ~_umask())
+    else:
+        old, new = target.stat(), part.stat()
+        ours = (old.st_uid, old.st_gid) == (new.st_uid, new.st_gid)
+        if not target.is_file() or old.st_nlink > 1 or not ours:
+            _fill(part, target)
+            return
+        part.chmod(stat.S_IMODE(old.st_mode))
+    _to_disk(part)
+    part.replace(target)
+
+
+def _fill(part: Path, target: Path) -> None:
+    """Write into a device, a pipe, or a file that has other names or another owner."""
+    size, regular = part.stat().st_size, target.is_file()
+    with part.open("rb") as source, os.fdopen(os.open(target, os.O_WRONLY), "wb") as sink:
+        if regular and size and hasattr(os, "posix_fallocate"):
+            # there must be room for the new before the old is lost
+            before = target.stat().st_size
+            try:
+                os.posix_fallocate(sink.fileno(), 0, size)
+            except OSError:
+                os.ftruncate(sink.fileno(), before)
+                raise
+        shutil.copyfileobj(source, sink)
+        if regular:
+            sink.truncate()
+
+
+def _to_disk(part: Path) -> None:
+    """A disk may say only now that there was no room."""
+    with part.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def append_text(text: str, path: str | Path) -> None:
+    """Text at the end of a file, all of it or nothing.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    left = text.encode()
+    with refused(path), Path(path).open("ab", buffering=0) as stream:
+        before = os.fstat(stream.fileno())
+        try:
+            while left:
+                left = left[stream.write(left) :]
+        except OSError:
+            if stat.S_ISREG(before.st_mode):
+                os.ftruncate(stream.fileno(), before.st_size)
+            raise
+
+
+class Own(NamedTuple):
+    """A folder that pandq makes: the document that says so, and all files that may be in it."""
+
+    document: str
+    schema: str
+    files: Sequence[str]
+
+    def made(self, folder: Path) -> bool:
+        """Does a folder say that pandq made it?"""
+        try:
+            said = read_json(folder / self.document).get("schema")
+        except InputError:
+            return False
+        return str(said).startswith(self.schema)
 
 
 @contextmanager
-def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
+def whole_folder(path: str | Path, own: Own, *, replace: bool = False) -> Iterator[Path]:
     """A folder beside `path` that takes its place at the end, and vanishes after an error.
 
     Args:
         path: the folder to be.
+        own: what pandq writes into such a folder.
         replace: whether one that is there already may be replaced.
 
     Raises:
         InputError: it is there already, or cannot be made.
     """
-    target = Path(path)
-    check_new_folder(target, replace=replace)
+    check_new_folder(path, own, replace=replace)
+    target = _followed(path)
+    part = aside = None
     try:
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        aside = part.with_name(f"{part.name}.old")
-    except OSError as error:
-        raise InputError(what="cannot be written", where=str(path), got=str(error)) from None
-    try:
-        yield part
-        part.chmod(0o777 & ~_umask())
-        for file in part.iterdir():
-            file.chmod(0o666 & ~_umask())
-        if target.exists():
-            # aside first: what is there is gone only once the new one stands in its place
-            target.rename(aside)
-        part.replace(target)
+        with refused(path):
+            part = Path(tempfile.mkdtemp(prefix=f".{target.name[:60]}.", dir=target.parent))
+            aside = part.with_name(f"{part.name}.old")
+        with refused(path, only=NO_ROOM):
+            yield part
+        with refused(path):
+            _modes_kept(part, target)
+            if target.exists():
+                # aside first: what is there is gone only once the new one stands in its place
+                target.rename(aside)
+            part.replace(target)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None and aside.exists() and not target.exists():
+            aside.rename(target)
+        for gone in filter(None, (part, aside)):
+            shutil.rmtree(gone, ignore_errors=True)
 
 
-def check_new_folder(path: str | Path, *, replace: bool, made_by: str = "model.json") -> None:
+def _modes_kept(part: Path, target: Path) -> None:
+    """A new folder and its files are as open as those that they replace, or as others are."""
+    for new, usual in [(part, 0o777), *((file, 0o666) for file in part.iterdir())]:
+        old = target / new.relative_to(part)
+        if new.is_file():
+            _to_disk(new)
+        new.chmod(stat.S_IMODE(old.stat().st_mode) if old.exists() else usual & ~_umask())
+
+
+def check_new_folder(path: str | Path, own: Own, *, replace: bool) -> None:
     """Refuse a folder that cannot be made, or that is there already.
 
     Args:
         path: the folder to be.
-        replace: whether one that is there may be replaced; only one of ours, or an empty one.
-        made_by: the file that says that a folder is one of ours.
+        own: what pandq writes into such a folder.
+        replace: whether one that is there may be replaced: one of ours that holds nothing else.
 
     Raises:
         InputError: there is no parent folder, no permission, or something to lose.
     """
-    target = Path(path)
+    target = _followed(path)
     if target.is_dir() and any(target.iterdir()):
-        if not (target / made_by).is_file():
-            what = f"the folder is not empty, and holds no {made_by}"
+        if not own.made(target):
+            what = f"the folder is not empty, and holds no {own.document} of pandq's"
             raise InputError(what, where=str(path), remedy="Name another folder.")
         if not replace:
             raise InputError(
                 what="the folder is there already", where=str(path), remedy="--force replaces it."
             )
+        others = sorted(x.name for x in target.iterdir() if x.name not in own.files or x.is_dir())
+        if others:
+            what = "the folder holds what pandq did not write"
+            remedy = "Move it elsewhere, or name another folder."
+            raise InputError(what, where=str(path), got=", ".join(others[:5]), remedy=remedy)
     elif target.exists() and not target.is_dir():
         raise InputError(what="is a file, not a folder", where=str(path))
-    parent = target.absolute().parent
+    parent = target.parent
     if not parent.is_dir():
         raise InputError(what=f"cannot be made: there is no folder {parent}", where=str(path))
     if not os.access(parent, os.W_OK):

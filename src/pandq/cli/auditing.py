@@ -85,6 +85,7 @@ def audit_command(
     from pandq.audits import audit
     from pandq.read.scan import scan
     from pandq.report.files import write_audit_page, write_items
+    from pandq.report.summary import summary_file
     from pandq.report.text import show
     from pandq.store import check_outputs, write_json
 
@@ -94,7 +95,7 @@ def audit_command(
         "--recalibrator": recalibrator_file,
     }
     named = [no_dash(option, path) for option, path in only_files.items()]
-    check_outputs(files, json_file, *named)
+    check_outputs(files, json_file, *named, appended=summary_file(), folders=[checkpoint])
     who = engine_given(data)
     if items_file is not None and who["engine"] != "local":
         raise InputError(

@@ -100,9 +100,16 @@ def compare_command(
     from pandq.comparisons import compare
     from pandq.report.comparison import show_comparison
     from pandq.report.files import write_comparison_page
+    from pandq.report.summary import summary_file
     from pandq.store import check_outputs, read_json
 
-    check_outputs([*files, *filter(None, [baseline_file])], json_file, no_dash("--html", html_file))
+    check_outputs(
+        [*files, *filter(None, [baseline_file])],
+        json_file,
+        no_dash("--html", html_file),
+        appended=summary_file(),
+        folders=[checkpoint],
+    )
     old = None if baseline_file is None else read_json(baseline_file)
     who = engine_given(data)
     rows, names = comparison_rows(files, q, data, id_duplicates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -133,14 +134,16 @@ def fit_command(
         pandq fit train.parquet --x image --p counts:votes --model cnn --out model/
         pandq fit photos/ --out model/
     """
+    from pandq.fit.folder import FOLDER
     from pandq.fit.models import fit_model
     from pandq.fit.networks.training import leads
     from pandq.read.features import scan_features
     from pandq.report.fitted import fitted_lines, save_model
     from pandq.report.provenance import how
-    from pandq.store import check_new_folder
+    from pandq.store import check_new_folder, check_outputs
 
-    check_new_folder(str(no_dash("--out", out)), replace=force)
+    check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
+    check_outputs([*data, *([valid] if valid else [])], folders=[out, options["checkpoint"]])
     columns: dict[str, Any] = {
         "x": x,
         "p": p,
@@ -226,12 +229,13 @@ def predict_command(
         pandq predict model/ test.parquet --out preds.parquet
         pandq audit preds.parquet --p labels:label --q probs:probs
     """
-    from pandq.fit.folder import load_model
+    from pandq.fit.folder import FOLDER, load_model
     from pandq.report.files import RECALIBRATED, read_recalibrator
     from pandq.report.fitted import MEMBERS, write_predictions
     from pandq.store import check_outputs
 
-    check_outputs([*data, *([map_file] if map_file else [])], no_dash("--out", out))
+    parts = [str(Path(model_dir) / name) for name in FOLDER.files]
+    check_outputs([*data, *parts, *([map_file] if map_file else [])], no_dash("--out", out))
     if not out.endswith((".parquet", ".pq")):
         remedy = "Name it so: --out preds.parquet."
         raise InputError(what="the output is parquet", where=out, remedy=remedy)

@@ -3,6 +3,7 @@
 model.json           what it is, its classes, what its features were, how it was made
 weights.safetensors  the numbers
 curve.parquet        one row per epoch (of a network) or step (of a regression)
+curve.svg            the same, drawn
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.fit.regressions.posterior import Posterior
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.read.feature_scan import Scaling
-from pandq.store import read_json, write_json
+from pandq.store import Own, read_json, write_json
 from pandq.views import LogProbs
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Kind = Literal["softmax", "bayes", "mlp", "cnn"]
 SCHEMA = "pandq/model/1"
 JSON_FILE, WEIGHTS, CURVE = "model.json", "weights.safetensors", "curve.parquet"
+CURVE_FIGURE = "curve.svg"
+FOLDER = Own(JSON_FILE, "pandq/model/", (JSON_FILE, WEIGHTS, CURVE, CURVE_FIGURE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError, near_names
-from pandq.fit.folder import Model, write_model
+from pandq.fit.folder import CURVE_FIGURE, FOLDER, Model, write_model
 from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.read.columns import as_arrow
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pandq.read.columns import Column
     from pandq.read.parts import Source
 
-CURVE_FIGURE = "curve.svg"
 MEMBERS = "members"
 FLOOR_NOTES = {
     "labels": "(one label per row has no entropy: a floor of 0 here does not say that 0 can be"
@@ -49,7 +48,7 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
     Raises:
         InputError: the folder is there already, or cannot be written.
     """
-    with whole_folder(path, replace=replace) as part:
+    with whole_folder(path, FOLDER, replace=replace) as part:
         write_model(model, part)
         figure = curve(model.curve)
         figure.savefig(part / CURVE_FIGURE, metadata={"Date": None})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pandq.comparisons import Comparison
 from pandq.errors import InputError
+from pandq.plain import markdown_safe
 from pandq.report.comparison import drifted, sentence
 from pandq.report.tables import interval
 from pandq.report.words import headline, number
+from pandq.store import append_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,15 +29,19 @@ def append_summary(result: Audit | Comparison, gates: Sequence[Gate]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    place = os.environ.get(VARIABLE)
-    if not place:
+    place = summary_file()
+    if place is None:
         return
     try:
-        with Path(place).open("a", encoding="utf-8") as stream:
-            stream.write(markdown(result, gates))
-    except OSError as error:
-        what = f"{VARIABLE} cannot be written"
-        raise InputError(what, where=place, got=str(error.strerror)) from None
+        append_text(markdown(result, gates), place)
+    except InputError as error:
+        what = f"{VARIABLE} {error.what}"
+        raise InputError(what, where=place, got=error.got) from None
+
+
+def summary_file() -> str | None:
+    """Where a pipeline wants a summary, if it wants one."""
+    return os.environ.get(VARIABLE) or None
 
 
 def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
@@ -45,9 +50,9 @@ def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
     table = [f"| {name} | {number(e.value)} | {interval(e)} |" for name, e in rows]
     heading = f"| mean over {result.n:,} rows | {result.unit} | {result.level:.0%} interval |"
     marks = {True: "✅", False: "❌"}
-    limits = [f"- {marks[gate.passed]} {_escaped(str(gate))}" for gate in gates]
+    limits = [f"- {marks[gate.passed]} {markdown_safe(str(gate))}" for gate in gates]
     parts = [
-        "\n".join(["## pandq", *(f"\n{_escaped(line)}" for line in lines)]),
+        "\n".join(["## pandq", *(f"\n{markdown_safe(line)}" for line in lines)]),
         "\n".join([heading, "|---|---|---|", *table]),
         "\n".join(limits),
     ]
@@ -55,9 +60,9 @@ def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
 
 
 def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate]]]:
-    rows = [(_escaped(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
-    rows += [(_escaped(f"KL(P||Q) of {x.q}"), x.kl) for x in result.drifts]
-    rows += [(_escaped(f"KL(P||Q) of {x.q}, bounds"), x.kl) for x in result.bounds]
+    rows = [(markdown_safe(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
+    rows += [(markdown_safe(f"KL(P||Q) of {x.q}"), x.kl) for x in result.drifts]
+    rows += [(markdown_safe(f"KL(P||Q) of {x.q}, bounds"), x.kl) for x in result.bounds]
     said = [sentence(x, result.unit) for x in result.differences]
     return said + [drifted(x, result.unit) for x in result.drifts], rows
 
@@ -66,13 +71,9 @@ def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
     rows = [
         ("cross entropy H(P,Q)", result.cross_entropy),
         ("entropy H(P)", result.entropy),
-        (_escaped("divergence KL(P||Q)"), result.kl),
+        (markdown_safe("divergence KL(P||Q)"), result.kl),
     ]
     if result.decomposition is not None:
         parts = ("floor", "rest", "miscalibration")
         rows += [(name, getattr(result.decomposition, name)) for name in parts]
     return [headline(result)], rows
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
