@@ -43,20 +43,20 @@ def tensors():
     }
 
 
-def test_safetensors_are_mapped_as_they_were_written(tmp_path, tensors):
+def test_safetensors_are_read_as_they_were_written(tmp_path, tensors):
     found = safetensors(write_safetensors(tmp_path / "x.safetensors", tensors))
     assert set(found) == set(tensors)
     for name, x in tensors.items():
         assert found[name].dtype == x.dtype
-        assert np.array_equal(found[name], x)
-        assert isinstance(found[name], np.memmap)
+        assert np.array_equal(found[name][:], x)
+        assert np.array_equal(found[name][3:7], x[3:7])
 
 
 def test_safetensors_of_another_library_are_read(tmp_path, tensors):
     library = pytest.importorskip("safetensors.numpy")
     library.save_file({"x": tensors["single"]}, tmp_path / "x.safetensors")
     found = safetensors(tmp_path / "x.safetensors")
-    assert np.array_equal(found["x"], tensors["single"])
+    assert np.array_equal(found["x"][:], tensors["single"])
 
 
 def test_bfloat16_logits_of_a_safetensors_file_are_compared(tmp_path, tensors):

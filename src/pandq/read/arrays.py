@@ -1,6 +1,6 @@
 """Arrays in files as columns side by side: npy, npz, safetensors, and llama.cpp's logits files.
 
-They are memory-mapped wherever the bytes lie uncompressed in the file.
+They stay in their files, and rows are read as they are asked for.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +19,21 @@ from pandq.read.files import readable
 from pandq.read.kld import CodedLogProbs, kld
 from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
+from pandq.read.stored import FileBytes, StoredArray, ZippedBytes
 from pandq.read.tensors import safetensors
+from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from pandq.read.parts import Batch
 
 # A part has at most this many rows, and at most this many numbers in its widest column.
 PART_ROWS = 1 << 20
 PART_NUMBERS = 1 << 26
+# Bytes of a member of a zip file that is unpacked once; a larger one is anew in each pass.
+MOST_UNPACKED = 1 << 28
 
 # Local header of a zip member: 30 bytes, of which the last two pairs are name and extra lengths.
 _ZIP_HEADER = struct.Struct("<26xHH")
@@ -46,6 +48,7 @@ class ArrayColumns(Source):
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
+        self.versions = [Version.of(file) for file in files]
         self.name = ", ".join(map(str, files))
         found: list[tuple[str, str, Any]] = []
         for file in files:
@@ -79,8 +82,9 @@ class ArrayColumns(Source):
         self._step = max(1, min(PART_ROWS, PART_NUMBERS // max(1, *widths, 1)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A worker maps the files anew."""
-        return ArrayColumns, ([file.absolute() for file in self.files],)
+        """A worker opens the files anew."""
+        there = [version.elsewhere() for version in self.versions]
+        return _opened_again, ([version.file for version in there], there)
 
     def parts(self) -> Sequence[Part]:
         """Ranges of rows."""
@@ -91,7 +95,7 @@ class ArrayColumns(Source):
         ]
 
     def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        """Views of the mapped files."""
+        """The rows as they lie in the files."""
         for name in columns:
             if name not in self.schema:
                 raise InputError(
@@ -100,9 +104,16 @@ class ArrayColumns(Source):
                     remedy=near_names(name, self.schema),
                 )
         first, last = part.start or 0, (part.start or 0) + (part.n_rows or 0)
-        for start in range(first, last, rows):
-            some = slice(start, min(start + rows, last))
-            yield {name: self.arrays[name][some] for name in columns}
+        with unchanged(self.versions), readable(self.files[0]):
+            for start in range(first, last, rows):
+                some = slice(start, min(start + rows, last))
+                yield {name: self.arrays[name][some] for name in columns}
+
+
+def _opened_again(files: Sequence[Path], versions: Sequence[Version]) -> ArrayColumns:
+    found = ArrayColumns(files)
+    found.versions = list(versions)
+    return found
 
 
 def _arrays(file: Path) -> dict[str, Any]:
@@ -113,49 +124,75 @@ def _arrays(file: Path) -> dict[str, Any]:
     return kld(file) if has_suffix(file, (".kld",)) else {file.stem: _npy(file)}
 
 
-def _npy(file: Path) -> NDArray[Any]:
+def _npy(file: Path) -> StoredArray:
     try:
-        mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        with file.open("rb") as stream:
+            shape, fortran, dtype = _header(stream)
+            start, room = stream.tell(), file.stat().st_size - stream.tell()
+        return StoredArray(FileBytes(file, start), dtype, shape, room=room, fortran=fortran)
     except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(what="cannot be read as npy", got=str(error).splitlines()[0]) from None
-    return mapped
 
 
-def _npz(file: Path) -> dict[str, NDArray[Any]]:
+def _npz(file: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-        with np.load(file, allow_pickle=False) as loaded:
             return {
-                member.filename.removesuffix(".npy"): _mapped(file, member)
-                if member.compress_type == zipfile.ZIP_STORED
-                else loaded[member.filename.removesuffix(".npy")]
-                for member in members
+                member.filename.removesuffix(".npy"): _member(file, archive, member)
+                for member in archive.infolist()
             }
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(what="cannot be read as npz", got=str(error).splitlines()[0]) from None
 
 
-def _mapped(file: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """An uncompressed member of a zip file, mapped where it lies."""
+def _member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+    """An array of a zip file: where it lies, or unpacked, at once or as it is read."""
+    with archive.open(member) as stream:
+        shape, fortran, dtype = _header(stream)
+        start = stream.tell()
+    name = f"array {member.filename.removesuffix('.npy')!r}"
+    kind: dict[str, Any] = {"name": name, "fortran": fortran}
+    if member.compress_type == zipfile.ZIP_STORED:
+        room = min(member.file_size, file.stat().st_size) - start
+        lies = FileBytes(file, _beginning(file, member) + start)
+        return StoredArray(lies, dtype, shape, room=room, **kind)
+    packed = ZippedBytes(file, member, start)
+    found = StoredArray(packed, dtype, shape, room=member.file_size - start, **kind)
+    if member.file_size <= MOST_UNPACKED:
+        return found[:]
+    if found.fortran:
+        raise InputError(
+            what=f"{name} is compressed column by column",
+            got=f"{member.file_size:,} bytes, which would all have to be in memory",
+            remedy="Save it uncompressed: np.savez.",
+        )
+    return found
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of the array that begins here."""
+    version = np.lib.format.read_magic(stream)
+    first = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")  # noqa: EM101
+    return shape, fortran, dtype
+
+
+def _beginning(file: Path, member: zipfile.ZipInfo) -> int:
+    """Where an uncompressed member's bytes begin."""
     with file.open("rb") as stream:
         stream.seek(member.header_offset)
         name_length, extra_length = _ZIP_HEADER.unpack(stream.read(_ZIP_HEADER.size))
-        stream.seek(name_length + extra_length, 1)
-        version = np.lib.format.read_magic(stream)
-        read_header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read_header(stream)
-        if dtype.hasobject:
-            raise ValueError("it holds Python objects")  # noqa: EM101
-        order: Literal["F", "C"] = "F" if fortran else "C"
-        return np.memmap(str(file), dtype, mode="r", offset=stream.tell(), shape=shape, order=order)
+        return stream.tell() + int(name_length) + int(extra_length)
 
 
-def _arrow_type(array: NDArray[Any]) -> pa.DataType:
+def _arrow_type(array: Any) -> pa.DataType:
     if array.dtype.kind in "US":
         kind = pa.string()
     else:

@@ -14,30 +14,43 @@ if TYPE_CHECKING:
 
 
 class ArrowFiles(TableFiles):
-    """Arrow IPC (feather), memory-mapped: batches are views of the file."""
+    """Arrow IPC (feather): the columns that are wanted of one of its batches after the other.
+
+    What is read is checked in full before it is used: offsets and dictionary codes that lie would
+    be followed to anywhere.
+    """
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """From the file's own schema."""
-        with pa.memory_map(str(file)) as mapped:
-            return types(_open_ipc(mapped).schema)
+        with pa.OSFile(str(file)) as stream:
+            return types(_opened(stream).schema)
 
     def read_piece(
         self, file: Path, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """The file's own batches."""
         del piece, rows
-        with pa.memory_map(str(file)) as mapped:
-            reader = _open_ipc(mapped)
-            require(columns, types(reader.schema))
-            if isinstance(reader, pa.RecordBatchFileReader):
-                yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
-            else:
-                yield from reader
+        with pa.OSFile(str(file)) as stream:
+            schema = _opened(stream).schema
+            require(columns, types(schema))
+            reader = _opened(stream, [schema.get_field_index(name) for name in columns])
+            for batch in _batches(reader):
+                batch.validate(full=True)
+                yield batch
 
 
-def _open_ipc(mapped: pa.MemoryMappedFile) -> Any:
+def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.RecordBatchFileReader):
+        yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+    else:
+        yield from reader
+
+
+def _opened(stream: pa.NativeFile, fields: Sequence[int] = ()) -> Any:
+    options = pa.ipc.IpcReadOptions(included_fields=list(fields))
+    stream.seek(0)
     try:
-        return pa.ipc.open_file(mapped)
+        return pa.ipc.open_file(stream, options=options)
     except pa.ArrowInvalid:
-        mapped.seek(0)
-        return pa.ipc.open_stream(mapped)
+        stream.seek(0)
+        return pa.ipc.open_stream(stream, options=options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from pandq.core.threads import over_cores
 from pandq.errors import InputError, near_names
 from pandq.read.parts import Part, Source
 from pandq.read.paths import copies
+from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,13 +30,18 @@ class TableFiles(Source):
         self.files = list(files)
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self.name = f"{files[0]}{more}"
+        self.versions = [Version.of(file) for file in files]
         with readable(self.files[0]):
             self.schema = self.read_schema(self.files[0])
         self._parts: list[Part] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """For a worker, which may stand in another folder, and is told its parts."""
-        there = {"files": [file.absolute() for file in self.files], "_parts": []}
+        there = {
+            "files": [file.absolute() for file in self.files],
+            "versions": [version.elsewhere() for version in self.versions],
+            "_parts": [],
+        }
         return {**self.__dict__, **there}
 
     def parts(self) -> Sequence[Part]:
@@ -61,7 +69,7 @@ class TableFiles(Source):
         """One file's columns, or some of its rows'."""
         place, piece = part.piece
         file = self.files[place]
-        with readable(file):
+        with readable(file), unchanged([self.versions[place]]):
             for batch in self.read_piece(file, piece, columns, rows):
                 for start in range(0, batch.num_rows, rows):
                     some = batch.slice(start, rows)
@@ -96,6 +104,17 @@ def refuse_copies(source: TableFiles) -> None:
             )
 
 
+# What the readers of pyarrow, NumPy and Python raise of bytes that are not what they should be.
+_BROKEN = (
+    pa.ArrowException,
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 @contextmanager
 def readable(file: Path) -> Iterator[None]:
     """What a reader says of a broken file, as one line that names the file."""
@@ -107,7 +126,7 @@ def readable(file: Path) -> Iterator[None]:
         raise
     except PermissionError:
         raise InputError(what="cannot be read: permission denied", where=str(file)) from None
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except _BROKEN as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             what=f"cannot be read as {file.suffix.lstrip('.')}",

@@ -19,6 +19,7 @@ from pandq.read.condition import Condition
 from pandq.read.database import database, literal, quoted
 from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
 from pandq.read.sources import ParquetFiles, SqlFiles, open_tables, sql_errors
+from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,11 +94,13 @@ def joined(
     """
     room = tempfile.TemporaryDirectory(prefix="pandq-join-")
     try:
-        tables = [
-            _Given.of(expanded(files), side, Path(room.name))
-            for side, files in zip(_SIDES, (first, second), strict=True)
-        ]
-        found = _found(tables, id, where, Path(room.name), duplicates)
+        sides = [expanded(files) for files in (first, second)]
+        with unchanged([Version.of(file) for files in sides for file in files]):
+            tables = [
+                _Given.of(files, side, Path(room.name))
+                for side, files in zip(_SIDES, sides, strict=True)
+            ]
+            found = _found(tables, id, where, Path(room.name), duplicates)
     except BaseException:
         room.cleanup()
         raise

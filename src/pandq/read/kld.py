@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError
+from pandq.read.stored import FileBytes, StoredArray
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ class CodedLogProbs:
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, stored: NDArray[np.uint16], n_vocab: int) -> None:
+    def __init__(self, stored: StoredArray, n_vocab: int) -> None:
         self.stored = stored
         self.shape = (len(stored), n_vocab)
 
@@ -44,16 +45,16 @@ class CodedLogProbs:
         return len(self.stored)
 
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
-        block = np.ascontiguousarray(self.stored[rows])
+        block = self.stored[rows]
         scale, least = block[:, :4].view(np.float32).T
-        codes = block[:, 4 : 4 + self.shape[1]].astype(np.float32)
-        decoded: NDArray[np.float32] = codes * scale[:, None] + least[:, None]
+        decoded = block[:, 4 : 4 + self.shape[1]].astype(np.float32)
+        decoded *= scale[:, None]
+        decoded += least[:, None]
         return decoded
 
     def steps(self) -> NDArray[np.float32]:
         """(n,) the nats between neighbouring codes: each log p is off by half of it at most."""
-        found: NDArray[np.float32] = np.ascontiguousarray(self.stored[:, :2]).view(np.float32)[:, 0]
-        return found
+        return self.stored.starts(4).view("<f4")[:, 0]
 
     def rounding(self) -> str:
         """What the codes cost, in words.
@@ -110,7 +111,8 @@ def kld(file: Path) -> dict[str, Any]:
     if bad.any():
         got = f"{following[bad][0]} among {n_vocab:,}"
         raise InputError(what="holds a token outside its vocabulary", where=str(file), got=got)
-    stored = np.memmap(str(file), "<u2", mode="r", offset=start, shape=(scored * n_chunk, width))
+    room = size - start
+    stored = StoredArray(FileBytes(file, start), "<u2", (scored * n_chunk, width), room=room)
     return {
         "logits": CodedLogProbs(stored, n_vocab),
         "token": following,

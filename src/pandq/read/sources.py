@@ -23,6 +23,7 @@ from pandq.read.feather import ArrowFiles
 from pandq.read.files import TableFiles, readable, refuse_copies, require, types
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
+from pandq.read.unchanged import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -106,7 +107,8 @@ class SqlFiles(TableFiles):
         """By duckdb, which parses no column that the condition does not need."""
         file = self.files[part.piece[0]]
         sql = self._query(file, "count(*) AS n")
-        with readable(file), _answer(sql, where=self.where, file=file) as reader:
+        same = unchanged([self.versions[part.piece[0]]])
+        with readable(file), same, _answer(sql, where=self.where, file=file) as reader:
             return int(reader.read_all().column("n")[0].as_py())
 
     def read_piece(

@@ -1,8 +1,9 @@
-"""safetensors: a JSON header, then raw numbers, mapped where they lie."""
+"""safetensors: a JSON header, then raw numbers, which are read where they lie."""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,10 @@ import numpy as np
 
 from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
+from pandq.read.stored import FileBytes, StoredArray
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 _TYPES: dict[str, Any] = {
     "F64": "<f8",
@@ -31,14 +31,14 @@ _TYPES: dict[str, Any] = {
 _LONGEST_HEADER = 100_000_000
 
 
-def safetensors(file: Path) -> dict[str, NDArray[Any]]:
+def safetensors(file: Path) -> dict[str, StoredArray]:
     """The arrays of one or two dimensions in a safetensors file, without reading their numbers.
 
     Args:
         file: its path.
 
     Returns:
-        Arrays by name, mapped; bfloat16 as bits of BFLOAT16.
+        Arrays by name, in the file; bfloat16 as bits of BFLOAT16.
 
     Raises:
         InputError: it is no safetensors file, is truncated, or lies about its lengths.
@@ -55,7 +55,7 @@ def safetensors(file: Path) -> dict[str, NDArray[Any]]:
             header = json.loads(stream.read(length))
             tensors = {name: x for name, x in header.items() if name != "__metadata__"}
             return {
-                name: _mapped(file, name, x, 8 + length, size)
+                name: _stored(file, name, x, 8 + length, size)
                 for name, x in tensors.items()
                 if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2)
             }
@@ -68,10 +68,10 @@ def safetensors(file: Path) -> dict[str, NDArray[Any]]:
             ) from None
 
 
-def _mapped(file: Path, name: str, about: Any, offset: int, size: int) -> NDArray[Any]:
+def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> StoredArray:
     first, last = about["data_offsets"]
     dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(int(n) for n in about["shape"])
-    expected = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    expected = dtype.itemsize * math.prod(shape)
     if last - first != expected or first < 0 or offset + last > size:
         raise InputError(
             what=f"tensor {name!r} does not lie where the header says",
@@ -79,6 +79,4 @@ def _mapped(file: Path, name: str, about: Any, offset: int, size: int) -> NDArra
             got=f"bytes {first} to {last} for {expected}, in a file of {size}",
             remedy="It may be truncated.",
         )
-    if expected == 0:
-        return np.zeros(shape, dtype)
-    return np.memmap(str(file), dtype, mode="r", offset=offset + first, shape=shape)
+    return StoredArray(FileBytes(file, offset + first), dtype, shape, room=expected)

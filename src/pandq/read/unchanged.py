@@ -1,0 +1,74 @@
+"""Files must not change while they are read: two passes would be over different rows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file as it was when it was opened: its size, the time of its last change, its inode."""
+
+    file: Path
+    size: int
+    changed: int
+    inode: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """As it is now."""
+        state = file.stat()
+        return cls(file, state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
+
+    def elsewhere(self) -> Self:
+        """For another machine, where the same file may have other numbers."""
+        return replace(self, file=self.file.absolute(), inode=None)
+
+    def require(self) -> None:
+        """Refuse the file if it is no longer as it was.
+
+        Raises:
+            InputError: it has changed, or has gone.
+        """
+        try:
+            now = self.of(self.file)
+        except OSError as error:
+            raise self._changed(got=str(error.strerror).lower()) from None
+        if now.size != self.size:
+            raise self._changed(got=f"{now.size:,} bytes where there were {self.size:,}")
+        if self.inode is not None and now.inode != self.inode:
+            raise self._changed(got="another file of this name")
+        if now.changed != self.changed:
+            raise self._changed(got="bytes that were written since")
+
+    def _changed(self, got: str) -> InputError:
+        return InputError(
+            what="changed while it was read",
+            where=str(self.file),
+            got=got,
+            remedy="Run the command again once nothing writes to it.",
+        )
+
+
+@contextmanager
+def unchanged(versions: Sequence[Version]) -> Iterator[None]:
+    """Within it files are read that are as they were, before and after; if not, that is said."""
+    for version in versions:
+        version.require()
+    try:
+        yield
+    except Exception:
+        # whatever is wrong with a file that has changed, that is why
+        for version in versions:
+            version.require()
+        raise
+    for version in versions:
+        version.require()
