@@ -133,7 +133,7 @@ def test_a_picture_lies_the_right_way_up():
 def test_pictures_that_cannot_be_decoded_are_counted_and_named(photos):
     (photos / "cat" / "1.png").write_bytes(b"no picture")
     (photos / "dog" / "2.png").write_bytes(encoded()[:40])
-    with pytest.raises(InputError, match=r"2 pictures cannot be decoded: .*cat/1.png, .*dog/2.png"):
+    with pytest.raises(InputError, match=r"2 pictures cannot be decoded: .*cat/1.png .*dog/2.png"):
         rows_of(scan_features(photos))
     rows = scan_features(photos, skip_unreadable=True)
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_pictures_that_cannot_be_decoded_are_counted_and_named(photos):
         [{"bytes": None, "path": "x.jpg"}, None, {"bytes": encoded(), "path": None}], kind
     )
     data = pa.table({"image": images, "label": [0, 1, 0]})
-    with pytest.raises(InputError, match=r"row 0 \(x.jpg\), row 1"):
+    with pytest.raises(InputError, match=r"row 0 \(x.jpg\) .*, row 1"):
         rows_of(scan_features(data, p="labels:label"))
 
 

@@ -112,3 +112,25 @@ def test_arrays_of_the_same_numbers_are_columns(tmp_path):
         np.save(tmp_path / f"{name}.npy", np.full((60, 2), 0.5))
     files = [tmp_path / "p.npy", tmp_path / "q.npy"]
     assert pandq.audit(pandq.scan(files, p="probs:p", q="probs:q")).n == 60
+
+
+def test_a_missing_file_is_told_the_same_table_in_another_format(tmp_path):
+    written(tmp_path / "preds.parquet", 0)
+    written(tmp_path / "prods.csv", 0)
+    written(tmp_path / "there.csv", 0)
+    for given in (["preds.csv"], ["there.csv", "preds.csv"], ["preds.csv", "there.csv"]):
+        with pytest.raises(InputError) as refused:
+            expanded([tmp_path / name for name in given])
+        assert str(refused.value) == (
+            f"{tmp_path / 'preds.csv'}: no such file. Did you mean 'preds.parquet'?"
+        )
+
+
+def test_a_hidden_file_is_never_proposed(tmp_path):
+    for name in (".preds.csv.swp", ".preds.csv", ".env"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"no such file\. There is none"):
+        expanded([tmp_path / "preds.csv"])
+    written(tmp_path / "prods.csv", 0)
+    with pytest.raises(InputError, match=r"Did you mean 'prods\.csv'\?$"):
+        expanded([tmp_path / "preds.csv"])

@@ -13,7 +13,7 @@ from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.chunks import chunk_rows, row_weights
 from pandq.read.parts import located
-from pandq.read.pictures import PictureFolder, encoded_in, pixels
+from pandq.read.pictures import PictureFolder, complaint, encoded_in, pixels
 from pandq.read.scan import view_of
 
 if TYPE_CHECKING:
@@ -219,13 +219,17 @@ def decoded(
         x = numbers_of(columns, batch)
         return Decoded(x, np.ones(len(x), dtype=bool), [], batch)
     column = batch[columns[0]]
-    found = [pixels(encoded, size) for encoded in encoded_in(column)]
+    stored = encoded_in(column)
+    found = [pixels(encoded, size) for encoded in stored]
     keep = np.array([picture is not None for picture in found], dtype=bool)
     pictures = np.zeros((len(found), *size, 3), dtype=np.uint8)
     for row, picture in enumerate(found):
         if picture is not None:
             pictures[row] = picture
-    lost = [picture_name(source, column, start, row) for row in np.flatnonzero(~keep).tolist()]
+    lost = [
+        f"{picture_name(source, column, start, row)} ({complaint(stored[row]) or 'broken'})"
+        for row in np.flatnonzero(~keep).tolist()
+    ]
     return Decoded(pictures, keep, lost, batch)
 
 

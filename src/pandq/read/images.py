@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pandq.read.pictures import encoded_in, holds_pictures
+from pandq.read.pictures import complaint, encoded_in, holds_pictures
 from pandq.read.scan import Scan
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def images_of(rows: Scan | MemoryScan, wanted: Collection[int]) -> dict[int, byt
         for row in wanted:
             if start <= row < start + len(values):
                 (encoded,) = encoded_in(values[row - start : row - start + 1])
-                if encoded:
+                if encoded and not complaint(encoded):
                     found[row] = encoded
-        if len(found) == len(wanted) or start > max(wanted):
+        if start + len(values) > max(wanted):
             break
     return found

@@ -134,5 +134,9 @@ def _no_such_file(path: Path) -> InputError:
         return InputError(what="no table in this folder", where=str(path))
     folder = path.parent
     readable = folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
-    beside = sorted(f.name for f in folder.iterdir()) if readable else []
-    return InputError(what="no such file", where=str(path), remedy=near_names(path.name, beside))
+    there = sorted(f.name for f in folder.iterdir()) if readable else []
+    beside = [name for name in there if not name.startswith(".")]
+    # the same table in another format is nearer than any other name
+    same = [name for name in beside if name.partition(".")[0] == path.name.partition(".")[0]]
+    remedy = f"Did you mean {same[0]!r}?" if same else near_names(path.name, beside)
+    return InputError(what="no such file", where=str(path), remedy=remedy)

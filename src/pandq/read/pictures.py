@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from pandq.read.parts import Batch
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# Decoding takes memory by the pixel, however few the bytes are: 8,192 x 8,192.
+MOST_PIXELS = 1 << 26
+# A broken file makes each decoder fail in its own way.
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, LookupError, ArithmeticError, MemoryError)
 IMAGE, PATH, CLASS = "image", "path", "class"
 _STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -50,16 +55,55 @@ def _field(column: pa.Array) -> pa.Array:
 
 def picture(encoded: bytes | None) -> Any:
     """A decoded picture in red, green and blue, the right way up; None if it cannot be decoded."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    if not encoded:
+    if complaint(encoded) or not encoded:
         return None
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    # a broken file makes each decoder fail in its own way
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError):
+        with _opened(encoded) as opened:
+            ImageOps.exif_transpose(opened, in_place=True)
+            return opened.convert("RGB")
+    except BROKEN:
         return None
+
+
+def _opened(encoded: bytes) -> Any:
+    """A picture whose pixels are not decoded yet.
+
+    Of the formats that are named alone: others start programs, as EPS starts Ghostscript.
+    """
+    from PIL import Image
+
+    return Image.open(io.BytesIO(encoded), formats=FORMATS)
+
+
+def oversize(size: tuple[int, int]) -> str:
+    """What is wrong with a picture's (width, height), or nothing."""
+    width, height = size
+    if width * height <= MOST_PIXELS:
+        return ""
+    return f"{width:,} x {height:,} pixels, more than {MOST_PIXELS:,}"
+
+
+def complaint(encoded: bytes | None) -> str:
+    """Why a picture is not to be decoded, as far as its header says it; nothing where it may be.
+
+    >>> complaint(None), complaint(b"%!PS-Adobe-3.0 EPSF-3.0")
+    ('no bytes', 'not one of JPEG, PNG, WEBP, GIF, BMP, TIFF')
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not encoded:
+        return "no bytes"
+    try:
+        with _opened(encoded) as opened:
+            return oversize(opened.size)
+    except UnidentifiedImageError:
+        return f"not one of {', '.join(FORMATS)}"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return f"more than {MOST_PIXELS:,} pixels"
+    except BROKEN:
+        return "broken"
 
 
 def pixels(encoded: bytes | None, size: tuple[int, int]) -> NDArray[np.uint8] | None:
