@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pandq
 
@@ -22,7 +24,9 @@ def test_resnet18_on_the_votes_has_the_known_averages(cifar10h):
     assert result.n == 10_000
     assert result.entropy.value == pytest.approx(0.154460, abs=5e-7)
     assert result.cross_entropy.value == pytest.approx(0.327670, abs=5e-7)
-    assert result.kl.value == pytest.approx(0.173210, abs=5e-7)
+    assert result.kl_plug_in.value == pytest.approx(0.173210, abs=5e-7)
+    assert result.kl.value is None  # without a floor only its bounds are known
+    assert result.kl.high == result.kl_plug_in.high
 
 
 def test_crossval_on_the_labels_has_the_known_log_loss(cifar10h):
@@ -148,16 +152,169 @@ def test_a_class_that_is_never_predicted_is_no_obstacle():
     assert np.isfinite(parts.recalibrated.value)
 
 
-def test_a_vote_on_a_class_that_q_rules_out_leaves_the_parts_of_the_finite_rows():
-    votes = VOTES.copy()
-    q = SHARP.copy()
-    voted = votes[7].argmax()
-    q[7, voted] = 0.0
-    q[7] /= q[7].sum()
+def ruled_out(votes, q, rows):
+    """Q with a zero where most of a row's votes are."""
+    q = q.copy()
+    q[rows, votes[rows].argmax(axis=1)] = 0.0
+    return q / q.sum(axis=1, keepdims=True)
+
+
+def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
+    q = ruled_out(VOTES, SHARP, [7])
+    result = pandq.audit(pandq.Counts(VOTES), pandq.Probs(q))
+    parts = result.decomposition
+    assert result.infinite_rows == parts.infinite_rows == 1
+    assert parts.n == N
+    assert parts.cross_entropy.value == parts.miscalibration.value == parts.kl.value == np.inf
+    assert np.isfinite([parts.floor.value, parts.rest.value, parts.recalibrated.value]).all()
+    assert parts.finite_part["cross_entropy"].n == N - 1
+    assert "infinite: Q rules out what happened in 1 row; after recalibration" in str(result)
+    assert result.to_dict()["decomposition"]["miscalibration"]["value"] is None
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("kind", ["votes", "labels", "soft labels"])
+def test_writing_zeros_as_1e_minus_300_changes_no_part_but_miscalibration(k, kind):
+    draw = np.random.default_rng(k)
+    truth = draw.dirichlet(np.ones(k), 400)
+    q = 0.7 * truth + 0.3 * draw.dirichlet(np.ones(k), 400)
+    zero = draw.random(q.shape) < 0.15
+    zero[np.arange(400), q.argmax(axis=1)] = False
+    q = np.where(zero, 0.0, q)
+    q /= q.sum(axis=1, keepdims=True)
+    p = {
+        "votes": pandq.Counts(np.array([draw.multinomial(3, row) for row in truth])),
+        "labels": pandq.Labels(np.array([draw.choice(k, p=row) for row in truth])),
+        "soft labels": pandq.Probs(truth),
+    }[kind]
+    with_zeros, with_traces = (
+        pandq.audit(p, pandq.Probs(x)).decomposition.to_dict()
+        for x in (q, np.where(zero, 1e-300, q))
+    )
+    assert with_zeros["infinite_rows"] > 0
+    assert with_traces["infinite_rows"] == 0
+    for part in ("floor", "rest", "recalibrated", "brier", "model_floor", "reliability"):
+        assert with_zeros[part] == with_traces[part]
+    lost, kept = with_zeros["recalibration"], with_traces["recalibration"]
+    assert lost["cross_entropy"] == kept["cross_entropy"]
+
+
+def test_a_floor_does_not_depend_on_where_q_is_certain():
+    # three votes a row from (0.8, 0.1, 0.1), Q certain of the first: the floor is H(P) all the same
+    draw = np.random.default_rng(3)
+    mode = draw.integers(0, 3, 2000)
+    truth = np.full((2000, 3), 0.1)
+    truth[np.arange(2000), mode] = 0.8
+    votes = np.array([draw.multinomial(3, row) for row in truth])
+    result = pandq.audit(pandq.Counts(votes), pandq.Probs(np.eye(3)[mode]))
+    parts = result.decomposition
+    expected = -(0.8 * np.log(0.8) + 0.2 * np.log(0.1))
+    assert result.cross_entropy.value == np.inf
+    assert parts.floor.low < expected < parts.floor.high
+    assert parts.recalibrated.low < expected < parts.recalibrated.high
+    assert parts.rest.low == 0.0
+    assert not parts.leak
+
+
+def test_what_a_forest_gains_by_recalibration_is_what_its_saved_map_gives():
+    from sklearn.datasets import load_digits
+    from sklearn.ensemble import RandomForestClassifier
+
+    x, y = load_digits(return_X_y=True)
+    draw = np.random.default_rng(0)
+    y = np.where(draw.random(len(y)) < 0.15, draw.integers(0, 10, len(y)), y)
+    order = draw.permutation(len(y))
+    train, test = order[:900], order[900:]
+    forest = RandomForestClassifier(10, random_state=0).fit(x[train], y[train])
+    q = pandq.Probs(forest.predict_proba(x[test]))
+    result = pandq.audit(pandq.Labels(y[test]), q)
+    parts = result.decomposition
+    assert result.infinite_rows > 10
+    saved = pandq.cross_entropy(pandq.Labels(y[test]), result.recalibrator.of(q))
+    assert np.isfinite(saved).all()
+    assert parts.recalibrated.value == pytest.approx(saved.mean(), rel=0.1)
+    assert parts.recalibrated.n == len(test)
+
+
+def test_groups_with_an_infinite_loss_say_so_and_keep_what_is_finite_over_all_their_rows():
+    q = ruled_out(VOTES, SHARP, [7])
+    result = pandq.audit(pandq.Counts(VOTES), pandq.Probs(q), by={"site": np.arange(N) % 2})
+    odd, even = result.groups["site"]
+    assert (odd["name"], odd["infinite_rows"], even["infinite_rows"]) == ("1", 1, 0)
+    assert odd["cross_entropy"]["value"] is None
+    assert odd["n"] == N // 2
+    assert odd["accuracy"]["value"] > 0
+
+
+def test_kl_of_votes_is_the_loss_above_the_floor():
+    # P is Q exactly: two votes a row seem to differ from it, and do not
+    draw = np.random.default_rng(5)
+    q = draw.beta(1, 1, 3000)
+    q = np.stack([q, 1 - q], axis=1)
+    votes = np.array([draw.multinomial(2, row) for row in q])
+    result = pandq.audit(pandq.Counts(votes), pandq.Probs(q), by={"site": np.arange(3000) % 2})
+    assert result.kl_plug_in.value > 0.2
+    assert result.kl.low == 0.0
+    assert result.kl.value < 0.03
+    assert result.kl.high < 0.06
+    assert result.kl == result.decomposition.kl
+    assert result.kl.value + result.decomposition.floor.value == pytest.approx(
+        result.cross_entropy.value, rel=1e-12
+    )
+    for line in result.groups["site"]:
+        assert line["kl"]["value"] < 0.05 < line["kl_plug_in"]["value"]
+    # rows that are chosen by their votes have no floor of their own
+    assert {line["kl"]["value"] for line in result.classes} == {None}
+
+
+def test_two_fixed_readers_are_no_independent_draws_and_no_leak():
+    draw = np.random.default_rng(6)
+    readers = draw.random((2000, 2)) < [0.1, 0.9]
+    yes = readers.sum(axis=1)
+    votes = pandq.Counts(np.stack([2 - yes, yes], axis=1))
+    result = pandq.audit(votes, pandq.Probs(np.full((2000, 2), 0.5)), floor="certified")
+    parts = result.decomposition
+    assert not parts.independent
+    assert not parts.leak
+    assert parts.floor.value is None
+    # the mean of both readers' distributions has an entropy of ln 2
+    assert parts.floor.low <= np.log(2) <= parts.floor.high + 1e-12
+    assert "no independent draws" in str(result)
+    assert "has seen" not in str(result)
+    assert parts.model_floor is None
+    assert parts.plan == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_honest_votes_are_not_taken_for_dependent_ones(seed):
+    draw = np.random.default_rng(seed)
+    k, m = int(draw.integers(2, 5)), int(draw.integers(2, 6))
+    truth = draw.dirichlet(np.full(k, draw.choice([0.3, 1.0, 30.0])), 500)
+    votes = np.array([draw.multinomial(m, row) for row in truth])
+    parts = pandq.audit(pandq.Counts(votes), pandq.Probs(np.full((500, k), 1 / k))).decomposition
+    assert parts.independent
+    assert not parts.leak
+
+
+@settings(max_examples=5, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.sampled_from([2, 3]), st.sampled_from([60, 200]))
+def test_parts_lie_where_they_can_and_their_numbers_are_shown_by_their_intervals(seed, k, n):
+    draw = np.random.default_rng(seed)
+    truth = draw.dirichlet(np.full(k, draw.choice([0.2, 1.0])), n)
+    q = truth if seed % 2 else np.full((n, k), 1 / k)
+    votes = np.array([draw.multinomial(2, row) for row in truth])
     result = pandq.audit(pandq.Counts(votes), pandq.Probs(q))
-    assert result.infinite_rows == 1
-    assert result.decomposition.n == N - 1
-    assert "where it is finite" in str(result)
+    parts = result.decomposition
+    if parts.leak or not parts.independent:
+        return
+    for part in (parts.floor, parts.rest, parts.kl, parts.miscalibration):
+        assert 0.0 <= part.low <= part.high
+    assert 0.0 <= parts.floor.value <= parts.recalibrated.value
+    assert parts.floor.high <= parts.recalibrated.high
+    total = parts.floor.value + parts.rest.value + parts.miscalibration.value
+    assert total == pytest.approx(parts.cross_entropy.value, rel=1e-9)
+    first = str(result).replace("\n", " ").split(". ")[0]
+    assert (parts.rest.low > 0) == ("nothing that can be shown is the model" not in first)
 
 
 def test_a_better_model_lowers_the_upper_bound_on_the_floor():

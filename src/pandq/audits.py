@@ -66,6 +66,7 @@ class Audit:
     cross_entropy: Estimate
     entropy: Estimate
     kl: Estimate
+    kl_plug_in: Estimate | None
     accuracy: Estimate
     expected_accuracy: Estimate
     brier: Estimate
@@ -116,6 +117,7 @@ class Audit:
             "options": self.options,
             "notes": list(self.notes),
             **{name: getattr(self, name).to_dict() for name in estimates},
+            "kl_plug_in": self.kl_plug_in and self.kl_plug_in.to_dict(),
             "decomposition": self.decomposition and self.decomposition.to_dict(),
             "uncertainty": self.uncertainty and self.uncertainty.to_dict(),
             "infinite_rows": self.infinite_rows,
@@ -275,7 +277,7 @@ def audit(
     parts, trained = None, None
     notes = []
     if floor != "none":
-        notes = reasons_to_stop(sample, shape.n_classes, sums.losses.n)
+        notes = reasons_to_stop(sample, shape.n_classes)
     if floor != "none" and not notes:
         run.tell("fitting maps and bounds")
         # many small products: BLAS threads would cost more than they bring
@@ -360,9 +362,18 @@ def _result(
     def loss(name: str) -> Estimate:
         return sums.estimate(name, level=level).to_unit(unit)
 
-    part = {}
-    if sums.n_infinite and sums.losses.n:
-        part = {name: sums.finite_part(name, level=level).to_unit(unit) for name in LOSSES}
+    kl, kl_plug_in = sums.kl(level=level)
+    part = {name: sums.means.finite_part(name, level=level) for name in LOSSES}
+    votes = kl_plug_in is not None
+    groups = {
+        name: groups_table(table, None, scale, level, votes=votes)
+        for name, table in sums.groups.items()
+    }
+    if votes and parts is not None:
+        for name, lines in groups.items():
+            found = {line["name"]: line["kl"] for line in parts.groups[name]}
+            for line in lines:
+                line["kl"] = found[line["name"]]
     source: dict[str, Any] = {"rows": sums.n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p), "q": str(rows.q)}
@@ -374,21 +385,20 @@ def _result(
         level=level,
         cross_entropy=loss("cross_entropy"),
         entropy=loss("entropy"),
-        kl=loss("kl"),
+        kl=kl.to_unit(unit) if parts is None or not votes else parts.kl,
+        kl_plug_in=None if kl_plug_in is None else kl_plug_in.to_unit(unit),
         accuracy=sums.estimate("accuracy", level=level),
         expected_accuracy=sums.estimate("mass", level=level),
         brier=sums.estimate("brier", level=level),
         confidence=sums.estimate("confidence", level=level),
         infinite_rows=sums.n_infinite,
         infinite=rows_table(sums.infinite, names, scale),
-        finite_part=part,
+        finite_part={name: x.to_unit(unit) for name, x in part.items() if x is not None},
         kl_quantiles={f"{q:g}": float(x) for q, x in zip(QUANTILES, quantiles, strict=True)},
         kl_quantile_accuracy=sums.divergence.accuracy,
         kl_histogram=sums.divergence.coarse(scale),
-        classes=groups_table(sums.classes, of, scale, level),
-        groups={
-            name: groups_table(table, None, scale, level) for name, table in sums.groups.items()
-        },
+        classes=groups_table(sums.classes, of, scale, level, votes=votes),
+        groups=groups,
         worst=rows_table(sums.worst, names, scale),
         decomposition=parts,
         uncertainty=split,

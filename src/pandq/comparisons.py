@@ -362,8 +362,7 @@ def _split(
         return [], None
     if sums.shape.n_classes > MOST_CLASSES:
         return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None
-    finite = min(model.losses.n for model in sums.models)
-    notes = reasons_to_stop(sums.sample, sums.shape.n_classes, finite)
+    notes = reasons_to_stop(sums.sample, sums.shape.n_classes)
     if notes:
         return notes, None
     run.tell("fitting maps")

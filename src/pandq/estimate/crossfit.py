@@ -48,7 +48,7 @@ class CrossFit:
         fold_kind: fold id -> the kind chosen for that fold without looking at its rows.
         fold_map: fold id -> the chosen map, fitted on the other folds.
         row_loss: (n,) float64 out-of-fold cross entropy of the fold's chosen map, nats.
-        row_gain: (n,) float64 H(P, Q) - row_loss, nats; 0 where the identity was chosen.
+        row_gain: (n,) float64 H(P, Q) - row_loss, nats; infinite where H(P, Q) is.
         miscalibration: paired mean of row_gain: below KL(c(Q) || Q) in expectation, may be < 0.
         kind: the kind with the least cross-fitted loss over all rows.
         map: that kind fitted on all rows, for rows outside this sample.
@@ -149,11 +149,9 @@ def crossfit(
         for kind, c in fold_maps[j].items():
             after = row_losses(target[held_out], c.apply(log_q[held_out]))
             row_loss[kind][held_out] = after
-            row_gain[kind][held_out] = _gain(before[held_out], after, unchanged=_is_identity(c))
+            row_gain[kind][held_out] = before[held_out] - after
 
-    # A kind with one infinite row is out for every fold: no other row could tell against it.
-    finite = [kind for kind in kinds if np.isfinite(weighted_mean(row_loss[kind], w))] or kinds
-    fold_kind = {j: least(finite, row_loss, w * (folds != j)) for j in used}
+    fold_kind = {j: least(kinds, row_loss, w * (folds != j)) for j in used}
     chosen_loss, chosen_gain = np.empty(n), np.empty(n)
     for j in used:
         held_out = folds == j
@@ -203,12 +201,3 @@ def paired_mean(difference: Array, w: Array) -> PairedMean:
     # n / (n - 1) with the effective number of rows; one effective row says nothing of the spread.
     inflate = np.sqrt(effective / (effective - 1)) if effective > 1 else np.nan
     return PairedMean(mean, float(spread * inflate))
-
-
-def _is_identity(c: Recalibrator) -> bool:
-    return c.kind == "identity" and c.eps == 0
-
-
-def _gain(before: Array, after: Array, *, unchanged: bool) -> Array:
-    """Before - after, and exactly 0 for an unchanged q even where both are infinite."""
-    return np.zeros_like(before) if unchanged else before - after

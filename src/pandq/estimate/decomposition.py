@@ -21,7 +21,8 @@ from pandq.errors import InputError
 from pandq.estimate.certificate import Certificate, train_certificate
 from pandq.estimate.crossfit import CrossFit, crossfit
 from pandq.estimate.leak import BlindBounds
-from pandq.estimate.means import GroupMeans, Means
+from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
+from pandq.estimate.means import Means
 from pandq.estimate.planner import plan_budget
 from pandq.estimate.targets import row_losses
 from pandq.sums.reliability import Reliability
@@ -52,17 +53,14 @@ SAMPLE_ROWS = 50_000
 SAMPLE_NUMBERS = 1 << 22
 SAMPLE_LEAST = 200
 
-PARTS = (
-    "cross_entropy",
-    "recalibrated",
-    "gain",
-    "floor_low",
-    "floor_high",
-    "rest_low",
-    "rest_high",
-)
-# Only votes have these: bounds that ignore Q, what Q's losses leave above them, the bounds' gap.
-BLIND = ("blind_low", "blind_high", "leak", "leak_recalibrated", "gap")
+# What is infinite in a row in which Q rules out what happened, and what is finite in every row:
+# a map leaves nothing at zero.
+LOSSES = ("cross_entropy", "gain", "kl_low", "kl_high")
+PARTS = ("recalibrated", "floor_low", "floor_high", "rest_low", "rest_high")
+# Only votes have these: what Q's losses leave above bounds that ignore Q, those bounds, the gap of
+# those that do not, and how far two votes of a row agree more than two of any rows.
+BLIND_LOSSES = ("leak",)
+BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 MODEL = "model_floor"
 BRIER = ("brier", "floor", "miscalibration", "rest")
 
@@ -138,6 +136,7 @@ class Trained:
     best: CrossFit | None = None
     certificates: tuple[Certificate, Certificate] | None = None
     blind: tuple[BlindBounds, BlindBounds] | None = None
+    frequencies: tuple[Floats, Floats] | None = None
 
     @classmethod
     def of(cls, sample: Sample, evidence: Evidence, *, seed: int) -> Self:
@@ -159,7 +158,7 @@ class Trained:
         best = None
         if "best_log_q" in columns:
             best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
-        certificates, blind = None, None
+        certificates, blind, frequencies = None, None, None
         if evidence == "votes":
             halves = folds_of(unit, 2, seed)
             votes, q = columns["p"].astype(np.int64), np.exp(columns["log_q"])
@@ -168,7 +167,8 @@ class Trained:
             )
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
-        return cls(evidence, seed, maps, best, certificates, blind)
+            frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
+        return cls(evidence, seed, maps, best, certificates, blind, frequencies)
 
     @property
     def two(self) -> tuple[Certificate, Certificate]:
@@ -214,6 +214,23 @@ class Trained:
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
 
+    def agreement(self, p: View, unit: Keys) -> Floats:
+        """Each row's share of E|p - f|^2, which independent draws estimate without bias: (n,).
+
+        f are the classes' frequencies in the other half. Of m votes, c_k for class k, it is
+        sum c_k (c_k - 1) / (m (m - 1)) - 2 f c / m + f f; below zero on average where two votes of
+        a row agree less often than two votes of different rows, which no draws from one
+        distribution a row can do. A row of one vote says nothing.
+        """
+
+        def of(half: int, rows: NDArray[np.intp]) -> Floats:
+            f, c = (self.frequencies or ())[half], _votes(p[rows]).astype(np.float64)
+            m = c.sum(axis=1)
+            pairs = 1.0 - _pairs_apart(c, np.maximum(m, 2.0))
+            return np.where(m > 1, pairs - 2.0 * (c @ f) / m + f @ f, 0.0)[:, None]
+
+        return self._cross_fitted(unit, 2, 1, of)[:, 0]
+
     def model_floor(self, p: View, log_q: Floats, unit: Keys) -> Floats:
         """Each row's entropy under the Dirichlet mixture fitted to the other half: (n,) nats."""
 
@@ -258,63 +275,68 @@ class Trained:
 class PartSums:
     """The Summary of the second pass: the parts of every row under what was trained."""
 
-    parts: Means
+    parts: LossMeans
     brier: Means
     reliability: Reliability
-    classes: GroupMeans
-    groups: Mapping[str, GroupMeans]
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
 
     @classmethod
     def empty(
         cls, *, by: Sequence[str] = (), votes: bool = False, replicates: int = 0, seed: int = 0
     ) -> Self:
         """No rows; `votes` also have a model-based floor, and bounds that ignore Q."""
-        names = (*PARTS, MODEL, *BLIND) if votes else PARTS
+        names: tuple[tuple[str, ...], tuple[str, ...]] = (LOSSES, PARTS)
+        if votes:
+            names = ((*LOSSES, *BLIND_LOSSES), (*PARTS, MODEL, *BLIND))
         return cls(
-            Means.empty(names, replicates=replicates, seed=seed),
+            LossMeans.empty(*names, replicates=replicates, seed=seed),
             Means.empty(BRIER, replicates=replicates, seed=seed),
             Reliability.empty(),
-            GroupMeans.empty(names),
-            {name: GroupMeans.empty(names) for name in by},
+            GroupLossMeans.empty(*names),
+            {name: GroupLossMeans.empty(*names) for name in by},
         )
 
     def of(self, chunk: Chunk, trained: Trained) -> Self:
-        """The parts of one chunk, over its rows whose cross entropy is finite."""
+        """The parts of one chunk."""
         log_q = chunk.q.law().log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
-        loss = losses_of(chunk.p, log_q)
         log_c = trained.recalibrated(trained.recalibration, log_q, unit)
-        after = ceiling = losses_of(chunk.p, log_c)
+        losses, parts = self._rows(chunk, trained, log_q, log_c, unit)
+        rows = losses, parts, chunk.weights
+        top = log_q.argmax(axis=1)
+        names = tuple(str(k) for k in range(log_q.shape[1]))
+        p_top = _mass(chunk.p, top)
+        clusters = chunk.clusters
+        return type(self)(
+            self.parts.of(*rows, clusters=clusters, keys=chunk.keys),
+            self._brier_of(chunk, log_q, log_c),
+            self.reliability.of(np.exp(log_q[np.arange(len(top)), top]), p_top, chunk.weights),
+            self.classes.of(top, names, *rows, clusters=clusters),
+            {
+                name: self.groups[name].of(codes, values, *rows, clusters=clusters)
+                for name, (codes, values) in chunk.groups.items()
+            },
+        )
+
+    def _rows(
+        self, chunk: Chunk, trained: Trained, log_q: Floats, log_c: Floats, unit: Keys
+    ) -> tuple[Floats, Floats]:
+        """Each row's losses and finite parts, in the order of their names."""
+        loss, after = losses_of(chunk.p, log_q), losses_of(chunk.p, log_c)
+        ceiling = after
         if trained.best is not None and chunk.best_q is not None:
             best_log_q = chunk.best_q.law().log_prob
             ceiling = losses_of(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
         low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
-        # the rows of an identity map are left alone: infinite minus infinite is no gain
-        with np.errstate(invalid="ignore"):
-            gain = np.where(loss == after, 0.0, loss - after)
-        rows = [loss, after, gain, low, high, after - high, after - low]
-        if MODEL in self.parts.names:
+        losses = [loss, loss - after, loss - high, loss - low]
+        parts = [after, low, high, after - high, after - low]
+        if trained.evidence == "votes":
             blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
-            rows += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]
-            rows += [loss - blind_low, after - blind_low, high - low]
-        x = np.stack(rows, axis=1)
-        kept = np.isfinite(x).all(axis=1)
-        x, w = x[kept], None if chunk.weights is None else chunk.weights[kept]
-        clusters = None if chunk.clusters is None else chunk.clusters[kept]
-        some: dict[str, Any] = {"w": w, "clusters": clusters}
-        top = log_q.argmax(axis=1)
-        names = tuple(str(k) for k in range(log_q.shape[1]))
-        p_top = _mass(chunk.p, top)
-        return type(self)(
-            self.parts.of(x, keys=chunk.keys[kept], **some),
-            self._brier_of(chunk, log_q, log_c),
-            self.reliability.of(np.exp(log_q[np.arange(len(top)), top]), p_top, chunk.weights),
-            self.classes.of(top[kept], names, x, **some),
-            {
-                name: self.groups[name].of(codes[kept], values, x, **some)
-                for name, (codes, values) in chunk.groups.items()
-            },
-        )
+            losses += [loss - blind_low]
+            parts += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]
+            parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
+        return np.stack(losses, axis=1), np.stack(parts, axis=1)
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -390,6 +412,10 @@ def _brier(p: Floats, q: Floats) -> Floats:
 def _brier_floor(p: View, prob: Floats) -> Floats:
     """Unbiased for 1 - sum p^2: of m votes, the share of ordered pairs that disagree."""
     if isinstance(p, Counts):
-        votes, m = p.array.astype(np.float64), p.votes
-        return 1.0 - row_sums(votes * (votes - 1.0)) / (m * (m - 1.0))
+        return _pairs_apart(p.array.astype(np.float64), p.votes)
     return 1.0 - row_sums(np.square(prob))
+
+
+def _pairs_apart(votes: Floats, m: Floats) -> Floats:
+    """The share of a row's ordered pairs of votes that disagree, of m votes: (n,)."""
+    return 1.0 - row_sums(votes * (votes - 1.0)) / (m * (m - 1.0))

@@ -9,14 +9,15 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.paired import DETAILS, LOSS
-from pandq.estimate.tables import plain_id
+from pandq.estimate.tables import ends, plain_id
 from pandq.estimate.verdicts import holm, p_value, verdict
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pandq.estimate.means import GroupMeans, Means
+    from pandq.estimate.lossmeans import GroupLossMeans
+    from pandq.estimate.means import Means
     from pandq.estimate.paired import PairSums
     from pandq.estimate.pairedparts import PartDifferences
     from pandq.estimate.rowsums import RowSums
@@ -47,7 +48,10 @@ class Model:
 
 def model_of(name: str, sums: RowSums, *, unit: Unit, level: float) -> Model:
     """One model's averages."""
-    losses = {n: sums.estimate(n, level=level).to_unit(unit) for n in ("cross_entropy", "kl")}
+    losses = {
+        "cross_entropy": sums.estimate("cross_entropy", level=level).to_unit(unit),
+        "kl": sums.kl(level=level)[0].to_unit(unit),
+    }
     scores = {n: sums.estimate(n, level=level) for n in ("accuracy", "brier")}
     mass = sums.estimate("mass", level=level)
     return Model(name, **losses, **scores, expected_accuracy=mass, infinite_rows=sums.n_infinite)
@@ -134,26 +138,29 @@ def difference_of(
     scale = per_nat(unit)
 
     def of(name: str) -> Estimate:
-        return sums.scores.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
+        return sums.means.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
 
-    loss = sums.losses.estimate(LOSS, level=level, method=PAIRED)
+    loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
     loss = replace(loss, name="difference").to_unit(unit)
     infinite = {names[1]: sums.infinite_q, names[0]: sums.infinite_against}
     part = None
-    if any(infinite.values()):
-        part = replace(loss, method=f"{loss.method}, over the rows where both are finite")
+    if sums.means.n_infinite:
+        part = replace(loss, method=f"{loss.method}, over the rows where it is finite")
         loss = _infinite(loss, sums)
     parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
     if split is not None:
         for name in parts:
             pair = split[0].pairs[split[1]]
-            parts[name] = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
+            found_part = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
+            lost = name == "miscalibration" and sums.means.n_infinite
+            parts[name] = _infinite(found_part, sums) if lost else found_part
     tables = {"": sums.classes, **sums.groups}
     found = {name: _groups(table, scale, level) for name, table in tables.items()}
     lines = [line for table in found.values() for line in table]
-    judged = [line for line in lines if line["n"] >= FEWEST]
+    judged = [line for line in lines if line["n"] >= FEWEST and not line["infinite_rows"]]
     for line in lines:
-        line |= {"p_holm": None, "verdict": "too few rows"}
+        why = "infinite" if line["infinite_rows"] else "too few rows"
+        line |= {"p_holm": None, "verdict": why}
     for line, p in zip(judged, holm([line["p_value"] for line in judged]), strict=True):
         line["p_holm"] = float(p)
         sure = p < 1 - level
@@ -166,7 +173,7 @@ def difference_of(
         against=names[0],
         cross_entropy=loss,
         finite_part=part if part is not None and part.n else None,
-        p_value=_p_value(sums.losses) if part is None else None,
+        p_value=_p_value(sums.means.losses) if part is None else None,
         verdict=verdict(loss.low, loss.high),
         rest=parts["rest"],
         miscalibration=parts["miscalibration"],
@@ -204,16 +211,21 @@ def _p_value(means: Means) -> float:
     return p_value(means.mean(LOSS), means.standard_error(LOSS), means.degrees)
 
 
-def _groups(groups: GroupMeans, scale: float, level: float) -> list[dict[str, Any]]:
-    """One line per group, the largest total difference first."""
+def _groups(groups: GroupLossMeans, scale: float, level: float) -> list[dict[str, Any]]:
+    """One line per group: those of infinite losses first, then the largest total difference."""
     table = []
     for name, means in groups.groups():
-        loss = means.estimate(LOSS, level=level)
-        ends = {"value": loss.value, "low": loss.low, "high": loss.high}
-        line: dict[str, Any] = {"name": name, "n": means.n, "weight": means.moments.weight}
-        line |= {k: finite(None if x is None else x * scale) for k, x in ends.items()}
-        table.append(line | {"p_value": _p_value(means)})
-    return sorted(table, key=lambda line: -line["weight"] * abs(line["value"]))
+        line: dict[str, Any] = {"name": name, "n": means.n, "weight": means.weight}
+        line["infinite_rows"] = means.n_infinite
+        loss = means.losses.estimate(LOSS, level=level)
+        total = means.weight * abs(loss.value or 0.0)
+        if means.n_infinite:
+            loss = replace(loss, value=None, low=None, high=None)
+        line |= ends(loss, scale) | {"p_value": None}
+        if not means.n_infinite:
+            line["p_value"] = _p_value(means.losses)
+        table.append((-means.n_infinite, -total, line))
+    return [line for *_, line in sorted(table, key=lambda entry: entry[:2])]
 
 
 def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pandq.estimate.means import GroupMeans, Means
+from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
+from pandq.estimate.means import Means
 from pandq.sums.tallies import WorstRows
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ DETAILS = (
 class PairSums:
     """What is kept of the rows that have gone by, for one Q against another.
 
-    Losses and groups are over the rows in which both are finite, scores and wins over all rows.
+    Two losses that are infinite in the same row are equally bad there; where only one is, so is
+    their difference.
     """
 
-    losses: Means
-    scores: Means
+    means: LossMeans
     wins: Means
-    classes: GroupMeans
-    groups: Mapping[str, GroupMeans]
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
     worse: WorstRows
     better: WorstRows
     infinite_q: int
@@ -67,11 +68,10 @@ class PairSums:
     ) -> Self:
         """No rows."""
         return cls(
-            Means.empty((LOSS,), replicates=replicates, seed=seed),
-            Means.empty(SCORES, replicates=replicates, seed=seed),
+            LossMeans.empty((LOSS,), SCORES, replicates=replicates, seed=seed),
             Means.empty(WINS),
-            GroupMeans.empty((LOSS,)),
-            {name: GroupMeans.empty((LOSS,)) for name in by},
+            GroupLossMeans.empty((LOSS,), ()),
+            {name: GroupLossMeans.empty((LOSS,), ()) for name in by},
             WorstRows.empty(worst, len(DETAILS)),
             WorstRows.empty(worst, len(DETAILS)),
             0,
@@ -81,7 +81,6 @@ class PairSums:
     def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures) -> Self:
         """The differences of one chunk."""
         losses = against.cross_entropy, q.cross_entropy
-        finite = np.isfinite(losses[0]) & np.isfinite(losses[1])
         with np.errstate(invalid="ignore"):
             apart = losses[1] - losses[0]
         # two infinite losses are equally bad
@@ -93,22 +92,16 @@ class PairSums:
             q.confidence - against.confidence,
         ]
         w, clusters = chunk.weights, chunk.clusters
-        kept: Any = slice(None) if finite.all() else finite
-        some: dict[str, Any] = {
-            "w": None if w is None else w[kept],
-            "clusters": None if clusters is None else clusters[kept],
-        }
-        x = apart[kept][:, None]
+        x, nothing = apart[:, None], np.empty((len(apart), 0))
         won = [apart > 0, apart == 0, apart < 0, against.q_class == q.q_class]
         names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
-            self.losses.of(x, keys=chunk.keys[kept], **some),
-            self.scores.of(np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
+            self.means.of(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
             self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
-            self.classes.of(q.p_class.astype(np.intp)[kept], names, x, **some),
+            self.classes.of(q.p_class.astype(np.intp), names, x, nothing, w, clusters=clusters),
             {
-                name: self.groups[name].of(codes[kept], values, x, **some)
+                name: self.groups[name].of(codes, values, x, nothing, w, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()
             },
             _extreme(self.worse, apart, details, chunk),

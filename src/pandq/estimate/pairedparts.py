@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition import FOLDS, folds_of, losses_of, rival_name, shares_of
-from pandq.estimate.means import Means
+from pandq.estimate.lossmeans import LossMeans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,26 +60,27 @@ class PartDifferences:
     """Of each rival: what it pays more than the first after recalibrating both, and what it wins.
 
     Of H(P,Q) = floor + rest + miscalibration the floor is the same; the difference of the losses
-    after recalibration is that of the rest.
+    after recalibration is that of the rest, and is finite in every row.
     """
 
-    pairs: tuple[Means, ...]
-
-    NAMES = ("rest", "miscalibration")
+    pairs: tuple[LossMeans, ...]
 
     @classmethod
     def empty(cls, n_pairs: int) -> Self:
         """No rows."""
-        return cls((Means.empty(cls.NAMES),) * n_pairs)
+        return cls((LossMeans.empty(("miscalibration",), ("rest",)),) * n_pairs)
 
     def of(self, chunk: Chunk, maps: PairedMaps) -> Self:
-        """The differences of one chunk, over the rows in which they are finite."""
+        """The differences of one chunk."""
         (before, after), *others = maps.losses(chunk)
         found = []
         for means, (loss, left) in zip(self.pairs, others, strict=True):
             with np.errstate(invalid="ignore"):
-                x = np.stack([left - after, (loss - left) - (before - after)]).T
-            found.append(means.of_finite(x, chunk.weights, chunk.clusters))
+                won = (loss - left) - (before - after)
+            rest = left - after
+            won = np.where(loss == before, -rest, won)
+            rows = won[:, None], rest[:, None], chunk.weights
+            found.append(means.of(*rows, clusters=chunk.clusters))
         return type(self)(tuple(found))
 
     def merge(self, other: Self) -> Self:

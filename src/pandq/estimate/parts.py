@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pandq.estimate.decomposition import BRIER, MODEL, Evidence, PartSums, Trained
 from pandq.estimate.intervals import Estimate, finite
+from pandq.estimate.tables import ends
+from pandq.units import per_nat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from pandq.estimate.lossmeans import LossMeans
     from pandq.estimate.means import Means
     from pandq.estimate.planner import BudgetPlan
     from pandq.estimate.recalibrator import Recalibrator
@@ -20,26 +23,46 @@ if TYPE_CHECKING:
     from pandq.units import Unit
 
 CERTIFIED = (
-    "certified interval; the point is the middle of its bounds, without their sampling errors"
+    "certified interval, if a row's votes are independent draws from P and Q has not seen them;"
+    " the point is the middle of its bounds, without their sampling errors"
 )
 # Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
 SURE = 0.9999
-BLINDLY = "Q has seen these labels: bounds that ignore Q, and no point"
+BLINDLY = (
+    "Q has seen these labels, or a row's votes are no independent draws: bounds that ignore Q,"
+    " and no point"
+)
+DEPENDENT = "a row's votes are no independent draws from one P: nothing is certified"
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
+# The finite parts by their names, and the columns that they are means of.
+FINITE_PART = {"cross_entropy": "cross_entropy", "miscalibration": "gain"}
+NO_MAP = "no map that was tried gained anything"
+
+Doubt = Literal["leak", "dependent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """H(P,Q) = floor + rest + miscalibration, each with what the evidence allows to say."""
+    """H(P,Q) = floor + rest + miscalibration, each with what the evidence allows to say.
+
+    All are over all rows. Where Q rules out what happened (q = 0 < p) the cross entropy, KL and the
+    miscalibration are infinite, and `finite_part` has their means over the other rows. `kl` is rest
+    and miscalibration together. `independent` is false where a row's votes are shown to be no
+    independent draws from one P, `leak` true where Q can do better than such draws allow.
+    """
 
     evidence: Evidence
     n: int
+    infinite_rows: int
     cross_entropy: Estimate
     floor: Estimate
     miscalibration: Estimate
     rest: Estimate
     recalibrated: Estimate
+    kl: Estimate
+    finite_part: dict[str, Estimate]
     leak: bool
+    independent: bool
     model_floor: Estimate | None
     brier: dict[str, Estimate]
     kind: str
@@ -54,12 +77,15 @@ class Decomposition:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        parts = ("floor", "miscalibration", "rest", "recalibrated", "cross_entropy")
+        parts = ("floor", "miscalibration", "rest", "recalibrated", "cross_entropy", "kl")
         return {
             "evidence": self.evidence,
             "n": self.n,
+            "infinite_rows": self.infinite_rows,
             **{name: getattr(self, name).to_dict() for name in parts},
+            "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
             "leak": self.leak,
+            "independent": self.independent,
             "model_floor": None if self.model_floor is None else self.model_floor.to_dict(),
             "brier": {name: estimate.to_dict() for name, estimate in self.brier.items()},
             "recalibration": {
@@ -104,15 +130,20 @@ def decomposed(
         A Decomposition.
     """
     means, evidence = sums.parts, trained.evidence
-    leak = _leak(means)
-    found = _parts(means, trained, leak=leak, level=level)
-    model = means.estimate(MODEL, level=level) if MODEL in means.names else None
+    doubt = _doubt(means, level=level)
+    found = _parts(means, trained, doubt=doubt, level=level)
+    trusted = evidence == "votes" and doubt != "dependent"
+    model = means.estimate(MODEL, level=level) if trusted else None
+    finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
     return Decomposition(
         evidence=evidence,
         n=means.n,
+        infinite_rows=means.n_infinite,
         **{name: estimate.to_unit(unit) for name, estimate in found.items()},
-        leak=leak,
+        finite_part={name: e.to_unit(unit) for name, e in finite_part.items() if e is not None},
+        leak=doubt == "leak",
+        independent=doubt != "dependent",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, level=level),
         kind=trained.recalibration.kind,
@@ -124,64 +155,120 @@ def decomposed(
         reliability=_reliability(sums.reliability, level=level),
         calibration_error=sums.reliability.ece,
         calibration_error_of_noise=sums.reliability.ece_of_noise,
-        classes=_table(sums.classes.groups(), trained, table, leak=leak, unit=unit, level=level),
+        classes=_table(sums.classes.groups(), trained, table, doubt=doubt, unit=unit, level=level),
         groups={
-            name: _table(groups.groups(), trained, None, leak=leak, unit=unit, level=level)
+            name: _table(groups.groups(), trained, None, doubt=doubt, unit=unit, level=level)
             for name, groups in sums.groups.items()
         },
-        plan=[] if plan is None else _plan(plan, unit),
+        plan=_plan(plan, unit) if plan is not None and trusted else [],
     )
 
 
-def _parts(means: Means, trained: Trained, *, leak: bool, level: float) -> dict[str, Estimate]:
-    """The parts in nats: exact for a full P, bounds otherwise."""
-    kinds = sorted(set(trained.recalibration.fold_kind.values()))
-    how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
-    gain = means.estimate("gain", level=level, method=how)
-    parts = {
-        "cross_entropy": means.estimate("cross_entropy", level=level),
-        "recalibrated": means.estimate("recalibrated", level=level, method=how),
-        "miscalibration": gain,
-    }
+def _parts(
+    means: LossMeans, trained: Trained, *, doubt: Doubt | None, level: float
+) -> dict[str, Estimate]:
+    """The parts in nats: exact for a full P, bounds otherwise. They add up to the cross entropy."""
+    loss = means.estimate("cross_entropy", level=level)
+    after, gain = _recalibration(means, trained, loss, level=level)
+    # without a gain the identity is the map, and what it leaves above the floor is all of KL
+    left = "kl" if after is loss else "rest"
     if trained.evidence == "full":
-        parts["floor"] = means.estimate(
-            "floor_low", level=level, method="mean H(P), P known in full"
-        )
-        parts["rest"] = means.estimate("rest_low", level=level)
+        how = "mean H(P), P known in full"
+        floor = means.estimate("floor_low", level=level, method=how)
+        rest = _at_least_zero(means.estimate(f"{left}_low", level=level))
+        kl = _at_least_zero(means.estimate("kl_low", level=level))
     else:
         known = trained.certificates is not None
-        for name in ("floor", "rest"):
-            parts[name] = _between(means, name, known=known, level=level)
-        if leak:
-            # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
-            low, high = means.bounds("blind_low", "blind_high", level=level)
-            parts["floor"] = replace(parts["floor"], value=None, low=low, high=high, method=BLINDLY)
-            parts["rest"] = replace(parts["rest"], value=None, low=None, high=None, method=BLINDLY)
+        floor = _floor(means, after, known=known, level=level)
+        rest = _above(means, left, after, floor, level=level)
+        kl = _above(means, "kl", loss, floor, level=level)
+    if doubt == "dependent":
+        # the mean of the votes is unbiased whoever gave them, and so is every loss
+        floor = _anywhere(floor, 0.0, after.high, DEPENDENT)
+        rest = _anywhere(rest, 0.0, after.high, DEPENDENT)
+        kl = _anywhere(kl, gain.low, loss.high, DEPENDENT)
+    elif doubt == "leak":
+        # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
+        low, high = means.bounds("blind_low", "blind_high", level=level)
+        floor = _anywhere(floor, max(low, 0.0), high, BLINDLY)
+        if high < max(low, 0.0):
+            floor = _anywhere(floor, None, None, BLINDLY)
+        rest, kl = (_anywhere(part, None, None, BLINDLY) for part in (rest, kl))
+    parts = {"cross_entropy": loss, "recalibrated": after, "miscalibration": gain}
+    parts |= {"floor": floor, "rest": rest, "kl": kl}
     return {name: replace(estimate, name=name) for name, estimate in parts.items()}
 
 
-def _leak(means: Means) -> bool:
-    """Is Q's loss below every honest floor, or do bounds that rely on Q cross?"""
-    if "leak" not in means.names:
-        return False
-    return any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
+def _recalibration(
+    means: LossMeans, trained: Trained, loss: Estimate, *, level: float
+) -> tuple[Estimate, Estimate]:
+    """The loss after recalibration and what that gains, which is nothing where no map does."""
+    kinds = sorted(set(trained.recalibration.fold_kind.values()))
+    how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
+    gain = means.estimate("gain", level=level, method=how)
+    if (gain.value or 0.0) > 0:
+        return means.estimate("recalibrated", level=level, method=how), _at_least_zero(gain)
+    none = replace(gain, value=0.0, low=0.0, high=max(gain.high or 0.0, 0.0))
+    return loss, replace(none, method=f"{how}; {NO_MAP}")
 
 
-def _between(means: Means, name: str, *, known: bool, level: float) -> Estimate:
-    """A part that the data only bound: its middle is the point, if both bounds were certified."""
-    low, high = means.bounds(f"{name}_low", f"{name}_high", level=level)
-    middle = (means.mean(f"{name}_low") + means.mean(f"{name}_high")) / 2
-    return Estimate(
-        middle if known else None,
-        low,
-        high,
-        level,
-        "nat",
-        means.n,
-        CERTIFIED if known else NOT_IDENTIFIED,
-        name,
+def _doubt(means: LossMeans, *, level: float) -> Doubt | None:
+    """What speaks against the certificate's assumptions.
+
+    Votes of a row that agree less than votes of different rows are no independent draws, whatever
+    Q is. Beyond that, a loss below every honest floor, or bounds that cross.
+    """
+    if "agreement" not in means.others.names:
+        return None
+    if means.bounds("agreement", "agreement", level=SURE)[1] < 0:
+        return "dependent"
+    low, high = means.bounds("floor_low", "floor_high", level=level)
+    below = any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
+    return "leak" if below or low > high else None
+
+
+def _floor(means: LossMeans, after: Estimate, *, known: bool, level: float) -> Estimate:
+    """Bounds of the floor, which lies between 0 and the loss after recalibration.
+
+    Their middle is the point, if both were certified.
+    """
+    low, high = means.bounds("floor_low", "floor_high", level=level)
+    most, cap = after.value or 0.0, after.high or 0.0
+    low, high = max(low, 0.0), min(high, cap)
+    if low > high:
+        low, high = 0.0, cap
+    middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
+    return replace(
+        after,
+        value=float(middle) if known else None,
+        low=low,
+        high=high,
+        method=CERTIFIED if known else NOT_IDENTIFIED,
         identified=False,
     )
+
+
+def _above(
+    means: LossMeans, name: str, loss: Estimate, floor: Estimate, *, level: float
+) -> Estimate:
+    """What a loss leaves above the floor, which is never less than nothing."""
+    if loss.value is not None and np.isinf(loss.value):
+        return loss
+    low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
+    point = None if floor.value is None else (loss.value or 0.0) - floor.value
+    method = floor.method
+    return replace(
+        loss, value=point, low=min(low, high), high=high, method=method, identified=False
+    )
+
+
+def _anywhere(part: Estimate, low: float | None, high: float | None, why: str) -> Estimate:
+    """No point, and bounds that need no certificate."""
+    return replace(part, value=None, low=low, high=high, method=why, identified=False)
+
+
+def _at_least_zero(part: Estimate) -> Estimate:
+    return replace(part, low=None if part.low is None else max(part.low, 0.0))
 
 
 def _model_based(model: Estimate) -> Estimate:
@@ -224,33 +311,27 @@ def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:
 
 
 def _table(
-    groups: Any,
+    groups: Iterable[tuple[str, LossMeans]],
     trained: Trained,
     rename: Mapping[str, str] | None,
     *,
-    leak: bool,
+    doubt: Doubt | None,
     unit: Unit,
     level: float,
 ) -> list[dict[str, Any]]:
     """Each group's parts, the largest removable part first."""
     table = []
+    scale = per_nat(unit)
     for name, means in groups:
-        parts = _parts(means, trained, leak=leak, level=level)
+        parts = _parts(means, trained, doubt=doubt, level=level)
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
-        for part, estimate in parts.items():
-            told = estimate.to_unit(unit)
-            entry[part] = {
-                "value": finite(told.value),
-                "low": finite(told.low),
-                "high": finite(told.high),
-            }
-        if MODEL in means.names:
-            entry["model_floor"] = finite(
-                Estimate(means.mean(MODEL), None, None).to_unit(unit).value
-            )
-        entry["removable"] = entry["miscalibration"]["value"] + (entry["rest"]["value"] or 0.0)
-        table.append(entry)
-    return sorted(table, key=lambda entry: -entry["removable"] * entry["n"])
+        entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
+        if MODEL in means.others.names and doubt != "dependent":
+            entry["model_floor"] = finite(means.mean(MODEL) * scale)
+        removable = (parts["miscalibration"].value or 0.0) + (parts["rest"].value or 0.0)
+        entry["removable"] = finite(removable * scale)
+        table.append((-removable * means.n, entry))
+    return [entry for _, entry in sorted(table, key=lambda line: line[0])]
 
 
 def _plan(plan: BudgetPlan, unit: Unit) -> list[dict[str, Any]]:

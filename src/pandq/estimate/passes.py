@@ -133,7 +133,7 @@ def name_of(rows: Scan | MemoryScan) -> str:
     return rows.source.name if isinstance(rows, Scan) else ""
 
 
-def reasons_to_stop(sample: Sample, n_classes: int, n_finite: int) -> list[str]:
+def reasons_to_stop(sample: Sample, n_classes: int) -> list[str]:
     """Why there is no decomposition; what can still be said is the rest of a report."""
     if n_classes < 2:
         return ["one class only: there is nothing to decompose"]
@@ -143,6 +143,4 @@ def reasons_to_stop(sample: Sample, n_classes: int, n_finite: int) -> list[str]:
     clusters = len(np.unique(sample.columns["unit"]))
     if clusters < MIN_CLUSTERS:
         return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
-    if n_finite < MIN_ROWS:
-        return ["too few rows of finite loss for a decomposition"]
     return []

@@ -9,7 +9,7 @@ from scipy import special
 from scipy.optimize import brentq, isotonic_regression, minimize_scalar
 
 from pandq.errors import InputError
-from pandq.estimate.recalibrator import KINDS, Kind, Recalibrator, pure_map
+from pandq.estimate.recalibrator import KINDS, Kind, Recalibrator, pure_map, with_zeros
 from pandq.estimate.softmax_maps import (
     Array,
     Rows,
@@ -26,7 +26,7 @@ from pandq.estimate.softmax_maps import (
 from pandq.estimate.targets import as_targets, as_weights, check_log_q
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 SMALLEST_SCALE = 1e-3
 """Lower bound of the temperature map's a: where a model's order is worthless, a stays here."""
@@ -70,24 +70,24 @@ def fit_map(
     Source: Berta, Holzmueller, Jordan, Bach 2025, arXiv 2511.03685 (structured regularisation).
 
     Example:
-        >>> fit_map("identity", np.array([0, 1]), np.log([[0.9, 0.1], [0.2, 0.8]])).eps
-        0.0
+        >>> c = fit_map("identity", np.array([0, 1]), np.log([[0.9, 0.1], [0.2, 0.8]]))
+        >>> np.exp(c.apply(np.log([[0.9, 0.1]]))).round(6).tolist()
+        [[0.9, 0.1]]
     """
     if kind not in KINDS:
         raise InputError(what=f"unknown kind {kind!r}, known: {', '.join(KINDS)}")
-    log_q = check_log_q(log_q)
+    log_q = with_zeros(check_log_q(log_q))
     n, k = log_q.shape
     target = as_targets(p, n, k)
     w = as_weights(weights, n)
     freq = (w @ target + 1 / k) / (w.sum() + 1)
     zero = np.isneginf(log_q)
     floor = float(log_q[~zero].min())
+    if kind == "identity":
+        eps = _identity_weight(target, np.exp(log_q), freq, w, np.any(zero, axis=1))
+        return Recalibrator(kind, {}, eps, freq, floor, n)
     if kind == "isotonic":
         parameters = _isotonic_knots(target, log_q, w)
-    elif kind == "identity":
-        parameters = {}
-        if not zero.any():
-            return Recalibrator(kind, parameters, 0.0, freq, floor, n)
     else:
         any_zero = bool(zero.any())
         rows = Rows(
@@ -229,6 +229,13 @@ def _isotonic_knots(p: Array, log_q: Array, w: Array) -> dict[str, Array]:
     start = np.concatenate([[0], np.flatnonzero(new_block) + 1])
     centre = np.add.reduceat(mass * t, start) / np.add.reduceat(mass, start)
     return {"t": centre, "y": level[start]}
+
+
+def _identity_weight(p: Array, q: Array, freq: Array, w: Array, zeros: NDArray[np.bool_]) -> float:
+    """The identity's eps, of the rows with zeros alone; pseudo-rows' share where there are none."""
+    if not (w[zeros] > 0).any():
+        return SOFTMAX_PSEUDO_ROWS / (len(w) + SOFTMAX_PSEUDO_ROWS)
+    return mixing_weight(p[zeros], q[zeros], freq, w[zeros], SOFTMAX_PSEUDO_ROWS)
 
 
 def mixing_weight(p: Array, m: Array, freq: Array, w: Array, pseudo_rows: float) -> float:

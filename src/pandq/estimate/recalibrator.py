@@ -1,7 +1,8 @@
 """Recalibration maps c: fit to soft labels, apply to any chunk of rows, store as JSON.
 
-Every map except the identity ends in a small mixture with the class frequencies f of its training
-rows, ``c(q) = (1 - eps) map(q) + eps f``, so that no held-out row can cost an infinite loss.
+Every map ends in a small mixture with the class frequencies f of its training rows,
+``c(q) = (1 - eps) map(q) + eps f``, so that no held-out row can cost an infinite loss; the identity
+only in rows in which Q rules a class out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 Kind = Literal["identity", "temperature", "bias", "vector", "matrix", "isotonic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+RULED_OUT = -640.0
+"""Below this log q, 1e-278, a class counts as ruled out, as if q were 0: what a map makes of
+a row should not hang on how somebody wrote a zero, and a softmax hardly reaches it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recalibrator:
@@ -33,7 +38,8 @@ class Recalibrator:
         parameters: float64 arrays by name: temperature {a ()}; bias {a (), b (K,)};
             vector {v (K,), b (K,)}; matrix {W (K, K), b (K,)}; isotonic {t (m,), y (m,)}
             (knots in log-odds and probabilities of class 1); identity {}.
-        eps: weight of `freq` in the mixture, in [0, 1].
+        eps: weight of `freq` in the mixture, in [0, 1]; of the identity in rows with a ruled-out
+            class alone.
         freq: (K,) float64 class frequencies of the training rows, smoothed, positive, sum 1.
         floor: finite log q (nats) that stands for log 0 as an input of the matrix map.
         n: number of training rows.
@@ -76,15 +82,24 @@ class Recalibrator:
                 what=f"the map is for {self.freq.size} classes",
                 got=f"an array of shape {log_q.shape}",
             )
-        if self.kind == "identity" and self.eps == 0:
-            return log_q.copy()
+        if self.kind == "identity":
+            return self._identity(log_q)
         if self.eps == 0 and self.kind != "isotonic":
             # in logarithms throughout: nothing is mixed in that would save what underflows
             x = scores(self.kind, self.parameters, log_q, self.floor)
             return x - special.logsumexp(x, axis=1, keepdims=True)
-        m = pure_map(self.kind, self.parameters, log_q, self.floor)
-        mixed = (1 - self.eps) * m + self.eps * self.freq
-        return cast("Array", np.log(mixed))
+        m = pure_map(self.kind, self.parameters, with_zeros(log_q), self.floor)
+        return cast("Array", np.log(self._mixed(m)))
+
+    def _identity(self, log_q: Array) -> Array:
+        out = log_q.copy()
+        zeros = (log_q < RULED_OUT).any(axis=1)
+        if self.eps > 0 and zeros.any():
+            out[zeros] = np.log(self._mixed(np.exp(with_zeros(log_q[zeros]))))
+        return out
+
+    def _mixed(self, m: Array) -> Array:
+        return (1 - self.eps) * m + self.eps * self.freq
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; floats survive bit for bit, infinities are written as strings."""
@@ -121,7 +136,7 @@ class Recalibrator:
 
     def to_torch(self) -> str:
         """One line of torch that turns finite `logits` (..., K) into `log_c`, in float64."""
-        if self.kind == "identity" and self.eps == 0:
+        if self.kind == "identity":
             return "log_c = logits.double().log_softmax(-1)"
 
         def tensor(name: str) -> str:
@@ -162,6 +177,16 @@ def _torch_interpolation(t: Array, y: Array) -> tuple[str, str]:
         "h = y[j - 1] + (s - t[j - 1]) / (t[j] - t[j - 1]) * (y[j] - y[j - 1])"
     )
     return statements, "torch.stack([1 - h, h], -1)"
+
+
+def with_zeros(log_q: Array) -> Array:
+    """The same with -inf for whatever counts as ruled out.
+
+    >>> with_zeros(np.log([[1.0, 1e-300], [0.5, 0.5]])).tolist()
+    [[0.0, -inf], [-0.6931471805599453, -0.6931471805599453]]
+    """
+    traces = log_q < RULED_OUT
+    return np.where(traces, -np.inf, log_q) if traces.any() else log_q
 
 
 def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: float) -> Array:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pandq.estimate.intervals import Estimate
-from pandq.estimate.means import GroupMeans, Means
+from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
 from pandq.rows import RowMeasures, measure_rows
 from pandq.sums.tallies import LogHistogram, WorstRows, plain
 from pandq.views import Counts
@@ -18,14 +17,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.estimate.intervals import Estimate
     from pandq.read.chunks import Chunk
 
     Rows = NDArray[np.float64]
 
 LOSSES = ("cross_entropy", "entropy", "kl")
 SCORES = ("accuracy", "mass", "brier", "confidence")
+# what is finite whatever Q rules out
+ALWAYS = ("entropy", *SCORES)
 DETAILS = ("kl", "cross_entropy", "entropy", "mass", "confidence", "p_class", "q_class")
-GROUPED = (*LOSSES, *SCORES)
 
 INFINITE_SHOWN = 20
 # Of a row that is shown, the laws over so many classes.
@@ -34,21 +35,14 @@ TOP = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowSums:
-    """What is kept of the rows that have gone by.
+    """What is kept of the rows that have gone by."""
 
-    `losses` and the groups are over the rows whose cross entropy is finite, `scores` and
-    `entropies` (P's) over all rows.
-    """
-
-    losses: Means
-    scores: Means
-    entropies: Means
+    means: LossMeans
     divergence: LogHistogram
     worst: WorstRows
     infinite: WorstRows
-    n_infinite: int
-    classes: GroupMeans
-    groups: Mapping[str, GroupMeans]
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
     least_votes: float
     most_votes: float
 
@@ -58,15 +52,12 @@ class RowSums:
     ) -> Self:
         """No rows; `replicates` of a bootstrap seeded with `seed`, if its intervals are wanted."""
         return cls(
-            losses=Means.empty(LOSSES, replicates=replicates, seed=seed),
-            scores=Means.empty(SCORES, replicates=replicates, seed=seed),
-            entropies=Means.empty(("entropy",), replicates=replicates, seed=seed),
+            means=LossMeans.empty(LOSSES, ALWAYS, replicates=replicates, seed=seed),
             divergence=LogHistogram.empty(),
             worst=WorstRows.empty(worst, len(DETAILS)),
             infinite=WorstRows.empty(INFINITE_SHOWN, len(DETAILS)),
-            n_infinite=0,
-            classes=GroupMeans.empty(GROUPED),
-            groups={name: GroupMeans.empty(GROUPED) for name in by},
+            classes=GroupLossMeans.empty(LOSSES, ALWAYS),
+            groups={name: GroupLossMeans.empty(LOSSES, ALWAYS) for name in by},
             least_votes=np.inf,
             most_votes=0.0,
         )
@@ -75,28 +66,19 @@ class RowSums:
         """The sums of one chunk."""
         m = measure_rows(chunk.p, chunk.q) if measured is None else measured
         finite = np.isfinite(m.cross_entropy)
-        kept: Any = slice(None) if finite.all() else finite
-        w, clusters = chunk.weights, chunk.clusters
-        some: dict[str, Any] = {
-            "w": None if w is None else w[kept],
-            "clusters": None if clusters is None else clusters[kept],
-        }
-        every: dict[str, Any] = {"w": w, "clusters": clusters, "keys": chunk.keys}
-        grouped = m.columns(*GROUPED)[kept]
+        rows = m.columns(*LOSSES), m.columns(*ALWAYS), chunk.weights
         row = np.arange(chunk.start, chunk.start + len(chunk))
         classes = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
+        clusters = chunk.clusters
         return type(self)(
-            losses=self.losses.of(m.columns(*LOSSES)[kept], keys=chunk.keys[kept], **some),
-            scores=self.scores.of(m.columns(*SCORES), **every),
-            entropies=self.entropies.of(m.columns("entropy"), **every),
-            divergence=self.divergence.of(m.kl, w),
+            means=self.means.of(*rows, clusters=clusters, keys=chunk.keys),
+            divergence=self.divergence.of(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
             infinite=_extreme(self.infinite, ~finite, m, row, chunk),
-            n_infinite=int(len(finite) - finite.sum()),
-            classes=self.classes.of(m.p_class.astype(np.intp)[kept], classes, grouped, **some),
+            classes=self.classes.of(m.p_class.astype(np.intp), classes, *rows, clusters=clusters),
             groups={
-                name: self.groups[name].of(codes[kept], names, grouped, **some)
+                name: self.groups[name].of(codes, names, *rows, clusters=clusters)
                 for name, (codes, names) in chunk.groups.items()
                 if name in self.groups
             },
@@ -116,29 +98,36 @@ class RowSums:
     @property
     def n(self) -> int:
         """How many rows went by."""
-        return self.scores.n
+        return self.means.n
 
     @property
     def weight(self) -> float:
         """Their total weight."""
-        return self.scores.moments.weight
+        return self.means.weight
+
+    @property
+    def n_infinite(self) -> int:
+        """How many of them have an infinite loss."""
+        return self.means.n_infinite
 
     def estimate(self, name: str, *, level: float) -> Estimate:
         """The mean of one measure over all rows; infinite where it is infinite in any."""
-        if name in SCORES:
-            return self.scores.estimate(name, level=level, unit="")
-        if name == "entropy":
-            return self.entropies.estimate(name, level=level)
-        if self.n_infinite:
-            how = f"infinite: q = 0 < p in {self.n_infinite} rows"
-            return Estimate(np.inf, np.inf, np.inf, level, "nat", self.n, how, name)
-        return self.losses.estimate(name, level=level)
+        return self.means.estimate(name, level=level, unit="" if name in SCORES else "nat")
 
-    def finite_part(self, name: str, *, level: float) -> Estimate:
-        """The mean of a loss over the rows where it is finite."""
-        return self.losses.estimate(
-            name, level=level, method="mean over the rows where it is finite"
-        )
+    def kl(self, *, level: float) -> tuple[Estimate, Estimate | None]:
+        """KL(P||Q) as far as it is known without a floor, and of votes the plug-in figure.
+
+        The shares of a few votes have too little entropy, so that their divergence from Q, though
+        P were Q, is not zero: it is an upper bound, by Jensen's inequality, and no estimate.
+        """
+        found = self.estimate("kl", level=level)
+        if self.most_votes <= 1:
+            return found, None
+        plug_in = replace(found, name="kl_plug_in", method=f"{found.method}, of the votes' shares")
+        if self.n_infinite:
+            return found, plug_in
+        how = "of votes, without a floor: at most what their shares have"
+        return replace(found, value=None, low=0.0, method=how, identified=False), plug_in
 
 
 def _extreme(
@@ -179,4 +168,4 @@ def _merged(name: str, a: Any, b: Any) -> Any:
         return (min if name == "least_votes" else max)(a, b)
     if isinstance(a, dict):
         return {key: a[key].merge(b[key]) for key in a}
-    return a + b if isinstance(a, int) else a.merge(b)
+    return a.merge(b)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.intervals import finite
-from pandq.estimate.rowsums import DETAILS, LOSSES
+from pandq.estimate.rowsums import DETAILS, LOSSES, SCORES
 from pandq.sums.tallies import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pandq.estimate.means import GroupMeans
+    from pandq.estimate.intervals import Estimate
+    from pandq.estimate.lossmeans import GroupLossMeans
     from pandq.sums.tallies import WorstRows
 
 _IN_UNITS = frozenset(LOSSES)
@@ -38,23 +39,41 @@ def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[di
 
 
 def groups_table(
-    groups: GroupMeans, rename: Mapping[str, str] | None, scale: float, level: float
+    groups: GroupLossMeans,
+    rename: Mapping[str, str] | None,
+    scale: float,
+    level: float,
+    *,
+    votes: bool = False,
 ) -> list[dict[str, Any]]:
-    """One entry per group, the largest divergence in total first."""
+    """One entry per group: those of infinite loss first, then the largest divergence in total.
+
+    Of `votes` the divergence of their shares has a name of its own, and KL is left open: it needs a
+    floor, which rows that were chosen by their votes do not have.
+    """
     table = []
     for name, means in groups.groups():
         entry: dict[str, Any] = {
             "name": rename[name] if rename else name,
             "n": means.n,
-            "weight": means.moments.weight,
+            "weight": means.weight,
+            "infinite_rows": means.n_infinite,
         }
-        for measure in means.names:
-            factor = scale if measure in _IN_UNITS else 1.0
+        for measure in (*LOSSES, *SCORES):
             estimate = means.estimate(measure, level=level)
-            ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-            entry[measure] = {k: finite(None if x is None else x * factor) for k, x in ends.items()}
-        table.append(entry)
-    return sorted(table, key=lambda entry: -entry["weight"] * entry["kl"]["value"])
+            entry[measure] = ends(estimate, scale if measure in _IN_UNITS else 1.0)
+        if votes:
+            entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(("value", "low", "high"))
+        part = means.finite_part("kl", level=level)
+        total = means.weight * (means.mean("kl") if part is None else part.value or 0.0)
+        table.append((-means.n_infinite, -total, entry))
+    return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]
+
+
+def ends(estimate: Estimate, scale: float) -> dict[str, float | None]:
+    """An estimate's value and interval in a unit, as JSON has them."""
+    told = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {name: finite(None if x is None else x * scale) for name, x in told.items()}
 
 
 def plain_id(identity: Any) -> str | int | None:

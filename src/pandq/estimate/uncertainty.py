@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import AVERAGED, DETAILS, SPLIT, MemberSums, bin_names
-from pandq.estimate.tables import plain_id
+from pandq.estimate.tables import ends, plain_id
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _curve(
     for name, means in sums.curve.groups():
         line: dict[str, Any] = {"bin": bin_names(scale)[order[name]], "n": means.n}
         for what, factor in factors.items():
-            line[what] = _ends(means.estimate(what, level=level), factor)
+            line[what] = ends(means.estimate(what, level=level), factor)
         lines.append((order[name], line))
     return [line for _, line in sorted(lines, key=lambda pair: pair[0])]
 
@@ -131,14 +131,9 @@ def _table(
             "n": means.n,
             "weight": means.moments.weight,
         }
-        line |= {part: _ends(means.estimate(part, level=level), scale) for part in SPLIT}
+        line |= {part: ends(means.estimate(part, level=level), scale) for part in SPLIT}
         lines.append(line)
     return sorted(lines, key=lambda line: -line["weight"] * line["epistemic"]["value"])
-
-
-def _ends(estimate: Estimate, factor: float) -> dict[str, float | None]:
-    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: finite(None if x is None else x * factor) for name, x in ends.items()}
 
 
 def _rows(rows: WorstRows, names: Sequence[str], scale: float) -> list[dict[str, Any]]:

@@ -149,7 +149,11 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[Rend
     table = table_of(title, comparison.unit, level, words="what it is")
     rows: list[tuple[str, Estimate | None, str]] = [
         ("cross entropy, and KL(P||Q)", difference.cross_entropy, _p(difference.p_value)),
-        ("  over rows finite in both", difference.finite_part, "the infinite rows left out"),
+        (
+            "  over rows finite in both",
+            difference.finite_part,
+            "which their outcomes chose: no estimate",
+        ),
         ("  rest", difference.rest, "what is left after recalibrating both: the models"),
         ("  miscalibration", difference.miscalibration, "what recalibrating each wins"),
         ("accuracy", difference.accuracy, "P's top class is Q's"),
@@ -170,8 +174,8 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[Rend
     for name, rows_lost in difference.infinite_rows.items():
         if rows_lost:
             yield Text(
-                f"{name} has an infinite loss (q = 0 < p) in {rows_lost:,} rows; classes, groups"
-                " and recalibration are over the rows where both are finite."
+                f"{name} has an infinite loss (q = 0 < p) in {rows_lost:,} rows; so has every class"
+                " and group with one of them. What is left after recalibration is over all rows."
             )
     groups = {"class of P": difference.classes, **difference.groups}
     for name, lines in groups.items():

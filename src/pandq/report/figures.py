@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pandq.report.words import number, short
+from pandq.report.words import divergence_of, number, short, stacked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from pandq.audits import Audit
     from pandq.comparisons import Comparison
-    from pandq.estimate.parts import Decomposition
 
 FLOOR, REST, MISCALIBRATION, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
+COLOURS = {"floor": FLOOR, "rest": REST, "miscalibration": MISCALIBRATION}
 INK = "#000000"  # in a page this becomes the colour of its text
 SHOWN = 30
 
@@ -37,17 +39,6 @@ def axes_of(ax: Axes | None, width: float = 7.0, height: float = 3.2) -> tuple[F
     return figure, axes
 
 
-def parts_of(parts: Decomposition) -> list[tuple[str, float, str]]:
-    """Name, size and colour of each part of a loss, floor first; what is not told apart is one."""
-    sizes: list[tuple[str, float | None, str]]
-    if parts.floor.value is None or parts.rest.value is None:
-        sizes = [("floor or rest, not told apart", parts.recalibrated.value, UNKNOWN)]
-    else:
-        sizes = [("floor", parts.floor.value, FLOOR), ("rest", parts.rest.value, REST)]
-    sizes.append(("miscalibration", parts.miscalibration.value, MISCALIBRATION))
-    return [(name, max(size or 0.0, 0.0), colour) for name, size, colour in sizes]
-
-
 def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
     """One stacked bar: what the cross entropy is made of.
 
@@ -59,14 +50,15 @@ def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
         The figure.
     """
     figure, ax = axes_of(ax, 10.0, 1.4)
-    found = [("cross entropy", audit.cross_entropy.value or 0.0, UNKNOWN)]
+    found = [("cross entropy", audit.cross_entropy.value or 0.0)]
     if audit.decomposition is not None:
-        found = parts_of(audit.decomposition)
+        found = stacked(audit.decomposition)
     left = 0.0
-    for name, size, colour in found:
-        label = f"{name} {short(size)}"
-        ax.barh(0, size, left=left, color=colour, label=label, edgecolor="white", linewidth=1)
-        left += size
+    for name, size in found:
+        label, colour = f"{name} {short(size)}", COLOURS.get(name, UNKNOWN)
+        drawn = size if np.isfinite(size) else 0.0
+        ax.barh(0, drawn, left=left, color=colour, label=label, edgecolor="white", linewidth=1)
+        left += drawn
     ax.set(yticks=[], ylim=(-0.5, 0.5), xlim=(0, left or 1.0), xlabel=f"{audit.unit} per row")
     ax.spines["left"].set_visible(False)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found), frameon=False, borderpad=0)
@@ -142,7 +134,7 @@ def classes(audit: Audit, ax: Axes | None = None) -> Figure:
     """
     lines = audit.classes[:SHOWN]
     figure, ax = axes_of(ax, 5.0, 1.0 + 0.26 * len(lines))
-    _intervals(ax, [line["name"] for line in lines], [line["kl"] for line in lines])
+    _intervals(ax, [line["name"] for line in lines], [divergence_of(x) for x in lines])
     ax.set_xlabel(f"KL(P||Q), {audit.unit}")
     return figure
 
@@ -202,7 +194,7 @@ def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
     return figure
 
 
-def _intervals(ax: Axes, names: list[str], lines: list[dict[str, Any]]) -> None:
+def _intervals(ax: Axes, names: list[str], lines: Sequence[Mapping[str, Any]]) -> None:
     """A dot and its interval for each name, from the top down."""
     place = np.arange(len(names))[::-1]
     value = np.array([np.nan if x["value"] is None else x["value"] for x in lines], dtype=float)

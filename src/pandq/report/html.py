@@ -11,7 +11,18 @@ from pandq.report import uncertainty as members
 from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, page, tag
 from pandq.report.svg import chart
 from pandq.report.tables import interval
-from pandq.report.words import definition, headline, map_name, next_steps, number
+from pandq.report.words import (
+    definition,
+    divergence_of,
+    headline,
+    map_name,
+    next_steps,
+    number,
+    of_rows,
+    plug_in,
+    stacked,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,9 +131,10 @@ def figure(drawn: str, caption: str, *, wide: bool = False) -> Markup:
 def _in_words(audit: Audit) -> str:
     if audit.decomposition is None:
         return f"Cross entropy {figures.summary_of(audit.cross_entropy)} {audit.unit}."
-    found = ", ".join(
-        f"{name} {number(size)}" for name, size, _ in figures.parts_of(audit.decomposition)
-    )
+    found = ", ".join(f"{name} {number(size)}" for name, size in stacked(audit.decomposition))
+    if audit.infinite_rows:
+        after = number(audit.decomposition.recalibrated.value)
+        return f"An infinite loss; of the {after} {audit.unit} after recalibration: {found}."
     total = audit.decomposition.cross_entropy.value
     return f"Of {number(total)} {audit.unit} per row: {found}."
 
@@ -130,7 +142,7 @@ def _in_words(audit: Audit) -> str:
 def _charts(audit: Audit) -> Iterator[Markup]:
     quantiles = audit.kl_quantiles
     told = (
-        f"KL(P||Q) of single rows on a log axis: median {number(quantiles.get('0.5'))},"
+        f"{of_rows(audit)} of single rows on a log axis: median {number(quantiles.get('0.5'))},"
         f" 99% below {number(quantiles.get('0.99'))}, largest {number(quantiles.get('1'))}"
         f" {audit.unit}."
     )
@@ -145,9 +157,11 @@ def _charts(audit: Audit) -> Iterator[Markup]:
         drawn = figures.reliability(audit)
         yield figure(chart(drawn, "reliability", "Reliability of Q's confidence", told), told)
     if audit.classes:
-        worst = "; ".join(f"{x['name']}: {number(x['kl']['value'])}" for x in audit.classes[:3])
+        worst = "; ".join(
+            f"{x['name']}: {number(divergence_of(x)['value'])}" for x in audit.classes[:3]
+        )
         worst += "; ..." if len(audit.classes) > 3 else ""
-        told = f"KL(P||Q) by class of P with intervals, largest total first: {worst}."
+        told = f"{of_rows(audit)} by class of P with intervals, largest total first: {worst}."
         drawn = figures.classes(audit)
         yield figure(chart(drawn, "classes", "KL(P||Q) by class of P", told), told)
 
@@ -180,6 +194,7 @@ def _averages(audit: Audit) -> Markup:
         ("cross entropy H(P,Q)", audit.cross_entropy),
         ("entropy H(P)", audit.entropy),
         ("divergence KL(P||Q)", audit.kl),
+        *plug_in(audit),
         *((f"finite rows only: {name}", x) for name, x in audit.finite_part.items()),
         ("accuracy", audit.accuracy),
         ("expected accuracy: P at Q's top class", audit.expected_accuracy),
@@ -242,15 +257,18 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:
             "accuracy#",
         ),
     )
-    largest = max((line["kl"]["value"] or 0.0 for line in lines[:SHOWN]), default=0.0) or 1.0
+    largest = (
+        max((divergence_of(line)["value"] or 0.0 for line in lines[:SHOWN]), default=0.0) or 1.0
+    )
     for line in lines[:SHOWN]:
-        loss, accuracy, kl = (line[key]["value"] for key in ("cross_entropy", "accuracy", "kl"))
+        loss, accuracy = (line[key]["value"] for key in ("cross_entropy", "accuracy"))
+        kl = divergence_of(line)
         grid.rows.append([
             Cell(line["name"]),
             Cell(f"{line['n']:,}", line["n"], "n"),
-            Cell(number(loss), loss, "n"),
-            *numbers(line["kl"]),
-            Cell(bar((kl or 0.0) / largest)),
+            Cell(told(line, "cross_entropy"), loss, "n"),
+            *([Cell("inf", kind="n"), Cell("-")] if line["infinite_rows"] else numbers(kl)),
+            Cell(bar((kl["value"] or 0.0) / largest)),
             Cell(number(accuracy, 3), accuracy, "n"),
         ])  # fmt: skip
     return grid.markup()

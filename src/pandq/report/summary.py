@@ -10,7 +10,7 @@ from pandq.errors import InputError
 from pandq.plain import markdown_safe
 from pandq.report.comparison import drifted, sentence
 from pandq.report.tables import interval
-from pandq.report.words import headline, number
+from pandq.report.words import headline, number, plug_in
 from pandq.store import append_text
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
         ("entropy H(P)", result.entropy),
         (markdown_safe("divergence KL(P||Q)"), result.kl),
     ]
+    rows += plug_in(result)
     if result.decomposition is not None:
         parts = ("floor", "rest", "miscalibration")
         rows += [(name, getattr(result.decomposition, name)) for name in parts]

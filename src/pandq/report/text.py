@@ -9,7 +9,19 @@ from rich.text import Text
 from pandq.report.tables import interval, table_of
 from pandq.report.terminal import as_text
 from pandq.report.uncertainty import split_parts
-from pandq.report.words import definition, headline, map_name, next_steps, number, wins
+from pandq.report.words import (
+    definition,
+    divergence_of,
+    headline,
+    map_name,
+    next_steps,
+    number,
+    of_rows,
+    plug_in,
+    stacked,
+    told,
+    wins,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,11 +79,10 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
         yield Text()
         yield Text(_infinite(audit))
     yield Text()
-    partly = ", finite rows" if audit.infinite_rows else ""
-    yield _groups(f"class of P{partly}", audit.classes)
+    yield _groups("class of P", audit.classes)
     for name, groups in audit.groups.items():
         yield Text()
-        yield _groups(f"{name}{partly}", groups)
+        yield _groups(name, groups)
     if audit.decomposition is not None:
         yield Text()
         yield _parts_table("class of Q", audit.decomposition.classes)
@@ -87,19 +98,15 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 
 def _bar(parts: Decomposition) -> Text:
     """One stacked bar: floor, rest and miscalibration as shares of the loss."""
-    total = parts.cross_entropy.value or 0.0
-    unknown = parts.floor.value is None or parts.rest.value is None
-    sizes = (
-        [("floor or rest: not told apart", parts.recalibrated.value, "#")]
-        if unknown
-        else [("floor", parts.floor.value, "#"), ("rest", parts.rest.value, "+")]
-    )
-    sizes.append(("miscalibration", parts.miscalibration.value, "."))
+    sizes = stacked(parts)
+    total = sum(size for _, size in sizes)
+    marks = "#." if len(sizes) < 3 and sizes[0][0] != "floor" else "#+."
     bar, key = "", []
-    for name, size, mark in sizes:
-        length = round(BAR * max(size or 0.0, 0.0) / total) if total > 0 else 0
-        bar += mark * length
+    for (name, size), mark in zip(sizes, marks, strict=False):
+        bar += mark * (round(BAR * size / total) if total > 0 else 0)
         key.append(f"{mark} {name}")
+    if parts.infinite_rows:
+        key.append("and an infinite miscalibration")
     return Text(f"|{bar[:BAR]:<{BAR}}|  {'   '.join(key)}", no_wrap=True)
 
 
@@ -203,12 +210,13 @@ def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _measures(audit: Audit) -> Table:
-    plug_in = " of the votes' shares (plug-in)" if audit.p_kind == "counts" else ""
+    shares = " of the votes' shares (plug-in)" if audit.p_kind == "counts" else ""
     top = "Q's top class is P's" if audit.p_kind != "labels" else "Q's top class is the label"
     rows: list[tuple[str, Estimate]] = [
         ("cross entropy H(P,Q)", audit.cross_entropy),
-        (f"entropy H(P){plug_in}", audit.entropy),
+        (f"entropy H(P){shares}", audit.entropy),
         ("divergence KL(P||Q)", audit.kl),
+        *plug_in(audit),
         *((f"  finite rows only: {name}", part) for name, part in audit.finite_part.items()),
         (f"accuracy: {top}", audit.accuracy),
     ]
@@ -227,7 +235,7 @@ def _quantiles(audit: Audit) -> str:
         for q, x in audit.kl_quantiles.items()
     ]
     return (
-        f"KL(P||Q) of single rows, quantiles (within {audit.kl_quantile_accuracy:.1%}): "
+        f"{of_rows(audit)} of single rows, quantiles (within {audit.kl_quantile_accuracy:.1%}): "
         + ", ".join(parts)
     )
 
@@ -248,8 +256,9 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             group["name"],
             f"{group['n']:,}",
-            *(number(group[name]["value"]) for name in ("cross_entropy", "entropy", "kl")),
-            interval(group["kl"]),
+            *(told(group, name) for name in ("cross_entropy", "entropy")),
+            "inf" if group["infinite_rows"] else number(divergence_of(group)["value"]),
+            interval(divergence_of(group)),
             number(group["accuracy"]["value"], 3),
         )
     if len(groups) > SHOWN:

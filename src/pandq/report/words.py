@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pandq.audits import Audit
+    from pandq.estimate.intervals import Estimate
     from pandq.estimate.parts import Decomposition
 
 # A part below this share of the cross entropy is not worth anybody's day.
@@ -38,34 +41,88 @@ def short(x: float | None) -> str:
 
 
 def headline(audit: Audit) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence; a part has a number only where its interval shows one."""
     parts, unit = audit.decomposition, audit.unit
     if parts is None:
         return _plain(audit)
-    if parts.cross_entropy.value == 0.0 and not audit.infinite_rows:
+    if parts.cross_entropy.value == 0.0:
         return "No loss: Q gives everything that is true probability 1."
-    total = f"{short(parts.cross_entropy.value)} {unit} of loss"
-    if audit.infinite_rows:
-        total += f" (in the {parts.n:,} rows where it is finite)"
-    free = "recalibrating wins nothing that can be shown"
-    if wins(parts):
-        free = f"{short(parts.miscalibration.value)} goes away by recalibrating"
+    start, left, free = _loss(parts, unit)
     if parts.evidence == "labels":
-        left = f"of the other {short(parts.recalibrated.value)}" if wins(parts) else "of the loss"
         return (
-            f"{total}: {free}; {left}, one label per row cannot say how much is noise in the"
-            " labels and how much is the model."
+            f"{start}{left}, one label per row cannot say how much is noise in the labels and how"
+            " much is the model."
+        )
+    if not parts.independent:
+        return (
+            f"{start}{left} nothing can be told apart: a row's votes are no independent draws from"
+            " one P (two votes of a row agree less often than votes of different rows)."
         )
     if parts.leak:
         return (
-            f"{total}, less than these labels allow: Q has seen them, and its error on new data"
-            " cannot be read from this."
+            f"{short(parts.cross_entropy.value)} {unit} of loss, less than these votes allow: Q has"
+            " seen them, and its error on new data cannot be read from this; or else a row's votes"
+            " are no independent draws."
         )
     who = "people disagreeing" if parts.evidence == "votes" else "P's own entropy, the floor"
-    model = f"{short(parts.rest.value)} is the model"
-    if (parts.rest.value or 0.0) <= 0:
-        model = "nothing that can be shown is the model"
-    return f"{total}: {short(parts.floor.value)} is {who}, {free}, {model}."
+    told = [f"{share(parts.floor)} is {who}", *free, _model(parts.rest)]
+    return f"{start}{', '.join(told)}."
+
+
+def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
+    """How a sentence begins: the loss, what is left to explain, and what recalibrating wins."""
+    after = short(parts.recalibrated.value)
+    if parts.infinite_rows:
+        rows = f"{parts.infinite_rows:,} row{'s' if parts.infinite_rows > 1 else ''}"
+        start = (
+            f"The loss is infinite: Q rules out what happened in {rows}; after recalibration"
+            f" {after} {unit}: "
+        )
+        return start, f"of the {after}", []
+    total = f"{short(parts.cross_entropy.value)} {unit} of loss: "
+    if not wins(parts):
+        free = "recalibrating wins nothing that can be shown"
+        alone = f"{total}{free}; "
+        return (alone, "of the loss", []) if _undivided(parts) else (total, "", [free])
+    free = f"{share(parts.miscalibration)} goes away by recalibrating"
+    if _undivided(parts):
+        return f"{total}{free}; ", f"of the other {after}", []
+    return total, "", [free]
+
+
+def _undivided(parts: Decomposition) -> bool:
+    """Is the loss after recalibration not told apart into floor and rest?"""
+    return parts.evidence == "labels" or not parts.independent
+
+
+def _model(rest: Estimate) -> str:
+    """What is the model's, as far as it can be shown."""
+    if (rest.low or 0.0) > 0:
+        return f"{share(rest)} is the model"
+    most = f" (at most {short(rest.high)})" if rest.high else ""
+    return f"nothing that can be shown is the model{most}"
+
+
+def share(part: Estimate) -> str:
+    """A part in a sentence: its point where the interval is no wider than that, else the range.
+
+    >>> from pandq import Estimate
+    >>> share(Estimate(0.5, 0.4, 0.6)), share(Estimate(0.47, 0.014, 0.928))
+    ('0.50', '0.014 to 0.93')
+    """
+    low, high = part.low or 0.0, part.high or 0.0
+    shown = part.value is not None and (high - low <= part.value or high == low)
+    return short(part.value) if shown else _range(part)
+
+
+def stacked(parts: Decomposition) -> list[tuple[str, float]]:
+    """The finite parts that make up the loss, floor first; what is not told apart is one."""
+    sizes = [("floor", parts.floor.value), ("rest", parts.rest.value)]
+    if any(size is None for _, size in sizes):
+        sizes = [("floor or rest, not told apart", parts.recalibrated.value)]
+    if not parts.infinite_rows:
+        sizes.append(("miscalibration", parts.miscalibration.value))
+    return [(name, size or 0.0) for name, size in sizes]
 
 
 def wins(parts: Decomposition) -> bool:
@@ -79,8 +136,9 @@ def map_name(parts: Decomposition) -> str:
     A map is mixed with a little of the class frequencies, or a label on a class with q = 0 would
     cost an infinite loss.
     """
-    if parts.kind == "identity" and parts.recalibrator.eps > 0:
-        return f"identity map with {parts.recalibrator.eps:.2g} of the class frequencies mixed in"
+    if parts.kind == "identity" and parts.infinite_rows:
+        mixed = f"{parts.recalibrator.eps:.2g} of the class frequencies"
+        return f"identity map with {mixed} mixed into rows with a zero"
     return f"{parts.kind} map"
 
 
@@ -94,9 +152,17 @@ def definition(parts: Decomposition) -> str:
     text = "The floor is irreducible for a randomly chosen annotator, slips included."
     if parts.evidence == "labels":
         return f"{text} One label per row does not identify it: only the bounds are known."
+    if not parts.independent:
+        return (
+            "A certified floor needs a row's votes to be independent draws from one P, and these"
+            " are not: two votes of a row agree less often than votes of different rows, as where"
+            " the same people answer every row, each in their own way. Only the loss after"
+            " recalibration bounds it."
+        )
     return (
-        f"{text} The votes only bound it: its interval is certified without assumptions about P,"
-        " and the point is the middle of its bounds, without their sampling errors."
+        f"{text} The votes only bound it: its interval is certified without a model of P, if a"
+        " row's votes are independent draws from P and Q has not seen them; the point is the middle"
+        " of its bounds, without their sampling errors."
     )
 
 
@@ -109,17 +175,17 @@ def next_steps(audit: Audit) -> list[str]:
     total = parts.cross_entropy.value or 0.0
     if parts.leak:
         steps.append(
-            "Distrust Q: it does better on these labels than anything can that has not seen them."
-            " Audit it on labels that it was not trained on."
+            "Distrust Q: it does better on these votes than anything can that has not seen them, if"
+            " a row's votes are independent draws. Audit it on labels that it was not trained on."
         )
         return steps
     gain, rest = parts.miscalibration, parts.rest
-    worth = wins(parts) and (gain.value or 0.0) > SMALL / 5 * total
-    if worth:
+    if wins(parts) and (parts.infinite_rows or (gain.value or 0.0) > SMALL / 5 * total):
+        less = "" if parts.infinite_rows else f"{_range(gain)} less; "
         steps.append(
             f"Recalibrate, today and for free: the {map_name(parts)} takes the loss from"
-            f" {number(total)} to {number(parts.recalibrated.value)} {unit} ({_range(gain)} less;"
-            " --recalibrator FILE saves it)."
+            f" {number(total)} to {number(parts.recalibrated.value)} {unit} ({less}if Q has not"
+            " seen these labels; --recalibrator FILE saves it)."
         )
     if parts.evidence == "labels":
         steps.append(
@@ -127,6 +193,13 @@ def next_steps(audit: Audit) -> list[str]:
             " can be told from the model's error (give the votes as --p counts:COLUMN)."
         )
         return steps
+    if not parts.independent:
+        steps.append(
+            "Find out who gave the votes: where the same people answer every row, votes of people"
+            " drawn anew for each row would show how much of the loss is disagreement."
+        )
+        return steps
+    total = min(total, parts.recalibrated.value or 0.0) if parts.infinite_rows else total
     return steps + _about_the_rest(parts, unit, total, rest.low or 0.0, rest.high or 0.0)
 
 
@@ -135,7 +208,7 @@ def _about_the_rest(
 ) -> list[str]:
     within = f"within {short(high)} {unit} of what these labels allow"
     if high <= SMALL * total:
-        then = " once recalibrated" if (parts.miscalibration.low or 0) > 0 else ""
+        then = " once recalibrated" if wins(parts) else ""
         return [f"Stop{then}: this model is {within}."]
     steps = []
     if low > 0:
@@ -165,9 +238,31 @@ def _labels_to_buy(parts: Decomposition, unit: str) -> list[str]:
     return [step]
 
 
-def _range(estimate: object) -> str:
-    low, high = getattr(estimate, "low", None), getattr(estimate, "high", None)
-    return f"{short(low)} to {short(high)}"
+def _range(estimate: Estimate) -> str:
+    return f"{short(estimate.low)} to {short(estimate.high)}"
+
+
+def divergence_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """KL(P||Q) of a group; of rows that their votes chose, what the votes' shares have."""
+    found: Mapping[str, Any] = line["kl"]
+    return line.get("kl_plug_in", found) if found["value"] is None else found
+
+
+def of_rows(audit: Audit) -> str:
+    """What the divergence of a single row is called: of votes it is that of their shares."""
+    return "KL(P||Q)" if audit.kl_plug_in is None else "KL of the votes' shares from Q"
+
+
+def plug_in(audit: Audit) -> list[tuple[str, Estimate]]:
+    """What the votes' shares have, which is no divergence of P."""
+    found = audit.kl_plug_in
+    return [] if found is None else [("KL of the votes' shares (plug-in), too large", found)]
+
+
+def told(line: Mapping[str, Any], name: str) -> str:
+    """A mean of a group in a table, infinite where a row is."""
+    value = line[name]["value"]
+    return "inf" if value is None and line["infinite_rows"] else number(value)
 
 
 def _plain(audit: Audit) -> str:
@@ -175,7 +270,12 @@ def _plain(audit: Audit) -> str:
         return "The cross entropy is infinite: Q rules out what P allows in some rows."
     ce, h, kl = (x.value for x in (audit.cross_entropy, audit.entropy, audit.kl))
     if audit.p_kind == "labels":
-        return f"Q pays {number(ce)} {audit.unit} per row for these labels."
+        return f"Q incurs a loss of {number(ce)} {audit.unit} per row on these labels."
+    if kl is None:
+        return (
+            f"Of {number(ce)} {audit.unit} of cross entropy at most {number(audit.kl.high)} is"
+            " KL(P||Q); the floor was not measured."
+        )
     return (
         f"Of {number(ce)} {audit.unit} of cross entropy, {number(h)} is P's own entropy"
         f" and {number(kl)} is KL(P||Q)."
