@@ -355,3 +355,29 @@ def test_slice_of_a_view_shares_its_memory():
 def test_view_does_not_copy_a_float32_array():
     x = np.zeros((4, 2), dtype=np.float32)
     assert Logits(x).array is x
+
+
+X = np.array([[0.5, 0.5], [0.25, 0.75]])
+MASKED = {
+    "probabilities": lambda: Probs(np.ma.array(X, mask=[[0, 0], [1, 0]])),
+    "labels": lambda: Labels(np.ma.array([0, 1], mask=[0, 1])),
+    "scores": lambda: Probs.binary(np.ma.array([0.5, 2.0], mask=[0, 1])),
+    "top log-probabilities": lambda: pandq.TopK([[0]], np.ma.array([[0.0]], mask=[[1]]), 2),
+    "weights": lambda: pandq.audit(
+        Labels([0, 1]), Probs(X), weights=np.ma.array([1.0, -9.0], mask=[0, 1])
+    ),
+    "features": lambda: pandq.SoftmaxRegression().fit(np.ma.array(X, mask=X > 0.7), [0, 1]),
+    "targets": lambda: pandq.SoftmaxRegression().fit(X, np.ma.array([0, 1], mask=[0, 1])),
+}
+
+
+@pytest.mark.parametrize("case", MASKED)
+def test_what_is_under_a_mask_is_not_read(case):
+    with pytest.raises(InputError, match="hold 1 masked value"):
+        MASKED[case]()
+
+
+def test_a_mask_that_masks_nothing_is_no_matter():
+    found = Probs(np.ma.array(X, mask=False))
+    assert type(found.array) is np.ndarray
+    assert (found.array == X).all()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from pandq.core.threads import imported
 
 if TYPE_CHECKING:
     from pandq.audits import Audit, audit
@@ -126,11 +127,11 @@ _ROOMS = ("torch", "engines")
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return importlib.import_module(f"pandq.{name}")
+        return imported(f"pandq.{name}")
     if name not in _HOME_OF:
         msg = f"module 'pandq' has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(importlib.import_module(f"pandq.{_HOME_OF[name]}"), name)
+    value = getattr(imported(f"pandq.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -436,6 +436,9 @@ def _divergence(formula: Callable[[Law, Law], Rows], p: View, q: View, unit: Uni
 
 def _by_blocks(formula: Callable[..., NDArray[np.number]], *views: View) -> Rows:
     """A formula over laws, applied to blocks of rows."""
+    for view in views:
+        if isinstance(view, Labels):
+            view.check_range()
     out = np.empty(len(views[0]))
     for rows in blocks(len(views[0]), views[0].n_classes or 1):
         out[rows] = formula(*(view[rows].law() for view in views))

@@ -68,6 +68,8 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     found = kernels.measured(p.kind, p.array, q.kind, q.array)
     if found is not None:
         return RowMeasures(**_certain(p, found) if isinstance(p, Labels) else _asked(found))
+    if isinstance(p, Labels):
+        p.check_range()
     out = np.empty((len(NAMES), len(q)))
     for rows in blocks(len(q), q.n_classes or 1):
         law = q[rows].law()
@@ -111,6 +113,7 @@ def label_losses(y: Labels, q: View) -> Rows:
     found = kernels.measured("labels", y.array, q.kind, q.array)
     if found is not None:
         return found["cross_entropy"]
+    y.check_range()
     out = np.empty(len(q))
     for rows in blocks(len(q), q.n_classes or 1):
         law = q[rows].law()

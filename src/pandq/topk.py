@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from pandq.core.checks import first_bad
+from pandq.core.checks import first_bad, unmasked
 from pandq.core.numerics import storage_name, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.units import Unit, per_nat
@@ -59,7 +59,7 @@ class TopK:
         *,
         tolerance: float | None = None,
     ) -> None:
-        places, stored = np.atleast_2d(np.asarray(ids)), np.atleast_2d(np.asarray(log_probs))
+        places, stored = (np.atleast_2d(unmasked("TopK", x)) for x in (ids, log_probs))
         if places.shape != stored.shape or places.ndim != 2:
             got = f"shapes {places.shape} and {stored.shape}"
             raise InputError(what="TopK needs one log-probability for each id", got=got)

@@ -12,6 +12,7 @@ from pandq.core.checks import (
     first_bad,
     one_number_per_row,
     rows_of_classes,
+    unmasked,
     whole_numbers,
 )
 from pandq.core.kernels import first_doubt
@@ -83,7 +84,7 @@ class Labels(View):
     def __init__(
         self, y: ArrayLike, n_classes: int | None = None, *, classes: Sequence[str] | None = None
     ) -> None:
-        codes = np.atleast_1d(np.asarray(y))
+        codes = np.atleast_1d(unmasked("Labels", y))
         if codes.ndim != 1:
             raise InputError(
                 what="Labels need one class per row",

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pandq
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels, measures, scores
 from pandq.core.kernels import builds, run
 from pandq.core.laws import Law
 from pandq.core.numerics import BFLOAT16, widen
 from pandq.core.threads import THREADS
-from pandq.rows import measure_rows
+from pandq.rows import label_losses, measure_rows
 from pandq.views import VIEWS
 
 INF = np.inf
@@ -378,6 +379,45 @@ def test_any_memory_layout_gives_the_same_bits(build, pair, layout):
     if p.kind != "labels":
         p = type(p).trusted(layouts(p.array)[layout], p.n_classes)
     assert bits(measured(p, moved)) == bits(measured(*pair))
+
+
+@pytest.mark.parametrize("stored", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [3, 200])
+@pytest.mark.parametrize("label", [-1, 10**15, 200])
+def test_labels_that_are_changed_after_their_view_was_made_are_not_read_beyond_the_row(
+    build, stored, k, label
+):
+    y = np.zeros(150, np.int64)
+    p, q = Labels(y, n_classes=k), Logits(np.zeros((150, k), stored))
+    y[130] = label
+    with pytest.raises(InputError, match=f"was one of {k} classes when it was looked at"):
+        measure_rows(p, q)
+
+
+def test_a_group_that_is_none_is_not_added(build):
+    for group in ([0, 2], [0, -1], [10**12, 0]):
+        with pytest.raises(IndexError):
+            run.group_sums(np.array(group), 2, np.ones((2, 1)))
+
+
+def test_labels_that_are_changed_are_refused_by_the_formulas_too(monkeypatch):
+    monkeypatch.setattr(run, "build", lambda: None)
+    for label in (-1, 3):
+        y = np.zeros(5, np.int64)
+        p, q = Labels(y, n_classes=3), Logits(np.zeros((5, 3)))
+        y[4] = label
+        for measure in (measure_rows, pandq.cross_entropy, label_losses):
+            with pytest.raises(InputError, match="row 4 is"):
+                measure(p, q)
+
+
+def test_a_build_of_other_sources_is_not_called(monkeypatch):
+    monkeypatch.setattr(builds, "INTERFACE", 0)
+    builds.builds_here.cache_clear()
+    try:
+        assert builds.builds_here() == {}
+    finally:
+        builds.builds_here.cache_clear()
 
 
 def test_group_sums_have_the_bits_of_numpy(build, monkeypatch):

@@ -1,5 +1,8 @@
 """Tasks over cores: every item once, in order, and an error where there is one."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -30,3 +33,52 @@ def test_a_tasks_error_is_the_callers():
     with pytest.raises(ZeroDivisionError):
         over_cores(fails, range(20))
     assert over_cores(abs, [-1]) == [1]
+
+
+FORKS = """
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pandq
+
+x = np.random.default_rng(0).normal(size=(20_000, 10))
+p, q = pandq.Labels(np.zeros(20_000, int)), pandq.Logits(x)
+stop = False
+
+def measure():
+    while not stop:
+        pandq.cross_entropy(p, q)
+        getattr(pandq, waiting.pop()) if waiting else None
+
+waiting = ["compare", "audit"]
+threads = [threading.Thread(target=measure) for _ in range(3)]
+for thread in threads:
+    thread.start()
+children = []
+for _ in range(12):
+    time.sleep(0.01)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        pandq.cross_entropy(p, q)
+        pandq.audit, pandq.compare
+        os._exit(0)
+    children.append(child)
+stop = True
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_fork_while_other_threads_measure_and_import_goes_on():
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS],
+        env=os.environ | {THREADS: "3"},
+        check=False,
+        timeout=100,
+    )
+    assert found.returncode == 0

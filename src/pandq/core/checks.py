@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
     """(n, K) numbers; a single row may be given as (K,)."""
-    array = x if isinstance(x, np.ndarray) else _as_array(view, x)
+    array = unmasked(view, x) if isinstance(x, np.ndarray) else _as_array(view, x)
     if array.ndim == 1:
         array = array[None, :]
     if array.ndim != 2 or array.shape[1] < 1:
@@ -23,6 +23,22 @@ def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind not in "fiub" and storage_name(array.dtype) != "bfloat16":
         raise InputError(what=f"{view} need numbers", got=str(array.dtype))
     return array
+
+
+def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
+    """An array as it is; one with a mask holds something under it, which is not to be read.
+
+    >>> unmasked("Probs", np.ma.masked_less([0.5, -1.0], 0))
+    Traceback (most recent call last):
+    pandq.errors.InputError: Probs hold 1 masked value. Leave such rows out, or ...
+    """
+    if np.ma.is_masked(x):
+        count = int(np.ma.count_masked(x))
+        raise InputError(
+            what=f"{name} hold {count:,} masked value{'s' * (count > 1)}",
+            remedy="Leave such rows out, or fill them in: x.filled(value).",
+        )
+    return np.asarray(x)
 
 
 def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
@@ -48,7 +64,7 @@ def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
 
 def one_number_per_row(view: str, x: ArrayLike) -> NDArray[Any]:
     """(n,) numbers."""
-    array = np.atleast_1d(np.asarray(x))
+    array = np.atleast_1d(unmasked(view, x))
     if array.ndim != 1:
         raise InputError(what=f"{view} needs one number per row", got=f"shape {array.shape}")
     return array

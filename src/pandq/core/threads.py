@@ -1,7 +1,8 @@
-"""Tasks over all cores, the calling thread among them."""
+"""Tasks over all cores, the calling thread among them; and what a fork must not cut in two."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from pandq.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
 THREADS = "PANDQ_THREADS"
 
@@ -50,7 +52,7 @@ def over_cores(task: Callable[[A], B], items: Sequence[A]) -> list[B]:
             found[place] = task(items[place])
 
     helpers = min(threads, len(items)) - 1
-    pool = _pool(os.getpid(), threads) if helpers > 0 else None
+    pool = _pool(threads) if helpers > 0 else None
     started = [pool.submit(work) for _ in range(helpers)] if pool else []
     work()
     for helper in started:
@@ -92,7 +94,26 @@ def _cores() -> int:
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads of a process; a forked one needs its own."""
-    del process
+def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="pandq")
+
+
+def imported(name: str) -> ModuleType:
+    """A module that is imported when it is first needed, by whatever thread that is.
+
+    A process that is forked while another thread imports a module would wait for that module for
+    ever: the thread that has its lock is not there. So a fork waits until such imports are done.
+    """
+    with _importing:
+        return importlib.import_module(name)
+
+
+_importing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire,
+        after_in_parent=_importing.release,
+        after_in_child=_importing.release,
+    )
+    # the threads of its parent are not there either
+    os.register_at_fork(after_in_child=_pool.cache_clear)

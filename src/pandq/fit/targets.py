@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.checks import unmasked
 from pandq.core.laws import Law
 from pandq.core.measures import entropy
 from pandq.errors import InputError
@@ -48,7 +49,7 @@ class Targets:
         array([1, 0])
         """
         if not isinstance(y, View):
-            y = np.asarray(y)
+            y = unmasked("y", y)
             # a column of labels is labels, as scikit-learn has it
             if y.ndim != 2 or y.shape[1] == 1:
                 classes, codes = np.unique(y, return_inverse=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from pandq.core.checks import unmasked
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
@@ -158,7 +159,7 @@ def views_scan(
     def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
         if values is None:
             return None
-        array = np.asarray(values)
+        array = unmasked(name, values)
         if array.shape != (n,):
             raise InputError(
                 what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pandq.core.threads import imported
 from pandq.errors import PandqWarning
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ BUILDS = (("v4", 4), ("v3", 3), ("v2", 2), ("plain", 0))
 
 ENVIRONMENT = "PANDQ_KERNELS"
 
+# As INTERFACE of module.c: a build of other sources, left from before an update, is not called.
+INTERFACE = 2
+
 
 @cache
 def builds_here() -> dict[str, ModuleType]:
@@ -25,9 +28,11 @@ def builds_here() -> dict[str, ModuleType]:
     found = {}
     for name, _ in BUILDS:
         try:
-            found[name] = importlib.import_module(f"pandq.core.kernels._{name}")
+            build = imported(f"pandq.core.kernels._{name}")
         except ImportError:
             continue
+        if getattr(build, "interface", None) == INTERFACE:
+            found[name] = build
     level = next((int(build.level()) for build in found.values()), 0)
     needed = dict(BUILDS)
     return {name: build for name, build in found.items() if needed[name] <= level}
@@ -47,7 +52,7 @@ def build_name() -> str:
         return wanted
     if here and not wanted:
         return next(iter(here))
-    known = f"compiled here: {', '.join(here)}" if here else "none was compiled"
+    known = f"compiled here: {', '.join(here)}" if here else "none was compiled from these sources"
     asked = f"{ENVIRONMENT}={wanted}" if wanted else "no kernels"
     message = f"pandq: {asked}; {known}. NumPy measures the rows, rightly and more slowly."
     warnings.warn(message, PandqWarning, stacklevel=2)

@@ -99,6 +99,17 @@ static void label_long_row(const struct matrix *q, const char *row, int64_t y, i
               a.squares, (double)peak.first, (double)y);
 }
 
+/* Labels as indices: whoever owns them may change them after they were looked at, so that each is read
+ * once, and is within the classes before it is used. How many there are before the first that is not. */
+INLINE int labels_within(const int64_t *y, int rows, int64_t k, int64_t *to)
+{
+    for (int r = 0; r < rows; r++) {
+        to[r] = ((const volatile int64_t *)y)[r];
+        if (to[r] < 0 || to[r] >= k) return r;
+    }
+    return rows;
+}
+
 /* TILE rows side by side, one class after the other. */
 static void label_tile(const struct matrix *q, const char *row, const int64_t *y, int rows, int k,
                        double *out, ptrdiff_t stride)
@@ -134,17 +145,21 @@ static void label_tile(const struct matrix *q, const char *row, const int64_t *y
         memcpy(out + c * stride, found[c], sizeof(double) * (size_t)rows);
 }
 
-static void labels_logits(const struct matrix *q, const int64_t *y, int64_t n, int64_t k,
-                          double *out, ptrdiff_t stride)
+/* The rows that were measured: all, or those before the first label that is no class. */
+static int64_t labels_logits(const struct matrix *q, const int64_t *y, int64_t n, int64_t k,
+                             double *out, ptrdiff_t stride)
 {
     int step = k <= TILE_CLASSES ? TILE : 1;
+    int64_t label[TILE];
     for (int64_t i = 0; i < n; i += step) {
-        int rows = (int)(n - i < step ? n - i : step);
+        int rows = (int)(n - i < step ? n - i : step), within = labels_within(y + i, rows, k, label);
+        if (within < rows) return i + within;
         if (step > 1)
-            label_tile(q, row_of(q, i), y + i, rows, (int)k, out + i, stride);
+            label_tile(q, row_of(q, i), label, rows, (int)k, out + i, stride);
         else
-            label_long_row(q, row_of(q, i), y[i], k, out + i, stride);
+            label_long_row(q, row_of(q, i), *label, k, out + i, stride);
     }
+    return n;
 }
 
 #endif

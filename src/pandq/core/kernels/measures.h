@@ -117,25 +117,29 @@ static double *sheets_for(int64_t k, struct law *p, struct law *q)
     return room;
 }
 
-/* Labels against any law; false if there is no memory. */
-static int measure_labels(const int64_t *y, const struct matrix *xq, enum kind kind, int64_t n,
-                          int64_t k, double *out, ptrdiff_t stride)
+/* Labels against any law: the rows that were measured, all or those before the first label that is no
+ * class; -1 if there is no memory. */
+static int64_t measure_labels(const int64_t *y, const struct matrix *xq, enum kind kind, int64_t n,
+                              int64_t k, double *out, ptrdiff_t stride)
 {
-    if (kind == LOGITS && single(xq)) {
-        labels_logits(xq, y, n, k, out, stride);
-        return 1;
-    }
+    if (kind == LOGITS && single(xq)) return labels_logits(xq, y, n, k, out, stride);
     struct law p, q;
     double *room = sheets_for(k, &p, &q);
-    if (!room) return 0;
+    if (!room) return -1;
     struct shape shape;
-    for (int64_t i = 0; i < n; i += shape.rows) {
+    int64_t i = 0, label[W];
+    for (; i < n; i += shape.rows) {
         shape = shape_of(k, n - i);
+        int within = labels_within(y + i, shape.rows, k, label);
+        if (within < shape.rows) {
+            i += within;
+            break;
+        }
         law_of(&q, xq, kind, i, shape);
-        label_rows(y + i, &q, shape, out + i, stride);
+        label_rows(label, &q, shape, out + i, stride);
     }
     free(room);
-    return 1;
+    return i;
 }
 
 /* Any two laws; false if there is no memory. Unless it is to be `whole`, Brier score and H(Q) may be

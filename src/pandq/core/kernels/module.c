@@ -8,6 +8,9 @@
 #include "groups.h"
 #include "measures.h"
 
+/* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
+#define INTERFACE 2
+
 static int matrix_from(PyObject *described, void *to)
 {
     struct matrix *x = to;
@@ -19,25 +22,26 @@ static int matrix_from(PyObject *described, void *to)
     return 1;
 }
 
-static PyObject *done(int enough_memory)
+/* How many rows were gone through; fewer than none: there was no memory. */
+static PyObject *rows_done(int64_t found)
 {
-    if (!enough_memory) return PyErr_NoMemory();
-    Py_RETURN_NONE;
+    return found < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(found);
 }
 
 static PyObject *py_labels(PyObject *self, PyObject *args)
 {
     (void)self;
     long long y, n, k, out, stride;
-    int kind, fine;
+    int kind;
+    int64_t found;
     struct matrix q;
     if (!PyArg_ParseTuple(args, "LiO&LLLL", &y, &kind, matrix_from, &q, &n, &k, &out, &stride))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    fine = measure_labels((const int64_t *)(intptr_t)y, &q, (enum kind)kind, n, k,
-                          (double *)(intptr_t)out, (ptrdiff_t)stride);
+    found = measure_labels((const int64_t *)(intptr_t)y, &q, (enum kind)kind, n, k,
+                           (double *)(intptr_t)out, (ptrdiff_t)stride);
     Py_END_ALLOW_THREADS
-    return done(fine);
+    return rows_done(found);
 }
 
 static PyObject *py_laws(PyObject *self, PyObject *args)
@@ -53,7 +57,7 @@ static PyObject *py_laws(PyObject *self, PyObject *args)
     fine = measure_laws(&p, (enum kind)kind_p, &q, (enum kind)kind_q, n, k, whole,
                         (double *)(intptr_t)out, (ptrdiff_t)stride);
     Py_END_ALLOW_THREADS
-    return done(fine);
+    return rows_done(fine ? n : -1);
 }
 
 static PyObject *py_first_doubt(PyObject *self, PyObject *args)
@@ -67,22 +71,23 @@ static PyObject *py_first_doubt(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     found = first_doubt(&x, (enum kind)kind, n, k, tolerance);
     Py_END_ALLOW_THREADS
-    return found < 0 ? PyErr_NoMemory() : PyLong_FromLongLong(found);
+    return rows_done(found);
 }
 
 static PyObject *py_group_sums(PyObject *self, PyObject *args)
 {
     (void)self;
-    long long group, x, stride, weight, centre, n, out;
+    long long group, groups, x, stride, weight, centre, n, out;
     int d;
-    if (!PyArg_ParseTuple(args, "LLLLLLiL", &group, &x, &stride, &weight, &centre, &n, &d, &out))
+    int64_t found;
+    if (!PyArg_ParseTuple(args, "LLLLLLLiL", &group, &groups, &x, &stride, &weight, &centre, &n, &d, &out))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    group_sums((const int64_t *)(intptr_t)group, (const double *)(intptr_t)x, (ptrdiff_t)stride,
-               (const double *)(intptr_t)weight, (const double *)(intptr_t)centre, n, d,
-               (double *)(intptr_t)out);
+    found = group_sums((const int64_t *)(intptr_t)group, groups, (const double *)(intptr_t)x,
+                       (ptrdiff_t)stride, (const double *)(intptr_t)weight,
+                       (const double *)(intptr_t)centre, n, d, (double *)(intptr_t)out);
     Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
+    return rows_done(found);
 }
 
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
@@ -103,11 +108,11 @@ static PyObject *py_level(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law."},
+    {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law; n, or the first that is no class."},
     {"laws", py_laws, METH_VARARGS, "(kind, p, kind, q, n, k, whole, out, stride): a law against a law."},
     {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
     {"group_sums", py_group_sums, METH_VARARGS,
-     "(group, x, stride, weight or 0, centre or 0, n, d, out): sums within groups."},
+     "(group, groups, x, stride, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 
@@ -116,4 +121,9 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "kernels", "Fused ker
 
 #define CALL(MACRO, NAME) MACRO(NAME)
 #define INIT(NAME) PyInit_##NAME
-PyMODINIT_FUNC CALL(INIT, MODULE)(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC CALL(INIT, MODULE)(void)
+{
+    PyObject *found = PyModule_Create(&module);
+    if (found && PyModule_AddIntConstant(found, "interface", INTERFACE)) Py_CLEAR(found);
+    return found;
+}

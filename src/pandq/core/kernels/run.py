@@ -9,6 +9,7 @@ import numpy as np
 from pandq.core.kernels.builds import build
 from pandq.core.numerics import storage_name
 from pandq.core.threads import n_threads, over_cores
+from pandq.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,7 @@ def measured(
 
     Raises:
         MemoryError: rows of so many classes do not fit into memory.
+        InputError: a label that was checked has been changed since, and is no class.
 
     Rows must have been found sound (`first_doubt`). Logits stored in float32 or less are summed
     in single precision within blocks of 2048 classes; anything else in double precision.
@@ -95,12 +97,16 @@ def measured(
         return None
     n, k = q.shape
     if p_kind == "labels":
-        y = np.ascontiguousarray(p, dtype=np.int64)
+        y = np.require(p, np.int64, "CA")
 
         def labels(build: ModuleType, rows: slice, out: int, stride: int) -> None:
             kind, here = KINDS[q_kind], _moved(x, rows.start)
             at, count = y.ctypes.data + 8 * rows.start, rows.stop - rows.start
-            build.labels(at, kind, here, count, k, out, stride)
+            if build.labels(at, kind, here, count, k, out, stride) < count:
+                raise InputError(
+                    what=f"a label that was one of {k} classes when it was looked at is none now",
+                    remedy="Do not change labels while they are measured: Labels(y.copy()).",
+                )
 
         return _columns(LABEL_NAMES, chosen, labels, n, k)
     other = _described(p_kind, p)
@@ -156,6 +162,9 @@ def group_sums(
     Returns:
         (size, d), added up in the order of the rows: the same bits from a kernel and from NumPy.
 
+    Raises:
+        IndexError: a row's group is none of them.
+
     >>> group_sums(np.array([0, 1, 0]), 2, np.array([[1.0], [2.0], [3.0]]))
     array([[4.],
            [2.]])
@@ -168,14 +177,17 @@ def group_sums(
             value = column if centre is None else np.square(column - centre[group, j])
             out[:, j] = np.bincount(group, value if w is None else value * w, size)
         return out
-    group = np.ascontiguousarray(group, dtype=np.int64)
-    columns = np.ascontiguousarray(x.T)
-    weight = None if w is None else np.ascontiguousarray(w, dtype=np.float64)
-    middle = None if centre is None else np.ascontiguousarray(centre)
+    group = np.require(group, np.int64, "CA")
+    columns = np.require(x.T, np.float64, "CA")
+    weight = None if w is None else np.require(w, np.float64, "CA")
+    middle = None if centre is None else np.require(centre, np.float64, "CA")
     weight_at, middle_at = (0 if a is None else a.ctypes.data for a in (weight, middle))
-    chosen.group_sums(
-        group.ctypes.data, columns.ctypes.data, n, weight_at, middle_at, n, d, out.ctypes.data
+    added = chosen.group_sums(
+        group.ctypes.data, size, columns.ctypes.data, n, weight_at, middle_at, n, d, out.ctypes.data
     )
+    if added < n:
+        msg = f"row {added} is of none of {size} groups"
+        raise IndexError(msg)
     return out
 
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from pandq.core.checks import unmasked
 from pandq.core.hashing import hash_ids
 from pandq.core.laws import Law
 from pandq.errors import InputError, MissingLibraryError
@@ -259,8 +260,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _checked(self, X: Any, y: Any) -> tuple[NDArray[Any], Targets]:
         """Features as they are, and what to fit them to."""
         options: dict[str, Any] = {"allow_nd": True, "dtype": "numeric"}
+        if np.ma.is_masked(X):
+            X = unmasked("features", X)
         if not isinstance(y, View) and y is not None:
-            y = np.asarray(y)
+            y = unmasked("y", y)
         if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
             X, y = validate_data(self, X, y, **options)
             check_classification_targets(y)

@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from pandq.core.checks import unmasked
 from pandq.core.laws import Law
 from pandq.engines.local import Local
 from pandq.engines.run import Run
@@ -227,8 +228,10 @@ def checked(
         ValueError: what scikit-learn refuses.
     """
     options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
+    if np.ma.is_masked(X):
+        X = unmasked("features", X)
     if not isinstance(y, View) and y is not None:
-        y = np.asarray(y)
+        y = unmasked("y", y)
     if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
         X, y = validate_data(estimator, X, y, **options)
         check_classification_targets(y)
