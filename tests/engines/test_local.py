@@ -11,6 +11,7 @@ import pandq
 from pandq.engines import Local
 from pandq.engines.local import read_ahead, summarise
 from pandq.engines.run import Run
+from pandq.read.database import database
 from tests.engines.processes import write_votes
 
 
@@ -164,3 +165,20 @@ def test_reading_ahead_stays_only_a_little_ahead():
     time.sleep(0.05)
     assert len(made) <= 5
     ahead.close()
+
+
+def test_a_pass_that_ends_early_stops_the_query_that_it_waits_for():
+    def rows():
+        yield 1
+        with database() as connection:
+            endless = (
+                "SELECT sum(a.range % b.range) FROM range(1, 10000000) a, range(1, 10000000) b"
+            )
+            yield connection.execute(endless).fetchone()
+
+    found = read_ahead(rows())
+    assert next(found) == 1
+    time.sleep(0.5)
+    began = time.monotonic()
+    found.close()
+    assert time.monotonic() - began < 10

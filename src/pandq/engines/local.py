@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.core.threads import alone, n_threads, over_cores
 from pandq.errors import InputError, PandqError
+from pandq.read.database import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -194,4 +195,7 @@ def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:  # noqa: C901
             yield item  # type: ignore[misc]
     finally:
         stopped.set()
-        reader.join()
+        while reader.is_alive():
+            # what it waits for may take longer than anybody wants to wait
+            interrupt(reader.ident)
+            reader.join(0.1)

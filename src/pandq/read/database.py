@@ -20,6 +20,7 @@ _SETTINGS = (
 _LOCKS = ("enable_external_access = false", "lock_configuration = true")
 
 _open: dict[Any, int] = {}
+_lock = threading.Lock()
 
 
 @contextmanager
@@ -33,21 +34,29 @@ def database(files: Sequence[Path] = (), room: Path | None = None) -> Iterator[A
     import duckdb
 
     connection = duckdb.connect()
-    _open[connection] = threading.get_ident()
+    with _lock:
+        _open[connection] = threading.get_ident()
     try:
         for setting in (*_allowed(files, room), *_SETTINGS, *_LOCKS):
             connection.execute(f"SET {setting}")
         yield connection
+    except RuntimeError as error:
+        # what duckdb makes of a signal that Python heard
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from None
+        raise
     finally:
-        del _open[connection]
+        with _lock:
+            del _open[connection]
         connection.close()
 
 
-def interrupt(thread: int | None = None) -> None:
-    """Stop the queries that a thread has begun, or those of all."""
-    for connection, owner in list(_open.items()):
-        if thread in (None, owner):
-            connection.interrupt()
+def interrupt(thread: int | None) -> None:
+    """Stop the queries that a thread has begun."""
+    with _lock:
+        for connection, owner in _open.items():
+            if owner == thread:
+                connection.interrupt()
 
 
 def _allowed(files: Sequence[Path], room: Path | None) -> Iterator[str]:

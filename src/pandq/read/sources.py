@@ -108,8 +108,8 @@ class SqlFiles(TableFiles):
         file = self.files[part.piece[0]]
         sql = self._query(file, "count(*) AS n")
         same = unchanged([self.versions[part.piece[0]]])
-        with readable(file), same, _answer(sql, where=self.where, file=file) as reader:
-            return int(reader.read_all().column("n")[0].as_py())
+        with readable(file), same, database([file]) as connection, sql_errors(self.where, file):
+            return int(connection.execute(sql).fetchone()[0])
 
     def read_piece(
         self, file: Path, piece: Any, columns: Sequence[str], rows: int
@@ -186,13 +186,16 @@ class Filtered(Source):
         """One part's columns in the rows that satisfy the condition."""
         wanted = list(dict.fromkeys([*columns, *self.condition.columns]))
         with database() as connection:
-            for batch in self.source.read(part, wanted, rows):
+            for batch in self.source.read(part, wanted, max(rows, _LEAST_ASKED)):
                 with sql_errors(self.where):
                     kept = self.condition.rows(connection, batch)
-                if len(kept) == len(batch[wanted[0]]):
-                    yield {name: batch[name] for name in columns}
-                elif len(kept):
-                    yield {name: batch[name].take(pa.array(kept)) for name in columns}
+                for start in range(0, len(kept), rows):
+                    some = pa.array(kept[start : start + rows])
+                    yield {name: batch[name].take(some) for name in columns}
+
+
+# Rows that a condition is asked of at once, at least.
+_LEAST_ASKED = 1 << 6
 
 
 def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
