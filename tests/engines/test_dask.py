@@ -17,6 +17,7 @@ import pytest
 import pandq
 from pandq.engines import Local
 from pandq.engines.run import Run
+from pandq.errors import MissingLibraryError
 from pandq.read.parts import Part
 from pandq.sums.sample import Sample
 from tests.engines.processes import cluster, write_votes
@@ -24,6 +25,7 @@ from tests.engines.processes import cluster, write_votes
 distributed = pytest.importorskip("distributed")
 from distributed.comm import CommClosedError  # noqa: E402
 
+from pandq.engines import dask as engines  # noqa: E402
 from pandq.engines.dask import Dask  # noqa: E402
 
 # what dask.distributed leaves to the garbage collector is its own
@@ -312,7 +314,29 @@ def test_one_worker_of_any_number_of_threads_gives_the_same_bits(votes, tmp_path
     assert found == told(pandq.audit(rows))
 
 
+def test_nobody_else_can_send_work_to_a_cluster_that_is_started_here(capfd):
+    pytest.importorskip("cryptography")
+    with engines.cluster(workers=1) as found:
+        address = found.client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        assert found.client.submit(sum, [1, 2]).result() == 3
+        for there, keys in (
+            (address.replace("tls", "tcp"), None),
+            (address, distributed.Security.temporary()),
+        ):
+            with pytest.raises((OSError, TypeError)):
+                distributed.Client(there, security=keys, timeout=2, set_as_default=False)
+
+
+def test_a_cluster_is_not_started_without_its_keys(votes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    missing = pytest.raises(MissingLibraryError, match=r"needs cryptography.*pandq\[dask\]")
+    with missing, engines.cluster(workers=1):
+        pass
+
+
 def test_a_cluster_of_ones_own_is_started_and_closed(votes, tmp_path):
+    pytest.importorskip("cryptography")
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", votes, "--p", "counts:votes", "--q", "logits:logits"]
     assert run_pandq(*options, "--json", str(near)).returncode == 0

@@ -34,6 +34,12 @@ WINDOW, LEAST_WINDOW = 8, 64
 # Seconds between two looks at who is still there, and without a worker before giving up.
 LOOK, PATIENCE = 2.0, 60.0
 CONNECT = 10.0
+# Of a cluster that is started here: nobody looks at the dashboard, for which workers would watch
+# what they do, and what NumPy warns its workers of is not for this terminal.
+OF_OUR_OWN = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.nanny.pre-spawn-environ.PYTHONWARNINGS": "ignore",
+}
 
 
 @dataclass(slots=True)
@@ -275,7 +281,7 @@ def cluster(
         cache: as for `Dask`.
 
     Raises:
-        MissingLibraryError: dask.distributed is not installed.
+        MissingLibraryError: dask.distributed, or what its TLS needs, is not installed.
         InputError: nobody answers at the address, or no worker has joined.
     """
     try:
@@ -287,15 +293,24 @@ def cluster(
     if scheduler is None:
         import dask.config as settings
 
-        # nobody looks at the dashboard, for which workers would watch what they do
-        with settings.set({"distributed.worker.profile.enabled": False}):
+        try:
+            # whoever connects can run code: nobody does without the keys, which are made here
+            security = dask.Security.temporary()
+        except ImportError:
+            msg = (
+                "a cluster that is started here speaks TLS, which needs cryptography. Install it:"
+                " pip install 'pandq[dask]'"
+            )
+            raise MissingLibraryError(msg) from None
+        with settings.set(OF_OUR_OWN):
             own = dask.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
+                dashboard_address=None,
                 host="127.0.0.1",
+                security=security,
             )
-        with own, dask.Client(own) as client:
+        with own, dask.Client(own, security=security) as client:
             yield Dask(client, cache)
         return
     try:
