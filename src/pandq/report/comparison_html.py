@@ -8,7 +8,7 @@ from pandq.estimate.differences import Difference
 from pandq.report import figures
 from pandq.report.comparison import drifted, sentence
 from pandq.report.html import SHOWN, figure, input_label, numbers, top
-from pandq.report.page import Cell, Grid, Markup, definitions, framed, page, tag
+from pandq.report.page import Cell, Grid, Markup, definitions, framed, report, tag
 from pandq.report.svg import chart
 from pandq.report.tables import interval
 from pandq.report.words import number
@@ -30,10 +30,9 @@ def comparison_page(comparison: Comparison, *, how: Mapping[str, object] | None 
     Returns:
         A page that makes no request and needs no script.
     """
-    main = tag("main", *_comparison(comparison), *_how(comparison, how or {}))
-    parts = (top(comparison.source, "compare"), main)
+    main = (*_comparison(comparison), *_how(comparison, how or {}))
     title = f"pandq compare of {comparison.source.get('name', 'arrays')}"
-    return page(title, parts, comparison.to_dict())
+    return report(title, top(comparison.source, "compare"), main, comparison.to_dict())
 
 
 def comparison_fragment(comparison: Comparison) -> str:
@@ -222,4 +221,3 @@ def _how(comparison: Comparison, how: Mapping[str, object]) -> Iterator[object]:
     if comparison.differences:
         pairs["differences"] = comparison.differences[0].cross_entropy.method
     yield definitions(pairs)
-    yield tag("footer", tag("p", "The whole result is in this file as JSON (id “document”)."))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.plain import visible
 from pandq.report.words import divergence_of, number, short, stacked
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
     _intervals(ax, [x.q for x in comparison.differences], ends)
     ax.axvline(0, color=INK, linewidth=1)
     against = comparison.differences[0].against if comparison.differences else ""
-    ax.set_xlabel(f"{comparison.unit} per row more than {against} (less is better)")
+    ax.set_xlabel(f"{comparison.unit} per row more than {drawn(against)} (less is better)")
     return figure
 
 
@@ -207,9 +208,14 @@ def _intervals(ax: Axes, names: list[str], lines: Sequence[Mapping[str, Any]]) -
     ax.errorbar(
         value, place, xerr=np.nan_to_num(ends), fmt="o", color=FLOOR, markersize=4, capsize=2
     )
-    ax.set_yticks(place, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+    ax.set_yticks(place, [drawn(name if len(name) <= 24 else f"{name[:23]}…") for name in names])
     ax.grid(axis="x", color=UNKNOWN, alpha=0.3, linewidth=0.5)
     ax.set_ylim(-0.7, len(names) - 0.3)
+
+
+def drawn(name: str) -> str:
+    """A name as matplotlib draws it: `$` begins no formula, and no character breaks the SVG."""
+    return visible(name).replace("$", r"\$")
 
 
 def summary_of(estimate: Any) -> str:

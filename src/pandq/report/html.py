@@ -6,9 +6,10 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from pandq.plain import visible
 from pandq.report import figures
 from pandq.report import uncertainty as members
-from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, page, tag
+from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, report, tag
 from pandq.report.svg import chart
 from pandq.report.tables import interval
 from pandq.report.words import (
@@ -37,8 +38,6 @@ SHOWN = 30
 # A page stays below a megabyte: pictures larger than this are left out.
 LARGEST_IMAGE = 40_000
 MOST_IMAGES_BYTES = 400_000
-# The JSON inside leaves out tables that would make the page too large.
-LARGEST_TABLE = 400
 
 Images = dict[int, bytes]
 
@@ -57,11 +56,8 @@ def audit_page(
         A page of at most a megabyte that makes no request and needs no script.
     """
     title = f"pandq audit of {audit.source.get('name', 'arrays')}"
-    parts = (
-        top(audit.source, "audit"),
-        tag("main", *_audit(audit, images or {}), *_how(audit, how or {})),
-    )
-    return page(title, parts, _slim(audit.to_dict()))
+    main = (*_audit(audit, images or {}), *_how(audit, how or {}))
+    return report(title, top(audit.source, "audit"), main, audit.to_dict())
 
 
 def audit_fragment(audit: Audit) -> str:
@@ -303,7 +299,7 @@ def _image(encoded: bytes | None, row: Mapping[str, Any]) -> Markup:
     data = base64.b64encode(encoded).decode("ascii")
     what = f"row {row['row']}: P says {row['p_class']}, Q says {row['q_class']}"
     source = f"data:image/{kind};base64,{data}"
-    return Markup(f'<img class="thumb" src="{source}" alt="{escape(what)}">')
+    return Markup(f'<img class="thumb" src="{source}" alt="{escape(visible(what))}">')
 
 
 def input_label(table: str) -> Markup:
@@ -326,21 +322,6 @@ def _how(audit: Audit, how: Mapping[str, object]) -> Iterator[object]:
         for name in ("floor", "rest", "miscalibration"):
             pairs[name] = getattr(audit.decomposition, name).method
     yield definitions(pairs)
-    yield tag("footer", tag("p", "The whole result is in this file as JSON (id “document”)."))
-
-
-def _slim(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without what would make a page too large; tables keep their worst lines."""
-    groups = {name: lines[:LARGEST_TABLE] for name, lines in document.get("groups", {}).items()}
-    slim = document | {"groups": groups, "classes": document["classes"][:LARGEST_TABLE]}
-    parts = document.get("decomposition")
-    if parts:
-        few = {name: lines[:LARGEST_TABLE] for name, lines in parts["groups"].items()}
-        slim["decomposition"] = parts | {"groups": few, "classes": parts["classes"][:LARGEST_TABLE]}
-        torch = parts["recalibration"]["torch"]
-        if len(torch) > 20_000:
-            slim["decomposition"]["recalibration"] = parts["recalibration"] | {"torch": None}
-    return slim
 
 
 def little_images(found: Images) -> Images:

@@ -8,6 +8,8 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from pandq.plain import json_safe, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,6 +18,14 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline';"
     " base-uri 'none'; form-action 'none'"
 )
+
+
+# A page stays below a megabyte, and a text in a table below so many characters.
+LARGEST = 1_000_000
+LONGEST = 200
+# How many lines of each table the JSON inside keeps, where all would be too large.
+KEPT = (400, 200, 100, 50, 20, 10, 5, 2)
+WHOLE = "The whole result is in this file as JSON (id “document”)."
 
 
 class Markup(str):
@@ -39,7 +49,7 @@ def tag(name: str, *inside: object, **attributes: object) -> Markup:
     '<td class="n">a &lt; b</td>'
     """
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(visible(str(value)))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -49,7 +59,9 @@ def tag(name: str, *inside: object, **attributes: object) -> Markup:
 def joined(parts: Iterable[object]) -> Markup:
     """Parts one after the other."""
     return Markup(
-        "".join(x if isinstance(x, Markup) else escape(str(x)) for x in parts if x is not None)
+        "".join(
+            x if isinstance(x, Markup) else escape(visible(str(x))) for x in parts if x is not None
+        )
     )
 
 
@@ -78,7 +90,7 @@ class Grid:
             for h in self.headings
         ]
         body = [
-            tag("tr", *(tag("td", c.shown, class_=c.kind, data_value=c.value) for c in row))
+            tag("tr", *(tag("td", _clipped(c), class_=c.kind, data_value=c.value) for c in row))
             for row in self.rows
         ]
         table = tag(
@@ -92,6 +104,13 @@ class Grid:
         return tag(
             "div", table, class_="scroll", tabindex="0", role="region", aria_label=self.caption
         )
+
+
+def _clipped(cell: Cell) -> object:
+    """What a cell shows, or the beginning of a text that would fill the page."""
+    if isinstance(cell.shown, Markup) or len(str(cell.shown)) <= LONGEST:
+        return cell.shown
+    return f"{str(cell.shown)[: LONGEST - 1]}…"
 
 
 def bar(share: float) -> Markup:
@@ -128,9 +147,7 @@ def page(
     style: str | None = None,
     script: str | None = None,
 ) -> str:
-    """A whole page with its result as JSON inside, one file that asks nothing of any host."""
-    # no text in the data can end the block, or begin another: JSON has its own escape for "<"
-    text = json.dumps(document, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
+    """A whole page with a document as JSON inside, one file that asks nothing of any host."""
     head = tag(
         "head",
         Markup('<meta charset="utf-8">'),
@@ -142,7 +159,48 @@ def page(
     body = tag(
         "body",
         *parts,
-        tag("script", Markup(text), type="application/json", id="document"),
+        tag("script", Markup(_as_json(document)), type="application/json", id="document"),
         tag("script", Markup(asset("report.js") if script is None else script)),
     )
     return f'<!DOCTYPE html>\n<html lang="en">{head}{body}</html>\n'
+
+
+def report(title: str, top: object, main: Iterable[object], document: Mapping[str, Any]) -> str:
+    """A report as a page of at most a megabyte, with its result as JSON inside.
+
+    Where all of the result would be too large its tables are cut, and the last line says so.
+    """
+    inside = list(main)
+
+    def with_(said: str, some: Mapping[str, Any]) -> str:
+        footer = tag("footer", tag("p", said))
+        return page(title, (top, tag("main", *inside, footer)), some)
+
+    text = with_(WHOLE, document)
+    for lines in KEPT:
+        if len(text.encode()) <= LARGEST:
+            return text
+        said = (
+            f"The result is in this file as JSON (id “document”), of each table the first {lines}"
+            " lines: --json and to_dict() have them all."
+        )
+        text = with_(said, _cut(document, lines))
+    if len(text.encode()) <= LARGEST:
+        return text
+    said = "The result as JSON is too large for a page: --json and to_dict() have it."
+    return with_(said, {"schema": document.get("schema")})
+
+
+def _cut(document: Any, lines: int) -> Any:
+    """A document whose tables, which are lists of objects, have at most so many lines."""
+    if isinstance(document, dict):
+        return {name: _cut(value, lines) for name, value in document.items()}
+    if isinstance(document, list) and document and isinstance(document[0], dict):
+        return [_cut(line, lines) for line in document[:lines]]
+    return document
+
+
+def _as_json(document: Mapping[str, Any]) -> str:
+    """JSON in which no text of the data can end its block, or begin another."""
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False)
+    return json_safe(text).replace("<", "\\u003c")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from html import escape
 from typing import TYPE_CHECKING
+
+from pandq.plain import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +40,12 @@ def chart(figure: Figure, name: str, title: str, description: str) -> str:
     import matplotlib as mpl
 
     page = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pandq", "font.size": 10}):
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pandq", "font.size": 10}),
+        warnings.catch_warnings(),
+    ):
+        # a browser has glyphs that matplotlib's font lacks
+        warnings.filterwarnings("ignore", "Glyph ")
         figure.savefig(
             page, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
@@ -56,8 +64,8 @@ def chart(figure: Figure, name: str, title: str, description: str) -> str:
     text = _serialised(root)
     inside = text.index(">") + 1
     told = (
-        f'<title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-desc">{escape(description)}</desc>'
+        f'<title id="{name}-title">{escape(visible(title))}</title>'
+        f'<desc id="{name}-desc">{escape(visible(description))}</desc>'
     )
     return text[:inside] + told + text[inside:]
 
