@@ -283,7 +283,7 @@ def audit(
         # many small products: BLAS threads would cost more than they bring
         with threadpool_limits(limits=1, user_api="blas"):
             trained = Trained.of(sample, evidence, seed=seed)
-            plan = trained.plan(sample) if trained.certificates else None
+            plan = trained.plan(sample, sums.n) if trained.certificates else None
         blank_parts = PartSums.empty(votes=evidence == "votes", **shared)
         of = partial(_parts, empty=blank_parts, trained=trained)
         parts = decomposed(

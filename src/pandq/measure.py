@@ -354,7 +354,7 @@ def top1(p: View, q: View) -> Rows:
         q: n rows over K classes.
 
     Returns:
-        (n,) float64, 1 or 0; among equally probable classes the lowest counts.
+        (n,) float64, 1 or 0; of m equally probable classes each counts 1/m.
 
     Raises:
         ViewTypeError: an argument is not a view.
@@ -367,7 +367,11 @@ def top1(p: View, q: View) -> Rows:
     array([1., 0.])
     """
     p, q = paired(p, q)
-    return np.equal(top_class(p), top_class(q)).astype(np.float64)
+    tops = _tops(p), _tops(q)
+    right = np.equal(*tops).astype(np.float64)
+    tied = np.flatnonzero((tops[0] == scores.TIED) | (tops[1] == scores.TIED))
+    right[tied] = _by_blocks(scores.accuracy, p[tied], q[tied])
+    return right
 
 
 def top_class(q: View) -> NDArray[np.intp]:
@@ -386,10 +390,10 @@ def top_class(q: View) -> NDArray[np.intp]:
     >>> top_class(Counts([[1, 3], [2, 2]]))
     array([1, 0])
     """
-    q = require_view("q", q)
-    if isinstance(q, Labels):
-        return q.array
-    return _of_one("q_class", scores.top_class, q).astype(np.intp)
+    tops = _tops(require_view("q", q))
+    tied = np.flatnonzero(tops == scores.TIED)
+    tops[tied] = _by_blocks(scores.first_top, q[tied]).astype(np.intp)
+    return tops
 
 
 def confidence(q: View) -> Rows:
@@ -428,6 +432,13 @@ def _of_one(name: str, formula: Callable[[Law], NDArray[np.number]], q: View) ->
     """Likewise for a measure of Q alone: the labels are of no matter."""
     found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array)
     return _by_blocks(formula, q) if found is None else found[name]
+
+
+def _tops(q: View) -> NDArray[np.intp]:
+    """The most probable class of each row, TIED where several are."""
+    if isinstance(q, Labels):
+        return q.array.copy()
+    return _of_one("q_class", scores.top_class, q).astype(np.intp)
 
 
 def _divergence(formula: Callable[[Law, Law], Rows], p: View, q: View, unit: Unit = "nat") -> Rows:

@@ -9,9 +9,12 @@ import numpy as np
 
 from pandq.core import kernels, measures, scores
 from pandq.core.numerics import blocks
+from pandq.core.scores import TIED
 from pandq.views import Labels, View, paired
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowMeasures:
-    """(n,) float64 each, in nats where it has a unit; classes are whole numbers.
+    """(n,) float64 each, in nats where it has a unit; classes are whole numbers, or TIED.
 
     `mass` is P's probability of Q's most probable class: the expected accuracy for a label
-    drawn from P, which is what a confidence claims.
+    drawn from P, which is what a confidence claims. Of classes that share the largest probability
+    each counts its share: the order of classes is of no matter.
     """
 
     cross_entropy: Rows
@@ -67,7 +71,13 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     p, q = paired(p, q)
     found = kernels.measured(p.kind, p.array, q.kind, q.array)
     if found is not None:
-        return RowMeasures(**_certain(p, found) if isinstance(p, Labels) else _asked(found))
+        if isinstance(p, Labels):
+            return RowMeasures(**_certain(p, found))
+        tied = np.flatnonzero((found["p_class"] == TIED) | (found["q_class"] == TIED))
+        for rows, law_p, law_q in _laws(p, q, tied):
+            found["accuracy"][rows] = scores.accuracy(law_p, law_q)
+            found["mass"][rows] = scores.at_top(law_p, law_q)
+        return RowMeasures(**{name: found[name] for name in NAMES})
     if isinstance(p, Labels):
         p.check_range()
     out = np.empty((len(NAMES), len(q)))
@@ -94,18 +104,81 @@ def both_ways(p: View, q: View) -> dict[str, Rows]:
     wanted = ("kl", "kl_reverse", "same_top1", "p_confidence", "q_mass")
     found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=False)
     if found is not None:
-        return {name: found[names.get(name, name)] for name in wanted}
-    out: dict[str, Any] = {name: np.empty(len(q)) for name in wanted}
-    for rows in blocks(len(q), q.n_classes or 1):
-        law_p, law_q = p[rows].law(), q[rows].law()
-        top = scores.top_class(law_p)
-        place = np.arange(len(top))
+        tied = np.flatnonzero((found["p_class"] == TIED) | (found["q_class"] == TIED))
+        out: dict[str, Any] = {name: found[names.get(name, name)] for name in wanted}
+        for rows, law_p, law_q in _laws(p, q, tied):
+            out["same_top1"][rows] = scores.same_top(law_p, law_q)
+            out["q_mass"][rows] = scores.at_top(law_q, law_p)
+        return out
+    out = {name: np.empty(len(q)) for name in wanted}
+    for rows, law_p, law_q in _laws(p, q, np.arange(len(q))):
         out["kl"][rows] = measures.kl_divergence(law_p, law_q)
         out["kl_reverse"][rows] = measures.kl_divergence(law_q, law_p)
-        out["same_top1"][rows] = top == scores.top_class(law_q)
-        out["p_confidence"][rows] = law_p.prob[place, top]
-        out["q_mass"][rows] = law_q.prob[place, top]
+        out["same_top1"][rows] = scores.same_top(law_p, law_q)
+        out["p_confidence"][rows] = scores.confidence(law_p)
+        out["q_mass"][rows] = scores.at_top(law_q, law_p)
     return out
+
+
+def same_tops(one: View, other: View, tops: NDArray[Any], other_tops: NDArray[Any]) -> Rows:
+    """How much of one view's most probable class is the other's.
+
+    Args:
+        one: n rows.
+        other: n rows over the same classes.
+        tops: (n,) the first one's most probable classes, TIED where several are.
+        other_tops: (n,) the other's.
+
+    Returns:
+        (n,) float64 from 0 to 1.
+    """
+    same: Rows = np.equal(tops, other_tops).astype(np.float64)
+    tied = np.flatnonzero((tops == TIED) | (other_tops == TIED))
+    for rows, law, other_law in _laws(one, other, tied):
+        same[rows] = scores.same_top(law, other_law)
+    return same
+
+
+def by_top(
+    q: View, tops: NDArray[Any], w: Rows | None = None
+) -> tuple[Any, NDArray[np.intp], Rows | None]:
+    """Rows by their most probable class; one in which m share the top is in each with weight 1/m.
+
+    Args:
+        q: n rows.
+        tops: (n,) their most probable classes, TIED where several are.
+        w: (n,) row weights, ones when left out.
+
+    Returns:
+        Which rows (all of them, slice(None), where there are no ties), the class of each, and its
+        weight.
+
+    >>> from pandq import Counts
+    >>> rows, classes, weights = by_top(Counts([[1, 1], [0, 2]]), np.array([-1.0, 1.0]))
+    >>> rows.tolist(), classes.tolist(), weights.tolist()
+    ([0, 0, 1], [0, 1, 1], [0.5, 0.5, 1.0])
+    """
+    tied = np.flatnonzero(tops == TIED)
+    if not len(tied):
+        return slice(None), tops.astype(np.intp), w
+    alone = np.flatnonzero(tops != TIED)
+    places, classes, shares = [alone], [tops[alone].astype(np.intp)], [np.ones(len(alone))]
+    for some in blocks(len(tied), q.n_classes or 1):
+        share = scores.top_shares(q[tied[some]].law())
+        row, column = np.nonzero(share)
+        places.append(tied[some][row])
+        classes.append(column)
+        shares.append(share[row, column])
+    rows = np.concatenate(places)
+    order = np.argsort(rows, kind="stable")
+    rows, share = rows[order], np.concatenate(shares)[order]
+    return rows, np.concatenate(classes)[order], share if w is None else share * w[rows]
+
+
+def _laws(p: View, q: View, rows: NDArray[np.intp]) -> Iterator[tuple[Any, Law, Law]]:
+    """Some rows as laws, block by block."""
+    for some in blocks(len(rows), q.n_classes or 1):
+        yield rows[some], p[rows[some]].law(), q[rows[some]].law()
 
 
 def label_losses(y: Labels, q: View) -> Rows:
@@ -121,10 +194,6 @@ def label_losses(y: Labels, q: View) -> Rows:
     return out
 
 
-def _asked(found: dict[str, Rows]) -> dict[str, Rows]:
-    return {name: found[name] for name in NAMES}
-
-
 def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Any]:
     """What a kernel found for labels, with what follows from P being certain."""
     loss, right = found["cross_entropy"], found["accuracy"]
@@ -133,18 +202,17 @@ def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Any]:
 
 
 def _of_laws(p: Law, q: Law) -> tuple[Rows, ...]:
-    top_p, top_q = scores.top_class(p), scores.top_class(q)
     return (
         measures.cross_entropy(p, q),
         measures.entropy(p),
         measures.kl_divergence(p, q),
-        (top_p == top_q).astype(np.float64),
+        scores.accuracy(p, q),
         scores.brier_score(p, q),
         scores.confidence(q),
-        p.prob[np.arange(len(top_q)), top_q],
+        scores.at_top(p, q),
         measures.entropy(q),
-        top_p.astype(np.float64),
-        top_q.astype(np.float64),
+        scores.top_class(p).astype(np.float64),
+        scores.top_class(q).astype(np.float64),
     )
 
 
@@ -152,8 +220,7 @@ def _of_labels(y: NDArray[np.intp], q: Law) -> tuple[Rows, ...]:
     """The same for one-hot P, which needs one number of each row of Q where it can."""
     row = np.arange(len(y))
     loss = -q.log_prob[row, y] + 0.0
-    top_q = scores.top_class(q)
-    right = (top_q == y).astype(np.float64)
+    right = scores.top_shares(q)[row, y]
     at_label = q.prob[row, y]
     return (
         loss,
@@ -165,5 +232,5 @@ def _of_labels(y: NDArray[np.intp], q: Law) -> tuple[Rows, ...]:
         right,
         measures.entropy(q),
         y.astype(np.float64),
-        top_q.astype(np.float64),
+        scores.top_class(q).astype(np.float64),
     )

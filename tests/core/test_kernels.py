@@ -77,21 +77,22 @@ def view_of(kind, rng, n, k, storage="float64", scale=2.0):
 
 
 def by_formulas(p, q):
-    """Every measure of core/measures.py and core/scores.py."""
+    """Every measure of core/measures.py and core/scores.py; of ties in laws, of the first class."""
+    certain = p.kind == "labels"
     p, q = p.law(), q.law()
-    top_p, top_q = scores.top_class(p), scores.top_class(q)
+    top_p, top_q = scores.first_top(p), scores.first_top(q)
     return {
         "cross_entropy": measures.cross_entropy(p, q),
         "entropy": measures.entropy(p),
         "kl": measures.kl_divergence(p, q),
         "kl_reverse": measures.kl_divergence(q, p),
-        "accuracy": (top_p == top_q).astype(float),
+        "accuracy": scores.accuracy(p, q) if certain else (top_p == top_q).astype(float),
         "brier": scores.brier_score(p, q),
         "confidence": scores.confidence(q),
         "mass": p.prob[np.arange(len(top_q)), top_q],
         "q_entropy": measures.entropy(q),
-        "p_class": top_p.astype(float),
-        "q_class": top_q.astype(float),
+        "p_class": scores.top_class(p).astype(float),
+        "q_class": scores.top_class(q).astype(float),
         "p_confidence": scores.confidence(p),
         "q_mass": q.prob[np.arange(len(top_p)), top_p],
     }

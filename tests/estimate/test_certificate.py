@@ -15,7 +15,7 @@ from pandq.estimate.certificate import stratum_degrees, train_certificate
 from pandq.estimate.leak import BlindBounds
 from pandq.estimate.mixture import fit_mixture
 from pandq.estimate.pairs import PairStratum, train_pairs
-from pandq.estimate.planner import plan_budget
+from pandq.estimate.planner import plan_budget, rows_to_plan
 from pandq.estimate.smooth import smooth_bound_vector
 from pandq.sums.resample import PoissonBootstrap
 
@@ -188,7 +188,7 @@ def test_the_mixture_survives_zeros_and_certainty_in_q():
 
 
 def test_the_plan_promises_narrower_intervals_for_more_votes_and_rows():
-    plan = plan_budget(fit_mixture(votes(3), Q), Q)
+    plan = plan_budget(fit_mixture(votes(3), Q), Q, rows=rows_to_plan(10_000))
     assert (np.diff(plan.width, axis=0) < 0).all()
     assert plan.width[0, 1] > plan.width[0, -1]
 

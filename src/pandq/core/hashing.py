@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.numerics import blocks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,6 +66,30 @@ def hash_ids(ids: NDArray[Any], *, seed: int = 0) -> Keys:
         # padding depends on the longest string of the chunk, so it must leave no trace
         state = np.where(letter == 0, state, mix(state ^ letter.astype(np.uint64)))
     return state
+
+
+def hash_rows(x: NDArray[Any]) -> Keys:
+    """64 bits for what each row holds: the same for rows that are equal, in any chunk.
+
+    Args:
+        x: (n, ...) numbers of any type.
+
+    Returns:
+        (n,) uint64.
+
+    >>> first, second, third = hash_rows(np.array([[0.5, 0.0], [0.0, 0.5], [0.5, -0.0]]))
+    >>> bool(first == third), bool(first == second)
+    (True, False)
+    """
+    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    if flat.dtype.kind == "f":
+        flat = flat + flat.dtype.type(0)  # -0.0 and 0.0, which are equal, become the same bits
+    bits = flat.view(f"u{flat.itemsize}")
+    places = mix(np.arange(bits.shape[1], dtype=np.uint64))
+    out = np.empty(len(bits), np.uint64)
+    for rows in blocks(*bits.shape):
+        out[rows] = mix(bits[rows] ^ places).sum(axis=1, dtype=np.uint64)
+    return mix(out)
 
 
 def fold_of(keys: Keys, n_folds: int) -> NDArray[np.intp]:

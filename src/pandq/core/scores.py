@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from pandq.core.laws import Law
 
+# Instead of a class where several share the largest probability (as in kernels/softmax.h).
+TIED = -1
+
 
 def brier_score(p: Law, q: Law) -> NDArray[np.float64]:
     """Expected squared error of Q for a label drawn from P (Brier 1950).
@@ -23,11 +26,44 @@ def brier_score(p: Law, q: Law) -> NDArray[np.float64]:
 
 
 def top_class(q: Law) -> NDArray[np.intp]:
+    """The most probable class of each row; TIED where several are."""
+    ranked = _ranked(q)
+    ties = (ranked == ranked.max(axis=1, keepdims=True)).sum(axis=1)
+    return np.where(ties > 1, TIED, first_top(q))
+
+
+def first_top(q: Law) -> NDArray[np.intp]:
     """The most probable class of each row; the lowest index among equals."""
-    # neither is rounded: logarithms of probabilities would make equals of neighbours
-    ranked = q.prob if q.scores is None else q.scores
-    top: NDArray[np.intp] = ranked.argmax(axis=1)
+    top: NDArray[np.intp] = _ranked(q).argmax(axis=1)
     return top
+
+
+def top_shares(q: Law) -> NDArray[np.float64]:
+    """Each class's share of being the most probable one: 1, or 1/m where m are; (n, K)."""
+    ranked = _ranked(q)
+    at_top = ranked == ranked.max(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = at_top / at_top.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _ranked(q: Law) -> NDArray[np.float64]:
+    # neither is rounded: logarithms of probabilities would make equals of neighbours
+    return q.prob if q.scores is None else q.scores
+
+
+def accuracy(p: Law, q: Law) -> NDArray[np.float64]:
+    """The chance that Q's most probable class is P's, where ties are broken by lot."""
+    return row_sums(top_shares(p) * top_shares(q))
+
+
+def same_top(p: Law, q: Law) -> NDArray[np.float64]:
+    """How much of P's most probable class is Q's: 1 for the same ties too."""
+    return row_sums(np.minimum(top_shares(p), top_shares(q)))
+
+
+def at_top(p: Law, q: Law) -> NDArray[np.float64]:
+    """P's probability of Q's most probable class, the mean of those that are."""
+    return row_sums(p.prob * top_shares(q))
 
 
 def confidence(q: Law) -> NDArray[np.float64]:

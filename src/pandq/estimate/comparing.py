@@ -11,7 +11,7 @@ from pandq.estimate.drift import DriftSums
 from pandq.estimate.paired import PairSums
 from pandq.estimate.passes import Shape
 from pandq.estimate.rowsums import RowSums
-from pandq.rows import measure_rows
+from pandq.rows import measure_rows, same_tops
 from pandq.sums.sample import Sample
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ class ComparisonSums:
             Shape.of(chunk),
             tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
             tuple(
-                x.of(chunk, measured[0], m) for x, m in zip(self.pairs, measured[1:], strict=True)
+                x.of(
+                    chunk,
+                    measured[0],
+                    m,
+                    same_tops(chunk.q, rival, measured[0].q_class, m.q_class),
+                )
+                for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
             ),
             drifts,
             sample,

@@ -17,13 +17,14 @@ import numpy as np
 from pandq.core.hashing import fold_of, mix
 from pandq.core.measures import entropy
 from pandq.core.numerics import row_sums
+from pandq.core.scores import at_top, confidence, top_class, top_shares
 from pandq.errors import InputError
 from pandq.estimate.certificate import Certificate, train_certificate
 from pandq.estimate.crossfit import CrossFit, crossfit
 from pandq.estimate.leak import BlindBounds
 from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.means import Means
-from pandq.estimate.planner import plan_budget
+from pandq.estimate.planner import plan_budget, rows_to_plan
 from pandq.estimate.targets import row_losses
 from pandq.sums.reliability import Reliability
 from pandq.sums.sample import Sample
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.core.laws import Law
     from pandq.estimate.planner import BudgetPlan
     from pandq.read.chunks import Chunk
     from pandq.views import View
@@ -177,9 +179,10 @@ class Trained:
             raise InputError(what="only votes have a certificate")
         return self.certificates
 
-    def plan(self, sample: Sample) -> BudgetPlan:
+    def plan(self, sample: Sample, n_rows: int) -> BudgetPlan:
         """Expected widths of the floor's interval with other numbers of rows and votes."""
-        return plan_budget(self.two[0].mixture, np.exp(sample.columns["log_q"]))
+        q = np.exp(sample.columns["log_q"])
+        return plan_budget(self.two[0].mixture, q, rows=rows_to_plan(n_rows))
 
     def recalibrated(self, maps: CrossFit, log_q: Floats, unit: Keys) -> Floats:
         """Each row's log-probabilities under the map of its fold: (n, K)."""
@@ -299,20 +302,19 @@ class PartSums:
 
     def of(self, chunk: Chunk, trained: Trained) -> Self:
         """The parts of one chunk."""
-        log_q = chunk.q.law().log_prob
+        law = chunk.q.law()
+        log_q = law.log_prob
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
         log_c = trained.recalibrated(trained.recalibration, log_q, unit)
         losses, parts = self._rows(chunk, trained, log_q, log_c, unit)
         rows = losses, parts, chunk.weights
-        top = log_q.argmax(axis=1)
         names = tuple(str(k) for k in range(log_q.shape[1]))
-        p_top = _mass(chunk.p, top)
         clusters = chunk.clusters
         return type(self)(
             self.parts.of(*rows, clusters=clusters, keys=chunk.keys),
             self._brier_of(chunk, log_q, log_c),
-            self.reliability.of(np.exp(log_q[np.arange(len(top)), top]), p_top, chunk.weights),
-            self.classes.of(top, names, *rows, clusters=clusters),
+            self.reliability.of(confidence(law), _mass(chunk.p, law), chunk.weights),
+            self.classes.of_tops(chunk.q, top_class(law), names, *rows, clusters=clusters),
             {
                 name: self.groups[name].of(codes, values, *rows, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()
@@ -395,13 +397,12 @@ def losses_of(p: View, log_q: Floats) -> Floats:
     return row_losses(p.law().prob, log_q)
 
 
-def _mass(p: View, top: NDArray[np.intp]) -> Floats:
-    """P's probability of one class per row."""
+def _mass(p: View, q: Law) -> Floats:
+    """P's probability of Q's most probable class; (n,)."""
     if isinstance(p, Labels):
-        hit: Floats = np.equal(p.array, top).astype(np.float64)
+        hit: Floats = top_shares(q)[np.arange(len(p)), p.array]
         return hit
-    mass: Floats = p.law().prob[np.arange(len(top)), top]
-    return mass
+    return at_top(p.law(), q)
 
 
 def _brier(p: Floats, q: Floats) -> Floats:

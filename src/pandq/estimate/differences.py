@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.paired import DETAILS, LOSS
-from pandq.estimate.tables import ends, plain_id
+from pandq.estimate.tables import class_name, ends, plain_id
 from pandq.estimate.verdicts import holm, p_value, verdict
 from pandq.units import Unit, per_nat
 
@@ -155,7 +155,10 @@ def difference_of(
             lost = name == "miscalibration" and sums.means.n_infinite
             parts[name] = _infinite(found_part, sums) if lost else found_part
     tables = {"": sums.classes, **sums.groups}
-    found = {name: _groups(table, scale, level) for name, table in tables.items()}
+    named = {str(k): name for k, name in enumerate(classes)}
+    found = {
+        name: _groups(table, scale, level, {} if name else named) for name, table in tables.items()
+    }
     lines = [line for table in found.values() for line in table]
     judged = [line for line in lines if line["n"] >= FEWEST and not line["infinite_rows"]]
     for line in lines:
@@ -165,8 +168,6 @@ def difference_of(
         line["p_holm"] = float(p)
         sure = p < 1 - level
         line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
-    for line in found[""]:
-        line["name"] = classes[int(line["name"])]
     wins = {name: sums.wins.estimate(name, level=level, unit="") for name in sums.wins.names}
     return Difference(
         q=names[1],
@@ -211,11 +212,14 @@ def _p_value(means: Means) -> float:
     return p_value(means.mean(LOSS), means.standard_error(LOSS), means.degrees)
 
 
-def _groups(groups: GroupLossMeans, scale: float, level: float) -> list[dict[str, Any]]:
+def _groups(
+    groups: GroupLossMeans, scale: float, level: float, named: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """One line per group: those of infinite losses first, then the largest total difference."""
     table = []
     for name, means in groups.groups():
-        line: dict[str, Any] = {"name": name, "n": means.n, "weight": means.weight}
+        line: dict[str, Any] = {"name": named.get(name, name), "n": means.n}
+        line["weight"] = means.weight
         line["infinite_rows"] = means.n_infinite
         loss = means.losses.estimate(LOSS, level=level)
         total = means.weight * abs(loss.value or 0.0)
@@ -224,8 +228,8 @@ def _groups(groups: GroupLossMeans, scale: float, level: float) -> list[dict[str
         line |= ends(loss, scale) | {"p_value": None}
         if not means.n_infinite:
             line["p_value"] = _p_value(means.losses)
-        table.append((-means.n_infinite, -total, line))
-    return [line for *_, line in sorted(table, key=lambda entry: entry[:2])]
+        table.append((-means.n_infinite, -total, line["name"], line))
+    return [line for *_, line in sorted(table, key=lambda entry: entry[:3])]
 
 
 def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
@@ -235,7 +239,7 @@ def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[st
         line: dict[str, Any] = {"row": int(row), "id": plain_id(identity)}
         for name, x in found.items():
             if name.endswith("class"):
-                line[name] = classes[int(x)]
+                line[name] = class_name(classes, x)
             else:
                 line[name] = finite(x * scale if name in IN_UNITS else x)
         table.append(line)

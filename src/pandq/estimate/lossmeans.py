@@ -14,11 +14,14 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate
 from pandq.estimate.means import GroupMeans, Means
+from pandq.rows import by_top
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from pandq.views import View
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
@@ -149,6 +152,21 @@ class GroupLossMeans:
             ),
             self.others.of(codes, groups, others, w, clusters=clusters),
         )
+
+    def of_tops(
+        self,
+        view: View,
+        tops: NDArray[Any],
+        classes: tuple[str, ...],
+        losses: Floats,
+        others: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+    ) -> Self:
+        """Rows by a view's most probable class; where several are, the row counts its share."""
+        rows, codes, w = by_top(view, tops, w)
+        return self.of(codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows))
 
     def merge(self, other: Self) -> Self:
         """Both together."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.core import measures
+from pandq.core.scores import top_class
 from pandq.ensembles import Ensemble, geometric, split
 from pandq.estimate.means import GroupMeans, Means
+from pandq.rows import by_top
 from pandq.sums.tallies import WorstRows
 from pandq.views import Counts, Labels, View
 
@@ -84,14 +86,15 @@ class MemberSums:
         x = np.stack([total, aleatoric, epistemic], axis=1)
         some: dict[str, Any] = {"w": chunk.weights, "clusters": chunk.clusters}
         mean = q.law()
-        top = mean.prob.argmax(axis=1)
+        top = top_class(mean)
+        rows, codes, shares = by_top(q, top, chunk.weights)
         row = np.arange(chunk.start, chunk.start + len(chunk))
         details = np.column_stack([x, top])
         people = people_entropy(chunk.p)
         known = np.isfinite(people)
         beside = np.stack([aleatoric, people, aleatoric - people], axis=1)
         measured, kept = distance(chunk.p, mean)
-        codes = np.searchsorted(EDGES, epistemic[kept], side="right").astype(np.intp)
+        bins = np.searchsorted(EDGES, epistemic[kept], side="right").astype(np.intp)
         claim = np.stack([epistemic[kept], measured[kept]], axis=1)
         names = tuple(str(k) for k in range(q.n_classes or 1))
         return type(self)(
@@ -101,8 +104,10 @@ class MemberSums:
                 _averaged(chunk.p, q, mean), chunk.weights, chunk.clusters
             ),
             people=self.people.of(beside[known], **_of(some, known)),
-            curve=self.curve.of(codes, bin_names(), claim, **_of(some, kept)),
-            classes=self.classes.of(top.astype(np.intp), names, x, **some),
+            curve=self.curve.of(bins, bin_names(), claim, **_of(some, kept)),
+            classes=self.classes.of(
+                codes, names, x[rows], shares, clusters=_of(some, rows)["clusters"]
+            ),
             groups={
                 name: self.groups[name].of(codes, names, x, **some)
                 for name, (codes, names) in chunk.groups.items()
@@ -174,5 +179,5 @@ def _averaged(p: View, q: Ensemble, mean: Law) -> Rows:
         return np.stack([members, averaged, members - won], axis=1)
 
 
-def _of(some: dict[str, Any], kept: NDArray[np.bool_]) -> dict[str, Any]:
+def _of(some: dict[str, Any], kept: Any) -> dict[str, Any]:
     return {name: None if x is None else x[kept] for name, x in some.items()}

@@ -78,8 +78,8 @@ class PairSums:
             0,
         )
 
-    def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures) -> Self:
-        """The differences of one chunk."""
+    def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
+        """The differences of one chunk, and how much of one's top class is the other's."""
         losses = against.cross_entropy, q.cross_entropy
         with np.errstate(invalid="ignore"):
             apart = losses[1] - losses[0]
@@ -93,13 +93,13 @@ class PairSums:
         ]
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
-        won = [apart > 0, apart == 0, apart < 0, against.q_class == q.q_class]
+        won = [apart > 0, apart == 0, apart < 0, same_top]
         names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
             self.means.of(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
             self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
-            self.classes.of(q.p_class.astype(np.intp), names, x, nothing, w, clusters=clusters),
+            self.classes.of_tops(chunk.p, q.p_class, names, x, nothing, w, clusters=clusters),
             {
                 name: self.groups[name].of(codes, values, x, nothing, w, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()

@@ -330,8 +330,8 @@ def _table(
             entry["model_floor"] = finite(means.mean(MODEL) * scale)
         removable = (parts["miscalibration"].value or 0.0) + (parts["rest"].value or 0.0)
         entry["removable"] = finite(removable * scale)
-        table.append((-removable * means.n, entry))
-    return [entry for _, entry in sorted(table, key=lambda line: line[0])]
+        table.append((-removable * means.n, entry["name"], entry))
+    return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]
 
 
 def _plan(plan: BudgetPlan, unit: Unit) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 VOTES = (1, 2, 3, 5, 10, 20)
+# Fewer rows than this are planned for only where there are no more.
+LEAST_ROWS = 100
 _PLAN_CELLS = 10_000
 
 
@@ -43,11 +45,21 @@ class BudgetPlan:
     budget: npt.NDArray[np.int64]
 
 
+def rows_to_plan(n: int) -> tuple[int, ...]:
+    """Numbers of rows about the number at hand: a tenth of it to ten times as many.
+
+    >>> rows_to_plan(60), rows_to_plan(5_000)
+    ((60, 180, 600), (500, 1500, 5000, 15000, 50000))
+    """
+    tenths = (1, 3, 10, 30, 100)
+    return tuple(n * t // 10 for t in tenths if n * t // 10 >= min(n, LEAST_ROWS))
+
+
 def plan_budget(
     mixture: DirichletMixture,
     q: Array,
     *,
-    rows: Sequence[int] = (1_000, 3_000, 10_000, 30_000, 100_000),
+    rows: Sequence[int],
     votes: Sequence[int] = VOTES,
     level: float = 0.95,
     seed: int = 0,
@@ -75,6 +87,11 @@ def plan_budget(
     """
     if min(rows) < 1 or min(votes) < 1:
         raise InputError(what="rows and votes per row must be at least 1")
+    # what is drawn for a class depends on what Q says of it, not on its place
+    order = np.lexsort(q)
+    q = q[:, order]
+    if mixture.offset.shape[1] > 1:
+        mixture = replace(mixture, offset=mixture.offset[:, order])
     keep = max(100, _PLAN_CELLS // q.shape[1])
     if q.shape[0] > keep:
         q = q[np.sort(np.argsort(hash_ids(np.arange(q.shape[0]), seed=2), kind="stable")[:keep])]

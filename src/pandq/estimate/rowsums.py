@@ -76,7 +76,7 @@ class RowSums:
             divergence=self.divergence.of(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
             infinite=_extreme(self.infinite, ~finite, m, row, chunk),
-            classes=self.classes.of(m.p_class.astype(np.intp), classes, *rows, clusters=clusters),
+            classes=self.classes.of_tops(chunk.p, m.p_class, classes, *rows, clusters=clusters),
             groups={
                 name: self.groups[name].of(codes, names, *rows, clusters=clusters)
                 for name, (codes, names) in chunk.groups.items()
@@ -156,10 +156,16 @@ class Shown:
 
 
 def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
-    """The classes of a row that matter most to P or to Q, in their order, and both laws there."""
+    """The classes of a row that matter most to P or to Q, and both laws there.
+
+    Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
+    """
     p, q = (view[i : i + 1].law().prob[0] for view in (chunk.p, chunk.q))
     most = np.maximum(p, q)
-    top = np.sort(np.argsort(-most, kind="stable")[:TOP])
+    top = np.argsort(-most, kind="stable")
+    if len(top) > TOP:
+        above = int((most > most[top[TOP]]).sum())
+        top = top[: above or TOP]
     return top, p[top], q[top]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pandq.core.scores import TIED
 from pandq.estimate.intervals import finite
 from pandq.estimate.rowsums import DETAILS, LOSSES, SCORES
 from pandq.sums.tallies import plain
@@ -26,14 +27,15 @@ def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[di
         line: dict[str, Any] = {
             "row": int(row),
             "id": plain_id(shown.id),
-            "p_class": classes[int(found.pop("p_class"))],
-            "q_class": classes[int(found.pop("q_class"))],
+            "p_class": class_name(classes, found.pop("p_class")),
+            "q_class": class_name(classes, found.pop("q_class")),
         }
         line |= {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
-        line["top"] = [
+        top = [
             {"class": classes[k], "p": float(p), "q": float(q)}
             for k, p, q in zip(shown.top, shown.p, shown.q, strict=True)
         ]
+        line["top"] = sorted(top, key=lambda x: (-max(x["p"], x["q"]), x["class"]))
         table.append(line)
     return table
 
@@ -66,14 +68,19 @@ def groups_table(
             entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(("value", "low", "high"))
         part = means.finite_part("kl", level=level)
         total = means.weight * (means.mean("kl") if part is None else part.value or 0.0)
-        table.append((-means.n_infinite, -total, entry))
-    return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]
+        table.append((-means.n_infinite, -total, entry["name"], entry))
+    return [entry for *_, entry in sorted(table, key=lambda line: line[:3])]
 
 
 def ends(estimate: Estimate, scale: float) -> dict[str, float | None]:
     """An estimate's value and interval in a unit, as JSON has them."""
     told = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {name: finite(None if x is None else x * scale) for name, x in told.items()}
+
+
+def class_name(classes: Sequence[str], place: float) -> str | None:
+    """The name of a row's most probable class; None where several share the top."""
+    return None if place == TIED else classes[int(place)]
 
 
 def plain_id(identity: Any) -> str | int | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import AVERAGED, DETAILS, SPLIT, MemberSums, bin_names
-from pandq.estimate.tables import ends, plain_id
+from pandq.estimate.tables import class_name, ends, plain_id
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -133,14 +133,14 @@ def _table(
         }
         line |= {part: ends(means.estimate(part, level=level), scale) for part in SPLIT}
         lines.append(line)
-    return sorted(lines, key=lambda line: -line["weight"] * line["epistemic"]["value"])
+    return sorted(lines, key=lambda x: (-x["weight"] * x["epistemic"]["value"], x["name"]))
 
 
 def _rows(rows: WorstRows, names: Sequence[str], scale: float) -> list[dict[str, Any]]:
     lines = []
     for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
         found = dict(zip(DETAILS, details.tolist(), strict=True))
-        place = int(found.pop("q_class"))
-        line: dict[str, Any] = {"row": int(row), "id": plain_id(identity), "q_class": names[place]}
+        top = class_name(names, found.pop("q_class"))
+        line: dict[str, Any] = {"row": int(row), "id": plain_id(identity), "q_class": top}
         lines.append(line | {name: x * scale for name, x in found.items()})
     return lines

@@ -10,6 +10,7 @@ import numpy as np
 
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
+from pandq.core.scores import at_top
 from pandq.engines.checkpoints import identity
 from pandq.engines.run import Run
 from pandq.errors import InputError
@@ -258,7 +259,7 @@ class HeldOutSums:
         p = Labels(targets.p, model.n_classes).law() if hard else Law.from_probs(targets.p)
         w = np.ones(len(chunk)) if chunk.w is None else chunk.w
         losses = cross_entropy(p, Law.from_log_probs(log_q))
-        hits = p.prob[np.arange(len(log_q)), log_q.argmax(axis=1)]
+        hits = at_top(p, Law.from_log_probs(log_q))
         sums = (float(w.sum()), float(w @ losses), float(w @ targets.entropies()), float(w @ hits))
         return cls(*sums)
 

@@ -12,7 +12,7 @@ from pandq.estimate.differences import Difference
 from pandq.report.tables import interval, table_of
 from pandq.report.terminal import as_text
 from pandq.report.text import SHOWN
-from pandq.report.words import number, short
+from pandq.report.words import class_word, number, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -222,9 +222,9 @@ def _rows(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
             str(line["id"]),
             str(line["row"]),
             number(line["difference"]),
-            line["p_class"],
-            line["against_class"],
-            line["q_class"],
+            class_word(line["p_class"]),
+            class_word(line["against_class"]),
+            class_word(line["q_class"]),
         )
     return table
 

@@ -11,7 +11,7 @@ from pandq.report.html import SHOWN, figure, input_label, numbers, top
 from pandq.report.page import Cell, Grid, Markup, definitions, framed, report, tag
 from pandq.report.svg import chart
 from pandq.report.tables import interval
-from pandq.report.words import number
+from pandq.report.words import class_word, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -159,7 +159,7 @@ def _rows(
                 Cell(str(line["id"])),
                 Cell(line["row"], line["row"], "n"),
                 Cell(number(line["difference"]), line["difference"], "n"),
-                *(Cell(line[of]) for of in ("p_class", "against_class", "q_class")),
+                *(Cell(class_word(line[of])) for of in ("p_class", "against_class", "q_class")),
             ]
         )
     yield grid.markup()

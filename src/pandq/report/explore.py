@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError
 from pandq.report.page import Markup, asset, page
+from pandq.report.words import row_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ def _preset(row: Mapping[str, Any]) -> dict[str, Any]:
             top = [x for x in top if x is not smallest]
             left = [rest + smallest[of] for rest, of in zip(left, ("p", "q"), strict=True)]
         top = [*top, {"class": OTHERS, "p": left[0], "q": left[1]}]
-    name = f"row {row['id']}: P says {row['p_class']}, Q says {row['q_class']}"
+    name = f"row {row['id']}: {row_words(row)}"
     return {
         "name": name,
         "names": [x["class"] for x in top],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.scores import TIED
 from pandq.ensembles import Ensemble, split
 from pandq.errors import InputError
 from pandq.estimate.membersums import SPLIT
@@ -20,6 +21,9 @@ from pandq.store import check_outputs, read_json, whole_file, write_tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
     from pandq.audits import Audit
     from pandq.comparisons import Comparison
@@ -88,7 +92,7 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
                 "row": np.arange(chunk.start, chunk.start + len(chunk)),
                 "id": ids.cast(pa.string()),
                 **{
-                    name: getattr(measured, name).astype(np.int32)
+                    name: _classes(getattr(measured, name))
                     if name in classes
                     else getattr(measured, name)
                     for name in NAMES
@@ -101,6 +105,13 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
             if trained is not None:
                 columns |= trained.rows(chunk)
             writer.write_table(pa.table(columns, schema=schema))
+
+
+def _classes(tops: NDArray[Any]) -> pa.Array:
+    """Most probable classes, null where several share the top."""
+    import pyarrow as pa
+
+    return pa.array(tops.astype(np.int32), mask=tops == TIED)
 
 
 def read_recalibrator(path: str | Path) -> Recalibrator:

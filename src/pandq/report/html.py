@@ -13,6 +13,7 @@ from pandq.report.page import Cell, Grid, Markup, bar, definitions, framed, repo
 from pandq.report.svg import chart
 from pandq.report.tables import interval
 from pandq.report.words import (
+    class_word,
     definition,
     divergence_of,
     headline,
@@ -21,6 +22,7 @@ from pandq.report.words import (
     number,
     of_rows,
     plug_in,
+    row_words,
     stacked,
     told,
 )
@@ -233,7 +235,9 @@ def _uncertainty(audit: Audit, found: Uncertainty) -> Iterator[object]:
         for line in lines:
             cells = [Cell(number(line[x]), line[x], "n") for x in ("epistemic", "aleatoric")]
             row = Cell(line["row"], line["row"], "n")
-            grid.rows.append([Cell(str(line["id"])), row, *cells, Cell(line["q_class"])])
+            grid.rows.append(
+                [Cell(str(line["id"])), row, *cells, Cell(class_word(line["q_class"]))]
+            )
         if lines:
             yield grid.markup()
 
@@ -282,8 +286,8 @@ def _worst(audit: Audit, images: Images) -> Iterator[object]:
             Cell(str(row["id"])),
             Cell(row["row"], row["row"], "n"),
             Cell(number(row["kl"]), row["kl"], "n"),
-            Cell(row["p_class"]),
-            Cell(row["q_class"]),
+            Cell(class_word(row["p_class"])),
+            Cell(class_word(row["q_class"])),
             Cell(number(row["confidence"]), row["confidence"], "n"),
         ]
         grid.rows.append(([Cell(_image(images.get(row["row"]), row))] if pictured else []) + cells)
@@ -297,7 +301,7 @@ def _image(encoded: bytes | None, row: Mapping[str, Any]) -> Markup:
     if encoded[8:12] == b"WEBP":
         kind = "webp"
     data = base64.b64encode(encoded).decode("ascii")
-    what = f"row {row['row']}: P says {row['p_class']}, Q says {row['q_class']}"
+    what = f"row {row['row']}: {row_words(row)}"
     source = f"data:image/{kind};base64,{data}"
     return Markup(f'<img class="thumb" src="{source}" alt="{escape(visible(what))}">')
 

@@ -10,6 +10,7 @@ from pandq.report.tables import interval, table_of
 from pandq.report.terminal import as_text
 from pandq.report.uncertainty import split_parts
 from pandq.report.words import (
+    class_word,
     definition,
     divergence_of,
     headline,
@@ -275,8 +276,8 @@ def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
             str(row["id"]),
             str(row["row"]),
             number(row["kl"]),
-            row["p_class"],
-            row["q_class"],
+            class_word(row["p_class"]),
+            class_word(row["q_class"]),
             number(row["confidence"]),
         )
     return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pandq.report.tables import interval, table_of
-from pandq.report.words import number, short
+from pandq.report.words import class_word, number, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -129,6 +129,6 @@ def _rows(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
             str(line["row"]),
             number(line["epistemic"]),
             number(line["aleatoric"]),
-            line["q_class"],
+            class_word(line["q_class"]),
         )
     return table

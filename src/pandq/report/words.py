@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A part below this share of the cross entropy is not worth anybody's day.
 SMALL = 0.05
+# Of the class frequencies a map needs a little; more than this changes what it is.
+MIXED = 0.02
 
 
 def number(x: float | None, digits: int = 4) -> str:
@@ -38,6 +40,17 @@ def short(x: float | None) -> str:
     if x is None or math.isnan(x):
         return "-"
     return f"{x:.2f}" if abs(x) >= 0.1 else f"{x:.2g}"
+
+
+def class_word(name: str | None) -> str:
+    """A row's most probable class, where it has one."""
+    return "tied" if name is None else name
+
+
+def row_words(row: Mapping[str, Any]) -> str:
+    """A row in words, for a picture of it."""
+    p, q = (class_word(row[of]) for of in ("p_class", "q_class"))
+    return f"P says {p}, Q says {q}"
 
 
 def headline(audit: Audit) -> str:
@@ -139,6 +152,9 @@ def map_name(parts: Decomposition) -> str:
     if parts.kind == "identity" and parts.infinite_rows:
         mixed = f"{parts.recalibrator.eps:.2g} of the class frequencies"
         return f"identity map with {mixed} mixed into rows with a zero"
+    eps = parts.recalibrator.eps
+    if eps > MIXED:
+        return f"{parts.kind} map with {eps:.0%} of the class frequencies mixed in"
     return f"{parts.kind} map"
 
 
@@ -231,9 +247,11 @@ def _labels_to_buy(parts: Decomposition, unit: str) -> list[str]:
     if not enough:
         return []
     best = min(enough, key=lambda p: p["labels"])
+    than = f"; there are {parts.n:,} here" if best["rows"] > parts.n else ""
     step = (
         f"{doubt} Buy labels to halve it: about {best['votes']} votes on each of {best['rows']:,}"
-        f" rows ({best['labels']:,} labels, expected width {short(best['expected_width'])} {unit})."
+        f" rows ({best['labels']:,} labels, expected width {short(best['expected_width'])}"
+        f" {unit}{than})."
     )
     return [step]
 

@@ -58,18 +58,18 @@ INLINE void label_block(struct sums *a, const float *x, int n, float m, int peak
 
 /* What one row's sums say; `at_label` is x - m there, `e` its exponential. */
 INLINE void label_row(double *out, ptrdiff_t stride, double at_label, double e, double ties,
-                      double others, double weighted, double squares, double top, double y)
+                      double others, double weighted, double squares, double top)
 {
     double rest = others + (ties - 1.0), z = 1.0 + rest, log_z = log1p_d(rest), by = 1.0 / z;
     /* 1 - q(label), and the squares of the other classes, without a difference of near equals */
     double miss = at_label == 0.0 ? rest : z - e;
     double apart = at_label == 0.0 ? squares + (ties - 1.0) : squares - e * e + ties;
     out[LOSS * stride] = log_z - at_label;
-    out[RIGHT * stride] = top == y ? 1.0 : 0.0;
+    out[RIGHT * stride] = at_label == 0.0 ? 1.0 / ties : 0.0; /* a tie counts its share */
     out[BRIER * stride] = FMA_D(miss, miss, apart) * by * by;
     out[CONFIDENCE * stride] = by;
     out[Q_ENTROPY * stride] = log_z - weighted * by;
-    out[Q_CLASS * stride] = top;
+    out[Q_CLASS * stride] = ties > 1.0 ? TIED : top;
 }
 
 /* A row of many classes, block by block about a maximum that rises. */
@@ -96,7 +96,7 @@ static void label_long_row(const struct matrix *q, const char *row, int64_t y, i
     }
     double s = (double)one_f(q, row, y) - peak.value;
     label_row(out, stride, s, s < LEAST_D ? 0.0 : exp_d(s), (double)peak.ties, a.others, a.weighted,
-              a.squares, (double)peak.first, (double)y);
+              a.squares, (double)peak.first);
 }
 
 /* Labels as indices: whoever owns them may change them after they were looked at, so that each is read
@@ -139,7 +139,7 @@ static void label_tile(const struct matrix *q, const char *row, const int64_t *y
         /* in double, because of -3e38 and 3e38 it does not overflow */
         double s = (double)at_label[r] - m[r];
         label_row(&found[0][r], TILE, s, exp_f(not_below_least(at_label[r] - m[r])), ties[r], others[r],
-                  weighted[r], squares[r], top[r], (double)y[r < rows ? r : rows - 1]);
+                  weighted[r], squares[r], top[r]);
     }
     for (int c = 0; c < LABEL_MEASURES; c++)
         memcpy(out + c * stride, found[c], sizeof(double) * (size_t)rows);

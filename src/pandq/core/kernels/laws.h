@@ -17,7 +17,7 @@ enum kind { COUNTS, PROBS, LOG_PROBS, LOGITS };
 /* log p = score - norm; of probabilities the score is their logarithm. */
 struct law {
     double *prob, *score;
-    double norm[W], largest[W], top[W]; /* the largest probability, and its class */
+    double norm[W], largest[W], top[W], ties[W]; /* the largest probability, its class, how many share it */
 };
 
 struct shape {
@@ -57,9 +57,10 @@ static void sheet_of(double *to, const struct matrix *x, int64_t i, struct shape
     }
 }
 
-/* The largest of each row and its class, the first among equals. */
-INLINE void largest_of(const double *x, struct shape shape, double *largest, double *top)
+/* The largest of each row, its class (the first among equals), and how many classes share it. */
+INLINE void largest_of(const double *x, struct shape shape, struct law *law)
 {
+    double *largest = law->largest, *top = law->top, *ties = law->ties;
     for (int l = 0; l < W; l++) largest[l] = x[l], top[l] = shape.wide ? (double)l : 0.0;
     for (int s = 1; s < shape.steps; s++)
         for (int l = 0; l < W; l++) {
@@ -67,11 +68,16 @@ INLINE void largest_of(const double *x, struct shape shape, double *largest, dou
             top[l] = value > largest[l] ? class : top[l];
             largest[l] = value > largest[l] ? value : largest[l];
         }
-    if (!shape.wide) return;
-    for (int l = 1; l < W; l++)
-        if (largest[l] > largest[0] || (largest[l] == largest[0] && top[l] < top[0]))
-            largest[0] = largest[l], top[0] = top[l];
-    for (int l = 1; l < W; l++) largest[l] = largest[0], top[l] = top[0];
+    if (shape.wide) {
+        for (int l = 1; l < W; l++)
+            if (largest[l] > largest[0] || (largest[l] == largest[0] && top[l] < top[0]))
+                largest[0] = largest[l], top[0] = top[l];
+        for (int l = 1; l < W; l++) largest[l] = largest[0], top[l] = top[0];
+    }
+    for (int l = 0; l < W; l++) ties[l] = 0.0;
+    for (int s = 0; s < shape.steps; s++)
+        for (int l = 0; l < W; l++) ties[l] += x[s * W + l] == largest[l] ? 1.0 : 0.0;
+    fold(ties, shape.wide);
 }
 
 /* exp(x) with 0 for what is below the smallest normal number. */
@@ -85,7 +91,7 @@ INLINE double exp_or_zero(double x)
 static void law_of_logits(struct law *law, struct shape shape)
 {
     double others[W] = {0}, z[W];
-    largest_of(law->score, shape, law->largest, law->top);
+    largest_of(law->score, shape, law);
     for (int s = 0; s < shape.steps; s++)
         for (int l = 0; l < W; l++) {
             double class = shape.wide ? (double)s * W + l : (double)s;
@@ -118,12 +124,12 @@ static void law_of_probs(struct law *law, struct shape shape, enum kind kind)
             law->prob[s * W + l] = p;
             law->score[s * W + l] = log_d(p);
         }
-    largest_of(law->prob, shape, law->largest, law->top);
+    largest_of(law->prob, shape, law);
 }
 
 static void law_of_log_probs(struct law *law, struct shape shape)
 {
-    largest_of(law->score, shape, law->largest, law->top);
+    largest_of(law->score, shape, law);
     for (int s = 0; s < shape.steps; s++)
         for (int l = 0; l < W; l++) law->prob[s * W + l] = exp_or_zero(law->score[s * W + l]);
     for (int l = 0; l < W; l++) law->largest[l] = exp_or_zero(law->largest[l]);

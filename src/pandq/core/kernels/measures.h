@@ -72,8 +72,8 @@ static void law_rows(const struct law *p, const struct law *q, struct shape shap
         to[Q_MAX * stride] = q->largest[r];
         to[MASS * stride] = p->prob[shape.wide ? top : top * W + r];
         to[LAW_Q_ENTROPY * stride] = sum[S_Q_ENTROPY][r];
-        to[P_TOP * stride] = p->top[r];
-        to[Q_TOP * stride] = q->top[r];
+        to[P_TOP * stride] = p->ties[r] > 1.0 ? TIED : p->top[r];
+        to[Q_TOP * stride] = q->ties[r] > 1.0 ? TIED : q->top[r];
         to[P_MAX * stride] = p->largest[r];
         to[Q_AT_P * stride] = q->prob[shape.wide ? p_top : p_top * W + r];
     }
@@ -94,14 +94,17 @@ static void label_rows(const int64_t *y, const struct law *q, struct shape shape
     fold(entropy, shape.wide);
     fold(brier, shape.wide);
     for (int r = 0; r < shape.rows; r++) {
-        int64_t at = shape.wide ? y[r] : y[r] * W + r;
+        int64_t at = shape.wide ? y[r] : y[r] * W + r, first = (int64_t)q->top[r];
+        int64_t top = shape.wide ? first : first * W + r;
+        /* one of the two is as it was given; the other is rounded */
+        int at_top = q->prob[at] == q->prob[top] && q->score[at] == q->score[top];
         double *to = out + r;
         to[LOSS * stride] = 0.0 - (q->score[at] - q->norm[r]);
-        to[RIGHT * stride] = q->top[r] == label[r] ? 1.0 : 0.0;
+        to[RIGHT * stride] = at_top ? 1.0 / q->ties[r] : 0.0; /* a tie counts its share */
         to[BRIER * stride] = brier[r];
         to[CONFIDENCE * stride] = q->largest[r];
         to[Q_ENTROPY * stride] = entropy[r];
-        to[Q_CLASS * stride] = q->top[r];
+        to[Q_CLASS * stride] = q->ties[r] > 1.0 ? TIED : q->top[r];
     }
 }
 
@@ -111,8 +114,8 @@ static double *sheets_for(int64_t k, struct law *p, struct law *q)
     size_t size = (size_t)shape_of(k, W).steps * W;
     double *room = malloc(4 * size * sizeof *room);
     if (room) {
-        *p = (struct law){room, room + size, {0}, {0}, {0}};
-        *q = (struct law){room + 2 * size, room + 3 * size, {0}, {0}, {0}};
+        *p = (struct law){room, room + size, {0}, {0}, {0}, {0}};
+        *q = (struct law){room + 2 * size, room + 3 * size, {0}, {0}, {0}, {0}};
     }
     return room;
 }

@@ -215,8 +215,8 @@ INLINE int pair_row(double *out, ptrdiff_t stride, const struct pair *a, struct 
     out[Q_MAX * stride] = 1.0 / zq;
     out[MASS * stride] = at_top / zp;
     out[LAW_Q_ENTROPY * stride] = hq;
-    out[P_TOP * stride] = (double)p.first;
-    out[Q_TOP * stride] = (double)q.first;
+    out[P_TOP * stride] = p.ties > 1 ? TIED : (double)p.first;
+    out[Q_TOP * stride] = q.ties > 1 ? TIED : (double)q.first;
     out[P_MAX * stride] = 1.0 / zp;
     out[Q_AT_P * stride] = q_at_top / zq;
     return sound;

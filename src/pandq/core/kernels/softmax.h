@@ -15,6 +15,9 @@ struct peak {
     int64_t first, ties; /* of those that attain it: the first one's place, and how many there are */
 };
 
+/* Said for a row's class where several share the largest value. */
+#define TIED (-1.0)
+
 INLINE float block_max(const float *x, int n)
 {
     float m[LANES_F];

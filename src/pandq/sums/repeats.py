@@ -1,0 +1,137 @@
+"""Rows that come again: how many rows are equal to another in Q, and always in P as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.core.hashing import hash_rows, mix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.views import View
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+# Rows of one Q that differ in P: Q says the same of different things, and they are no copies.
+DIFFER = np.uint64(0)
+# More than this share of such rows, and rows that are equal in both are equal by chance.
+BY_CHANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeats:
+    """Rows by what Q says of them, of the `size` different rows of Q of the smallest hash.
+
+    With so many or fewer different rows of Q all of them are counted, else a sample that is
+    uniform over them (Bar-Yossef and others 2002, algorithm 1).
+
+    >>> from pandq import Labels, Probs
+    >>> q = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]])
+    >>> seen = Repeats.empty().of(Labels([0, 1, 0], 2), Probs(q), q[:, 0])
+    >>> seen.different, seen.again
+    (2, 1)
+    """
+
+    size: int
+    n: int = 0
+    q: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
+    p: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))
+    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def empty(cls, size: int = 4096) -> Self:
+        """No rows."""
+        return cls(size)
+
+    def of(self, p: View, q: View, sieve: Floats) -> Self:
+        """The rows of two views; rows of equal Q have equal numbers in the (n,) sieve."""
+        order = mix(np.ascontiguousarray(sieve + 0.0).view(np.uint64))
+        few = np.flatnonzero(order <= self._limit(order))
+        # the sieve's bits come first, so that a row of Q has the same place in every chunk
+        high = order[few] & ~_LOW
+        return self._gathered(
+            len(q),
+            high | (hash_rows(q[few].array) & _LOW),
+            np.maximum(hash_rows(p[few].array), np.uint64(1)),
+            np.ones(len(few), np.int64),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return self._gathered(
+            self.n + other.n,
+            np.concatenate([self.q, other.q]),
+            np.concatenate([self.p, other.p]),
+            np.concatenate([self.count, other.count]),
+        )
+
+    @property
+    def looked_at(self) -> int:
+        """How many rows the counts are of."""
+        return int(self.count.sum())
+
+    @property
+    def different(self) -> int:
+        """How many different rows of Q those are."""
+        return len(self.q)
+
+    @property
+    def again(self) -> int:
+        """How many of those rows equal an earlier one in Q and in P."""
+        return int((self.count - 1)[self.p != DIFFER].sum())
+
+    @property
+    def copies(self) -> bool:
+        """Are there such rows, and are they no accident of a Q that says few different things?"""
+        differ = int(self.count[self.p == DIFFER].sum())
+        return self.again > 0 and differ <= BY_CHANCE * (differ + self.again)
+
+    @property
+    def too_narrow(self) -> float:
+        """By what factor intervals are too narrow that take copies for different rows.
+
+        Source: Kish 1965, section 5.4, for clusters whose rows are all equal.
+        """
+        return float(np.sqrt(np.square(self.count).sum() / self.looked_at))
+
+    @property
+    def largest(self) -> int:
+        """How often the most frequent row occurs."""
+        return int(self.count.max(initial=0))
+
+    def _gathered(self, n: int, q: Keys, p: Keys, count: NDArray[np.int64]) -> Self:
+        """One entry for each row of Q, of the smallest `size`."""
+        if len(q):
+            order = np.argsort(q, kind="stable")
+            q, p, count = q[order], p[order], count[order]
+            starts = np.flatnonzero(np.r_[True, q[1:] != q[:-1]])[: self.size + 1]
+            end = len(q)
+            if len(starts) > self.size:
+                end, starts = int(starts[-1]), starts[:-1]
+            low, high = (f.reduceat(p[:end], starts) for f in (np.minimum, np.maximum))
+            q, p, count = (
+                q[starts],
+                np.where(low == high, low, DIFFER),
+                np.add.reduceat(count[:end], starts),
+            )
+        return type(self)(self.size, n, q, p, count)
+
+    def _limit(self, order: Keys) -> np.uint64:
+        """The largest of the `size` smallest different numbers."""
+        reach = 2 * self.size
+        while True:
+            # most rows are out of reach, and are not worth sorting
+            near = order if len(order) <= reach else np.partition(order, reach)[:reach]
+            different = np.unique(near)
+            if len(near) == len(order) or len(different) > self.size:
+                return different[: self.size + 1].max(initial=np.uint64(0))
+            reach *= 8
+
+
+# The part of a key that tells rows of Q apart whose numbers in the sieve are equal.
+_LOW = np.uint64((1 << 24) - 1)
