@@ -185,6 +185,7 @@ class Counts(_Matrix):
             remedy = "Weights or soft labels are Probs(x) after dividing by their sum."
             first_bad("Counts", ~whole, "is not whole numbers of votes", remedy, block)
         first_bad("Counts", block < 0, "has a negative count", "", block)
+        first_bad("Counts", block > 2**53, "has more votes than floats can count", "", block)
         remedy = "Leave such rows out (on the command line: --where SQL)."
         first_bad("Counts", (block == 0).all(axis=1)[:, None], "has no votes: all zero", remedy)
 

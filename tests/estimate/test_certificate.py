@@ -1,17 +1,20 @@
 """Certified floors: bounds that hold for every law, whatever they were trained on."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from scipy.stats import binom, hypergeom
+from scipy.special import comb
+from scipy.stats import binom
 
 from pandq.core.hashing import fold_of, hash_ids
 from pandq.estimate.bernstein import (
     bernstein_basis,
     bound_vector,
-    elevation,
     entropy_term,
+    thinning,
 )
-from pandq.estimate.certificate import stratum_degrees, train_certificate
+from pandq.estimate.certificate import ManyVotes, stratum_degrees, train_certificate
 from pandq.estimate.leak import BlindBounds
 from pandq.estimate.mixture import fit_mixture
 from pandq.estimate.pairs import PairStratum, train_pairs
@@ -116,14 +119,49 @@ def test_one_vote_gives_nothing_below_and_a_tangent_above():
     assert high.mean() > FLOOR
 
 
-def test_elevation_keeps_the_polynomial():
+def test_thinning_keeps_the_polynomial():
     vector = rng.normal(size=4)
-    raised = elevation(9, 3) @ vector
+    raised = thinning(np.full(10, 9), np.arange(10), 3) @ vector
     x = rng.random(50)
     np.testing.assert_allclose(
         bernstein_basis(9, x) @ raised, bernstein_basis(3, x) @ vector, atol=1e-12
     )
-    assert elevation(9, 3)[4, 2] == pytest.approx(hypergeom(9, 4, 3).pmf(2))
+
+
+@pytest.mark.parametrize("votes", [100, 101, 5_000, 10**9, 2**40])
+def test_thinning_is_hypergeometric_for_any_number_of_votes(votes):
+    counts = np.array([0, 1, 40, votes // 3, votes - 50, votes - 1, votes])
+    found = thinning(np.full(len(counts), votes), counts, 100)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    for law, c in zip(found, counts, strict=True):
+        for j in (0, 1, 33, 99, 100):
+            # by the definition, in whole numbers
+            ways = comb(int(c), j, exact=True) * comb(votes - int(c), 100 - j, exact=True)
+            expected = Fraction(ways, comb(votes, 100, exact=True))
+            assert law[j] == pytest.approx(float(expected), rel=1e-11, abs=1e-300)
+
+
+@pytest.mark.parametrize("votes", [100_000, 2**40])
+def test_very_many_votes_take_the_floor_that_they_give(votes):
+    truth = rng.dirichlet(np.full(3, 0.6), 400)
+    counts = rng.multinomial(votes, truth)
+    counts[0] = [2, 1, 0]  # beside few
+    q = 0.9 * truth + 0.1 / 3
+    certificate = train_certificate(counts[200:], q[200:])
+    low, high = (x[1:] for x in certificate.row_bounds(counts[:200], q[:200]))
+    exact = entropy_term(truth[1:200]).sum(axis=1)
+    assert (high - low <= 2.1 / votes).all()
+    assert abs(low.mean() - exact.mean()) < 3 * np.log(votes) / np.sqrt(200 * votes) + 1e-12
+
+
+def test_plug_in_bounds_hold_between_them_what_few_votes_would_show():
+    """Also where nobody would use them: their means enclose the entropy for any law."""
+    for m in (1, 2, 10):
+        p = np.array([0.6, 0.3, 0.1])
+        counts = rng.multinomial(m, p, 20_000)
+        low, high = ManyVotes(1).bounds(counts, counts, counts.sum(axis=1))
+        error = 4 * low.std() / np.sqrt(len(low))
+        assert low.mean() - error <= entropy_term(p).sum() <= high.mean() + error
 
 
 def test_the_basis_is_the_binomial_law():

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special, stats
 from scipy.optimize import check_grad, minimize, minimize_scalar
 
-from pandq.errors import InputError
+from pandq.errors import InputError, PandqWarning
+from pandq.estimate import recalibrate, softmax_maps
 from pandq.estimate.crossfit import crossfit
 from pandq.estimate.recalibrate import fit_map, mixing_weight
 from pandq.estimate.recalibrator import KINDS, Recalibrator, pure_map
@@ -295,3 +297,47 @@ def test_every_map_stays_finite_on_tiny_samples(seed, n, k, a, zeros):
         out = fit_map(kind, p, log_q).apply(log_q)
         assert not np.isnan(out).any()
         np.testing.assert_allclose(np.exp(out).sum(axis=1), 1, atol=1e-9)
+
+
+CONSTANT = {
+    "any": lambda rng, freq: rng.dirichlet(np.ones(6)),
+    "uniform": lambda rng, freq: np.full(6, 1 / 6),
+    "the class frequencies": lambda rng, freq: freq,
+}
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-9])
+@pytest.mark.parametrize("case", CONSTANT)
+@pytest.mark.parametrize("kind", ["temperature", "bias", "vector", "matrix"])
+def test_maps_of_a_constant_q_take_few_evaluations_and_stay_where_nothing_identifies_them(
+    monkeypatch, kind, case, noise
+):
+    rng = np.random.default_rng(0)
+    y = rng.choice(6, size=4000, p=rng.dirichlet(np.full(6, 2.0)))
+    law = np.log(CONSTANT[case](rng, np.bincount(y, minlength=6) / len(y)))
+    log_q = law + noise * rng.normal(size=(len(y), 6))
+    log_q -= special.logsumexp(log_q, axis=1, keepdims=True)
+    fits = []
+
+    def counted(*args, **kwargs):
+        fits.append(softmax_maps.newton(*args, **kwargs))
+        return fits[-1]
+
+    monkeypatch.setattr(recalibrate, "newton", counted)
+    found = fit_map(kind, y, log_q)
+    assert max(fit.evaluations for fit in fits) <= 20
+    if case == "uniform" and kind in ("temperature", "bias"):
+        assert found.parameters["a"] == pytest.approx(1.0, abs=1e-6)
+    if kind != "temperature":
+        # all of them can give the class frequencies, and none can do better
+        loss = row_losses(np.eye(6)[y], found.apply(log_q)).mean()
+        assert loss == pytest.approx(stats.entropy(np.bincount(y) / len(y)), abs=2e-4)
+
+
+def test_a_fit_that_meets_its_bound_says_so():
+    def steep(theta):
+        return softmax_maps.Sums(float(np.sqrt(1 + theta @ theta)), theta * 1e-3, np.eye(1) * 1e-9)
+
+    with pytest.warns(PandqWarning, match="met its bound of 7 evaluations"):
+        found = softmax_maps.newton(steep, np.array([1.0]), max_evaluations=7)
+    assert found.evaluations == 7

@@ -8,13 +8,12 @@ that lies below the mean of h(p), without any assumption about how p is distribu
 from __future__ import annotations
 
 from functools import lru_cache
-from math import comb
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
-from scipy.special import xlogy
+from scipy.special import comb, xlogy
 
 from pandq.errors import InputError
 
@@ -70,7 +69,7 @@ def bernstein_basis(degree: int, x: Array) -> Array:
     [[0.25, 0.5, 0.25]]
     """
     j = np.arange(degree + 1)
-    choose = np.array([float(comb(degree, i)) for i in range(degree + 1)])
+    choose = comb(degree, j)
     powers: Array = choose * x[:, None] ** j * (1.0 - x[:, None]) ** (degree - j)
     return powers
 
@@ -261,34 +260,40 @@ def bound_vector(share: Array, cells: float, *, side: Side, kappa: float) -> Arr
     return repair(vector, side)
 
 
-def elevation(votes: int, degree: int) -> Array:
-    """Rewrites a Bernstein vector of a lower degree for rows with more votes.
+def thinning(votes: Array, counts: Array, degree: int) -> Array:
+    """How a class's votes are spread when only `degree` of a row's votes are kept, at random.
 
     V[c] = sum_j Hypergeometric(j; votes, c, degree) V'[j] is the mean of V' over all ways to keep
-    `degree` of the votes, so it has the same polynomial and a smaller variance.
+    `degree` of the votes, so it has the same polynomial and a smaller variance: a Bernstein vector
+    of a low degree serves rows with any number of votes.
 
     Args:
-        votes: m, the votes a row has.
-        degree: m' <= m, the degree of the vector.
+        votes: m >= degree, the votes of each row, shape (n,), whole numbers below 2^53.
+        counts: c <= m, those for the class, shape (n,).
+        degree: m', of the vector.
 
     Returns:
-        Matrix E of shape (m + 1, m' + 1) with rows summing to one; V = E @ V'.
+        Shape (n, m' + 1), float64; every row sums to one. V = thinning @ V'.
 
     Raises:
-        InputError: degree > votes.
+        InputError: a row has fewer votes than the degree.
 
     Source:
         Degree elevation, Farin, Curves and Surfaces for CAGD (2002), section 6.1; it is the
         Rao-Blackwell step over random thinning.
 
-    >>> elevation(2, 1).tolist()
-    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
+    >>> thinning(np.array([2.0, 2.0]), np.array([1.0, 2.0]), 1).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
     """
-    if degree > votes:
-        raise InputError(what=f"cannot raise degree {degree} to {votes} votes: lower the degree")
-    raised = np.eye(degree + 1)
-    for m in range(degree, votes):
-        c = np.arange(m + 2)[:, None] / (m + 1.0)
-        padded = np.vstack([np.zeros(degree + 1), raised, np.zeros(degree + 1)])
-        raised = c * padded[:-1] + (1.0 - c) * padded[1:]
-    return raised
+    m, c = (np.asarray(x, dtype=np.float64)[:, None] for x in (votes, counts))
+    if m.size and m.min() < degree:
+        least = int(m.min())
+        raise InputError(what=f"cannot thin {least} votes to {degree}: lower the degree")
+    i = np.arange(degree)
+    start = np.ones_like(m)
+    # the product of (c)_j (m - c)_(m' - j) over (m)_m', its factors paired so that none overflows
+    hit = np.cumprod(np.hstack([start, np.maximum(c - i, 0.0) / (m - i)]), axis=1)
+    miss = np.maximum(m - c - i, 0.0) / (m - degree + 1 + i)
+    missed = np.cumprod(np.hstack([start, miss]), axis=1)[:, ::-1]
+    law: Array = comb(degree, np.arange(degree + 1)) * hit * missed
+    return law

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
-from pandq.estimate.bernstein import Side, bound_vector, elevation, entropy_term
+from pandq.estimate.bernstein import Side, bound_vector, entropy_term, thinning
 from pandq.estimate.mixture import DirichletMixture, fit_mixture, row_chunks
 from pandq.estimate.pairs import PairStratum, train_pairs
 from pandq.estimate.smooth import plug_in_vector, smooth_bound_vector
@@ -29,6 +29,8 @@ MAX_DEGREE = 100
 # Votes up to 1.25 times the lowest of a stratum share its degree.
 _STRATUM_RATIO = 1.25
 _MIN_ROWS = 200
+# So many votes have a plug-in entropy that is as good as certified, if classes are few (ManyVotes).
+LARGE = 10_000
 # Up to two votes the linear programmes of `bernstein` serve, above it the quadratic ones of
 # `smooth`, which are quicker and no wider, and whose kappa has another meaning.
 LINEAR_UP_TO = 2
@@ -68,14 +70,44 @@ class Stratum:
     def bounds(self, counts: Counts, prior: Array, votes: Counts) -> tuple[Array, Array]:
         """Sums over the classes of L[c_k] and of U[c_k], each of shape (n,)."""
         group = np.searchsorted(self.edges, prior, side="right")
-        below, above = np.empty(votes.size), np.empty(votes.size)
-        for m in np.unique(votes):
-            rows = votes == m
-            raised = elevation(int(m), self.degree).T
-            cell = (group[rows], counts[rows])
-            below[rows] = (self.lower @ raised)[cell].sum(axis=1)
-            above[rows] = (self.upper @ raised)[cell].sum(axis=1)
-        return below, above
+        m, c, cell = _distinct(counts, votes)
+        below, above = np.empty((len(self.lower), m.size)), np.empty((len(self.upper), m.size))
+        for part in row_chunks(m.size, self.degree + 1):
+            law = thinning(m[part], c[part], self.degree).T
+            below[:, part], above[:, part] = self.lower @ law, self.upper @ law
+        return below[group, cell].sum(axis=1), above[group, cell].sum(axis=1)
+
+
+@dataclass(frozen=True)
+class ManyVotes:
+    """For rows with very many votes, whose plug-in entropy is nearly that of their law.
+
+    Its mean lies below H(p) by at most ln(1 + (K - 1) / m), whatever p is: nothing is trained.
+
+    Args:
+        degree: The least number of votes that is so many.
+
+    Source:
+        Paninski (2003), Estimation of entropy and mutual information, proposition 1.
+    """
+
+    degree: int
+
+    @classmethod
+    def from_votes(cls, classes: int) -> ManyVotes:
+        """Where what is left open is a thousandth of a nat at most."""
+        return cls(max(LARGE, 1000 * (classes - 1)))
+
+    def bounds(self, counts: Counts, prior: Array, votes: Counts) -> tuple[Array, Array]:  # noqa: ARG002
+        """The plug-in entropy of each row, and with the most that it may be short of."""
+        plug_in = entropy_term(counts / votes[:, None]).sum(axis=1)
+        return plug_in, plug_in + np.log1p((counts.shape[1] - 1) / votes)
+
+
+def _distinct(counts: Counts, votes: Counts) -> tuple[Array, Array, npt.NDArray[np.intp]]:
+    """The different pairs of a row's votes and a class's count, and each cell's place in them."""
+    pairs, cell = np.unique(votes[:, None] + 1j * counts, return_inverse=True)
+    return pairs.real, pairs.imag, cell.reshape(counts.shape)
 
 
 _Trainer = Callable[[npt.NDArray[np.bool_], int, float], "Stratum | PairStratum"]
@@ -95,7 +127,7 @@ class Certificate:
     """
 
     mixture: DirichletMixture
-    strata: tuple[Stratum | PairStratum, ...]
+    strata: tuple[Stratum | PairStratum | ManyVotes, ...]
 
     def row_bounds(self, counts: Counts, q: Array) -> tuple[Array, Array]:
         """Each row's bounds, to be averaged by the caller.
@@ -192,13 +224,12 @@ def count_histogram(counts: Counts, prior: Array, edges: Array, degree: int) -> 
         Expected numbers of cells, shape (G, degree + 1); additive over rows.
     """
     group = np.searchsorted(edges, prior, side="right")
-    votes = counts.sum(axis=1)
+    m, c, cell = _distinct(counts, counts.sum(axis=1))
+    cells = np.bincount((group * m.size + cell).ravel(), minlength=(edges.size + 1) * m.size)
+    cells = cells.reshape(-1, m.size)
     histogram = np.zeros((edges.size + 1, degree + 1))
-    for m in np.unique(votes).tolist():
-        rows = votes == m
-        index = group[rows] * (m + 1) + counts[rows]
-        cells = np.bincount(index.ravel(), minlength=histogram.shape[0] * (m + 1))
-        histogram += cells.reshape(-1, m + 1) @ elevation(m, degree)
+    for part in row_chunks(m.size, degree + 1):
+        histogram += cells[:, part] @ thinning(m[part], c[part], degree)
     return histogram
 
 
@@ -274,11 +305,12 @@ def train_certificate(counts: Counts, q: Array) -> Certificate:
     votes = _checked_votes(counts, q)
     mixture = fit_mixture(counts, q)
     prior = mixture.prior_mean(q)
-    degrees = stratum_degrees(votes)
-    strata = []
-    for degree, following in zip(degrees, [*degrees[1:], np.inf], strict=True):
+    many = ManyVotes.from_votes(counts.shape[1])
+    degrees = stratum_degrees(votes[votes < many.degree])
+    strata: list[Stratum | PairStratum | ManyVotes] = []
+    for degree, following in zip(degrees, [*degrees[1:], many.degree], strict=True):
         rows = (votes >= degree) & (votes < following)
         if rows.sum() < _MIN_ROWS:
             rows = votes >= degree
         strata.append(_train(counts[rows], prior[rows], degree))
-    return Certificate(mixture, tuple(strata))
+    return Certificate(mixture, (*strata, many))

@@ -55,9 +55,10 @@ def outcome_shares(counts: Counts, prior: Array) -> Array:
     rest = prior.copy()
     rest[rows, first] = -1.0
     second = rest.argmax(axis=1)
-    x, y, votes = counts[rows, first], counts[rows, second], counts.sum(axis=1)
+    n: Array = counts.astype(np.float64)  # whose squares do not overflow
+    x, y, votes = n[rows, first], n[rows, second], n.sum(axis=1)
     z = votes - x - y
-    same = (counts * (counts - 1)).sum(axis=1) - x * (x - 1) - y * (y - 1)
+    same = (n * (n - 1)).sum(axis=1) - x * (x - 1) - y * (y - 1)
     pairs = [x * (x - 1), 2 * x * y, y * (y - 1), 2 * x * z, 2 * y * z, same, z * (z - 1) - same]
     shares: Array = np.stack(pairs, axis=1) / (votes * (votes - 1.0))[:, None]
     return shares

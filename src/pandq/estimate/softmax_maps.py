@@ -23,6 +23,15 @@ Array = NDArray[np.float64]
 CHUNK_CELLS = 1 << 18
 """Cells (rows times width) per chunk: small enough for the cache, big enough for the BLAS."""
 
+MAX_EVALUATIONS = 200
+"""Of the objective in one fit; a map of real predictions takes ten to thirty."""
+
+SMALL_STEP = 1e-3
+"""A step this small polishes; a larger one that does not change the loss means nothing."""
+
+FLAT = 1e-12
+"""Less of the largest curvature than this is rounding: the rows do not identify that direction."""
+
 
 class Rows(NamedTuple):
     """Rows ready for fitting: finite features, masked targets.
@@ -57,12 +66,13 @@ class Sums(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Where Newton's method stopped: parameters, objective, largest |gradient|, steps taken."""
+    """Where Newton's method stopped: parameters, objective, largest |gradient|, what it took."""
 
     theta: Array
     loss: float
     gradient_norm: float
     steps: int
+    evaluations: int = 0
 
 
 RowSums = Callable[[Array, Rows], Sums]
@@ -215,20 +225,23 @@ def newton(
     *,
     lower: float = -np.inf,
     tolerance: float = 1e-11,
-    max_steps: int = 100,
+    max_evaluations: int = MAX_EVALUATIONS,
 ) -> Fit:
     """Minimise a convex function by Newton steps, halved until the function decreases.
 
+    Every step but the last lowers the loss by more than its rounding, or halves the gradient; and
+    one that the loss cannot tell must be small, or it goes along what the rows do not identify.
+
     Args:
         objective: theta -> (loss, gradient, Hessian).
-        start: (d,) first theta.
+        start: (d,) first theta; parameters that are not identified stay where it has them.
         lower: lower bound of every parameter; used for one-parameter problems only.
         tolerance: stop once every component of the (projected) gradient is this small, or once
             neither the loss nor the gradient gets smaller in float64.
-        max_steps: give up, with a RuntimeWarning, after this many steps.
+        max_evaluations: give up, with a PandqWarning, after so many evaluations.
 
     Returns:
-        The minimiser, its loss, the largest |gradient| and the number of steps.
+        The minimiser, its loss, the largest |gradient| and the numbers of steps and evaluations.
 
     Source: Boyd & Vandenberghe 2004, algorithm 9.5 (damped Newton).
 
@@ -238,30 +251,31 @@ def newton(
         (True, 1)
     """
     theta = np.maximum(start, lower)
-    here = objective(theta)
-    for step in range(max_steps):
-        norm = _free_gradient(theta, here, lower)
-        if norm <= tolerance:
-            return Fit(theta, here.loss, norm, step)
+    here, evaluations, steps = objective(theta), 1, 0
+    while (norm := _free_gradient(theta, here, lower)) > tolerance:
         direction = -solve_positive(here.hessian, here.gradient)
         slope = float(here.gradient @ direction)
         rounding = 4 * np.finfo(np.float64).eps * max(abs(here.loss), 1.0)
-        polishing = -slope <= rounding
-        length = 1.0
-        while True:
+        small = np.abs(direction).max() <= SMALL_STEP * max(1.0, float(np.abs(theta).max()))
+        if -slope <= rounding and not small:
+            break
+        length, found = 1.0, None
+        while evaluations < max_evaluations and (length == 1.0 or -length * slope > rounding):
             trial = np.maximum(theta + length * direction, lower)
-            there = objective(trial)
+            there, evaluations = objective(trial), evaluations + 1
             if there.loss <= here.loss + 1e-4 * length * slope + rounding:
+                found = there
                 break
             length /= 2
-            if length < 1e-12:
-                return Fit(theta, here.loss, norm, step)
-        if polishing and not _free_gradient(trial, there, lower) < norm / 2:
-            # The loss cannot tell the two points apart any more, and the gradient is exhausted.
-            return Fit(theta, here.loss, norm, step)
-        theta, here = trial, there
-    warnings.warn(f"Newton: {max_steps} steps, |gradient| {norm:.1e}", PandqWarning, stacklevel=2)
-    return Fit(theta, here.loss, norm, max_steps)
+        if found is None and evaluations >= max_evaluations:
+            message = f"a recalibration map met its bound of {evaluations} evaluations"
+            warnings.warn(f"{message}, |gradient| {norm:.1e}", PandqWarning, stacklevel=2)
+        if found is None or not (
+            here.loss - found.loss > rounding or _free_gradient(trial, found, lower) < norm / 2
+        ):
+            break
+        theta, here, steps = trial, found, steps + 1
+    return Fit(theta, here.loss, norm, steps, evaluations)
 
 
 def _free_gradient(theta: Array, here: Sums, lower: float) -> float:
@@ -271,12 +285,15 @@ def _free_gradient(theta: Array, here: Sums, lower: float) -> float:
 
 
 def solve_positive(hessian: Array, gradient: Array) -> Array:
-    """Solve H d = g by Cholesky; a ridge grows from rounding size until H + ridge is definite."""
-    scale = max(float(np.trace(hessian)) / gradient.size, np.finfo(np.float64).tiny)
-    ridge = 1e-14 * scale
-    while True:
-        try:
-            factor = cho_factor(hessian + ridge * np.eye(gradient.size), lower=True)
-            return np.asarray(cho_solve(factor, gradient), dtype=np.float64)
-        except LinAlgError:
-            ridge *= 100
+    """Solve H d = g; along directions in which H has no curvature beyond rounding d is 0."""
+    try:
+        factor, lower = cho_factor(hessian, lower=True)
+        pivots = np.square(np.diag(factor))
+        if pivots.min() > FLAT * pivots.max():
+            return np.asarray(cho_solve((factor, lower), gradient), dtype=np.float64)
+    except LinAlgError:
+        pass
+    curvature, turned = np.linalg.eigh(hessian)
+    curved = curvature > FLAT * curvature[-1]
+    found: Array = turned[:, curved] @ (turned[:, curved].T @ gradient / curvature[curved])
+    return found
