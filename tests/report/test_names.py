@@ -84,6 +84,14 @@ def test_text_on_a_page_is_seen_and_never_markup():
     assert "n" * LONGEST not in grid.markup()
 
 
+def test_a_table_of_ten_thousand_rows_is_cut_and_says_so():
+    grid = Grid("rows", ("a",), [[Cell(f"row {i}")] for i in range(10_000)])
+    assert grid.markup().count("<td") == 300
+    assert "<caption>rows; the first 300 of 10,000</caption>" in grid.markup()
+    few = Grid("rows", ("a",), grid.rows[:300]).markup()
+    assert (few.count("<td"), "<caption>rows</caption>" in few) == (300, True)
+
+
 @pytest.mark.parametrize("n", [10, 1000, 9000, 30_000])
 def test_a_report_of_many_groups_is_below_a_megabyte_and_says_what_it_left_out(n):
     document = {"schema": "s", "groups": {"site": lines(n)}, "worst": [{"top": lines(3)}]}

@@ -38,7 +38,7 @@ def prepare() -> None:
     warnings.filterwarnings("always", category=PandqWarning)
     warnings.showwarning = _warned
     logging.getLogger().addHandler(logging.NullHandler())
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in filter(None, (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))):
         # one that is ignored was meant to be, as by nohup
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _ended)

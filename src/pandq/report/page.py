@@ -20,8 +20,9 @@ POLICY = (
 )
 
 
-# A page stays below a megabyte, and a text in a table below so many characters.
+# A page stays below a megabyte, a table on it below so many rows, a text in one below so long.
 LARGEST = 1_000_000
+MOST_ROWS = 300
 LONGEST = 200
 # How many lines of each table the JSON inside keeps, where all would be too large.
 KEPT = (400, 200, 100, 50, 20, 10, 5, 2)
@@ -91,19 +92,19 @@ class Grid:
         ]
         body = [
             tag("tr", *(tag("td", _clipped(c), class_=c.kind, data_value=c.value) for c in row))
-            for row in self.rows
+            for row in self.rows[:MOST_ROWS]
         ]
+        cut = f"; the first {MOST_ROWS} of {len(self.rows):,}" if len(body) < len(self.rows) else ""
+        caption = f"{self.caption}{cut}"
         table = tag(
             "table",
-            tag("caption", self.caption),
+            tag("caption", caption),
             tag("thead", tag("tr", *heads)),
             tag("tbody", *body),
             class_="sortable",
             id=self.name,
         )
-        return tag(
-            "div", table, class_="scroll", tabindex="0", role="region", aria_label=self.caption
-        )
+        return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
 def _clipped(cell: Cell) -> object:

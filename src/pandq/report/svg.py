@@ -44,8 +44,8 @@ def chart(figure: Figure, name: str, title: str, description: str) -> str:
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pandq", "font.size": 10}),
         warnings.catch_warnings(),
     ):
-        # a browser has glyphs that matplotlib's font lacks
-        warnings.filterwarnings("ignore", "Glyph ")
+        # of glyphs that its font lacks, where a browser has them, and of large labels
+        warnings.simplefilter("ignore")
         figure.savefig(
             page, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
