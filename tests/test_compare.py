@@ -474,3 +474,34 @@ def test_bounds_of_a_topk_enclose_the_divergence_in_full():
     assert copy.kl.value is None
     assert itself.low.value == pytest.approx(0.0, abs=1e-12)
     assert "certified" in str(found)
+
+
+def test_a_perplexity_with_an_impossible_token_is_infinite_and_the_references_is_not():
+    draw = np.random.default_rng(2)
+    reference = draw.normal(size=(60, 5))
+    copy = reference + 0.1 * draw.normal(size=(60, 5))
+    tokens = draw.integers(0, 5, 60)
+    copy[3, tokens[3]] = -np.inf
+    found = pandq.compare(pandq.Logits(reference), pandq.Logits(copy), labels=pandq.Labels(tokens))
+    told = found.drifts[0].tokens
+    base = pandq.cross_entropy(pandq.Labels(tokens), pandq.Logits(reference))
+    assert told.ppl.value == told.ppl_ratio.value == told.ppl_difference.value == np.inf
+    assert told.ppl_base.value == pytest.approx(np.exp(base.mean()), rel=1e-6)
+    assert np.isfinite(told.p_difference.value)
+
+
+def test_what_recalibration_leaves_is_compared_over_all_rows_also_infinite_ones():
+    draw = np.random.default_rng(4)
+    n = 300
+    truth = draw.dirichlet(np.ones(3), n)
+    labels = np.array([draw.choice(3, p=row) for row in truth])
+    certain = np.eye(3)[truth.argmax(axis=1)]
+    site = np.arange(n) % 2
+    found = pandq.compare(
+        pandq.Labels(labels), pandq.Probs(truth), pandq.Probs(certain), by={"site": site}
+    ).differences[0]
+    assert found.cross_entropy.value == found.miscalibration.value == np.inf
+    assert found.rest.n == n
+    assert 0 < found.rest.low < found.rest.value < 1
+    assert [line["infinite_rows"] > 0 for line in found.groups["site"]] == [True, True]
+    assert {line["verdict"] for line in found.groups["site"]} == {"infinite"}

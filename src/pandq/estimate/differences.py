@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pandq.estimate.intervals import Estimate, finite
+from pandq.estimate.lossmeans import infinite_difference
 from pandq.estimate.paired import DETAILS, LOSS
 from pandq.estimate.tables import class_name, ends, plain_id
 from pandq.estimate.verdicts import holm, p_value, verdict
@@ -142,18 +141,20 @@ def difference_of(
 
     loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
     loss = replace(loss, name="difference").to_unit(unit)
-    infinite = {names[1]: sums.infinite_q, names[0]: sums.infinite_against}
+    lost = sums.infinite_q, sums.infinite_against
+    infinite = dict(zip(reversed(names), lost, strict=True))
     part = None
     if sums.means.n_infinite:
         part = replace(loss, method=f"{loss.method}, over the rows where it is finite")
-        loss = _infinite(loss, sums)
+        loss = infinite_difference(loss, *lost)
     parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
     if split is not None:
         for name in parts:
             pair = split[0].pairs[split[1]]
             found_part = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
-            lost = name == "miscalibration" and sums.means.n_infinite
-            parts[name] = _infinite(found_part, sums) if lost else found_part
+            if name == "miscalibration" and sums.means.n_infinite:
+                found_part = infinite_difference(found_part, *lost)
+            parts[name] = found_part
     tables = {"": sums.classes, **sums.groups}
     named = {str(k): name for k, name in enumerate(classes)}
     found = {
@@ -191,17 +192,6 @@ def difference_of(
         against_better=_rows(sums.worse, classes, scale),
         q_better=_rows(sums.better, classes, scale),
     )
-
-
-def _infinite(loss: Estimate, sums: PairSums) -> Estimate:
-    """The difference where a loss is infinite: no average over the other rows takes its place."""
-    counts = f"{sums.infinite_q} rows of one, {sums.infinite_against} of the other"
-    method = f"q = 0 < p: infinite in {counts}"
-    if sums.infinite_q and sums.infinite_against:
-        how = f"{method}; infinite less infinite"
-        return replace(loss, value=None, low=None, high=None, method=how, identified=False)
-    end = np.inf if sums.infinite_q else -np.inf
-    return replace(loss, value=end, low=end, high=end, method=method)
 
 
 # Fewer rows than this make no verdict on a group, nor one of the groups that verdicts allow for.

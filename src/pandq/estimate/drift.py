@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite, mean_estimate
+from pandq.estimate.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.means import Means, quadratic
 from pandq.rows import both_ways, label_losses
 from pandq.sums.tallies import LogHistogram, UnitHistogram
@@ -29,36 +30,41 @@ if TYPE_CHECKING:
 
 DIVERGENCES = ("kl", "kl_reverse")
 TOPS = ("same_top1", "top_change", "top_change_squared")
-TOKENS = ("nll", "nll_base", "nll_difference", "p_difference", "p_difference_squared")
+TOKENS = ("nll", "nll_base", "nll_difference")
+MOVED = ("p_difference", "p_difference_squared")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DriftSums:
     """Sums over rows of a copy against its reference; the last two only where labels are given.
 
-    Each divergence is over the rows where it is finite, token losses over rows where both are.
+    `losses` and `base_losses` are the tokens' under each model alone, `tokens` under both.
     """
 
-    kl: Means
-    kl_reverse: Means
+    kl: LossMeans
+    kl_reverse: LossMeans
     tops: Means
     kl_spread: LogHistogram
     reverse_spread: LogHistogram
     top_spread: UnitHistogram
-    tokens: Means
+    losses: LossMeans
+    base_losses: LossMeans
+    tokens: LossMeans
     token_spread: UnitHistogram
 
     @classmethod
     def empty(cls) -> Self:
         """No rows."""
         return cls(
-            Means.empty(("kl",)),
-            Means.empty(("kl_reverse",)),
+            LossMeans.empty(("kl",), ()),
+            LossMeans.empty(("kl_reverse",), ()),
             Means.empty(TOPS),
             LogHistogram.empty(),
             LogHistogram.empty(),
             UnitHistogram.empty(),
-            Means.empty(TOKENS),
+            LossMeans.empty(("nll",), ()),
+            LossMeans.empty(("nll_base",), ()),
+            LossMeans.empty(TOKENS, MOVED),
             UnitHistogram.empty(),
         )
 
@@ -68,21 +74,31 @@ class DriftSums:
         w, clusters = chunk.weights, chunk.clusters
         change = found["q_mass"] - found["p_confidence"]
         tops = np.stack([found["same_top1"], change, np.square(change)]).T
+        own, reference = self.losses, self.base_losses
         tokens, token_spread = self.tokens, self.token_spread
+        nothing = np.empty((len(change), 0))
+
+        def alone(means: LossMeans, loss: Rows) -> LossMeans:
+            return means.of(loss[:, None], nothing, w, clusters=clusters)
+
         if chunk.labels is not None:
             nll, base = label_losses(chunk.labels, q), label_losses(chunk.labels, chunk.p)
             moved = np.exp(-nll) - np.exp(-base)
             with np.errstate(invalid="ignore"):
-                x = np.stack([nll, base, nll - base, moved, np.square(moved)]).T
-            tokens = tokens.of_finite(x, w, clusters)
+                losses = np.stack([nll, base, nll - base]).T
+            changes = np.stack([moved, np.square(moved)]).T
+            tokens = tokens.of(losses, changes, w, clusters=clusters)
+            own, reference = alone(own, nll), alone(reference, base)
             token_spread = token_spread.of(moved, w)
         return type(self)(
-            self.kl.of_finite(found["kl"][:, None], w, clusters),
-            self.kl_reverse.of_finite(found["kl_reverse"][:, None], w, clusters),
+            alone(self.kl, found["kl"]),
+            alone(self.kl_reverse, found["kl_reverse"]),
             self.tops.of(tops, w, clusters=clusters),
             self.kl_spread.of(found["kl"], w),
             self.reverse_spread.of(found["kl_reverse"], w),
             self.top_spread.of(change, w),
+            own,
+            reference,
             tokens,
             token_spread,
         )
@@ -177,17 +193,13 @@ def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
         A Drift.
     """
     scale = per_nat(unit)
-    tops, n = sums.tops, sums.tops.n
-    found = {}
-    for key, means in (("kl", sums.kl), ("kl_reverse", sums.kl_reverse)):
-        found[key] = means.estimate(key, level=level).to_unit(unit)
-        if lost := n - means.n:
-            how = f"infinite in {lost} rows"
-            found[key] = replace(found[key], value=np.inf, low=np.inf, high=np.inf, method=how)
+    tops = sums.tops
+    both = {"kl": sums.kl, "kl_reverse": sums.kl_reverse}
+    found = {key: means.estimate(key, level=level).to_unit(unit) for key, means in both.items()}
     return Drift(
         q=name,
         **found,
-        infinite={"kl": n - sums.kl.n, "kl_reverse": n - sums.kl_reverse.n},
+        infinite={key: means.n_infinite for key, means in both.items()},
         kl_quantiles=_quantiles(sums.kl_spread, KLD_QUANTILES, scale),
         kl_reverse_quantiles=_quantiles(sums.reverse_spread, KLD_QUANTILES, scale),
         quantile_accuracy=sums.kl_spread.accuracy,
@@ -200,7 +212,8 @@ def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
 
 
 def _tokens(sums: DriftSums, level: float) -> Tokens:
-    means = sums.tokens
+    means, moved = sums.tokens.losses, sums.tokens.others
+    lost = sums.losses.n_infinite, sums.base_losses.n_infinite
     nll, base = means.mean("nll"), means.mean("nll_base")
     # from the rows' differences: of a model and its copy nearly nothing is left of the two
     apart, names = means.mean("nll_difference"), ("nll_difference", "nll_base")
@@ -216,15 +229,20 @@ def _tokens(sums: DriftSums, level: float) -> Tokens:
         unit="",
         method="paired, delta method",
     )
+    log_ratio = means.estimate("nll_difference", level=level, method="mean of differences")
+    correlation = _correlation(*(means.standard_error(x) for x in ("nll", *names)))
+    if any(lost):
+        log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
+        correlation = float("nan")
     return Tokens(
-        ppl=_exponential(means, "nll", level),
-        ppl_base=_exponential(means, "nll_base", level),
-        ppl_ratio=_exponential(means, "nll_difference", level),
-        log_ppl_ratio=means.estimate("nll_difference", level=level, method="mean of differences"),
+        ppl=_exponential(sums.losses.estimate("nll", level=level)),
+        ppl_base=_exponential(sums.base_losses.estimate("nll_base", level=level)),
+        ppl_ratio=_exponential(log_ratio),
+        log_ppl_ratio=log_ratio,
         ppl_difference=difference,
-        correlation=_correlation(*(means.standard_error(x) for x in ("nll", *names))),
-        p_difference=means.estimate("p_difference", level=level, unit=""),
-        p_rms=_root(means, "p_difference_squared", level),
+        correlation=correlation,
+        p_difference=moved.estimate("p_difference", level=level, unit=""),
+        p_rms=_root(moved, "p_difference_squared", level),
         p_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
     )
 
@@ -235,15 +253,14 @@ def _correlation(one: float, apart: float, other: float) -> float:
     return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
 
 
-def _exponential(means: Means, name: str, level: float) -> Estimate:
+def _exponential(found: Estimate) -> Estimate:
     """The exponential of a mean, and of the ends of its interval."""
-    found = means.estimate(name, level=level, unit="")
 
     def raised(x: float | None) -> float | None:
         return None if x is None else float(np.exp(x))
 
     ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
-    return replace(found, **ends, method=f"exp of the {found.method}")  # type: ignore[arg-type]
+    return replace(found, **ends, unit="", method=f"exp of the {found.method}")  # type: ignore[arg-type]
 
 
 def _root(means: Means, name: str, level: float) -> Estimate:

@@ -7,7 +7,7 @@ is finite is averaged over every row, and the mean over the finite rows is only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -177,6 +177,22 @@ class GroupLossMeans:
         finite = dict(self.losses.groups())
         for name, others in self.others.groups():
             yield name, LossMeans(finite.get(name, Means.empty(self.losses.names)), others)
+
+
+def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:
+    """A difference where a loss is infinite: no average over the other rows takes its place.
+
+    Args:
+        found: the difference over the rows where both are finite.
+        q: in how many rows the loss is infinite from which the other is taken.
+        against: in how many the other is.
+    """
+    method = f"q = 0 < p: infinite in {q} rows of one, {against} of the other"
+    if q and against:
+        how = f"{method}; infinite less infinite"
+        return replace(found, value=None, low=None, high=None, method=how, identified=False)
+    end = np.inf if q else -np.inf
+    return replace(found, value=end, low=end, high=end, method=method)
 
 
 def _finite(losses: Floats, w: Floats | None) -> tuple[Floats, Any]:
