@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from pandq.core.checks import (
-    codes_of_names,
     first_bad,
+    one_label_per_row,
     one_number_per_row,
     rows_of_classes,
-    unmasked,
     whole_numbers,
 )
+from pandq.core.classes import class_codes, distinct
 from pandq.core.kernels import first_doubt
 from pandq.core.laws import Law
 from pandq.core.numerics import BFLOAT16, blocks, row_sums, storage_name, widen
@@ -68,7 +68,8 @@ class Labels(View):
     """One class per row, P as a certainty.
 
     Args:
-        y: (n,) integers from 0 to n_classes - 1; or names, if `classes` is given.
+        y: (n,) integers from 0 to n_classes - 1; or names, if `classes` is given. Numbers and
+            truth values are names where all of `classes` are such, positions where none is.
         n_classes: how many classes there are; left out, it is taken from the other view.
         classes: the class names in the order of Q's columns, when y holds names.
 
@@ -82,22 +83,17 @@ class Labels(View):
     kind: ClassVar[str] = "labels"
 
     def __init__(
-        self, y: ArrayLike, n_classes: int | None = None, *, classes: Sequence[str] | None = None
+        self, y: ArrayLike, n_classes: int | None = None, *, classes: Sequence[object] | None = None
     ) -> None:
-        codes = np.atleast_1d(unmasked("Labels", y))
-        if codes.ndim != 1:
-            raise InputError(
-                what="Labels need one class per row",
-                got=f"shape {codes.shape}",
-                remedy="For votes use Counts(n), for soft labels Probs(x).",
-            )
-        if classes is not None:
-            n_classes = len(classes)
-            if codes.dtype.kind not in "iub":
-                codes = codes_of_names(codes, list(classes))
-        object.__setattr__(self, "array", whole_numbers("Labels", codes))
+        labels = one_label_per_row(y)
+        names = None if classes is None else distinct(classes)
+        if names is None:
+            codes = whole_numbers("Labels", labels)
+        else:
+            codes, n_classes = class_codes(labels, names), len(names.names)
+        object.__setattr__(self, "array", codes)
         object.__setattr__(self, "n_classes", n_classes)
-        object.__setattr__(self, "classes", None if classes is None else tuple(classes))
+        object.__setattr__(self, "classes", None if names is None else names.names)
         self.check_range()
 
     def check_range(self) -> None:
@@ -114,7 +110,8 @@ class Labels(View):
                 row=row,
                 problem=f"is {limit}",
                 got=str(self.array[row]),
-                remedy="Classes count from 0.",
+                remedy="Classes count from 0; labels that count otherwise need names, such as"
+                " classes=[1, 2, 3] (on the command line: --classes 1,2,3).",
             )
 
     def of_classes(self, n_classes: int) -> Labels:

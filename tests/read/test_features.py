@@ -218,3 +218,28 @@ def test_a_row_is_numbered_within_its_file(tmp_path):
     )
     with pytest.raises(InputError, match=r"b\.parquet.*row 1"):
         rows_of(rows)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([1, 2, 1], ("1", "2")),
+        ([-1, 1, 1], ("-1", "1")),
+        ([10.0, 20.0, 30.0], ("10", "20", "30")),
+        ([0, 1, 3], ("0", "1", "3")),
+        ([2, 10, 2], ("2", "10")),
+        ([0, 1, 2], None),
+        ([False, True, True], None),
+    ],
+)
+def test_classes_are_those_that_labels_have_and_no_others(labels, classes):
+    rows = scan_features(pa.table({"x": [[1.0], [2.0], [3.0]], "label": labels}), p="labels:label")
+    assert (rows.classes, rows.n_classes) == (classes, len(set(labels)))
+    (chunk,) = rows.chunks()
+    assert chunk.p.array.tolist() == [sorted(set(labels)).index(label) for label in labels]
+
+
+def test_a_target_of_a_regression_has_no_classes():
+    table = pa.table({"x": [[1.0], [2.0]], "label": [0.5, 1.25]})
+    with pytest.raises(InputError, match=r"row 0 is not a class number, got 0\.5"):
+        scan_features(table, p="labels:label")

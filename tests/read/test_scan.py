@@ -360,7 +360,7 @@ def test_missing_weight_is_refused_by_its_row():
 
 
 def test_weights_that_are_text_are_refused():
-    with pytest.raises(InputError, match="weights 'site' are no numbers"):
+    with pytest.raises(InputError, match="column 'site' row 0 is no number, got 'north'"):
         list(scan(table(), weights="site").chunks())
 
 
@@ -407,7 +407,7 @@ def test_missing_group_has_a_name():
 
 
 def test_group_that_is_called_missing_is_the_missing_group():
-    _, names = encoded(pa.array(["(missing)", None]))
+    _, names = encoded("site", pa.array(["(missing)", None]))
     assert names == ("(missing)",)
 
 
@@ -539,7 +539,7 @@ REFUSED_TABLES = {
     "missing label": (
         lambda: pa.table({"label": [0, None], "probs": [[0.5, 0.5]] * 2}),
         {},
-        r"column 'label' row 1 has no label \(null\). Leave such rows out",
+        r"column 'label' row 1 has no label \(null\). .*--where 'label IS NOT NULL'",
     ),
     "label out of range": (
         lambda: pa.table({"label": [0, 2], "probs": [[0.5, 0.5]] * 2}),
@@ -556,7 +556,7 @@ REFUSED_TABLES = {
         {},
         "need the class names .*--classes",
     ),
-    "text as probs": (table, {"q": "probs:site"}, "'site' row 0 is no list of numbers"),
+    "text as probs": (table, {"q": "probs:site"}, "'site' row 0 is no number, got 'north'"),
     "dates as probs": (
         lambda: pa.table({"label": [0], "d": pa.array([0], pa.date32())}),
         {"q": "probs:d"},
@@ -770,3 +770,55 @@ def test_bad_row_is_named_by_its_own_file_and_its_number_there(tmp_path):
         pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
     with pytest.raises(RowError, match=r"b\.parquet, column 'probs': Probs row 1 sums to 0.9"):
         list(scan(str(tmp_path / "*.parquet")).chunks())
+
+
+GRADES = np.array([1, 2, 2, 1, 1])
+OF_GRADES = np.array([[6, 3, 1], [2, 5, 3], [1, 8, 1], [7, 2, 1], [5, 4, 1]]) / 10
+
+
+def wide_of(names, **columns):
+    return pa.table(columns | {f"prob_{name}": OF_GRADES[:, k] for k, name in enumerate(names)})
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "float64", "decimal", "string"])
+@pytest.mark.parametrize("classes", [None, ["1", "2", "3"], [1, 2, 3], 3])
+def test_labels_that_are_numbers_match_columns_that_are_named_by_numbers(kind, classes):
+    kinds = {"decimal": pa.decimal128(21, 2)}
+    labels = pa.array(GRADES).cast(kinds.get(kind) or kind)
+    got = read(scan(wide_of("123", label=labels), p="labels:label", classes=classes))
+    assert got.p.tolist() == (GRADES - 1).tolist()
+
+
+def test_truth_values_match_columns_that_are_named_by_truth_values():
+    table = pa.table({"label": [True, False], "prob_True": [0.9, 0.3], "prob_False": [0.1, 0.7]})
+    assert read(scan(table)).p.tolist() == [0, 1]
+
+
+def test_columns_that_name_the_classes_in_another_order_are_refused():
+    table = wide_of("abc").append_column("soft_b", pa.array(OF_GRADES[:, 0]))
+    table = table.append_column("soft_a", pa.array(OF_GRADES[:, 1]))
+    table = table.append_column("soft_c", pa.array(OF_GRADES[:, 2]))
+    with pytest.raises(InputError, match="name the same classes in another order, got a, b, c and"):
+        scan(table, p="probs:soft_*", q="probs:prob_*")
+    assert scan(table, p="probs:soft_a,soft_b,soft_c", q="probs:prob_*").classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"classes": ["1", "2", "1"]}, "two classes have the same name"),
+        ({"classes": ["3", "2", "1"]}, "contradict the columns of Q"),
+        ({"classes": 4}, "number of classes contradicts the columns, got 4 for 3 columns"),
+        ({"q": "probs:prob_1,prob_1"}, "two classes have the same name"),
+    ],
+)
+def test_class_names_that_are_the_same_or_contradict_the_columns_are_refused(options, text):
+    with pytest.raises(InputError, match=text):
+        scan(wide_of("123", label=GRADES), **options)
+
+
+def test_numbers_may_count_columns_from_0_that_are_named_from_1():
+    table = wide_of("123", label=GRADES - 1)
+    with pytest.raises(RowError, match=r"row 0 is no class name, got 0\. There is: 1, 2, 3"):
+        read(scan(table))
+    assert read(scan(table, classes=[0, 1, 2])).p.tolist() == (GRADES - 1).tolist()

@@ -186,7 +186,15 @@ def comparison_rows(
                 error.remedy += " Two files of different columns are joined by --id COLUMN."
             raise
     where = options.pop("where")
-    both = joined([files[0]], [files[1]], options["id"], where=where, duplicates=id_duplicates)
+    by = [*options["by"], *filter(None, [options["cluster"]])]
+    both = joined(
+        [files[0]],
+        [files[1]],
+        options["id"],
+        where=where,
+        duplicates=id_duplicates,
+        as_text=by,
+    )
     if not q:
         remedy = "Give --q KIND:COLUMN once where both files call it so, or once for each."
         raise InputError(what="which columns are to be compared?", remedy=remedy)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from pandq.core.numerics import BFLOAT16, storage_name
-from pandq.errors import InputError, RowError, near_names
+from pandq.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -84,36 +85,48 @@ def first_bad(
         raise RowError(view=view, row=row, problem=problem, got=got, remedy=remedy)
 
 
+def one_label_per_row(y: ArrayLike) -> NDArray[Any]:
+    """(n,) numbers, truth values or text; a column of them, (n, 1), is taken too."""
+    labels = np.atleast_1d(unmasked("Labels", y))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise InputError(
+            what="Labels need one class per row",
+            got=f"shape {labels.shape}",
+            remedy="For votes use Counts(n), for soft labels Probs(x); several labels of one row"
+            " are not one class.",
+        )
+    if labels.dtype.kind == "O":
+        values = labels.tolist()
+        missing = np.array([value is None or _is_nan(value) for value in values])
+        first_bad("Labels", missing[:, None], "has no label")
+        text = [isinstance(value, str) for value in values]
+        labels = labels if any(text) and not all(text) else np.array(values)
+    if labels.dtype.kind not in "iufbUS" or labels.ndim != 1:
+        got = f"an array of {np.asarray(y).dtype}"
+        raise InputError(what="Labels are numbers, truth values or text", got=got)
+    return labels.astype(np.str_) if labels.dtype.kind == "S" else labels
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def whole_numbers(view: str, codes: NDArray[Any]) -> NDArray[np.intp]:
     """Class numbers as integers; floats are taken if they are whole."""
     if codes.dtype.kind in "iub":
         return codes.astype(np.intp, copy=False)
     if codes.dtype.kind == "f":
         bad = ~(np.isfinite(codes) & (codes == np.floor(codes)))
-        remedy = "Soft labels are Probs(x)."
-        first_bad(view, bad[:, None], "is not a class number", remedy, codes[:, None])
+        if bad.any():
+            row = int(bad.argmax())
+            problem = "is not a class number"
+            remedy = "Soft labels are Probs(x); a number to be predicted has no classes."
+            raise RowError(view, row, problem, got=f"{codes[row]:g}", remedy=remedy)
         return codes.astype(np.intp)
     raise InputError(
         what=f"{view} that are names need the class names in the order of Q's columns",
         got=repr(str(codes[0])) if len(codes) else str(codes.dtype),
         remedy="Use Labels(y, classes=[...]) (on the command line: --classes cat,dog).",
     )
-
-
-def codes_of_names(names: NDArray[Any], classes: list[str]) -> NDArray[np.intp]:
-    """Each name's place among the classes."""
-    places = {name: place for place, name in enumerate(classes)}
-    unique, inverse = np.unique(names.astype(str), return_inverse=True)
-    known = np.array([places.get(str(name), -1) for name in unique], dtype=np.intp)
-    codes = known[inverse]
-    if (codes < 0).any():
-        row = int((codes < 0).argmax())
-        name = str(names[row])
-        raise RowError(
-            view="Labels",
-            row=row,
-            problem="is no class name",
-            got=repr(name),
-            remedy=near_names(name, classes),
-        )
-    return codes

@@ -198,12 +198,9 @@ def labels_beside(labels: object, q: View) -> Labels:
 
 def row_weights(name: str, column: Column) -> NDArray[np.float64]:
     """Row weights as float64; a negative one, or one that is not finite, is an error."""
-    if not isinstance(column, np.ndarray) and column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise RowError(view="weights", row=row, problem="is missing (null)")
-    values = cols.scalars(column)
-    if values.dtype.kind not in "iufb":
-        raise InputError(what=f"weights {name!r} are no numbers", got=str(values.dtype))
+    values = cols.numbers(name, column)
+    if values.ndim != 1:
+        raise InputError(what=f"weights {name!r} are lists, not one number per row")
     weights = values.astype(np.float64)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pandq.core.hashing import hash_ids
 from pandq.core.numerics import BFLOAT16, widen
 from pandq.errors import InputError, RowError
+from pandq.read.parse import parsed, truths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,13 @@ MOST_GROUPS = 10_000
 
 def is_list(kind: pa.DataType) -> bool:
     """Does a column of this type hold one list per row?"""
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    kinds = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_fixed_size_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
     return any(is_kind(kind) for is_kind in kinds)
 
 
@@ -38,15 +46,68 @@ def is_text(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
+def is_numeric(kind: pa.DataType) -> bool:
+    """Does a column of this type hold a number or a truth value per row?"""
+    kinds = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+        pa.types.is_decimal,
+    )
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def plain(name: str, column: Any) -> Any:
+    """The same values in a type that has one form: no views, no run ends, no extension, no bytes.
+
+    Raises:
+        InputError: they are bytes that are no text.
+    """
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        values = [None if value is None else str(value) for value in column.to_pylist()]
+        column = pa.array(values, pa.string())
+    elif pa.types.is_dictionary(kind):
+        column = plain(name, column.dictionary_decode())
+    elif pa.types.is_run_end_encoded(kind):
+        column = plain(name, pc.run_end_decode(column))
+    elif pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        column = column.cast(pa.large_list(kind.value_type))
+    elif pa.types.is_null(kind) or _is_binary(kind):
+        column = _text(name, column)
+    return column
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    kinds = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_fixed_size_binary,
+        pa.types.is_binary_view,
+    )
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def _text(name: str, column: Any) -> Any:
+    """A column as strings."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException:
+        remedy = "Give a column of numbers or of text."
+        raise InputError(
+            what=f"column {name!r} holds {column.type}, which is no text", remedy=remedy
+        ) from None
+
+
 def numbers(name: str, column: Column) -> NDArray[Any]:
     """A column of lists as (n, K), of lists of lists as (n, S, K), or of scalars as (n,).
 
     Args:
         name: the column's name, for errors.
-        column: an Arrow array or a NumPy array.
+        column: an Arrow array or a NumPy array; text is read as numbers.
 
     Returns:
-        (n, K), (n, S, K) or (n,) in the column's own number type.
+        (n, K), (n, S, K) or (n,) in the column's own number type, float64 for text.
 
     Raises:
         InputError: the lists differ in length, a value is missing, or it holds no numbers.
@@ -56,18 +117,18 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
            [1. , 0. ]])
     """
     if isinstance(column, np.ndarray):
-        return column
-    if is_text(column.type):
-        column = _parsed_lists(name, column)
+        if column.dtype.kind in "iufb" or column.dtype == BFLOAT16:
+            return column
+        raise _no_numbers(name, str(column.dtype))
+    column = plain(name, column)
     if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise RowError(
-            view=f"column {name!r}", row=row, problem="has no value (null)", remedy=_LEAVE_OUT
-        )
+        raise missing(name, column, "has no value (null)")
+    if is_text(column.type):
+        column = parsed(name, column)
     if not is_list(column.type):
-        return _plain(name, column)
+        return _flat(name, column)
     inner = column.flatten()
-    values = numbers(name, inner) if is_list(inner.type) else _plain(name, inner)
+    values = numbers(name, inner) if is_list(inner.type) else _flat(name, inner)
     if pa.types.is_fixed_size_list(column.type):
         return values.reshape(len(column), column.type.list_size, *values.shape[1:])
     lengths = column.value_lengths().to_numpy(zero_copy_only=False)
@@ -77,66 +138,108 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
             view=f"column {name!r}",
             row=row,
             problem=f"has a list of {lengths[row]} where the first row has {lengths[0]}",
-            remedy="Every row needs one number per class.",
+            remedy="Every row's list must be of one length.",
         )
     return values.reshape(len(column), int(lengths[0]) if len(lengths) else 1, *values.shape[1:])
 
 
-def scalars(column: Column) -> NDArray[Any]:
+def missing(name: str, column: Any, problem: str) -> RowError:
+    """The refusal of a missing value, with the condition that leaves such rows out."""
+    row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+    kept = keeping(f"{as_sql(name)} IS NOT NULL")
+    remedy = f"To leave such rows out: {kept}."
+    return RowError(view=f"column {name!r}", row=row, problem=problem, remedy=remedy)
+
+
+def scalars(name: str, column: Column) -> NDArray[Any]:
     """A column of one value per row as NumPy: numbers as they are, anything else as strings."""
     if isinstance(column, np.ndarray):
         return column
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        if not column.null_count:
-            return _numpy(column)
-    elif pa.types.is_boolean(column.type) and not column.null_count:
-        return _numpy(column).astype(np.int64)
-    text = column.cast(pa.string()).fill_null(MISSING)
-    return _numpy(text).astype(np.str_)
+    column = plain(name, column)
+    if pa.types.is_decimal(column.type) and not column.null_count:
+        column = column.cast(pa.float64())
+    if is_numeric(column.type) and not column.null_count:
+        return _numpy(column)
+    return _numpy(_text(name, column).fill_null(MISSING)).astype(np.str_)
 
 
-def hashed(column: Column) -> NDArray[np.uint64]:
-    """64 bits for each value of a column of ids, whatever else is in the chunk."""
+def hashed(name: str, column: Column) -> NDArray[np.uint64]:
+    """64 bits for each value of a column of ids, whatever else is in the chunk.
+
+    A whole number has the bits of its text: they are the same in csv and in parquet.
+    """
     if isinstance(column, np.ndarray):
         return hash_ids(column)
-    numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if not (numeric and column.null_count):
-        return hash_ids(scalars(column))
-    # as text, the chunk's other numbers would hash differently than in a chunk without nulls
-    keys = hash_ids(_numpy(column.fill_null(0)))
-    return np.where(_numpy(column.is_null()), hash_ids(np.array([MISSING])), keys)
+    column = plain(name, column)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        # as text, the chunk's other numbers would hash differently than in a chunk without nulls
+        keys = hash_ids(_numpy(column.fill_null(0)))
+        return np.where(_numpy(column.is_null()), hash_ids(np.array([MISSING])), keys)
+    text = _text(name, column).fill_null(MISSING)
+    keys = hash_ids(_numpy(text).astype(np.str_))
+    whole = pc.match_substring_regex(text, _WHOLE)
+    keys[_numpy(whole)] = hash_ids(_numpy(text.filter(whole).cast(pa.int64())))
+    return keys
 
 
-def labels(name: str, column: Column) -> NDArray[Any]:
-    """A column of class numbers or class names; a missing one is an error."""
-    if not isinstance(column, np.ndarray) and is_list(column.type):
+_WHOLE = "^(0|-?[1-9][0-9]{0,17})$"
+
+
+def labels(name: str, column: Column, *, numeric: bool = False) -> NDArray[Any]:
+    """A column of class numbers or class names; a missing one is an error.
+
+    Args:
+        name: the column's name, for errors.
+        column: an Arrow array or a NumPy array.
+        numeric: whether text says numbers or truth values.
+
+    Raises:
+        InputError: it holds no single label per row, one is missing, or is not the number that it
+            is said to be.
+    """
+    if isinstance(column, np.ndarray):
+        return column
+    column = plain(name, column)
+    if pa.types.is_nested(column.type):
         raise InputError(
-            what=f"column {name!r} holds a list per row, not one label",
-            remedy="Votes are counts:COLUMN, how many chose each class.",
+            what=f"column {name!r} holds {_told(column.type)} per row, not one label",
+            remedy="Votes are counts:COLUMN, a list of how many chose each class.",
         )
-    if not isinstance(column, np.ndarray) and column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise RowError(
-            view=f"column {name!r}", row=row, problem="has no label (null)", remedy=_LEAVE_OUT
-        )
-    return scalars(column)
+    if column.null_count:
+        raise missing(name, column, "has no label (null)")
+    if numeric and is_text(column.type):
+        said = truths(column)
+        column = _numbers_exactly(parsed(name, column), column) if said is None else said
+    return scalars(name, column)
 
 
-def encoded(column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def _numbers_exactly(numbers: Any, text: Any) -> Any:
+    """Numbers that text says, as integers where it says whole ones."""
+    try:
+        return pc.utf8_trim_whitespace(text).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return numbers
+
+
+def _told(kind: pa.DataType) -> str:
+    if is_list(kind):
+        return "a list"
+    return "a struct" if pa.types.is_struct(kind) else str(kind)
+
+
+def encoded(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """Each row's place in the list of distinct values, and their names.
 
-    >>> encoded(pa.array(["b", None, "b"]))
+    >>> encoded("site", pa.array(["b", None, "b"]))
     (array([0, 1, 0]), ('b', '(missing)'))
     """
     if isinstance(column, np.ndarray):
         values, codes = np.unique(column, return_inverse=True)
         return codes.astype(np.intp), tuple(str(value) for value in values)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
+    if not pa.types.is_dictionary(column.type) or not is_text(column.type):
+        column = plain(name, column).dictionary_encode()
     codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
-    names = tuple(str(value) for value in column.dictionary.to_pylist())
+    names = _names(name, column.dictionary)
     if column.null_count and MISSING in names:
         codes = np.where(codes == len(names), names.index(MISSING), codes)
     elif column.null_count:
@@ -144,9 +247,16 @@ def encoded(column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     return codes.astype(np.intp), names
 
 
+def _names(name: str, values: Any) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, values.to_pylist()))
+    except OverflowError:  # dates beyond what Python knows
+        return tuple(_text(name, values).to_pylist())
+
+
 def grouped(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     """The groups that a column makes; one that tells nearly every row apart makes none."""
-    codes, names = encoded(column)
+    codes, names = encoded(name, column)
     if len(names) > MOST_GROUPS:
         raise InputError(
             what=f"column {name!r} has too many values to group by",
@@ -176,7 +286,18 @@ def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.stack(columns, axis=1)
 
 
-_LEAVE_OUT = "Leave such rows out (on the command line: --where SQL)."
+def as_sql(name: str) -> str:
+    """A column's name as a condition has it, quoted where it must be.
+
+    >>> as_sql("label"), as_sql("true label")
+    ('label', '"true label"')
+    """
+    return name if name.isidentifier() and name.isascii() else '"' + name.replace('"', '""') + '"'
+
+
+def keeping(condition: str) -> str:
+    """How to keep only the rows that satisfy a condition, on the command line."""
+    return f"--where {shlex.quote(condition)}"
 
 
 def _numpy(values: pa.Array) -> NDArray[Any]:
@@ -184,41 +305,18 @@ def _numpy(values: pa.Array) -> NDArray[Any]:
     return array
 
 
-def _plain(name: str, values: pa.Array) -> NDArray[Any]:
+def _flat(name: str, values: pa.Array) -> NDArray[Any]:
     """A flat Arrow array of numbers; a missing one becomes NaN for the view to name."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    kind = values.type
-    if pa.types.is_decimal(kind):
-        values = values.cast(pa.float64())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise InputError(
-            what=f"column {name!r} holds no numbers",
-            got=str(kind),
-            remedy="Names of classes are --p labels:COLUMN with --classes.",
-        )
-    return _numpy(values)
+    values = plain(name, values)
+    if not is_numeric(values.type):
+        raise _no_numbers(name, str(values.type))
+    return _numpy(values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values)
 
 
-def _parsed_lists(name: str, column: pa.Array) -> pa.Array:
-    """Lists written as text, as csv must: '[0.1, 0.9]'."""
-    parsed: list[Any] = []
-    for row, text in enumerate(column.to_pylist()):
-        try:
-            parsed.append(json.loads(text))
-        except (TypeError, ValueError):
-            parsed.append(None)
-        if not isinstance(parsed[-1], list):
-            raise RowError(
-                view=f"column {name!r}",
-                row=row,
-                problem="is no list of numbers",
-                got=repr(text),
-                remedy="In csv write '[0.1, 0.9]', or give wide columns: probs:prob_*.",
-            )
-    try:
-        return pa.array(parsed, pa.list_(pa.float64()))
-    except pa.ArrowException as error:
-        raise InputError(
-            what=f"column {name!r} holds no lists of numbers", got=str(error)
-        ) from None
+def _no_numbers(name: str, kind: str) -> InputError:
+    return InputError(
+        what=f"column {name!r} holds no numbers",
+        got=kind,
+        remedy="One class name per row is --p labels:COLUMN with --classes; several of them are to"
+        " be counted first, into a list of how many chose each class.",
+    )

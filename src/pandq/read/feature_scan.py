@@ -180,7 +180,7 @@ class FeatureScan:
         """How many features the first row has, if there is one."""
 
         def size(_: int, batch: Mapping[str, Column]) -> int:
-            return sum(np.size(_numbers(name, batch[name])) for name in self.columns)
+            return sum(np.size(cols.numbers(name, batch[name])) for name in self.columns)
 
         return next((n for _, n in located(self.source, self.columns, 1, size)), None)
 
@@ -269,24 +269,13 @@ def picture_name(source: Source, column: Column, start: int, row: int) -> str:
     return f"row {start + row}" + (f" ({path})" if path else "")
 
 
-def _numbers(name: str, column: Column) -> NDArray[Any]:
-    """A column's numbers; text that is no list of numbers is said to be text."""
-    if not isinstance(column, np.ndarray) and cols.is_text(column.type):
-        for row, text in enumerate(column.to_pylist()):
-            if text is not None and not text.lstrip().startswith("["):
-                problem = "is text, where features are numbers"
-                view = f"column {name!r}"
-                raise RowError(view=view, row=row, problem=problem, got=repr(text))
-    return cols.numbers(name, column)
-
-
 def numbers_of(columns: Sequence[str], batch: Mapping[str, Column]) -> NDArray[np.float64]:
     """Numeric columns side by side, (n, d) float64; a list column is d columns.
 
     Raises:
         RowError: a number is missing, NaN or infinite.
     """
-    parts = [_numbers(name, batch[name]) for name in columns]
+    parts = [cols.numbers(name, batch[name]) for name in columns]
     if not sum(flattened(part).shape[1] for part in parts):
         raise InputError(what=f"column {columns[0]!r} holds no features: its lists are empty")
     wide = [widen(flattened(part)) for part in parts]

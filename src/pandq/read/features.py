@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pandq.core.checks import whole_numbers
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.feature_scan import FeatureScan
@@ -87,6 +88,8 @@ def scan_features(
             raise InputError(what, remedy=near_names(weights, schema))  # noqa: TRY301
     except InputError as error:
         raise error.at(source.name) from None
+    if spec is not None and spec.kind == "labels":
+        source = source.as_text(spec.columns)
     names, n_classes = _classes(source, spec, classes)
     if holds_pictures(schema[columns[0]]):
         size = size or _size(source, columns[0])
@@ -156,16 +159,11 @@ def _named(part: str, schema: Schema) -> list[str]:
     """The columns that a name or a pattern of --x means; a pattern means columns of numbers."""
     if part in schema:
         return [part]
-    numeric = [name for name, kind in schema.items() if _is_numeric(kind)]
+    numeric = [name for name, kind in schema.items() if cols.is_numeric(kind)]
     found = fnmatch.filter(numeric, part) if any(mark in part for mark in "*?[") else []
     if not found:
         raise InputError(what=f"--x: no column {part!r}", remedy=near_names(part, schema))
     return found
-
-
-def _is_numeric(kind: pa.DataType) -> bool:
-    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _may_be_x(name: str, kind: pa.DataType) -> bool:
@@ -222,17 +220,22 @@ def _width(source: Source, spec: Spec) -> int:
 
 
 def _seen_labels(source: Source, spec: Spec) -> tuple[tuple[str, ...] | None, int]:
-    """Class names in alphabetical order; for class numbers none, and the largest plus one."""
+    """Class names in alphabetical order; for numbers that count from 0 none, and how many."""
 
     def distinct(_: int, batch: Mapping[str, Column]) -> set[Any]:
-        return set(np.unique(cols.labels(spec.column, batch[spec.column])).tolist())
+        labels = cols.labels(spec.column, batch[spec.column], numeric=spec.numeric)
+        text = labels.dtype.kind in "US"
+        return set((labels if text else whole_numbers("Labels", labels)).tolist())
 
     found = located(source, list(spec.columns), 1 << 16, distinct)
     seen: set[Any] = set().union(*(some for _, some in found))
-    if any(isinstance(value, str) for value in seen):
-        names = tuple(sorted(map(str, seen)))
-        return names, len(names)
-    return None, int(max(seen, default=-1)) + 1
+    if seen == set(range(len(seen))):
+        return None, len(seen)
+    if len({type(value) for value in seen}) > 1:
+        what = f"column {spec.column!r} holds class names beside class numbers"
+        raise InputError(what, where=source.name)
+    names = tuple(map(str, sorted(seen)))
+    return names, len(names)
 
 
 def _size(source: Source, column: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from abc import abstractmethod
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -144,5 +145,13 @@ def require(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> None:
 
 
 def types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Names and types in order."""
+    """Names and types in order.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    twice = next((name for name, n in Counter(schema.names).items() if n > 1), None)
+    if twice is not None:
+        remedy = "Give each column a name of its own."
+        raise InputError(what=f"two columns are called {twice!r}", remedy=remedy)
     return dict(zip(schema.names, schema.types, strict=True))

@@ -6,9 +6,10 @@ the order of the first table.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,9 +17,10 @@ import pyarrow as pa
 
 from pandq.errors import InputError, near_names
 from pandq.read.condition import Condition
-from pandq.read.database import database, literal, quoted
-from pandq.read.paths import ARRAYS, ARROW, expanded, has_suffix
-from pandq.read.sources import ParquetFiles, SqlFiles, open_tables, sql_errors
+from pandq.read.database import database, literal, place, quoted
+from pandq.read.paths import ARRAYS, PARQUET, expanded, has_suffix
+from pandq.read.sources import ParquetFiles, open_tables
+from pandq.read.text import TextFiles, sql_errors
 from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Joined:
     def apart(self, column: str) -> int:
         """In how many rows the two tables hold different values under one name."""
         one, other = quoted(column), quoted(OTHER + column)
-        relation = SqlFiles.relation(self.source.files[0])
+        relation = _relation(self.source.files[0])
         with database(self.source.files) as connection:
             differ = f"SELECT count(*) FROM {relation} WHERE {one} IS DISTINCT FROM {other}"
             return _count(connection, differ)
@@ -79,6 +81,7 @@ def joined(
     *,
     where: str | None = None,
     duplicates: Duplicates = "refuse",
+    as_text: Sequence[str] = (),
 ) -> Joined:
     """The rows of two tables that have the same id.
 
@@ -88,6 +91,7 @@ def joined(
         id: the column that names the rows in both.
         where: a SQL condition on the joined rows.
         duplicates: "refuse" ids that stand more than once in a table, or keep the "first".
+        as_text: columns of csv and json that are kept exactly as they are written, as the id is.
 
     Raises:
         InputError: a table or the column is missing, an id stands twice, or none is in both.
@@ -97,9 +101,12 @@ def joined(
         sides = [expanded(files) for files in (first, second)]
         with unchanged([Version.of(file) for files in sides for file in files]):
             tables = [
-                _Given.of(files, side, Path(room.name))
+                _Given.of(files, side, Path(room.name), id=id, as_text=as_text)
                 for side, files in zip(_SIDES, sides, strict=True)
             ]
+            # 7 in one file and "7" in the other are one id
+            apart = tables[0].id_type != tables[1].id_type
+            tables = [replace(table, id_as_text=apart) for table in tables]
             found = _found(tables, id, where, Path(room.name), duplicates)
     except BaseException:
         room.cleanup()
@@ -116,10 +123,29 @@ class _Given:
     name: str
     columns: tuple[str, ...]
     files: tuple[Path, ...]
+    id: str
+    id_type: pa.DataType | None
+    written: dict[str, str]
+    id_as_text: bool = False
 
     @classmethod
-    def of(cls, files: Sequence[Path], side: str, room: Path) -> Self:
-        """Files of one format; what duckdb does not read itself is written anew for it.
+    def of(
+        cls,
+        files: Sequence[Path],
+        side: str,
+        room: Path,
+        *,
+        id: str,  # noqa: A002
+        as_text: Sequence[str],
+    ) -> Self:
+        """Files of one format; what is no parquet is written anew as such.
+
+        Args:
+            files: of the table.
+            side: what to call it in SQL.
+            room: a folder to write to.
+            id: the column that names the rows.
+            as_text: other columns that are kept exactly as they are written.
 
         Raises:
             InputError: they are of different formats, or hold arrays.
@@ -127,26 +153,39 @@ class _Given:
         if has_suffix(files[0], ARRAYS):
             raise InputError(what="arrays have no ids to join by", where=str(files[0]))
         source = open_tables(files)
-        columns = tuple(source.schema)
-        if has_suffix(files[0], ARROW):
-            files = [_as_parquet(source, room / f"{side}.parquet")]
-        return cls(side, source.name, columns, tuple(files))
+        columns, written = tuple(source.schema), {}
+        if not has_suffix(files[0], PARQUET):
+            text = [name for name in (id, *as_text) if name in source.schema]
+            written = source.written(text) if isinstance(source, TextFiles) else {}
+            typed = source.as_text(text).typed()
+            files = [_as_parquet(typed, room / f"{side}.parquet")]
+        id_type = ParquetFiles(files[:1]).schema.get(id)
+        return cls(side, source.name, columns, tuple(files), id, id_type, written)
 
     @property
     def relation(self) -> str:
         """The table with its rows numbered, in a FROM clause."""
-        parts = (f"SELECT * FROM {SqlFiles.relation(file)}" for file in self.files)
+        key = quoted(self.id)
+        wanted = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})" if self.id_as_text else "*"
+        parts = (f"SELECT {wanted} FROM {_relation(file)}" for file in self.files)
         return f"(SELECT *, row_number() OVER () AS pandq_row FROM ({' UNION ALL '.join(parts)}))"
 
 
 def _as_parquet(source: Source, path: Path) -> Path:
     import pyarrow.parquet as pq
 
-    schema = pa.schema(source.schema.items())
-    with pq.ParquetWriter(path, schema) as writer:
-        for _, batch in source.batches(list(source.schema), BATCH):
-            writer.write_table(pa.table(dict(batch), schema=schema))
+    batches = source.batches(list(source.schema), BATCH)
+    tables = (pa.table(dict(batch)) for _, batch in batches)
+    first = next(tables, pa.schema(source.schema.items()).empty_table())
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)
     return path
+
+
+def _relation(file: Path) -> str:
+    """A parquet file in a FROM clause."""
+    return f"read_parquet({place(file)}, hive_partitioning = false)"
 
 
 def _found(
@@ -264,7 +303,6 @@ def _join(tables: Sequence[_Given], id: str, where: str | None, out: Path) -> st
     theirs = {OTHER + name: name for name in two if name != id}
     mine = ", ".join(f"a.{quoted(name)}" for name in one)
     others = "".join(f", b.{quoted(name)} AS {quoted(new)}" for new, name in theirs.items())
-    condition = "" if where is None else f" WHERE {Condition.of(where, [*one, *theirs]).sql}"
     key = quoted(id)
     found = (
         f"SELECT {mine}{others}, a.pandq_row AS pandq_order"
@@ -272,5 +310,21 @@ def _join(tables: Sequence[_Given], id: str, where: str | None, out: Path) -> st
         " JOIN first_rows a ON a.pandq_row = f.pandq_row"
         " JOIN second_rows b ON b.pandq_row = s.pandq_row"
     )
-    ordered = f"SELECT * EXCLUDE (pandq_order) FROM ({found}){condition} ORDER BY pandq_order"
+    kept = "" if where is None else _kept(Condition.of(where, [*one, *theirs]), tables, id)
+    ordered = (
+        f"WITH joined AS ({found}) SELECT * EXCLUDE (pandq_order) FROM joined{kept}"
+        " ORDER BY pandq_order"
+    )
     return f"COPY ({ordered}) TO {literal(out)} (FORMAT parquet, COMPRESSION zstd)"
+
+
+def _kept(condition: Condition, tables: Sequence[_Given], id: str) -> str:  # noqa: A002
+    """The rows that satisfy a condition, which sees numbers where text that is kept holds some."""
+    one, two = (table.written for table in tables)
+    kinds = one | {name if name == id else OTHER + name: kind for name, kind in two.items()}
+    casts = [f"CAST({quoted(name)} AS {kind}) AS {quoted(name)}" for name, kind in kinds.items()]
+    seen = f"* REPLACE ({', '.join(casts)})" if casts else "*"
+    return (
+        f" WHERE pandq_order IN (SELECT pandq_order FROM (SELECT {seen} FROM joined)"
+        f" WHERE {condition.sql})"
+    )

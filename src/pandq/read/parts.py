@@ -81,6 +81,15 @@ class Source(ABC):
         counts = [part.n_rows for part in self.parts()]
         return None if None in counts else sum(n for n in counts if n is not None)
 
+    def as_text(self, columns: Sequence[str]) -> Source:
+        """The same rows, with columns exactly as they are written where they are text."""
+        del columns
+        return self
+
+    def typed(self) -> Source:
+        """The same rows, with every column in a type that holds all of its rows."""
+        return self
+
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[tuple[int, Batch]]:
         """The named columns in batches of at most `rows`, each with the number of its first row."""
         for _, start, batch in placed(self, columns, rows, self.parts()):

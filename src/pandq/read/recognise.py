@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
-from pandq.read.columns import is_list, is_text
+from pandq.read.columns import is_list, is_numeric, is_text
 from pandq.views import TOP_KIND, VIEWS
 
 if TYPE_CHECKING:
@@ -42,12 +43,17 @@ _Q_PREFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """KIND:COLUMN as given: the kind, the column or pattern, and the columns it stands for."""
+    """KIND:COLUMN as given: the kind, the column or pattern, and the columns it stands for.
+
+    `numeric` says that labels are numbers or truth values and no text, whatever a file holds them
+    as.
+    """
 
     kind: str
     column: str
     columns: tuple[str, ...]
     wide: bool = False
+    numeric: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.column}"
@@ -98,7 +104,7 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     if kind == TOP_KIND:
         return _top(column, schema, option)
     if column in schema:
-        return Spec(kind, column, (column,))
+        return Spec(kind, column, (column,), numeric=is_numeric(schema[column]))
     if column.count("*") == 1:
         found = _natural(fnmatch.filter(schema, column))
         if found:
@@ -155,7 +161,7 @@ def recognised(schema: Schema, role: str) -> Spec:
 def candidates(schema: Schema, role: str) -> list[Spec]:
     """Every column that may be P (or Q)."""
     found = [
-        Spec(kind, name, (name,))
+        Spec(kind, name, (name,), numeric=is_numeric(arrow))
         for name, arrow in schema.items()
         if (kind := _kind_by_name(name, arrow, role))
     ]
@@ -202,3 +208,46 @@ def _natural(names: Iterable[str]) -> Sequence[str]:
     if not all(ends):
         return ordered
     return sorted(ordered, key=lambda name: int(re.findall(r"\d+", name)[-1]))
+
+
+def class_names(
+    given: Sequence[object] | int | None, carried: Sequence[tuple[str, ...]], where: str
+) -> tuple[str, ...] | None:
+    """The class names that were given, or else those that wide columns carry.
+
+    Args:
+        given: names, or how many classes there are.
+        carried: the names in the order of the columns, for each view whose columns carry some.
+        where: what to call the table.
+
+    Raises:
+        InputError: two are the same, or what was given contradicts the columns, or they each other.
+    """
+    found = next(iter(carried), None)
+    for other in carried:
+        if other != found and sorted(other) == sorted(found or ()):
+            raise InputError(
+                what="columns name the same classes in another order",
+                where=where,
+                got=f"{', '.join(found or ())} and {', '.join(other)}",
+                remedy="Name the columns in one order: KIND:a,b,c.",
+            )
+    if isinstance(given, int):
+        if found is None or len(found) == given:
+            return found or tuple(map(str, range(given)))
+        got = f"{given} for {len(found)} columns"
+        raise InputError(what="the number of classes contradicts the columns", where=where, got=got)
+    if not given:
+        return None if found is None else distinct(found).names
+    names = distinct(given).names
+    if found is None or names == found or not set(names) & set(found):
+        return names
+    # numbers may count the columns otherwise than their names do, but not in another order
+    if distinct(names).numbers and distinct(found).numbers and set(names) != set(found):
+        return names
+    raise InputError(
+        what="the class names contradict the columns of Q",
+        where=where,
+        got=f"{', '.join(names)} for columns {', '.join(found)}",
+        remedy="Leave --classes out, or give the columns in the order you mean.",
+    )

@@ -17,7 +17,7 @@ from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
-from pandq.read.recognise import Spec, recognised, resolved
+from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, ParquetFiles, Table, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
@@ -116,10 +116,10 @@ class Scan:
         p, q, *rivals = self._together(views, batch)
         n = len(q)
         ids = np.arange(start, start + n) if self.id is None else batch[self.id]
-        keys = cols.hashed(ids)
+        keys = cols.hashed(self.id or "row", ids)
         clusters = None
         if self.cluster is not None:
-            codes, names = cols.encoded(batch[self.cluster])
+            codes, names = cols.encoded(self.cluster, batch[self.cluster])
             clusters = hash_ids(np.array(names, dtype=np.str_))[codes]
         weights = None if self.weights is None else row_weights(self.weights, batch[self.weights])
         groups = {name: cols.grouped(name, batch[name]) for name in self.by}
@@ -188,7 +188,9 @@ def view_of(
     """
     try:
         if spec.kind == "labels":
-            return Labels(cols.labels(spec.column, batch[spec.column]), classes=classes)
+            return Labels(
+                cols.labels(spec.column, batch[spec.column], numeric=spec.numeric), classes=classes
+            )
         parts = [cols.numbers(name, batch[name]) for name in spec.columns]
         array = cols.stacked(parts) if spec.wide else parts[0]
         if normalise:
@@ -217,6 +219,8 @@ def view_of(
 def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
     """The TopK that topk:IDS,LOG_PROBS means, over one batch of columns."""
     ids, log_probs = (cols.numbers(name, batch[name]) for name in spec.columns)
+    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
+        ids = ids.astype(np.intp)  # json and csv hold numbers, whole or not
     try:
         return TopK(ids, log_probs, n_classes)
     except InputError as error:
@@ -305,8 +309,6 @@ def scan(
     """
     by = (by,) if isinstance(by, str) else by
     first, *rivals = (q,) if q is None or isinstance(q, str) else tuple(q) or (None,)
-    if isinstance(classes, int):
-        classes = [str(k) for k in range(classes)]
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
@@ -332,17 +334,13 @@ def scan(
                 raise InputError(what)  # noqa: TRY301
     except InputError as error:
         raise error.at(source.name) from None
-    found = q_spec.classes or p_spec.classes
-    names = tuple(classes) if classes else found
-    if names and found and names != found and set(names) & set(found):
-        raise InputError(
-            what="the class names contradict the columns of Q",
-            where=source.name,
-            got=f"{', '.join(names)} for columns {', '.join(found)}",
-            remedy="Leave --classes out, or give the columns in the order you mean.",
-        )
+    specs = (q_spec, p_spec, *others, *([best] if best else []))
+    names = class_names(classes, [spec.classes for spec in specs if spec.classes], source.name)
+    named_by = [name for name in (*by, cluster, id) if name]
+    labelled = [*p_spec.columns] if p_spec.kind == "labels" else []
+    labelled += beside.columns if beside else ()
     return Scan(
-        source=source,
+        source=source.as_text([*named_by, *labelled]),
         p=p_spec,
         q=q_spec,
         classes=names,

@@ -5,25 +5,21 @@ pyarrow reads columns; duckdb answers SQL and reads csv and json.
 
 from __future__ import annotations
 
-import csv
-import gzip
-from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self, TextIO, cast
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from pandq.core.threads import n_threads
 from pandq.errors import InputError
 from pandq.read.condition import Condition
-from pandq.read.database import database, place, quoted
+from pandq.read.database import database
 from pandq.read.feather import ArrowFiles
 from pandq.read.files import TableFiles, readable, refuse_copies, require, types
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
-from pandq.read.unchanged import unchanged
+from pandq.read.text import TextFiles, sql_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,59 +80,6 @@ def _footer(file: Path, changed: int, size: int) -> Any:
 
     del changed, size
     return pq.read_metadata(file)
-
-
-class SqlFiles(TableFiles):
-    """csv, tsv and json, read by duckdb, perhaps under a condition."""
-
-    where: str | None = None
-    condition: Condition | None = None
-
-    def under(self, where: str) -> Self:
-        """The rows that satisfy a condition, which duckdb reads no others of."""
-        found = copy(self)
-        found.where, found.condition = where, Condition.of(where, self.schema)
-        return found
-
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        """As duckdb finds it."""
-        with _answer(f"SELECT * FROM {self.relation(file)} LIMIT 0", file=file) as reader:
-            return types(reader.schema)
-
-    def count(self, part: Part) -> int:
-        """By duckdb, which parses no column that the condition does not need."""
-        file = self.files[part.piece[0]]
-        sql = self._query(file, "count(*) AS n")
-        same = unchanged([self.versions[part.piece[0]]])
-        with readable(file), same, database([file]) as connection, sql_errors(self.where, file):
-            return int(connection.execute(sql).fetchone()[0])
-
-    def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
-    ) -> Iterator[pa.RecordBatch]:
-        """The columns of the rows that satisfy the condition."""
-        del piece
-        if self.where is None:
-            require(columns, self.read_schema(file) if file != self.files[0] else self.schema)
-        wanted = ", ".join(map(quoted, columns))
-        with _answer(self._query(file, wanted), rows, where=self.where, file=file) as reader:
-            yield from reader
-
-    def _query(self, file: Path, wanted: str) -> str:
-        condition = "" if self.condition is None else f" WHERE {self.condition.sql}"
-        return f"SELECT {wanted} FROM {self.relation(file)}{condition}"
-
-    @staticmethod
-    def relation(file: Path) -> str:
-        """A file as duckdb reads it in a FROM clause."""
-        # the folders that it lies in say nothing of its columns
-        path = f"{place(file)}, hive_partitioning = false"
-        if has_suffix(file, PARQUET):
-            return f"read_parquet({path})"
-        if has_suffix(file, JSON):
-            return f"read_json({path})"
-        # no padding of short rows and no skipping of bad ones: a ragged row is an error
-        return f"read_csv({path}, header = true, delim = '{_delimiter(file)}')"
 
 
 class Table(Source):
@@ -204,8 +147,8 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
     formats: dict[tuple[str, ...], type[TableFiles]] = {
         PARQUET: ParquetFiles,
         ARROW: ArrowFiles,
-        TEXT: SqlFiles,
-        JSON: SqlFiles,
+        TEXT: TextFiles,
+        JSON: TextFiles,
     }
     suffixes = next(known for known in formats if has_suffix(first, known))
     for file in files:
@@ -215,63 +158,7 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
     refuse_copies(source)
     if where is None:
         return source
-    return source.under(where) if isinstance(source, SqlFiles) else Filtered(source, where)
-
-
-@contextmanager
-def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
-    """What duckdb says, as one line."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
-            raise InputError(what=ragged) from None
-        told = str(error).partition("LINE 1:")[0]  # what follows is SQL that nobody wrote
-        lines = [line.strip() for line in told.splitlines() if line.strip()]
-        text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))
-        if where is not None and isinstance(error, duckdb.ProgrammingError):
-            raise InputError(what="--where is no condition on these columns", got=text) from None
-        kind = "this file" if file is None else file.suffix.lstrip(".")
-        remedy = "It may be truncated or of another format."
-        raise InputError(what=f"cannot be read as {kind}", got=text, remedy=remedy) from None
-
-
-_SQL_ERROR_LINES = 3
-
-
-@contextmanager
-def _answer(
-    sql: str, rows: int = 1, *, where: str | None = None, file: Path
-) -> Iterator[pa.RecordBatchReader]:
-    with database([file]) as connection, sql_errors(where, file):
-        yield connection.sql(sql).to_arrow_reader(rows)
-
-
-def _ragged_line(file: Path) -> str:
-    """Which line of a csv has another number of fields than its header, if any has."""
-    with _text(file) as stream:
-        reader = csv.reader(stream, delimiter=_delimiter(file))
-        width = len(next(reader, []))
-        for fields in reader:
-            if fields and len(fields) != width:
-                return (
-                    f"line {reader.line_num} has {len(fields)} fields where the header has {width}"
-                )
-    return ""
-
-
-def _text(file: Path) -> TextIO:
-    opened = gzip.open if file.suffix == ".gz" else open
-    return cast("TextIO", opened(file, "rt", encoding="utf-8", errors="replace", newline=""))
-
-
-def _delimiter(file: Path) -> str:
-    """The separator that the header line uses most."""
-    with _text(file) as stream:
-        header = stream.readline(1 << 20)
-    return max(",\t;|", key=header.count)
+    return source.under(where) if isinstance(source, TextFiles) else Filtered(source, where)
 
 
 def _single(column: pa.ChunkedArray) -> pa.Array:

@@ -149,7 +149,7 @@ def write_recalibrated(
     import pyarrow as pa
 
     check_outputs(files, str(path))
-    source = open_source(files)
+    source = open_source(files).typed()
     spec = prediction_spec(source, q)
     mine, theirs = spec.classes, recalibrator.classes
     if mine and theirs and mine != theirs:

@@ -150,7 +150,7 @@ def write_predictions(
     """
     from pandq.report.files import RECALIBRATED
 
-    source = open_rows(list(files), where=where)
+    source = open_rows(list(files), where=where).typed()
     columns = feature_columns(x, source.schema, []) if x else model.columns
     new = [name, *([] if recalibrator is None else [RECALIBRATED]), *([MEMBERS] if members else [])]
     _check_columns(source, columns, new, model)

@@ -62,8 +62,11 @@ def inspection(source: Source, files: Sequence[str]) -> Iterator[Table | str]:
 def _first(column: Any) -> str:
     if column is None or not len(column):
         return ""
-    value = column[0].as_py() if hasattr(column[0], "as_py") else np.asarray(column[0]).tolist()
-    text = str(value)
+    try:
+        first = column[0]
+        text = str(first.as_py() if hasattr(first, "as_py") else np.asarray(first).tolist())
+    except (OverflowError, UnicodeDecodeError):  # a date, or bytes, beyond what Python knows
+        text = str(column[:1].cast("binary" if cols.is_text(column.type) else "string")[0])
     return text if len(text) <= 48 else f"{text[:45]}..."
 
 
@@ -92,5 +95,10 @@ def _guess(column: Any, kind: Any) -> str:
 
 
 def _few(column: Any) -> bool:
-    values = cols.scalars(column)
-    return bool(values.min() >= 0 and len(np.unique(values)) <= max(2, len(values) // 2))
+    known = column if isinstance(column, np.ndarray) else column.drop_null()
+    try:
+        values = cols.labels("", known, numeric=True)
+    except InputError:
+        return False
+    few = len(values) > 0 and values.min() >= 0
+    return bool(few and len(np.unique(values)) <= max(2, len(values) // 2))

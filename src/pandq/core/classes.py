@@ -1,0 +1,149 @@
+"""Which class a label is: by its name, by its value, or by its position."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.checks import first_bad, whole_numbers
+from pandq.errors import InputError, near_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+TRUTH = {"true": True, "false": False}
+
+
+def value_of(text: str) -> bool | float | None:
+    """What a class name is worth as a number or a truth value, if it is one.
+
+    >>> value_of("2.0"), value_of("-1"), value_of("True"), value_of("cat")
+    (2, -1, True, None)
+    """
+    if text.lower() in TRUTH:
+        return TRUTH[text.lower()]
+    if not _NUMBER.fullmatch(text):
+        return None
+    return int(text) if text.lstrip("+-").isdigit() else _key(float(text))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNames:
+    """Class names and what they are worth; made by `distinct`."""
+
+    names: tuple[str, ...]
+    numbers: bool  # all are numbers, or all truth values
+    truths: bool
+    plain: bool  # none is either, so that a number can only be a position
+    places: dict[str, int]
+    by_value: dict[Any, int]
+
+    def place(self, label: str | float) -> int:
+        """A label's place, or -1 if it is none of these."""
+        if isinstance(label, str):
+            value = None if label in self.places else value_of(label)
+            if value is None or (self.truths and not isinstance(value, bool)):
+                return self.places.get(label, -1)
+            label = value
+        return self.by_value.get(_key(label), -1)
+
+    def are_positions(self, labels: NDArray[Any]) -> bool:
+        """Can these numbers be read as positions, because nothing else is possible or different?"""
+        if self.plain or len(labels) == 0:
+            return True
+        same = list(self.by_value) == list(range(len(self.names)))
+        return same and bool(((labels >= 0) & (labels < len(self.names))).all())
+
+
+def distinct(classes: Sequence[object]) -> ClassNames:
+    """Class names, all different.
+
+    Raises:
+        InputError: two are the same, or are the same number.
+
+    >>> distinct([1, 2]).names
+    ('1', '2')
+    """
+    return _distinct(tuple(map(str, classes)))
+
+
+@lru_cache(maxsize=32)
+def _distinct(names: tuple[str, ...]) -> ClassNames:
+    values = [value_of(name) for name in names]
+    kinds = {None if value is None else isinstance(value, bool) for value in values}
+    numbers, truths = len(kinds) == 1 and None not in kinds, kinds == {True}
+    keys: list[Any] = list(names)
+    if numbers:
+        keys = [_key(value) for value in values if value is not None]
+    if len(set(keys)) < len(keys):
+        alike = Counter(keys).most_common(1)[0][0]
+        got = [name for name, key in zip(names, keys, strict=True) if key == alike]
+        raise InputError(
+            what="two classes have the same name",
+            got=" and ".join(map(repr, got[:2])),
+            remedy="Each class needs a name of its own.",
+        )
+    places = {name: k for k, name in enumerate(names)}
+    by_value = {key: k for k, key in enumerate(keys)} if numbers else {}
+    return ClassNames(names, numbers, truths, kinds <= {None}, places, by_value)
+
+
+def class_codes(labels: NDArray[Any], classes: ClassNames) -> NDArray[np.intp]:
+    """Each label's place among the classes.
+
+    Text is a name. Numbers and truth values are names where all classes are such, and positions
+    where none is.
+
+    Args:
+        labels: (n,) text, numbers or truth values.
+        classes: in the order of Q's columns.
+
+    Returns:
+        (n,) positions; those that labels are as given may be out of range.
+
+    Raises:
+        InputError: a label is no class name, or may be read either way.
+
+    >>> class_codes(np.array([1, 2, 1]), distinct(["2", "1"]))
+    array([1, 0, 1])
+    >>> class_codes(np.array([1, 0]), distinct(["cat", "dog"]))
+    array([1, 0])
+    """
+    if labels.dtype.kind in "iufb":
+        if classes.are_positions(labels):
+            return whole_numbers("Labels", labels)
+        if not classes.numbers or (classes.truths and labels.dtype.kind != "b"):
+            raise _either(classes)
+    unique, inverse = np.unique(labels, return_inverse=True)
+    places = np.array([classes.place(label) for label in unique.tolist()], dtype=np.intp)
+    codes: NDArray[np.intp] = places[inverse.reshape(-1)]
+    unknown = codes < 0
+    if unknown.any():
+        name = labels[int(unknown.argmax())].item()
+        remedy = near_names(str(name), classes.names)
+        remedy += "" if isinstance(name, str) else " Numbers that are class names match by value."
+        first_bad("Labels", unknown[:, None], f"is no class name, got {name!r}", remedy)
+    return codes
+
+
+def _key(x: float) -> float:
+    """One key for one value: 1.0 and True are 1."""
+    return int(x) if np.isfinite(x) and x == int(x) else x
+
+
+def _either(classes: ClassNames) -> InputError:
+    few = ", ".join(classes.names[:5]) + (", ..." if len(classes.names) > 5 else "")
+    return InputError(
+        what="labels that are numbers may be positions of these classes, or their names",
+        got=few,
+        remedy="For names, give the labels as text; for positions, give the classes names that are"
+        " neither numbers nor true and false.",
+    )

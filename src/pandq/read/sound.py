@@ -1,0 +1,73 @@
+"""Text files whose bytes are not what they say: spoiled gzip, and json that is no json."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, TextIO, cast
+
+from pandq.errors import InputError
+from pandq.read.paths import JSON, has_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BLOCK = 1 << 22
+# Where json may not be json though duckdb reads it; a string may hold as much.
+_SUSPECT = re.compile(rb",\s*[\]}]|/[/*]")
+_JSON = re.compile(rb'(?:[^",/]++|"(?:[^"\\]++|\\.)*+"|,(?!\s*[\]}]))*+', re.DOTALL)
+
+
+def opened(file: Path) -> TextIO:
+    """A text file to be read line by line, decompressed."""
+    how = gzip.open if file.suffix.lower() == ".gz" else open
+    return cast("TextIO", how(file, "rt", encoding="utf-8-sig", errors="replace", newline=""))
+
+
+def require_sound(file: Path) -> None:
+    """Refuse a file that duckdb would read though it is broken; looked at once.
+
+    Raises:
+        InputError: gzip's checksum is wrong, or json has comments or trailing commas.
+    """
+    packed, json = file.suffix.lower() == ".gz", has_suffix(file, JSON)
+    if packed or json:
+        state = file.stat()
+        _require_sound(file, state.st_mtime_ns, state.st_size, packed=packed, json=json)
+
+
+@lru_cache(maxsize=256)
+def _require_sound(file: Path, changed: int, size: int, *, packed: bool, json: bool) -> None:
+    del changed, size
+    for block in _blocks(file, packed=packed):
+        if json and _SUSPECT.search(block) and (end := _end_of_json(block)) is not None:
+            near = bytes(block[end : end + 20]).decode("utf-8", "replace")
+            remedy = "Take the trailing comma or the comment out."
+            raise InputError(what="is no json", got=repr(near), remedy=remedy)
+
+
+def _end_of_json(block: bytes) -> int | None:
+    """Where json ends and something else begins, if it does."""
+    found = _JSON.match(block)
+    end = 0 if found is None else found.end()
+    return end if end < len(block) else None
+
+
+def _blocks(file: Path, *, packed: bool) -> Iterator[bytes]:
+    """A file's bytes in blocks that begin and end between lines, in no string of json."""
+    rest = b""
+    try:
+        with gzip.open(file, "rb") if packed else file.open("rb") as stream:
+            while more := stream.read(_BLOCK):
+                block = rest + more
+                cut = block.rfind(b"\n") + 1
+                # a comma at the end of a line goes with what follows it
+                cut = len(block[:cut].rstrip().rstrip(b","))
+                rest = block[cut:]
+                yield block[:cut]
+    except zlib.error as error:
+        raise InputError(what="cannot be read as gz", got=str(error)) from None
+    yield rest

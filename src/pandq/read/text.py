@@ -1,0 +1,298 @@
+"""csv, tsv and json as a Source, read by duckdb: nothing in them has a type until it is asked for.
+
+A column's first rows say what it seems to hold, which is its type in the schema; what is read is
+text exactly as written, or in json the numbers as float64, whatever the first rows looked like.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from contextlib import contextmanager
+from copy import copy
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+from pandq.errors import InputError
+from pandq.read.condition import Condition
+from pandq.read.database import database, literal, place, quoted
+from pandq.read.files import TableFiles, readable, require, types
+from pandq.read.paths import JSON, TEXT, has_suffix
+from pandq.read.sound import opened, require_sound
+from pandq.read.unchanged import unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from pandq.read.parts import Part
+
+# In one line of csv there may be so many bytes.
+LONGEST_LINE = 1 << 27
+# The folders that a file lies in say nothing of its columns.
+_NO_PARTITIONS = "hive_partitioning = false"
+_WHOLE = re.compile(r"\b(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DECIMAL\(\d+, ?\d+\))")
+# What a column of text holds if all of it is written so, the narrowest first; as it is written is
+# as it is kept, so that "007" is no number.
+_WRITTEN = {
+    "BIGINT": "regexp_full_match({0}, '-?(0|[1-9][0-9]{{0,17}})')",
+    "DOUBLE": "regexp_full_match(lower({0}), '"
+    "[-+]?((0|[1-9][0-9]*)?([.][0-9]*)?(e[-+]?[0-9]+)?|nan|inf(inity)?)"
+    "') AND TRY_CAST({0} AS DOUBLE) IS NOT NULL",
+    "BOOLEAN": "lower({0}) IN ('true', 'false')",
+    "DATE": "regexp_full_match({0}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+    " AND TRY_CAST({0} AS DATE) IS NOT NULL",
+    "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+}
+
+
+class TextFiles(TableFiles):
+    """csv, tsv and json, perhaps under a condition.
+
+    `text` names the columns of json that are read as text though they hold numbers; `typed` says
+    that columns come in the types that all of their rows have, as they are written elsewhere.
+    """
+
+    where: str | None = None
+    condition: Condition | None = None
+    text: frozenset[str] = frozenset()
+    whole: bool = False
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        super().__init__(files)
+        # a file without rows says nothing of what its columns hold
+        for empty, following in pairwise(self.files):
+            with readable(empty), _answer(f"FROM {_sniffed(empty)} LIMIT 1", file=empty) as reader:
+                if reader.read_all().num_rows:
+                    break
+            with readable(following):
+                self.schema = self.read_schema(following)
+
+    def under(self, where: str) -> Self:
+        """The rows that satisfy a condition, which duckdb reads no others of."""
+        found = copy(self)
+        found.where, found.condition = where, Condition.of(where, self.schema)
+        return found
+
+    def as_text(self, columns: Sequence[str]) -> Self:
+        """The same rows, with columns exactly as they are written."""
+        found = copy(self)
+        found.text = self.text | set(columns)
+        return found
+
+    def typed(self) -> Self:
+        """The same rows, with every column in the type that all of its rows have."""
+        found = copy(self)
+        found.whole = True
+        return found
+
+    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+        """What the first rows look like."""
+        require_sound(file)
+        sql = f"SELECT * FROM {_sniffed(file)} LIMIT 0"
+        with _answer(sql, file=file) as reader:
+            found = types(reader.schema)
+        if has_suffix(file, JSON):
+            return found
+        return dict(zip(header(file), found.values(), strict=True))
+
+    def count(self, part: Part) -> int:
+        """By duckdb, which parses no column that the condition does not need."""
+        file = self.files[part.piece[0]]
+        sql, same = self._query(file, ()), unchanged([self.versions[part.piece[0]]])
+        with readable(file), same, database([file]) as connection, sql_errors(self.where, file):
+            return int(connection.execute(sql).fetchone()[0])
+
+    def read_piece(
+        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns of the rows that satisfy the condition."""
+        del piece
+        require_sound(file)
+        sql = self._query(file, columns)
+        with _answer(sql, rows, where=self.where, file=file) as reader:
+            yield from reader
+
+    def _query(self, file: Path, columns: Sequence[str]) -> str:
+        """SQL for these columns, or for the number of rows."""
+        looked_at = () if self.condition is None else self.condition.columns
+        held = self._held(file, [*columns, *looked_at])
+        typed = [name for name in columns if self.whole and name not in self.text]
+        kinds = self.written([*typed, *looked_at])
+        relation = _relation(file, held)
+        if self.condition is None:
+            own = {name: kinds[name] for name in typed if name in kinds}
+            wanted = ", ".join(_as(name, name, own) for name in columns) or "count(*) AS n"
+            return f"SELECT {wanted} FROM {relation}"
+        # the condition sees numbers where all rows hold some, beside the text that is read
+        stem = "_" * (1 + max(map(len, self.schema)))
+        inner = [_as(name, name, kinds) for name in looked_at]
+        outer = []
+        for k, name in enumerate(columns):
+            inner.append(_as(name, f"{stem}{k}", kinds if name in typed else {}))
+            outer.append(f"{quoted(f'{stem}{k}')} AS {quoted(name)}")
+        wanted = ", ".join(outer) or "count(*) AS n"
+        seen = ", ".join(inner) or "1"
+        return f"SELECT {wanted} FROM (SELECT {seen} FROM {relation}) WHERE {self.condition.sql}"
+
+    def _held(self, file: Path, columns: Sequence[str]) -> dict[str, str]:
+        """The type in which duckdb is to read each column of the file."""
+        if has_suffix(file, TEXT):
+            names = header(file)
+            require(columns, dict.fromkeys(names))
+            return dict.fromkeys(names, "VARCHAR")
+        require(columns, _described(file))
+        found = _described(self.files[0], whole=self.whole)
+        return {name: self._json_type(name, found[name]) for name in dict.fromkeys(columns)}
+
+    def _json_type(self, name: str, kind: str) -> str:
+        """Numbers as float64, unless their text is asked for; dates and the like as text."""
+        if "[" in kind or "(" in kind:
+            return kind if self.whole else _WHOLE.sub("DOUBLE", kind)
+        number = _WHOLE.fullmatch(kind) or kind == "DOUBLE"
+        return "DOUBLE" if number and name not in self.text and not self.whole else "VARCHAR"
+
+    def written(self, columns: Sequence[str]) -> dict[str, str]:
+        """The types in SQL that columns of text are written in, by all rows of all files."""
+        held = self._held(self.files[0], columns)
+        asked = [name for name in dict.fromkeys(columns) if held[name] == "VARCHAR"]
+        found = dict.fromkeys(asked, "VARCHAR")
+        fits = [self._fits(file, asked) for file in self.files if asked]
+        for name in asked:
+            for place_of_kind, kind in reversed(list(enumerate(_WRITTEN))):
+                if all(fit[name][place_of_kind] for fit in fits):
+                    found[name] = kind
+        return found
+
+    def _fits(self, file: Path, columns: Sequence[str]) -> dict[str, list[bool]]:
+        """Which of the types all rows of a file are written in, for each column."""
+        lists = []
+        for name in map(quoted, columns):
+            tests = (f"coalesce(bool_and({x.format(name)}), false)" for x in _WRITTEN.values())
+            lists.append(f"[{', '.join(tests)}] AS {name}")
+        sql = f"SELECT {', '.join(lists)} FROM {_relation(file, self._held(file, columns))}"
+        with _answer(sql, file=file) as reader:
+            row: dict[str, list[bool]] = reader.read_all().to_pylist()[0]
+        return row
+
+
+def header(file: Path) -> list[str]:
+    """The names of a csv's columns.
+
+    Raises:
+        InputError: two are the same.
+    """
+    with opened(file) as stream:
+        names = next(_records(stream, file), [])
+    names = [name or f"column{k}" for k, name in enumerate(names)]
+    twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
+    if twice is not None:
+        raise InputError(what=f"two columns are called {twice!r}", where=str(file))
+    return names
+
+
+def _records(stream: Any, file: Path) -> Iterator[list[str]]:
+    csv.field_size_limit(sys.maxsize)
+    return csv.reader(stream, delimiter=_delimiter(file))
+
+
+def _delimiter(file: Path) -> str:
+    """The separator that the header line uses most."""
+    with opened(file) as stream:
+        first = stream.readline(1 << 20)
+    return max(",\t;|", key=first.count)
+
+
+def _sniffed(file: Path) -> str:
+    """A file in a FROM clause, with types by its first rows."""
+    if has_suffix(file, JSON):
+        return f"read_json({place(file)}, {_NO_PARTITIONS})"
+    return f"read_csv({place(file)}, {_dialect(file)}, skip = 0, comment = '')"
+
+
+def _relation(file: Path, held: Mapping[str, str]) -> str:
+    """A file in a FROM clause, with these types and no others."""
+    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in held.items())
+    given = f", columns = {{{columns}}}" if columns else ""
+    if has_suffix(file, JSON):
+        return f"read_json({place(file)}, {_NO_PARTITIONS}{given})"
+    return f"read_csv({place(file)}, {_dialect(file)}, auto_detect = false{given})"
+
+
+def _dialect(file: Path) -> str:
+    # no padding of short rows, no skipping of bad ones or of comments: a ragged row is an error
+    return (
+        f"header = true, delim = {literal(_delimiter(file))}, quote = '\"', escape = '\"',"
+        f" max_line_size = {LONGEST_LINE}, {_NO_PARTITIONS}"
+    )
+
+
+def _described(file: Path, *, whole: bool = False) -> dict[str, str]:
+    """The types of json's columns in SQL, by its first rows or by all of them."""
+    state = file.stat()
+    return _described_once(file, state.st_mtime_ns, state.st_size, whole=whole)
+
+
+@lru_cache(maxsize=256)
+def _described_once(file: Path, changed: int, size: int, *, whole: bool) -> dict[str, str]:
+    del changed, size
+    sample = ", sample_size = -1" if whole else ""
+    relation = f"read_json({place(file)}, {_NO_PARTITIONS}{sample})"
+    with _answer(f"DESCRIBE SELECT * FROM {relation}", file=file) as reader:
+        found = reader.read_all()
+    names, kinds = found.column("column_name"), found.column("column_type")
+    return dict(zip(names.to_pylist(), kinds.to_pylist(), strict=True))
+
+
+def _as(name: str, new: str, kinds: Mapping[str, str]) -> str:
+    kind = kinds.get(name, "VARCHAR")
+    value = quoted(name) if kind == "VARCHAR" else f"CAST({quoted(name)} AS {kind})"
+    return f"{value} AS {quoted(new)}"
+
+
+@contextmanager
+def _answer(
+    sql: str, rows: int = 1, *, where: str | None = None, file: Path
+) -> Iterator[pa.RecordBatchReader]:
+    with database([file]) as connection, sql_errors(where, file):
+        yield connection.sql(sql).to_arrow_reader(rows)
+
+
+@contextmanager
+def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
+    """What duckdb says, as one line."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
+            raise InputError(what=ragged) from None
+        told = str(error).partition("LINE 1:")[0]  # what follows is SQL that nobody wrote
+        told = re.sub(r"Original Line: .*\n?", "", told)
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
+        text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))[:_LONGEST_TOLD]
+        if where is not None and isinstance(error, duckdb.ProgrammingError):
+            raise InputError(what="--where is no condition on these columns", got=text) from None
+        kind = "this file" if file is None else file.suffix.lstrip(".")
+        remedy = "It may be truncated or of another format."
+        raise InputError(what=f"cannot be read as {kind}", got=text, remedy=remedy) from None
+
+
+_SQL_ERROR_LINES, _LONGEST_TOLD = 3, 400
+
+
+def _ragged_line(file: Path) -> str:
+    """Which line of a csv has another number of fields than its header, if any has."""
+    with opened(file) as stream:
+        reader = _records(stream, file)
+        width = len(next(reader, []))
+        for k, fields in enumerate(reader):
+            if fields and len(fields) != width:
+                line = getattr(reader, "line_num", k + 2)
+                return f"line {line} has {len(fields)} fields where the header has {width}"
+    return ""
