@@ -283,6 +283,7 @@ def test_two_fixed_readers_are_no_independent_draws_and_no_leak():
     assert "has seen" not in str(result)
     assert parts.model_floor is None
     assert parts.plan == []
+    assert set(parts.brier) == {"brier", "miscalibration"}
 
 
 @pytest.mark.parametrize("seed", range(6))

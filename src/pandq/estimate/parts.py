@@ -145,7 +145,7 @@ def decomposed(
         leak=doubt == "leak",
         independent=doubt != "dependent",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
-        brier=_brier(sums.brier, level=level),
+        brier=_brier(sums.brier, independent=doubt != "dependent", level=level),
         kind=trained.recalibration.kind,
         losses={
             k: Estimate(x, None, None).to_unit(unit).value or 0.0
@@ -282,11 +282,13 @@ def _model_based(model: Estimate) -> Estimate:
     )
 
 
-def _brier(means: Means, *, level: float) -> dict[str, Estimate]:
+def _brier(means: Means, *, independent: bool, level: float) -> dict[str, Estimate]:
+    """The Brier score and its parts; pairs of dependent votes tell nothing of the floor."""
     if not means.n:
         return {}
     how = "mean over rows with a full P or two votes; the floor is unbiased"
-    return {name: means.estimate(name, level=level, unit="", method=how) for name in BRIER}
+    names = BRIER if independent else [name for name in BRIER if name not in ("floor", "rest")]
+    return {name: means.estimate(name, level=level, unit="", method=how) for name in names}
 
 
 def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:

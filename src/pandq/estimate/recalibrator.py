@@ -135,9 +135,18 @@ class Recalibrator:
         )
 
     def to_torch(self) -> str:
-        """One line of torch that turns finite `logits` (..., K) into `log_c`, in float64."""
+        """One line of torch that turns `logits` (..., K) into `log_c`, in float64.
+
+        The logits are finite, or -inf for what Q rules out where the map is the identity.
+        """
+        freq = f"x.new_tensor({self.freq.tolist()!r})"
         if self.kind == "identity":
-            return "log_c = logits.double().log_softmax(-1)"
+            first = "x = logits.double().log_softmax(-1)"
+            if self.eps == 0:
+                return f"{first}; log_c = x"
+            mixed = f"({1 - self.eps!r} * x.exp() + {self.eps!r} * {freq}).log()"
+            zeros = f"(x < {RULED_OUT}).any(-1, keepdim=True)"
+            return f"{first}; log_c = torch.where({zeros}, {mixed}, x)"
 
         def tensor(name: str) -> str:
             return f"x.new_tensor({self.parameters[name].tolist()!r})"
@@ -156,7 +165,6 @@ class Recalibrator:
             if "b" in self.parameters:
                 score += f" + {tensor('b')}"
             probabilities = f"({score}).softmax(-1)"
-        freq = f"x.new_tensor({self.freq.tolist()!r})"
         mixed = f"({1 - self.eps!r} * {probabilities} + {self.eps!r} * {freq})"
         return f"{first}; log_c = {mixed}.log()"
 
