@@ -1,6 +1,7 @@
 """The audit on real predictions and real votes, against figures computed elsewhere."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -406,3 +407,33 @@ def test_the_recalibrator_does_to_other_rows_what_the_audit_promised():
 def test_a_bare_array_is_refused_with_the_names_of_the_views():
     with pytest.raises(TypeError, match=r"Labels.*Counts.*Probs.*LogProbs.*Logits"):
         pandq.audit(LABELS, SHARP)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("level", "0.95", "level must lie between 0 and 1, got '0.95'"),
+        ("level", None, "level must lie"),
+        ("seed", None, "a seed is a whole number"),
+        ("seed", True, "a seed is a whole number"),
+        ("worst", -1, "worst is a whole number from 0 to 10,000, got -1"),
+        ("worst", 1.5, "worst is a whole number"),
+        ("floor", "AUTO", "floor is one of 'auto', 'certified', 'none', got 'AUTO'"),
+        ("intervals", "exact", "intervals is one of"),
+        ("engine", "local", "this is no engine, got str"),
+        ("progress", "bar", "progress is a function"),
+        ("classes", 3.5, "classes are a list of names"),
+        ("classes", ["a", "a"], "two classes have the same name"),
+        ("by", {"site": [[1], [1, 2]]}, "rows of equal length"),
+        ("cluster", np.ma.masked_array([1, 2], mask=[0, 1]), "hold 1 masked value"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_by_name(option, value, words):
+    with pytest.raises(pandq.InputError, match=re.escape(words)):
+        pandq.audit(pandq.Labels([0, 1]), pandq.Probs([[0.5, 0.5]] * 2), **{option: value})
+
+
+def test_a_missing_group_in_memory_is_called_as_one_in_a_file():
+    p, q = pandq.Labels([0, 1]), pandq.Probs([[0.5, 0.5]] * 2)
+    found = pandq.audit(p, q, by={"site": [None, "x"]}).groups["site"]
+    assert {group["name"] for group in found} == {"(missing)", "x"}

@@ -381,3 +381,17 @@ def test_a_mask_that_masks_nothing_is_no_matter():
     found = Probs(np.ma.array(X, mask=False))
     assert type(found.array) is np.ndarray
     assert (found.array == X).all()
+
+
+@pytest.mark.parametrize("thing", [None, {1}, len, 2**80, (x for x in [0.5])])
+@pytest.mark.parametrize("make", [Probs, Probs.binary, Logits.binary, lambda x: Labels(x, 2)])
+def test_what_is_no_array_is_refused_and_not_asked_for_numbers(make, thing):
+    with pytest.raises(InputError):
+        make(thing)
+
+
+@pytest.mark.parametrize("x", [[0.5 + 1j], ["half"], [b"ab"], np.array(["2024-01-01"], "M8[s]")])
+def test_scores_are_real_numbers(x):
+    for make in (Probs.binary, Logits.binary):
+        with pytest.raises(InputError, match="need numbers"):
+            make(x)

@@ -238,7 +238,7 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    check_choices(unit, level, seed)
+    check_choices(unit, level, seed, worst, floor=(floor, Floor), intervals=(intervals, Intervals))
     options = {
         "classes": classes,
         "by": by,

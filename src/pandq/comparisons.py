@@ -167,7 +167,7 @@ def compare(
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
     difference 0.039 nat [-0.333, 0.412]
     """
-    check_choices(unit, level, seed)
+    check_choices(unit, level, seed, worst, parts=(parts, Parts))
     options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = _rows(p, qs, labels=labels, **options)
     called = _called(rows, names)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.core import kernels, measures, scores
+from pandq.core.checks import is_number
 from pandq.core.numerics import blocks
 from pandq.errors import InputError, ViewTypeError
 from pandq.units import Unit, per_nat
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pandq.core.laws import Law
 
     Rows = NDArray[np.float64]
+
+# Of an order beyond this the product with itself is no float64.
+LARGEST_ORDER = 1e100
 
 
 def entropy(p: View, *, unit: Unit = "nat") -> Rows:
@@ -220,9 +224,9 @@ def renyi_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     >>> renyi_divergence(Probs([[0.5, 0.5]]), Probs([[0.9, 0.1]]), alpha=float("inf")).round(6)
     array([1.609438])
     """
-    if not alpha >= 0:
-        raise InputError(what="alpha must not be negative", got=str(alpha))
-    return _divergence(partial(measures.renyi_divergence, alpha=alpha), p, q, unit)
+    if not is_number(alpha) or not alpha >= 0:
+        raise InputError(what="alpha is a number, and not negative", got=repr(alpha))
+    return _divergence(partial(measures.renyi_divergence, alpha=float(alpha)), p, q, unit)
 
 
 def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> Rows:
@@ -248,9 +252,10 @@ def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     >>> alpha_divergence(Probs([[1.0, 0.0]]), Probs([[0.25, 0.75]]), alpha=0.5)
     array([2.])
     """
-    if not np.isfinite(alpha):
-        raise InputError(what="alpha must be finite", got=str(alpha))
-    return _divergence(partial(measures.alpha_divergence, alpha=alpha), p, q, unit)
+    if not is_number(alpha) or not abs(alpha) <= LARGEST_ORDER:
+        what = f"alpha is a number between -{LARGEST_ORDER:g} and {LARGEST_ORDER:g}"
+        raise InputError(what, got=repr(alpha))
+    return _divergence(partial(measures.alpha_divergence, alpha=float(alpha)), p, q, unit)
 
 
 def total_variation(p: View, q: View) -> Rows:

@@ -9,11 +9,12 @@ one, where Q is known well enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from pandq.core.checks import first_bad, unmasked
+from pandq.core.checks import MOST_CLASSES, as_array, first_bad, is_number
 from pandq.core.numerics import storage_name, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.units import Unit, per_nat
@@ -59,12 +60,17 @@ class TopK:
         *,
         tolerance: float | None = None,
     ) -> None:
-        places, stored = (np.atleast_2d(unmasked("TopK", x)) for x in (ids, log_probs))
+        if not is_number(n_classes, Integral) or not 1 <= n_classes <= MOST_CLASSES:
+            what = f"the number of classes is from 1 to {MOST_CLASSES:,}"
+            raise InputError(what, got=repr(n_classes))
+        places, stored = (np.atleast_2d(as_array("TopK", x)) for x in (ids, log_probs))
         if places.shape != stored.shape or places.ndim != 2:
             got = f"shapes {places.shape} and {stored.shape}"
             raise InputError(what="TopK needs one log-probability for each id", got=got)
         if places.dtype.kind not in "iu":
             raise InputError(what="TopK ids are class numbers", got=str(places.dtype))
+        if stored.dtype.kind not in "fiu" and storage_name(stored.dtype) != "bfloat16":
+            raise InputError(what="TopK log-probabilities are numbers", got=str(stored.dtype))
         limit = TOLERANCES.get(storage_name(stored.dtype), 1e-6) if tolerance is None else tolerance
         places, logs = places.astype(np.intp), widen(stored)
         first_bad(

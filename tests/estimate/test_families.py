@@ -209,6 +209,12 @@ BAD = {
     ),
     "NaN": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.array([1.0, np.nan])),
     "one draw of q": lambda: pandq.elbo([1.0], 0.0),
+    "text": lambda: pandq.beta_kl("one", 1.0, 1.0, 1.0),
+    "shapes that do not fit": lambda: pandq.gamma_kl([1.0, 2.0], [1.0, 2.0, 3.0], 1.0, 1.0),
+    "no classes": lambda: pandq.dirichlet_kl([], []),
+    "no dimensions": lambda: pandq.gaussian_kl([], [], [], []),
+    "a mean that is NaN": lambda: pandq.gaussian_kl([np.nan], [1.0], [1.0], [1.0]),
+    "fewer digits than any": lambda: pandq.beta_kl(5e-324, 0.5, 0.5, 0.5),
 }
 
 

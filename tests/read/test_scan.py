@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -822,3 +823,22 @@ def test_numbers_may_count_columns_from_0_that_are_named_from_1():
     with pytest.raises(RowError, match=r"row 0 is no class name, got 0\. There is: 1, 2, 3"):
         read(scan(table))
     assert read(scan(table, classes=[0, 1, 2])).p.tolist() == (GRADES - 1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("p", 7, "p is text, got 7"),
+        ("q", 7, "q is text, or a list of texts, got 7"),
+        ("by", [7], "by is text, or a list of texts"),
+        ("id", ["a"], "id is text"),
+        ("tolerance", float("nan"), "tolerance is a number above 0"),
+        ("classes", 2.5, "classes are a list of names"),
+        ("classes", 10**9, "the number of classes is from 1 to 4,194,304, got 1000000000"),
+        ("classes", 0, "the number of classes is from 1"),
+    ],
+)
+def test_an_option_of_a_scan_that_means_nothing_is_refused_by_name(option, value, words):
+    table = pa.table({"label": [0, 1], "probs": [[0.5, 0.5]] * 2})
+    with pytest.raises(InputError, match=re.escape(words)):
+        scan(table, **{option: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -10,20 +11,55 @@ import numpy as np
 from pandq.core.numerics import BFLOAT16, storage_name
 from pandq.errors import InputError, RowError
 
+# More classes than any vocabulary has.
+MOST_CLASSES = 1 << 22
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
 def rows_of_classes(view: str, x: ArrayLike) -> NDArray[Any]:
     """(n, K) numbers; a single row may be given as (K,)."""
-    array = unmasked(view, x) if isinstance(x, np.ndarray) else _as_array(view, x)
+    array = as_array(view, x)
     if array.ndim == 1:
         array = array[None, :]
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(what=f"{view} need rows of classes, (n, K)", got=f"shape {array.shape}")
-    if array.dtype.kind not in "fiub" and storage_name(array.dtype) != "bfloat16":
-        raise InputError(what=f"{view} need numbers", got=str(array.dtype))
-    return array
+    return _of_numbers(view, array)
+
+
+def numbers(what: str, x: ArrayLike) -> NDArray[np.float64]:
+    """Real numbers of any shape, as float64.
+
+    >>> numbers("a mean", "one")
+    Traceback (most recent call last):
+    pandq.errors.InputError: a mean need numbers, got <U3
+    """
+    return _of_numbers(what, as_array(what, x)).astype(np.float64)
+
+
+def together(what: str, *given: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    """Numbers as arrays of one shape, each repeated where another has more.
+
+    >>> [x.shape for x in together("parameters", 1.0, [1.0, 2.0])]
+    [(2,), (2,)]
+    """
+    arrays = [numbers(what, x) for x in given]
+    try:
+        return np.broadcast_arrays(*arrays)
+    except ValueError:
+        shapes = " and ".join(str(x.shape) for x in arrays)
+        raise InputError(what=f"{what} are of shapes that do not fit", got=shapes) from None
+
+
+def is_number(x: object, kind: type = Real) -> bool:
+    """Is this one number, and no yes or no?
+
+    >>> from numbers import Integral
+    >>> is_number(0.5), is_number("0.5"), is_number(True), is_number(0.5, Integral)
+    (True, False, False, False)
+    """
+    return isinstance(x, kind) and not isinstance(x, bool | np.bool_)
 
 
 def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
@@ -42,7 +78,12 @@ def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
     return np.asarray(x)
 
 
-def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
+def as_array(view: str, x: ArrayLike) -> NDArray[Any]:
+    """An array of what may be one, none of it masked.
+
+    Raises:
+        InputError: it is none, or ragged, or some of it is masked.
+    """
     if getattr(x, "requires_grad", False):
         raise InputError(
             what=f"{view} hold arrays, which have no gradient",
@@ -55,20 +96,31 @@ def _as_array(view: str, x: ArrayLike) -> NDArray[Any]:
         # NumPy takes no bfloat16 of torch's, but its bits
         x = cast("torch.Tensor", x).cpu().view(torch.uint16).numpy().view(BFLOAT16)
     try:
-        return np.asarray(x)
+        array = unmasked(view, x)
+    except InputError:
+        raise
     except ValueError:
         raise InputError(what=f"{view} need rows of equal length", got="ragged rows") from None
     except (TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(what=f"{view} need an array of numbers", got=reason) from None
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise InputError(what=f"{view} need an array", got=type(x).__name__)
+    return array
+
+
+def _of_numbers(what: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind not in "fiub" and storage_name(array.dtype) != "bfloat16":
+        raise InputError(what=f"{what} need numbers", got=str(array.dtype))
+    return array
 
 
 def one_number_per_row(view: str, x: ArrayLike) -> NDArray[Any]:
     """(n,) numbers."""
-    array = np.atleast_1d(unmasked(view, x))
+    array = np.atleast_1d(as_array(view, x))
     if array.ndim != 1:
         raise InputError(what=f"{view} needs one number per row", got=f"shape {array.shape}")
-    return array
+    return _of_numbers(view, array)
 
 
 def first_bad(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ def distinct(classes: Sequence[object]) -> ClassNames:
     >>> distinct([1, 2]).names
     ('1', '2')
     """
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise InputError(what="classes are a list of names", got=repr(classes))
     return _distinct(tuple(map(str, classes)))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pandq.core.checks import numbers, together
 from pandq.core.numerics import exp_remainder
 from pandq.errors import InputError
 from pandq.estimate.stirling import (
@@ -57,8 +58,8 @@ def gaussian_kl(
     >>> gaussian_kl([0.0, 0.0], np.eye(2), [1.0, 0.0], np.eye(2))
     np.float64(0.5)
     """
-    m, n = (np.asarray(x, dtype=np.float64) for x in (mean_p, mean_q))
-    a, b = (np.asarray(x, dtype=np.float64) for x in (covariance_p, covariance_q))
+    m, n = (numbers("means", x) for x in (mean_p, mean_q))
+    a, b = (numbers("covariances", x) for x in (covariance_p, covariance_q))
     _check_shapes(m, n, a, b)
     dims = max(m.ndim, n.ndim)
     if max(a.ndim, b.ndim) > dims:
@@ -66,7 +67,8 @@ def gaussian_kl(
     _positive("a variance", a, b)
     one = np.ones(())
     # log(b/a) + a/b - 1, formed so that nearly equal variances keep their difference
-    terms = exp_remainder(log_ratio(a, one, b, one)) + np.square((m - n) / np.sqrt(b))
+    with np.errstate(over="ignore"):  # what no float64 holds is infinite
+        terms = exp_remainder(log_ratio(a, one, b, one)) + np.square((m - n) / np.sqrt(b))
     found: Floats = 0.5 * terms.sum(axis=-1)
     return found
 
@@ -74,9 +76,11 @@ def gaussian_kl(
 def _check_shapes(m: Floats, n: Floats, a: Floats, b: Floats) -> None:
     """Raise InputError where these are no means, variances and covariances of one dimension."""
     d = m.shape[-1:]
-    if not d or n.shape[-1:] != d:
+    if not d or not d[0] or n.shape[-1:] != d:
         got = f"{m.shape} and {n.shape}"
         raise InputError(what="two Gaussians of one dimension are needed", got=got)
+    if not np.isfinite(m).all() or not np.isfinite(n).all():
+        raise InputError(what="a mean is not finite", got=str(np.append(m, n)[:3]))
     rows = [m.shape, n.shape]
     for x in (a, b):
         full = x.ndim > max(m.ndim, n.ndim)
@@ -155,7 +159,7 @@ def gamma_kl(
     >>> float(gamma_kl(1.0, 2.0, 1.0, 1.0).round(6))
     0.193147
     """
-    a, s, b, t = (np.asarray(x, dtype=np.float64) for x in (shape_p, rate_p, shape_q, rate_q))
+    a, s, b, t = together("parameters", shape_p, rate_p, shape_q, rate_q)
     _positive("a parameter", a, s, b, t)
     # b e(log of the ratio of the means), and what the shapes differ in beyond Stirling's main part
     found: Floats = scaled_excess(b, log_ratio(a, t, b, s)) + nu_divergence(b, a, b - a)
@@ -182,7 +186,8 @@ def beta_kl(a_p: ArrayLike, b_p: ArrayLike, a_q: ArrayLike, b_q: ArrayLike) -> F
     >>> float(beta_kl(1.0, 1.0, 2.0, 2.0).round(6))
     0.208241
     """
-    p, q = (np.stack(np.broadcast_arrays(a, b), axis=-1) for a, b in ((a_p, b_p), (a_q, b_q)))
+    a, b, c, d = together("parameters", a_p, b_p, a_q, b_q)
+    p, q = np.stack([a, b], axis=-1), np.stack([c, d], axis=-1)
     return dirichlet_kl(p, q)
 
 
@@ -204,7 +209,8 @@ def dirichlet_kl(alpha_p: ArrayLike, alpha_q: ArrayLike) -> Floats:
     >>> float(dirichlet_kl([1.0, 1.0], [2.0, 2.0]).round(6))
     0.208241
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (alpha_p, alpha_q))
+    a, b = together("parameters", alpha_p, alpha_q)
+    _of_classes(a)
     _positive("a parameter", a, b)
     a, b = np.broadcast_arrays(a, b)
     a, b = np.broadcast_arrays(a, b)
@@ -259,8 +265,9 @@ def categorical_kl(p: ArrayLike, q: ArrayLike) -> Floats:
     >>> float(categorical_kl([1.0, 0.0], [0.5, 0.5]).round(6))
     0.693147
     """
-    a, b = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (p, q)))
-    k = a.shape[-1] if a.ndim else 1
+    a, b = together("probabilities", p, q)
+    _of_classes(a)
+    k = a.shape[-1]
     rows = kl_divergence(Probs(a.reshape(-1, k)), Probs(b.reshape(-1, k)))
     return rows.reshape(a.shape[:-1])
 
@@ -283,11 +290,18 @@ def bernoulli_kl(p: ArrayLike, q: ArrayLike) -> Floats:
     >>> float(bernoulli_kl(1.0, 0.9).round(6))
     0.105361
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (p, q))
+    a, b = together("probabilities", p, q)
     return categorical_kl(np.stack([1 - a, a], axis=-1), np.stack([1 - b, b], axis=-1))
+
+
+def _of_classes(x: Floats) -> None:
+    """Raise InputError where there is no last dimension, or nothing in it."""
+    if not x.shape[-1:] or not x.shape[-1]:
+        raise InputError(what="one number per class is needed, (..., K)", got=f"shape {x.shape}")
 
 
 def _positive(what: str, *parameters: Floats) -> None:
     for x in parameters:
-        if not (x > 0).all() or not np.isfinite(x).all():
+        # below the normal numbers there are too few digits left to be right
+        if not (x >= np.finfo(np.float64).tiny).all() or not np.isfinite(x).all():
             raise InputError(what=f"{what} must be positive and finite", got=str(x.ravel()[:3]))

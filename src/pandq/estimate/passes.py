@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
+from pandq.core.checks import is_number
 from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # what every use of a seed has room for
 SEEDS = 2**32
+# rows that are shown; more are what --items is for
+MOST_WORST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,12 @@ def run_of(
     Raises:
         InputError: the checkpoint is of another input, or rows in memory cannot have one.
     """
-    engine = engine or Local()
+    engine = Local() if engine is None else engine
+    if not hasattr(engine, "over"):
+        remedy = "Use pandq.engines.Local() or pandq.engines.Dask(client)."
+        raise InputError(what="this is no engine", got=type(engine).__name__, remedy=remedy)
+    if progress is not None and not callable(progress):
+        raise InputError(what="progress is a function of what is done", got=type(progress).__name__)
     if engine.needs_places and not getattr(getattr(rows, "source", None), "files", None):
         raise InputError(
             what="workers read files themselves, and these rows are in memory",
@@ -99,22 +108,38 @@ def run_of(
     return Run(engine, progress, kept)
 
 
-def check_choices(unit: Unit, level: float, seed: int) -> None:
-    """Refuse a unit, a level or a seed that no result could be made with.
+def check_choices(
+    unit: Unit, level: float, seed: int, worst: int, **chosen: tuple[object, Any]
+) -> None:
+    """Refuse a unit, a level, a seed, a number of rows or a choice that none could be made with.
+
+    Args:
+        unit: of the result.
+        level: of its intervals.
+        seed: of what is drawn.
+        worst: how many rows it shows.
+        chosen: by name, what was chosen, and the Literal that it is chosen from.
 
     Raises:
         InputError: there is one.
     """
     per_nat(unit)
-    if not 0 < level < 1:
-        raise InputError(what="level must lie between 0 and 1", got=str(level))
+    if not is_number(level) or not 0 < level < 1:
+        raise InputError(what="level must lie between 0 and 1", got=repr(level))
     check_seed(seed)
+    if not is_number(worst, Integral) or not 0 <= worst <= MOST_WORST:
+        what = f"worst is a whole number from 0 to {MOST_WORST:,}"
+        raise InputError(what, got=repr(worst))
+    for name, (value, known) in chosen.items():
+        if value not in get_args(known):
+            listed = ", ".join(map(repr, get_args(known)))
+            raise InputError(what=f"{name} is one of {listed}", got=repr(value))
 
 
 def check_seed(seed: int) -> None:
     """Refuse a seed that not every use of it has room for."""
-    if not 0 <= seed < SEEDS:
-        raise InputError(what=f"a seed is a whole number from 0 to {SEEDS - 1}", got=str(seed))
+    if not is_number(seed, Integral) or not 0 <= seed < SEEDS:
+        raise InputError(what=f"a seed is a whole number from 0 to {SEEDS - 1}", got=repr(seed))
 
 
 def require_laws(rows: Scan | MemoryScan) -> None:

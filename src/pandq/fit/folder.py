@@ -146,6 +146,8 @@ def load_model(path: str | Path) -> Model:
         InputError: there is none, or a file of it is broken.
         MissingLibraryError: it is a network, and torch is not installed.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(what="a model is named by its folder", got=repr(path))
     folder = Path(path)
     if not (folder / JSON_FILE).is_file():
         raise InputError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from pandq.core.checks import unmasked
+from pandq.core.checks import as_array
+from pandq.core.classes import distinct
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
@@ -159,11 +161,13 @@ def views_scan(
     def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
         if values is None:
             return None
-        array = unmasked(name, values)
+        array = as_array(name, values)
         if array.shape != (n,):
             raise InputError(
                 what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"
             )
+        if array.dtype.kind == "O":
+            array = np.array([cols.MISSING if x is None else str(x) for x in array], np.str_)
         return array
 
     groups = {name: column(f"by[{name!r}]", values) for name, values in (by or {}).items()}
@@ -171,7 +175,7 @@ def views_scan(
     return MemoryScan(
         p_view,
         q_view,
-        tuple(classes) if classes else getattr(p_view, "classes", None),
+        getattr(p_view, "classes", None) if classes is None else distinct(classes).names,
         {name: array for name, array in groups.items() if array is not None},
         column("cluster", cluster),
         column("ids", ids),
@@ -180,6 +184,18 @@ def views_scan(
         others,
         None if labels is None else labels_beside(labels, cast("View", q_view)),
     )
+
+
+def texts(name: str, given: object) -> tuple[str, ...]:
+    """One text, or several, or none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    found = (given,) if isinstance(given, str) else () if given is None else given
+    if not isinstance(found, Iterable) or not all(isinstance(x, str) for x in found):
+        raise InputError(what=f"{name} is text, or a list of texts", got=repr(given))
+    return tuple(found)
 
 
 def labels_beside(labels: object, q: View) -> Labels:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pandq.core.checks import MOST_CLASSES
 from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
@@ -233,6 +234,9 @@ def class_names(
                 remedy="Name the columns in one order: KIND:a,b,c.",
             )
     if isinstance(given, int):
+        if not 1 <= given <= MOST_CLASSES:
+            what = f"the number of classes is from 1 to {MOST_CLASSES:,}"
+            raise InputError(what, got=str(given))
         if found is None or len(found) == given:
             return found or tuple(map(str, range(given)))
         got = f"{given} for {len(found)} columns"

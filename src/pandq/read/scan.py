@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pandq.core.checks import is_number
 from pandq.core.hashing import hash_ids
 from pandq.ensembles import Ensemble
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
-from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
+from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
@@ -307,8 +308,14 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
-    by = (by,) if isinstance(by, str) else by
-    first, *rivals = (q,) if q is None or isinstance(q, str) else tuple(q) or (None,)
+    by, qs, normalise = texts("by", by), texts("q", q), texts("normalise", normalise)
+    first, *rivals = qs or (None,)
+    one_each = {"p": p, "cluster": cluster, "id": id, "weights": weights, "where": where}
+    for name, given in {**one_each, "best_q": best_q, "labels": labels}.items():
+        if given is not None and not isinstance(given, str):
+            raise InputError(what=f"{name} is text", got=repr(given))
+    if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
+        raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
