@@ -1,0 +1,1 @@
+"""Eight families of hostile inputs, each a module with `cases()`."""
