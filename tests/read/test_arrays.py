@@ -1,7 +1,10 @@
 """safetensors and llama.cpp's logits files: what was written is read, and nothing else is."""
 
+import io
 import json
 import struct
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -206,3 +209,92 @@ def test_two_files_of_one_name_are_refused(tmp_path):
         np.save(tmp_path / folder / "q.npy", np.ones(3))
     with pytest.raises(InputError, match=r"two arrays are called 'q\.q'"):
         ArrayColumns([tmp_path / "a" / "q.npy", tmp_path / "b" / "q.npy"])
+
+
+def npy(array):
+    kept = io.BytesIO()
+    np.save(kept, array)
+    return kept.getvalue()
+
+
+def npz(spoil=lambda raw: raw, **options):
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", **options) as archive:
+        archive.writestr("q.npy", npy(np.full((400, 2), 0.5)))
+    return spoil(bytearray(kept.getvalue()))
+
+
+def changed(place, value):
+    def change(raw):
+        raw[place] = value
+        return raw
+
+    return change
+
+
+def header_of(text):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + b"\x00" * 64
+
+
+def tensor_header(text):
+    return struct.pack("<Q", len(text)) + text + b"\x00" * 16
+
+
+SPOILED = {
+    "structured.npy": npy(np.zeros(2, dtype=[("a", "f8"), ("b", "f8")])),
+    "complex.npy": npy(np.full((2, 2), 0.5 + 0j)),
+    "zip.npy": npz(),
+    "text.npy": b"hello",
+    "unclosed.npy": header_of(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,"),
+    "no_python.npy": header_of(b"{'descr': '<f8', 'fortran_order': False, 'shape': (0777,)}"),
+    "huge.npy": header_of(b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}" % 2**200),
+    "float.npy": header_of(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2.5,)}"),
+    "deep.npy": header_of(b"(" * 5000),
+    "pickled.npy": npy(np.array([{}], dtype=object)),
+    "encrypted.npz": npz(changed(6, 1)),
+    "unknown.npz": npz(changed(8, 77), compression=zipfile.ZIP_DEFLATED),
+    "damaged.npz": npz(changed(60, 255), compression=zipfile.ZIP_DEFLATED),
+    "lzma.npz": npz(changed(60, 255), compression=zipfile.ZIP_LZMA),
+    "cut.npz": npz(lambda raw: raw[:100]),
+    "nested.safetensors": tensor_header(b'{"a":' * 9000 + b"1" + b"}" * 9000),
+    "float.safetensors": tensor_header(
+        b'{"q":{"dtype":"F64","shape":[1.0,2.0],"data_offsets":[0,16]}}'
+    ),
+    "huge.safetensors": tensor_header(
+        b'{"q":{"dtype":"F64","shape":[%d,2],"data_offsets":[0,16]}}' % 2**200
+    ),
+    "twice.safetensors": tensor_header(
+        b'{"q":{"dtype":"F64","shape":[2],"data_offsets":[0,16]},"q":{"dtype":"F64","shape":[2],'
+        b'"data_offsets":[0,16]}}'
+    ),
+    "text.safetensors": tensor_header(b'{"q":{"dtype":"F64","shape":"12","data_offsets":[0,16]}}'),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_spoiled_file_of_arrays_is_one_line_that_names_it(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(SPOILED[name])
+    np.save(tmp_path / "label.npy", np.zeros(2, dtype=int))
+    column = "q" if path.suffix != ".npy" else path.stem
+    with pytest.raises(InputError) as caught:
+        list(pandq.scan([tmp_path / "label.npy", path], q=f"probs:{column}").chunks())
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_members_of_one_name_in_an_npz_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("q.npy", npy(np.full(2, 0.5)))
+        archive.writestr("q.npy", npy(np.full(2, 0.1)))
+    with pytest.raises(InputError, match=r"x\.npz: two arrays are called 'q'"):
+        ArrayColumns([path])
+
+
+def test_numbers_of_extended_precision_are_numbers(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, label=[0, 1], probs=np.array([[0.25, 0.75]] * 2, dtype=np.longdouble))
+    (chunk,) = pandq.scan(path).chunks()
+    assert pandq.cross_entropy(chunk.p, chunk.q) == pytest.approx(-np.log([0.25, 0.75]))

@@ -167,10 +167,10 @@ def _is_nan(value: object) -> bool:
 
 def whole_numbers(view: str, codes: NDArray[Any]) -> NDArray[np.intp]:
     """Class numbers as integers; floats are taken if they are whole."""
-    if codes.dtype.kind in "iub":
+    if codes.dtype.kind in "iub" and codes.dtype != np.uint64:
         return codes.astype(np.intp, copy=False)
-    if codes.dtype.kind == "f":
-        bad = ~(np.isfinite(codes) & (codes == np.floor(codes)))
+    if codes.dtype.kind in "uf":
+        bad = ~((np.abs(codes) < 2.0**53) & (codes == np.floor(codes)))
         if bad.any():
             row = int(bad.argmax())
             problem = "is not a class number"

@@ -5,8 +5,11 @@ They stay in their files, and rows are read as they are asked for.
 
 from __future__ import annotations
 
+import lzma
 import struct
+import tokenize
 import zipfile
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +119,36 @@ def _opened_again(files: Sequence[Path], versions: Sequence[Version]) -> ArrayCo
     return found
 
 
+# What readers of broken files raise, from the header's parser down to what unpacks.
+_SPOILED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
 def _arrays(file: Path) -> dict[str, Any]:
+    try:
+        return _read(file)
+    except InputError:
+        raise
+    except _SPOILED as error:
+        got = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        what = f"cannot be read as {file.suffix.lstrip('.')}"
+        raise InputError(what=what, got=got) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
     if has_suffix(file, (".npz",)):
         return _npz(file)
     if has_suffix(file, (".safetensors",)):
@@ -125,28 +157,21 @@ def _arrays(file: Path) -> dict[str, Any]:
 
 
 def _npy(file: Path) -> StoredArray:
-    try:
-        with file.open("rb") as stream:
-            shape, fortran, dtype = _header(stream)
-            start, room = stream.tell(), file.stat().st_size - stream.tell()
-        return StoredArray(FileBytes(file, start), dtype, shape, room=room, fortran=fortran)
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(what="cannot be read as npy", got=str(error).splitlines()[0]) from None
+    with file.open("rb") as stream:
+        shape, fortran, dtype = _header(stream)
+        start, room = stream.tell(), file.stat().st_size - stream.tell()
+    return StoredArray(FileBytes(file, start), dtype, shape, room=room, fortran=fortran)
 
 
 def _npz(file: Path) -> dict[str, Any]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return {
-                member.filename.removesuffix(".npy"): _member(file, archive, member)
-                for member in archive.infolist()
-            }
-    except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(what="cannot be read as npz", got=str(error).splitlines()[0]) from None
+    with zipfile.ZipFile(file) as archive:
+        found: dict[str, Any] = {}
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in found:
+                raise InputError(what=f"two arrays are called {name!r}")
+            found[name] = _member(file, archive, member)
+        return found
 
 
 def _member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
@@ -193,9 +218,15 @@ def _beginning(file: Path, member: zipfile.ZipInfo) -> int:
 
 
 def _arrow_type(array: Any) -> pa.DataType:
-    if array.dtype.kind in "US":
+    dtype = array.dtype
+    if dtype.kind in "US":
         kind = pa.string()
-    else:
-        # Arrow has no bfloat16: it is a float32 of fewer digits
-        kind = pa.float32() if array.dtype == BFLOAT16 else pa.from_numpy_dtype(array.dtype)
+    elif dtype == BFLOAT16:  # which Arrow does not have: a float32 of fewer digits
+        kind = pa.float32()
+    elif dtype.kind in "iub":
+        kind = pa.from_numpy_dtype(dtype)
+    elif dtype.kind == "f":
+        kind = pa.from_numpy_dtype(dtype) if dtype.itemsize <= 8 else pa.float64()
+    else:  # complex, structured: refused where it is asked for
+        kind = pa.null()
     return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind

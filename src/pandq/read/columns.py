@@ -68,12 +68,12 @@ def plain(name: str, column: Any) -> Any:
         values = [None if value is None else str(value) for value in column.to_pylist()]
         column = pa.array(values, pa.string())
     elif pa.types.is_dictionary(kind):
-        column = plain(name, column.dictionary_decode())
+        column = plain(name, plain(name, column.dictionary).take(column.indices))
     elif pa.types.is_run_end_encoded(kind):
         column = plain(name, pc.run_end_decode(column))
     elif pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         column = column.cast(pa.large_list(kind.value_type))
-    elif pa.types.is_null(kind) or _is_binary(kind):
+    elif pa.types.is_null(kind) or pa.types.is_string_view(kind) or _is_binary(kind):
         column = _text(name, column)
     return column
 

@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+
 from pandq.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import pyarrow as pa
 
     from pandq.read.columns import Column
 
@@ -152,3 +152,9 @@ def located(
         raise error.moved(start - first).at(name) from None
     except InputError as error:
         raise error if error.where.startswith(source.name) else error.at(source.name) from None
+    except UnicodeDecodeError as error:
+        what, got = "holds text that is not UTF-8", repr(error.object[:40])
+        raise InputError(what, where=source.name, got=got) from None
+    except pa.ArrowException as error:
+        what, got = "holds values that cannot be read", str(error).splitlines()[0][:200]
+        raise InputError(what, where=source.name, got=got) from None

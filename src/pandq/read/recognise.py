@@ -106,6 +106,14 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
         return _top(column, schema, option)
     if column in schema:
         return Spec(kind, column, (column,), numeric=is_numeric(schema[column]))
+    several = column.count("*") == 1 or all(name.strip() in schema for name in column.split(","))
+    if kind == "labels" and several:
+        raise InputError(
+            what=f"{option}: labels are one column, one class per row",
+            got=repr(column),
+            remedy="Several labels of one row are votes: count how many chose each class, and give"
+            " counts:COLUMN or counts:a,b.",
+        )
     if column.count("*") == 1:
         found = _natural(fnmatch.filter(schema, column))
         if found:

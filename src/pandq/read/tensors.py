@@ -52,14 +52,14 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
         if length > min(size - 8, _LONGEST_HEADER):
             raise InputError(what="is no safetensors file, or is truncated", where=str(file))
         try:
-            header = json.loads(stream.read(length))
+            header = json.loads(stream.read(length), object_pairs_hook=_once)
             tensors = {name: x for name, x in header.items() if name != "__metadata__"}
             return {
                 name: _stored(file, name, x, 8 + length, size)
                 for name, x in tensors.items()
                 if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2)
             }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             got = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -70,7 +70,9 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
 
 def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> StoredArray:
     first, last = about["data_offsets"]
-    dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(int(n) for n in about["shape"])
+    dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(about["shape"])
+    if any(type(n) is not int for n in (*shape, first, last)):
+        raise ValueError(f"lengths of {name!r} that are no whole numbers")  # noqa: EM102
     expected = dtype.itemsize * math.prod(shape)
     if last - first != expected or first < 0 or offset + last > size:
         raise InputError(
@@ -80,3 +82,11 @@ def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> Stored
             remedy="It may be truncated.",
         )
     return StoredArray(FileBytes(file, offset + first), dtype, shape, room=expected)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the header, in which no name stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name that stands twice")  # noqa: EM101
+    return found
