@@ -16,6 +16,7 @@ from pandq.estimate.decomposition import (
     sample_of,
     sample_size,
 )
+from pandq.estimate.findings import Finding, Seen, findings_of
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import MemberSums
 from pandq.estimate.parts import Decomposition, decomposed
@@ -32,6 +33,7 @@ from pandq.estimate.tables import groups_table, rows_table
 from pandq.estimate.uncertainty import Uncertainty, uncertainty
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
+from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
 
@@ -87,6 +89,7 @@ class Audit:
     source: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     trained: Trained | None = field(default=None, repr=False)
 
     @property
@@ -116,6 +119,7 @@ class Audit:
             "source": self.source,
             "options": self.options,
             "notes": list(self.notes),
+            "findings": [finding.to_dict() for finding in self.findings],
             **{name: getattr(self, name).to_dict() for name in estimates},
             "kl_plug_in": self.kl_plug_in and self.kl_plug_in.to_dict(),
             "decomposition": self.decomposition and self.decomposition.to_dict(),
@@ -263,7 +267,7 @@ def audit(
     run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **chosen})
     blank = RowSums.empty(worst=worst, **shared)
     members = MemberSums.empty(by=tuple(rows.by), worst=worst)
-    empty = _FirstSums(Shape(), blank, Sample.empty(0), members)
+    empty = _FirstSums(Shape(), blank, Sample.empty(0), members, Seen.empty())
     first = _first_pass(rows, empty, run, sampled=floor != "none")
     shape, sums, sample = first.shape, first.rows, first.sample
     evidence = evidence_of(shape.p_kind, sums.most_votes)
@@ -282,7 +286,8 @@ def audit(
         run.tell("fitting maps and bounds")
         # many small products: BLAS threads would cost more than they bring
         with threadpool_limits(limits=1, user_api="blas"):
-            trained = Trained.of(sample, evidence, seed=seed)
+            copies = rows.cluster is None and first.seen.copies
+            trained = Trained.of(sample, evidence, seed=seed, by_content=copies)
             plan = trained.plan(sample, sums.n) if trained.certificates else None
         blank_parts = PartSums.empty(votes=evidence == "votes", **shared)
         of = partial(_parts, empty=blank_parts, trained=trained)
@@ -298,7 +303,16 @@ def audit(
     names = shape.class_names(rows)
     split = uncertainty(first.members, shape.p_kind, names, unit=unit, level=level)
     found = _result(sums, rows, shape, parts, split, trained, notes, unit=unit, level=level)
-    return replace(found, options=chosen)
+    told = findings_of(
+        first.seen,
+        shape.n_classes,
+        accuracy=found.accuracy,
+        cross_entropy=sums.estimate("cross_entropy", level=level),
+        sample=sample if trained is not None else None,
+        clustered=rows.cluster is not None,
+        unit=unit,
+    )
+    return replace(found, options=chosen, findings=told)
 
 
 def _first_pass(
@@ -320,6 +334,7 @@ class _FirstSums:
     rows: RowSums
     sample: Sample
     members: MemberSums
+    seen: Seen
 
     def merge(self, other: Self) -> Self:
         return type(self)(
@@ -327,6 +342,7 @@ class _FirstSums:
             self.rows.merge(other.rows),
             self.sample.merge(other.sample),
             self.members.merge(other.members),
+            self.seen.merge(other.seen),
         )
 
 
@@ -335,7 +351,14 @@ def _first(chunk: Chunk, *, empty: _FirstSums, sampled: bool, n_rows: int | None
     few = empty.sample
     if sampled:
         few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
-    return _FirstSums(Shape.of(chunk), empty.rows.of(chunk), few, empty.members.of(chunk))
+    measured = measure_rows(chunk.p, chunk.q)
+    return _FirstSums(
+        Shape.of(chunk),
+        empty.rows.of(chunk, measured),
+        few,
+        empty.members.of(chunk),
+        empty.seen.of(chunk, measured),
+    )
 
 
 def _parts(chunk: Chunk, *, empty: PartSums, trained: Trained) -> PartSums:

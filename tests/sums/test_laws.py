@@ -31,12 +31,15 @@ from hypothesis import strategies as st
 from pandq import Counts, Labels, Logits, Probs
 from pandq.core.hashing import hash_ids
 from pandq.estimate.decomposition import PartSums, Trained, sample_of
+from pandq.estimate.findings import Seen
 from pandq.estimate.means import Means
 from pandq.estimate.rowsums import RowSums
 from pandq.read.chunks import views_scan
+from pandq.rows import measure_rows
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import GroupMoments, Moments, Scatter
 from pandq.sums.reliability import Reliability
+from pandq.sums.repeats import Repeats
 from pandq.sums.resample import PoissonBootstrap
 from pandq.sums.sample import Sample
 from pandq.sums.tallies import LogHistogram, WorstRows
@@ -156,6 +159,21 @@ def voted(rng, n):
     return {"q": q, "votes": votes, "id": np.arange(n)}
 
 
+def coarse(rng, n):
+    """Few different rows of Q, so that many come again."""
+    q = rng.integers(1, 5, (n, 1)) / 8
+    return {"q": np.hstack([q, 1 - q, 0 * q]), "labels": rng.integers(3, size=n)}
+
+
+def seen(summary, rows):
+    scan = views_scan(Probs(rows["q"]), Probs(rows["q"]))
+    return reduce(
+        lambda total, chunk: total.merge(summary.of(chunk, measure_rows(chunk.p, chunk.q))),
+        scan.chunks(),
+        summary,
+    )
+
+
 @cache
 def trained_on_votes():
     rows = voted(np.random.default_rng(1), 300)
@@ -216,6 +234,12 @@ CASES = {
         lambda s, r: s.of(r["x"], r["w"], clusters=r["cluster"], keys=r["key"]),
     ),
     "PartSums of votes": Case(lambda: PartSums.empty(votes=True), voted, part_sums, plain),
+    "Repeats": Case(
+        lambda: Repeats.empty(5),
+        coarse,
+        lambda s, r: s.of([r["q"][:, 0]], [r["labels"]]),
+    ),
+    "Seen": Case(Seen.empty, coarse, seen),
     "RowSums of labels": row_sums(Labels, "labels"),
     "RowSums of counts in groups": row_sums(Counts, "counts", by=True),
     "RowSums of probs in clusters": row_sums(Probs, "probs", clusters=True, by=True),

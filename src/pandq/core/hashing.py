@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def hash_rows(x: NDArray[Any]) -> Keys:
     >>> bool(first == third), bool(first == second)
     (True, False)
     """
-    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    flat = np.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
     if flat.dtype.kind == "f":
         flat = flat + flat.dtype.type(0)  # -0.0 and 0.0, which are equal, become the same bits
     bits = flat.view(f"u{flat.itemsize}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from pandq.core.hashing import fold_of, mix
+from pandq.core.hashing import fold_of, hash_rows, mix
 from pandq.core.measures import entropy
 from pandq.core.numerics import row_sums
 from pandq.core.scores import at_top, confidence, top_class, top_shares
@@ -77,8 +77,8 @@ def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
             keys so large that it cannot be in the sample, and is not looked at.
 
     Returns:
-        A Sample with columns p, log_q, unit (the hashed id of the row or its cluster), weight,
-        and best_log_q where there is another model's Q.
+        A Sample with columns p, log_q, unit (the hashed id of the row or its cluster), content (a
+        hash of Q's row), weight, and best_log_q where there is another model's Q.
     """
     few = np.arange(len(chunk))
     if of_rows:
@@ -92,6 +92,7 @@ def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
         "p": _evidence_rows(chunk.p[few]),
         "log_q": chunk.q[few].law().log_prob,
         "unit": unit[few],
+        "content": hash_rows(chunk.q[few].array),
         "weight": np.ones(len(few)) if chunk.weights is None else chunk.weights[few],
     }
     if chunk.best_q is not None:
@@ -139,21 +140,23 @@ class Trained:
     certificates: tuple[Certificate, Certificate] | None = None
     blind: tuple[BlindBounds, BlindBounds] | None = None
     frequencies: tuple[Floats, Floats] | None = None
+    by_content: bool = False
 
     @classmethod
-    def of(cls, sample: Sample, evidence: Evidence, *, seed: int) -> Self:
+    def of(cls, sample: Sample, evidence: Evidence, *, seed: int, by_content: bool = False) -> Self:
         """Fit the maps and, for votes, the certificates.
 
         Args:
             sample: from `sample_of`.
             evidence: what P is.
             seed: of the folds' hash.
+            by_content: whether rows of equal Q are copies, and belong into one fold.
 
         Raises:
             InputError: a fold has no rows.
         """
         columns = sample.columns
-        unit, weight = columns["unit"], columns["weight"]
+        unit, weight = columns["content" if by_content else "unit"], columns["weight"]
         folds = folds_of(unit, FOLDS, seed)
         p = shares_of(columns["p"])
         maps = crossfit(p, columns["log_q"], folds, n_folds=FOLDS, weights=weight)
@@ -170,7 +173,13 @@ class Trained:
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
             frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
-        return cls(evidence, seed, maps, best, certificates, blind, frequencies)
+        return cls(evidence, seed, maps, best, certificates, blind, frequencies, by_content)
+
+    def unit_of(self, chunk: Chunk) -> Keys:
+        """What is never split between folds: each row, its cluster, or its copies; (n,)."""
+        if chunk.clusters is not None:
+            return chunk.clusters
+        return hash_rows(chunk.q.array) if self.by_content else chunk.keys
 
     @property
     def two(self) -> tuple[Certificate, Certificate]:
@@ -266,7 +275,7 @@ class Trained:
     def rows(self, chunk: Chunk) -> dict[str, Floats]:
         """Each row's own numbers, in nats: (n,) by name."""
         log_q = chunk.q.law().log_prob
-        unit = chunk.keys if chunk.clusters is None else chunk.clusters
+        unit = self.unit_of(chunk)
         after = self.recalibrated(self.recalibration, log_q, unit)
         found = {"recalibrated": losses_of(chunk.p, after)}
         if self.certificates is not None:
@@ -304,7 +313,7 @@ class PartSums:
         """The parts of one chunk."""
         law = chunk.q.law()
         log_q = law.log_prob
-        unit = chunk.keys if chunk.clusters is None else chunk.clusters
+        unit = trained.unit_of(chunk)
         log_c = trained.recalibrated(trained.recalibration, log_q, unit)
         losses, parts = self._rows(chunk, trained, log_q, log_c, unit)
         rows = losses, parts, chunk.weights

@@ -67,6 +67,7 @@ class Decomposition:
     brier: dict[str, Estimate]
     kind: str
     losses: dict[str, float]
+    trained_rows: int
     recalibrator: Recalibrator
     reliability: list[dict[str, Any]]
     calibration_error: float
@@ -90,6 +91,8 @@ class Decomposition:
             "brier": {name: estimate.to_dict() for name, estimate in self.brier.items()},
             "recalibration": {
                 "kind": self.kind,
+                "rows": self.trained_rows,
+                "mixing_weight": self.recalibrator.eps,
                 "cross_entropy": {name: finite(x) for name, x in self.losses.items()},
                 "torch": self.recalibrator.to_torch(),
             },
@@ -147,6 +150,7 @@ def decomposed(
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, independent=doubt != "dependent", level=level),
         kind=trained.recalibration.kind,
+        trained_rows=len(trained.recalibration.row_loss),
         losses={
             k: Estimate(x, None, None).to_unit(unit).value or 0.0
             for k, x in trained.recalibration.loss.items()

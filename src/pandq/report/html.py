@@ -23,6 +23,8 @@ from pandq.report.words import (
     of_rows,
     plug_in,
     row_words,
+    said_after,
+    said_first,
     stacked,
     told,
 )
@@ -79,6 +81,8 @@ def top(source: Mapping[str, Any], what: str) -> Markup:
 
 def _audit(audit: Audit, images: Images) -> Iterator[object]:
     parts = audit.decomposition
+    for sentence in said_first(audit):
+        yield tag("p", tag("strong", sentence), class_="lead")
     yield tag("h1", headline(audit))
     yield tag(
         "p",
@@ -86,8 +90,8 @@ def _audit(audit: Audit, images: Images) -> Iterator[object]:
         f" intervals at {audit.level:.0%}.",
         class_="lead",
     )
-    for note in audit.notes:
-        yield tag("p", f"Note: {note}.", class_="lead")
+    for note in said_after(audit):
+        yield tag("p", f"Note: {note.rstrip('.')}.", class_="lead")
     yield figure(
         chart(figures.decomposition(audit), "loss", "What the loss is made of", _in_words(audit)),
         _in_words(audit),

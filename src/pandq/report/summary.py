@@ -10,7 +10,7 @@ from pandq.errors import InputError
 from pandq.plain import markdown_safe
 from pandq.report.comparison import drifted, sentence
 from pandq.report.tables import interval
-from pandq.report.words import headline, number, plug_in
+from pandq.report.words import headline, number, plug_in, said_first
 from pandq.store import append_text
 
 if TYPE_CHECKING:
@@ -77,4 +77,5 @@ def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
     if result.decomposition is not None:
         parts = ("floor", "rest", "miscalibration")
         rows += [(name, getattr(result.decomposition, name)) for name in parts]
-    return [headline(result)], rows
+    lines = [*said_first(result), headline(result)]
+    return lines + [x.sentence for x in result.findings if not x.first], rows

@@ -19,8 +19,11 @@ from pandq.report.words import (
     number,
     of_rows,
     plug_in,
+    said_after,
+    said_first,
     stacked,
     told,
+    trained_on,
     wins,
 )
 
@@ -61,11 +64,13 @@ def show(audit: Audit, console: Console) -> None:
 
 
 def _parts(audit: Audit) -> Iterator[RenderableType]:
+    for sentence in said_first(audit):
+        yield Text(sentence)
     yield Text(headline(audit))
     yield Text(
         f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind}"
     )
-    for note in audit.notes:
+    for note in said_after(audit):
         yield Text(f"note: {note}")
     yield Text()
     if audit.decomposition is not None:
@@ -190,8 +195,8 @@ def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
     )
     losses = ", ".join(f"{kind} {number(x)}" for kind, x in parts.losses.items())
     yield Text(
-        f"cross entropy under each map, cross-fitted: {losses} (each mixed with a little of the"
-        " class frequencies, so that no row is infinite)"
+        f"cross entropy under each map, cross-fitted{trained_on(parts)}: {losses} (each mixed with"
+        " a little of the class frequencies, so that no row is infinite)"
     )
 
 

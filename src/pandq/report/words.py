@@ -53,6 +53,16 @@ def row_words(row: Mapping[str, Any]) -> str:
     return f"P says {p}, Q says {q}"
 
 
+def said_first(audit: Audit) -> list[str]:
+    """What must be known before the headline."""
+    return [x.sentence for x in audit.findings if x.first]
+
+
+def said_after(audit: Audit) -> list[str]:
+    """Notes and findings that belong below it."""
+    return [*audit.notes, *(x.sentence for x in audit.findings if not x.first)]
+
+
 def headline(audit: Audit) -> str:
     """The answer in one sentence; a part has a number only where its interval shows one."""
     parts, unit = audit.decomposition, audit.unit
@@ -143,6 +153,13 @@ def wins(parts: Decomposition) -> bool:
     return parts.miscalibration.low is not None and parts.miscalibration.low > 0
 
 
+def trained_on(parts: Decomposition) -> str:
+    """Over which rows the maps' own losses are, where these are not all of them."""
+    if parts.trained_rows == parts.n:
+        return ""
+    return f" on the {parts.trained_rows:,} rows trained on, not on all {parts.n:,}"
+
+
 def map_name(parts: Decomposition) -> str:
     """The recalibration map in words; what it mixes in matters when it is all that it does.
 
@@ -185,8 +202,9 @@ def definition(parts: Decomposition) -> str:
 def next_steps(audit: Audit) -> list[str]:
     """What to do next, each step with what it will bring."""
     parts, unit = audit.decomposition, audit.unit
-    if parts is None:
-        return []
+    first = list(dict.fromkeys(x.remedy for x in audit.findings if x.remedy))
+    if first or parts is None:
+        return first
     steps = []
     total = parts.cross_entropy.value or 0.0
     if parts.leak:

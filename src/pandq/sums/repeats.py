@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pandq.core.hashing import hash_rows, mix
+from pandq.core.hashing import mix
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from pandq.views import View
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
@@ -30,9 +30,8 @@ class Repeats:
     With so many or fewer different rows of Q all of them are counted, else a sample that is
     uniform over them (Bar-Yossef and others 2002, algorithm 1).
 
-    >>> from pandq import Labels, Probs
-    >>> q = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]])
-    >>> seen = Repeats.empty().of(Labels([0, 1, 0], 2), Probs(q), q[:, 0])
+    >>> q_entropy, loss = np.array([0.3, 0.5, 0.3]), np.array([0.1, 0.2, 0.1])
+    >>> seen = Repeats.empty().of([q_entropy], [loss])
     >>> seen.different, seen.again
     (2, 1)
     """
@@ -48,18 +47,19 @@ class Repeats:
         """No rows."""
         return cls(size)
 
-    def of(self, p: View, q: View, sieve: Floats) -> Self:
-        """The rows of two views; rows of equal Q have equal numbers in the (n,) sieve."""
-        order = mix(np.ascontiguousarray(sieve + 0.0).view(np.uint64))
+    def of(self, q: Sequence[Floats], both: Sequence[Floats]) -> Self:
+        """Rows by what was measured of them, all digits of it.
+
+        Args:
+            q: (n,) numbers each, measures of Q alone; the first should tell most rows apart.
+            both: (n,) numbers each, measures of P and Q.
+        """
+        order = mix(_bits(q[0]))
         few = np.flatnonzero(order <= self._limit(order))
-        # the sieve's bits come first, so that a row of Q has the same place in every chunk
-        high = order[few] & ~_LOW
-        return self._gathered(
-            len(q),
-            high | (hash_rows(q[few].array) & _LOW),
-            np.maximum(hash_rows(p[few].array), np.uint64(1)),
-            np.ones(len(few), np.int64),
-        )
+        # the first one's bits are the key's high bits: a row has the same place in every chunk
+        key = (order[few] & ~_LOW) | (_mixed(q, few) & _LOW)
+        ones = np.ones(len(few), np.int64)
+        return self._gathered(len(order), key, np.maximum(_mixed(both, few), np.uint64(1)), ones)
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -121,7 +121,7 @@ class Repeats:
             )
         return type(self)(self.size, n, q, p, count)
 
-    def _limit(self, order: Keys) -> np.uint64:
+    def _limit(self, order: Keys) -> Any:
         """The largest of the `size` smallest different numbers."""
         reach = 2 * self.size
         while True:
@@ -135,3 +135,15 @@ class Repeats:
 
 # The part of a key that tells rows of Q apart whose numbers in the sieve are equal.
 _LOW = np.uint64((1 << 24) - 1)
+
+
+def _bits(x: Floats) -> Keys:
+    return np.ascontiguousarray(x + 0.0).view(np.uint64)
+
+
+def _mixed(columns: Sequence[Floats], rows: NDArray[np.intp]) -> Keys:
+    """One key for several numbers of each row."""
+    key = np.zeros(len(rows), np.uint64)
+    for column in columns:
+        key = mix(key ^ _bits(column[rows]))
+    return key

@@ -1,0 +1,272 @@
+"""Findings: what a reader must know of the rows before anything is made of their averages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from scipy import special
+
+from pandq.core.scores import TIED
+from pandq.estimate.decomposition import shares_of
+from pandq.estimate.targets import as_targets
+from pandq.sums.repeats import Repeats
+from pandq.units import per_nat
+from pandq.views import Labels, Probs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.estimate.intervals import Estimate
+    from pandq.read.chunks import Chunk
+    from pandq.rows import RowMeasures
+    from pandq.sums.sample import Sample
+    from pandq.units import Unit
+
+    Floats = NDArray[np.float64]
+
+# P may be so many votes divided by their number.
+MOST_VOTES = 20
+# Of the first rows of a chunk: most soft labels are no few votes, and need no second look.
+GLANCE = 64
+# A finding accuses, so it needs more than an interval.
+SURE = 1e-4
+# Copies are kept in one fold where there are so many different rows, none of them in most folds.
+LEAST_DIFFERENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know: `first` is said before the headline; a `remedy` replaces all advice."""
+
+    key: str
+    sentence: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    first: bool = False
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"key": self.key, "sentence": self.sentence, **self.numbers}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A Summary of what findings are made of.
+
+    `most` is the largest number of votes that a row of P could be made of, MOST_VOTES + 1 where
+    one is of more; `common` is the least number that all rows could be made of.
+    """
+
+    ties_p: int
+    ties_q: int
+    most: int
+    common: int
+    repeats: Repeats
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        return cls(0, 0, 1, 1, Repeats.empty())
+
+    def of(self, chunk: Chunk, m: RowMeasures) -> Self:
+        """Of one chunk and its measures."""
+        votes = np.full(1, MOST_VOTES + 1)
+        if isinstance(chunk.p, Probs):
+            votes = votes_in(chunk.p.law().prob[:GLANCE])
+            if votes.max(initial=1) <= MOST_VOTES:
+                votes = votes_in(chunk.p.law().prob)
+        common = math.lcm(*np.unique(votes).tolist())
+        return type(self)(
+            0 if isinstance(chunk.p, Labels) else int((m.p_class == TIED).sum()),
+            int((m.q_class == TIED).sum()),
+            int(votes.max(initial=1)),
+            min(common, MOST_VOTES + 1),
+            self.repeats.of(
+                [m.q_entropy, m.confidence, m.q_class], [m.cross_entropy, m.entropy, m.p_class]
+            ),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.ties_p + other.ties_p,
+            self.ties_q + other.ties_q,
+            max(self.most, other.most),
+            min(math.lcm(self.common, other.common), MOST_VOTES + 1),
+            self.repeats.merge(other.repeats),
+        )
+
+    @property
+    def copies(self) -> bool:
+        """Are there rows that come again, and so many different ones that folds can keep them?"""
+        seen = self.repeats
+        few = seen.largest * 20 > seen.looked_at
+        return seen.copies and seen.different >= LEAST_DIFFERENT and not few
+
+
+def votes_in(p: Floats) -> NDArray[np.intp]:
+    """The least number of votes whose shares a row could be; MOST_VOTES + 1 where it is none.
+
+    Args:
+        p: (n, K) probabilities, perhaps rounded to two to six digits.
+
+    >>> votes_in(np.array([[1 / 3, 2 / 3], [0.67, 0.33], [1.0, 0.0], [0.123, 0.877]])).tolist()
+    [3, 3, 1, 21]
+    """
+    found = np.full(len(p), MOST_VOTES + 1)
+    for votes in range(1, MOST_VOTES + 1):
+        left = np.flatnonzero(found > MOST_VOTES)
+        if not len(left):
+            break
+        share = np.rint(p[left] * votes) / votes
+        whole = np.abs(p[left] - share) <= 1e-6
+        for digits in range(2, 6):
+            whole |= np.abs(p[left] - np.round(share, digits)) <= 1e-9
+        found[left[whole.all(axis=1)]] = votes
+    return found
+
+
+def findings_of(
+    seen: Seen,
+    n_classes: int,
+    *,
+    accuracy: Estimate,
+    cross_entropy: Estimate,
+    sample: Sample | None,
+    clustered: bool,
+    unit: Unit,
+) -> tuple[Finding, ...]:
+    """What is to be said, the gravest first.
+
+    Args:
+        seen: the Summary of all rows.
+        n_classes: how many classes there are.
+        accuracy: over all rows.
+        cross_entropy: over all rows, nats.
+        sample: rows of P and Q, or None.
+        clustered: whether rows that belong together were named.
+        unit: of the sentences.
+    """
+    wrong = [_below_chance(n_classes, accuracy)]
+    if sample is not None and n_classes > 1:
+        wrong += _beside_frequencies(sample, cross_entropy, unit)
+    found = [*wrong, _votes(seen), None if clustered else _copies(seen), *_ties(seen)]
+    return tuple(x for x in found if x is not None)
+
+
+CHECK = (
+    "Check first that P and Q belong together: are labels shifted, or classes or rows in another"
+    " order? Nothing else that is said here means much until then."
+)
+
+
+def _below_chance(n_classes: int, accuracy: Estimate) -> Finding | None:
+    """Fewer hits than a guess has: no model does that by mistake."""
+    right, chance = accuracy.value or 0.0, 1.0 / max(n_classes, 1)
+    likely = special.bdtr(np.floor(right * accuracy.n), accuracy.n, chance)
+    if n_classes < 2 or likely > SURE or (accuracy.high or 0.0) >= chance:
+        return None
+    sentence = f"Accuracy is {right:.3g}, below chance ({chance:.3g}): labels shifted?"
+    numbers = {"accuracy": right, "chance": chance}
+    return Finding("below_chance", sentence, numbers, first=True, remedy=CHECK)
+
+
+def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> list[Finding]:
+    """How P and Q vary together, and whether Q has a smaller loss than the class frequencies.
+
+    The covariance of P and Q, summed over classes, is the slope that a map from Q to P starts with.
+    """
+    q = np.exp(sample.columns["log_q"])
+    p = as_targets(shares_of(sample.columns["p"]), *q.shape)
+    w = sample.columns["weight"] / sample.columns["weight"].sum()
+    frequencies = w @ p
+    with np.errstate(divide="ignore"):
+        surprise = np.where(frequencies > 0, -np.log(frequencies), 0.0)
+    sigmas = float(-special.ndtri(SURE))
+    found = []
+    together, error = _mean(((p - frequencies) * (q - w @ q)).sum(axis=1), w)
+    if together < -sigmas * error:
+        sentence = (
+            f"Where Q gives a class more, P gives it less (covariance {together:.2g}): are labels"
+            " inverted or shifted?"
+        )
+        numbers = {"covariance": together}
+        found.append(Finding("inverted", sentence, numbers, first=True, remedy=CHECK))
+    guess, error = _mean(p @ surprise, w)
+    loss, low = cross_entropy.value, cross_entropy.low
+    if loss is None or low is None or not math.isfinite(loss):
+        return found
+    if loss - guess > sigmas * math.hypot((loss - low) / 2.0, error):
+        own, of_guess = loss * per_nat(unit), guess * per_nat(unit)
+        sentence = (
+            f"Q is worse than guessing the class frequencies: {own:.3g} {unit}, where they have"
+            f" {of_guess:.3g}."
+        )
+        numbers = {"cross_entropy": own, "of_frequencies": of_guess}
+        found.append(Finding("worse_than_frequencies", sentence, numbers, first=True))
+    return found
+
+
+def _mean(x: Floats, w: Floats) -> tuple[float, float]:
+    """A weighted mean and its standard error; weights sum to one."""
+    mean = float(w @ x)
+    return mean, float(np.sqrt(w**2 @ np.square(x - mean)))
+
+
+def _votes(seen: Seen) -> Finding | None:
+    """P that is a few votes divided by their number has too little entropy to be a floor."""
+    if seen.most > MOST_VOTES:
+        return None
+    if seen.most == 1:
+        return Finding(
+            "p_is_labels",
+            "P is one class in every row: if these are labels, the floor below is none, and what"
+            " is called the model's may be noise in the labels.",
+            {"votes": 1},
+            first=True,
+            remedy="Give the labels as labels (labels:COLUMN): what one label per row cannot say"
+            " is then not said.",
+        )
+    each = f"multiples of 1/{seen.common}" if seen.common <= MOST_VOTES else "shares of few votes"
+    return Finding(
+        "p_is_votes",
+        f"P's rows are all {each}: if they are votes divided by their number, the floor below is"
+        " too low, and what is called the model's may be chance in the votes.",
+        {"votes": seen.common if seen.common <= MOST_VOTES else seen.most},
+        first=True,
+        remedy="Give the votes as counts (counts:COLUMN): their floor is then certified.",
+    )
+
+
+def _copies(seen: Seen) -> Finding | None:
+    """Rows that come again are taken for independent ones by every interval."""
+    repeats = seen.repeats
+    if not repeats.copies:
+        return None
+    rows = repeats.n * repeats.again / repeats.looked_at
+    about = "" if repeats.looked_at == repeats.n else "about "
+    kept = " They were kept in one fold." if seen.copies else ""
+    return Finding(
+        "equal_rows",
+        f"{about}{rows:,.0f} of {repeats.n:,} rows equal an earlier one in P and Q. If they are"
+        f" copies, intervals are {repeats.too_narrow:.2g} times too narrow: name what belongs"
+        f" together (--cluster), or leave them out.{kept}",
+        {"rows": round(rows), "too_narrow": repeats.too_narrow},
+    )
+
+
+def _ties(seen: Seen) -> list[Finding]:
+    """How many rows have no single most probable class."""
+    found = []
+    for name, ties in (("P", seen.ties_p), ("Q", seen.ties_q)):
+        if ties:
+            what = f"{ties:,} row{'s' if ties > 1 else ''}"
+            sentence = (
+                f"In {what} several classes share {name}'s largest probability; in accuracy and"
+                " tables by class each counts its share."
+            )
+            found.append(Finding(f"ties_{name.lower()}", sentence, {"rows": ties}))
+    return found
