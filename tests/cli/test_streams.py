@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import pandq
 from pandq.cli import app, streams
 from pandq.errors import EngineError, GateError, InputError, MissingLibraryError, PandqWarning
 
@@ -171,3 +173,14 @@ def test_a_signal_that_is_ignored_stays_ignored():
     assert done.stdout == "here\n"
     assert done.returncode != -signal.SIGTERM
     assert f"Ended: {signal.SIGTERM.value}" in done.stderr
+
+
+def test_nothing_is_printed_but_by_what_makes_text_visible():
+    house = Path(pandq.__file__).parent
+    printing = re.compile(r"click\.echo\(|[^\w]print\(|\bConsole\(\)|sys\.stderr\.write")
+    found = [
+        f"{file.relative_to(house)}"
+        for file in house.rglob("*.py")
+        if printing.search(re.sub(r">>> .*|console\.print\(", "", file.read_text(encoding="utf-8")))
+    ]
+    assert found == ["cli/streams.py"]
