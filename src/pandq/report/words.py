@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A part below this share of the cross entropy is not worth anybody's day.
 SMALL = 0.05
+# What is below this is what is left of equal numbers.
+ROUNDING = 1e-12
 # Of the class frequencies a map needs a little; more than this changes what it is.
 MIXED = 0.02
 
@@ -122,7 +124,7 @@ def _model(rest: Estimate) -> str:
     """What is the model's, as far as it can be shown."""
     if (rest.low or 0.0) > 0:
         return f"{share(rest)} is the model"
-    most = f" (at most {short(rest.high)})" if rest.high else ""
+    most = f" (at most {short(rest.high)})" if (rest.high or 0.0) > ROUNDING else ""
     return f"nothing that can be shown is the model{most}"
 
 
