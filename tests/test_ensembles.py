@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
 
 import pandq
-from pandq import Counts, Ensemble, InputError, Labels, Logits, Probs, ViewTypeError
+from pandq import Counts, Ensemble, InputError, Labels, Logits, LogProbs, Probs, ViewTypeError
 from pandq.ensembles import geometric
 
 
@@ -223,3 +224,39 @@ def test_what_is_no_ensemble_is_refused_in_words(case):
     make, text = BAD[case]
     with pytest.raises((InputError, ViewTypeError), match=text):
         make()
+
+
+@pytest.mark.parametrize("members", [2, 3, 8])
+def test_equal_members_disagree_about_nothing(members):
+    rng = np.random.default_rng(0)
+    law = special.log_softmax(rng.normal(size=(50, 7)) * 4, axis=1)
+    same = Ensemble([LogProbs(law)] * members)
+    assert (same.epistemic() == 0).all()
+    _, won = geometric(same.array)
+    assert (won == 0).all()
+    # and members that nearly agree keep the digits of what they disagree about
+    noise = rng.normal(size=(members, 50, 7)) * 1e-9
+    near = Ensemble([Logits(law + x) for x in noise])
+    p = np.exp(law)
+    apart = noise - (noise * p).sum(axis=2, keepdims=True)
+    expected = (p * apart.var(axis=0, ddof=1)).sum(axis=1) / 2
+    assert near.epistemic() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_jackknife_of_entropies_is_a_mean_of_divergences():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(5, 0.3), (40, 4))
+    p[0, 1] = p[1, :] = [1, 0, 0, 0, 0]
+    p[2, 0, 3] = 0
+    p[2, 0] /= p[2, 0].sum()
+    with np.errstate(divide="ignore"):
+        found = Ensemble([Probs(p[:, s]) for s in range(4)])
+
+    def entropy(x):
+        return special.entr(x).sum(axis=-1)
+
+    without = [entropy(np.delete(p, s, axis=1).mean(axis=1)) for s in range(4)]
+    total = 4 * entropy(p.mean(axis=1)) - 3 * np.mean(without, axis=0)
+    assert found.total() == pytest.approx(total, abs=1e-13)
+    assert found.epistemic() == pytest.approx(total - entropy(p).mean(axis=1), abs=1e-13)
+    assert (found.epistemic() >= 0).all()

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from scipy.special import logsumexp
 
 from pandq.core.laws import Law
+from pandq.core.numerics import exp_remainder, row_sums
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.views import MATRICES, View, require_view
 
@@ -109,11 +111,10 @@ class Ensemble(View):
         """Mutual information of class and member, (n,) nats: what they disagree about.
 
         Of S members the plug-in estimate is too low, as their mean law has been fitted to them;
-        the jackknife takes off most of that on average (Quenouille 1956; Miller 1974). Of a single
-        row it may be negative, or the total larger than log K.
+        the jackknife takes off most of that on average (Quenouille 1956; Miller 1974). It is never
+        negative, and 0 of equal members; of a single row the total may be larger than log K.
         """
-        total, aleatoric = split(self.array)
-        return total - aleatoric
+        return split(self.array)[2]
 
 
 def mean_law(logs: Floats) -> Law:
@@ -127,14 +128,20 @@ def mean_law(logs: Floats) -> Law:
     return Law(prob, log_prob)
 
 
-def split(logs: Floats) -> tuple[Floats, Floats]:
-    """Total and aleatoric entropy of each row, (n,) nats each; their difference is epistemic.
+def split(logs: Floats) -> tuple[Floats, Floats, Floats]:
+    """Total, aleatoric and epistemic entropy of each row, (n,) nats each.
+
+    With m the members' mean and m_r the mean without member r, the jackknife's estimate
+
+        S H(m) - (S - 1) mean H(m_r) - mean H(p_r)  =  mean KL(p_r || m) + (S - 1) mean KL(m_r || m)
+
+    as m is the mean of the m_r, too: no difference of entropies, and 0 where members are equal.
 
     Args:
         logs: (n, S, K) members' log-probabilities.
 
     Returns:
-        The entropy of the mean law, by the jackknife over members; and the mean entropy.
+        The sum of the others; the mean entropy of the members; what they disagree about.
 
     Source: Depeweg et al. 2018, equation 1; Miller 1974 (the jackknife).
     """
@@ -142,18 +149,25 @@ def split(logs: Floats) -> tuple[Floats, Floats]:
     prob = np.exp(logs)
     with np.errstate(invalid="ignore"):
         aleatoric = -np.where(prob > 0, prob * logs, 0.0).sum(axis=2).mean(axis=1)
-    total = prob.sum(axis=1)
-    plug_in = _entropy(total / s)
-    if s == 2:
-        without = aleatoric
-    else:
-        without = np.zeros(len(logs))
-        for member in range(s):
-            # what is left of a sum after one of its terms was taken off is not negative
-            rest = np.maximum(total - prob[:, member], 0.0) / (s - 1)
-            without += _entropy(rest) / s
-    found: Floats = s * plug_in - (s - 1) * without
-    return found, aleatoric
+    # from the first member, so that of equal ones nothing is left
+    apart = prob - prob[:, :1]
+    shift = apart.mean(axis=1)
+    mean = prob[:, 0] + shift
+    epistemic = np.zeros(len(logs))
+    for member in range(s):
+        away = apart[:, member] - shift
+        epistemic += _from_mean(mean, away) + (s - 1) * _from_mean(mean, away / (1 - s))
+    epistemic /= s
+    return aleatoric + epistemic, aleatoric, epistemic
+
+
+def _from_mean(mean: Floats, away: Floats) -> Floats:
+    """KL(mean + away || mean) of each row, for an `away` that sums to 0."""
+    change = np.divide(away, mean, out=np.zeros_like(mean), where=mean > 0)
+    some = np.maximum(change, -1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = (1.0 + some) * exp_remainder(-np.log1p(some))
+    return row_sums(mean * np.where(some > -1.0, terms, 1.0))
 
 
 def geometric(logs: Floats) -> tuple[Law, Floats]:
@@ -170,18 +184,17 @@ def geometric(logs: Floats) -> tuple[Law, Floats]:
 
     Source: Heskes 1998, equation 6.
     """
-    mean = logs.mean(axis=1)
-    top = mean.max(axis=1, keepdims=True)
-    nothing = np.isneginf(top[:, 0])
-    top = np.where(np.isneginf(top), 0.0, top)
-    with np.errstate(divide="ignore"):
-        norm = np.log(np.exp(mean - top).sum(axis=1)) + top[:, 0]
-    won = np.where(nothing, np.inf, np.maximum(-norm, 0.0))
+    mean = _mean_of_members(logs)
+    norm = logsumexp(mean, axis=1)
+    nothing = np.isneginf(norm)
+    # members' own sums are one up to rounding, which is no gain
+    own = _mean_of_members(logsumexp(logs, axis=2))
+    won = np.where(nothing, np.inf, np.maximum(own - norm, 0.0))
     log_prob = np.where(nothing[:, None], -np.inf, mean - np.where(nothing, 0.0, norm)[:, None])
     return Law(np.exp(log_prob), log_prob), won
 
 
-def _entropy(p: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = -np.where(p > 0, p * np.log(p), 0.0).sum(axis=1)
+def _mean_of_members(x: Floats) -> Floats:
+    """The mean over members, (n, S, ...): of equal ones exactly what they are."""
+    found: Floats = np.where((x == x[:, :1]).all(axis=1), x[:, 0], x.mean(axis=1))
     return found

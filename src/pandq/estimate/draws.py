@@ -123,7 +123,7 @@ def _mean_of_draws(x: Floats, level: float, name: str, how: str) -> Estimate:
     n, mean = len(x), float(x.mean())
     error = float(x.std(ddof=1)) / np.sqrt(n)
     width = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
-    method = f"{how}, standard error {error:.2g}"
+    method = f"{how}, standard error {error:.3g}"
     return Estimate(mean, mean - width, mean + width, level, "nat", n, method, name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy import special
 
-from pandq.units import Unit, per_nat
+from pandq.units import Unit, per_nat, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Estimate:
 
     def __str__(self) -> str:
         name = f"{self.name} " if self.name else ""
-        value = "not identified" if self.value is None else f"{self.value:.3f}"
+        value = "not identified" if self.value is None else _shown(self.value)
         unit = f" {self.unit}" if self.unit and self.value is not None else ""
         if self.low is None or self.high is None or math.isnan(self.low):
             return f"{name}{value}{unit}"
-        return f"{name}{value}{unit} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{name}{value}{unit} [{_shown(self.low)}, {_shown(self.high)}]"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -72,6 +72,11 @@ class Estimate:
         return replace(
             self, value=scaled(self.value), low=scaled(self.low), high=scaled(self.high), unit=unit
         )
+
+
+def _shown(x: float) -> str:
+    """Three digits after the point, or three significant ones where it is small."""
+    return f"{x + 0.0:.3f}" if x == 0 or abs(x) >= 0.1 else significant(x)
 
 
 def finite(x: float | None) -> float | None:

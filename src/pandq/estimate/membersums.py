@@ -81,8 +81,7 @@ class MemberSums:
         q = chunk.q
         if not isinstance(q, Ensemble):
             return self
-        total, aleatoric = split(q.array)
-        epistemic = total - aleatoric
+        total, aleatoric, epistemic = split(q.array)
         x = np.stack([total, aleatoric, epistemic], axis=1)
         some: dict[str, Any] = {"w": chunk.weights, "clusters": chunk.clusters}
         mean = q.law()

@@ -196,7 +196,7 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[Rend
 def _p(value: float | None) -> str:
     if value is None:
         return "infinite: see below"
-    return f"p = {value:.2g}" if value >= 1e-4 else "p < 0.0001"
+    return f"p = {value:.3g}" if value >= 1e-4 else "p < 0.0001"
 
 
 def _groups(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
@@ -279,7 +279,7 @@ def _tokens(tokens: Tokens) -> Table:
 
 def _percents(estimate: Estimate) -> tuple[str, str]:
     def percent(x: float | None) -> str:
-        return "-" if x is None else f"{100 * x:.3f}"
+        return number(None if x is None else 100 * x, 3)
 
     value = f"{percent(estimate.value)} %"
     return value, f"[{percent(estimate.low)}, {percent(estimate.high)}]"

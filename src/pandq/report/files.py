@@ -99,9 +99,7 @@ def write_items(rows: Scan | MemoryScan, path: str | Path, trained: Trained | No
                 },
             }
             if members:
-                total, aleatoric = split(chunk.q.array)
-                parts = (total, aleatoric, total - aleatoric)
-                columns |= dict(zip(members, parts, strict=True))
+                columns |= dict(zip(members, split(chunk.q.array), strict=True))
             if trained is not None:
                 columns |= trained.rows(chunk)
             writer.write_table(pa.table(columns, schema=schema))

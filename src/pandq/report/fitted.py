@@ -62,7 +62,7 @@ def progress_line(row: dict[str, Any], of: int | None = None) -> str:
     """
     step = "epoch" if "epoch" in row else "step"
     text = f"{step} {row[step]}" + (f"/{of}" if of else "")
-    elbo = f" ELBO {row['elbo']:.3f}," if "elbo" in row else ""
+    elbo = f" ELBO {number(row['elbo'], 3)}," if "elbo" in row else ""
     text += f":{elbo}" + " cross entropy {} = floor {} + gap {}".format(
         *(number(row[f"train_{what}"]) for what in ("cross_entropy", "floor", "kl"))
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pandq.units import significant
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,27 +23,25 @@ MIXED = 0.02
 
 
 def number(x: float | None, digits: int = 4) -> str:
-    """A number for a table: fixed digits, or a few significant ones where it is small.
+    """A number for a table: fixed digits, or three significant ones where it is small.
 
     >>> number(0.17321), number(1.5e-7), number(None), number(float("inf"))
-    ('0.1732', '1.5e-07', '-', 'inf')
+    ('0.1732', '1.50e-07', '-', 'inf')
     """
     if x is None or math.isnan(x):
         return "-"
-    if x == 0 or abs(x) >= 0.5 * 10**-digits:
-        return f"{x:.{digits}f}"
-    return f"{x:.2g}"
+    if x == 0 or abs(x) >= 10 ** (2 - digits):
+        return f"{x + 0.0:.{digits}f}"
+    return significant(x)
 
 
 def short(x: float | None) -> str:
     """A number for a sentence.
 
     >>> short(0.3277), short(0.00412), short(None)
-    ('0.33', '0.0041', '-')
+    ('0.328', '0.00412', '-')
     """
-    if x is None or math.isnan(x):
-        return "-"
-    return f"{x:.2f}" if abs(x) >= 0.1 else f"{x:.2g}"
+    return "-" if x is None or math.isnan(x) else significant(x)
 
 
 def class_word(name: str | None) -> str:
@@ -133,7 +133,7 @@ def share(part: Estimate) -> str:
 
     >>> from pandq import Estimate
     >>> share(Estimate(0.5, 0.4, 0.6)), share(Estimate(0.47, 0.014, 0.928))
-    ('0.50', '0.014 to 0.93')
+    ('0.500', '0.0140 to 0.928')
     """
     low, high = part.low or 0.0, part.high or 0.0
     shown = part.value is not None and (high - low <= part.value or high == low)
@@ -169,7 +169,7 @@ def map_name(parts: Decomposition) -> str:
     cost an infinite loss.
     """
     if parts.kind == "identity" and parts.infinite_rows:
-        mixed = f"{parts.recalibrator.eps:.2g} of the class frequencies"
+        mixed = f"{short(parts.recalibrator.eps)} of the class frequencies"
         return f"identity map with {mixed} mixed into rows with a zero"
     eps = parts.recalibrator.eps
     if eps > MIXED:

@@ -99,7 +99,7 @@ def measured(
         return None
     n, k = q.shape
     if p_kind == "labels":
-        y = np.require(p, np.int64, "CA")
+        y = np.require(p, np.int64, ["C", "A"])
 
         def labels(build: ModuleType, rows: slice, out: int, stride: int) -> None:
             kind, here = KINDS[q_kind], _moved(x, rows.start)
@@ -179,10 +179,10 @@ def group_sums(
             value = column if centre is None else np.square(column - centre[group, j])
             out[:, j] = np.bincount(group, value if w is None else value * w, size)
         return out
-    group = np.require(group, np.int64, "CA")
-    columns = np.require(x.T, np.float64, "CA")
-    weight = None if w is None else np.require(w, np.float64, "CA")
-    middle = None if centre is None else np.require(centre, np.float64, "CA")
+    group = np.require(group, np.int64, ["C", "A"])
+    columns = np.require(x.T, np.float64, ["C", "A"])
+    weight = None if w is None else np.require(w, np.float64, ["C", "A"])
+    middle = None if centre is None else np.require(centre, np.float64, ["C", "A"])
     weight_at, middle_at = (0 if a is None else a.ctypes.data for a in (weight, middle))
     added = chosen.group_sums(
         group.ctypes.data, size, columns.ctypes.data, n, weight_at, middle_at, n, d, out.ctypes.data

@@ -1,0 +1,82 @@
+"""Thousands of calls of a kernel that was compiled with sanitizers: run by test_sanitizers.py."""
+
+import os
+import sys
+from unittest import mock
+
+import numpy as np
+
+from pandq.core.kernels import run
+from pandq.core.numerics import BFLOAT16
+
+sys.path.insert(0, sys.argv[1])
+import _asan
+
+STORED = [*map(np.dtype, ("f4", "f8", "f2", "i1", "i4", "i8", "u2", "u8")), BFLOAT16]
+SIZES = [1, 2, 3, 63, 64, 65, 130, 2047, 2048, 2049, 4100]
+ENDS = [0.0, np.inf, -np.inf, np.nan, 3e38, -3e38, 1e-45, -1.0, 65504.0]
+rng = np.random.default_rng(int(sys.argv[2]))
+
+
+def numbers(n, k, dtype):
+    """Any numbers, in any layout, at the very end of their memory."""
+    room = (n + 1, k * 2) if rng.random() < 0.3 else (n, k)
+    x = rng.normal(size=room) * 10.0 ** rng.integers(-3, 3)
+    odd = rng.random(room) < rng.choice([0.0, 0.1])
+    x[odd] = rng.choice(ENDS, odd.sum())
+    if dtype == BFLOAT16:
+        found = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).view(BFLOAT16)
+    else:
+        with np.errstate(all="ignore"):
+            found = x.astype(dtype)
+    if room != (n, k):
+        found = found[1:, ::2] if rng.random() < 0.5 else found[:-1, k:][::-1, ::-1]
+    elif rng.random() < 0.2:
+        found = np.asfortranarray(found)
+    elif rng.random() < 0.2:
+        memory = np.empty(found.nbytes + 1, np.uint8)
+        moved = memory[1:].view(found.dtype).reshape(n, k)
+        moved[...] = found
+        found = moved
+    return found
+
+
+def one_call():
+    """Any kernel on any arrays; labels may be anything, also no class."""
+    n, k = int(rng.integers(1, 140)), int(rng.choice(SIZES))
+    n = min(n, 6) if k > 200 else n
+    kinds = ("counts", "probs", "logprobs", "logits")
+    kind, other = rng.choice(kinds, 2)
+    x, y = (numbers(n, k, STORED[rng.integers(len(STORED))]) for _ in range(2))
+    what = rng.integers(4)
+    if what == 0:
+        run.first_doubt(kind, x, 1e-6)
+    elif what == 1:
+        run.measured(other, y, kind, x, whole=bool(rng.integers(2)))
+    elif what == 2:
+        labels = rng.integers(0, k, n)
+        if rng.random() < 0.2:
+            labels[rng.integers(n)] = rng.choice([-1, k, 2**62, -(2**63)])
+        try:
+            run.measured("labels", labels, kind, x)
+        except ValueError:
+            assert not ((labels >= 0) & (labels < k)).all()
+    else:
+        d, groups = int(rng.integers(1, 17)), int(rng.integers(1, 9))
+        group = rng.integers(0, groups, n)
+        centre = rng.normal(size=(groups, d)) if rng.random() < 0.5 else None
+        if wrong := rng.random() < 0.2:
+            group[rng.integers(n)] = rng.choice([-1, groups, 2**62])
+        try:
+            run.group_sums(group, groups, rng.normal(size=(n, d)), None, centre)
+            assert not wrong
+        except IndexError:
+            assert wrong
+
+
+with mock.patch.object(run, "build", return_value=_asan):
+    for _ in range(int(sys.argv[3])):
+        one_call()
+sys.stdout.write("done\n")
+sys.stdout.flush()
+os._exit(0)  # what Python itself leaves at its end is no matter here
