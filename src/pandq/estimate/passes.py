@@ -14,6 +14,8 @@ from pandq.engines.local import Local
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.decomposition import MIN_CLUSTERS, MIN_ROWS
+from pandq.read.chunks import MemoryScan
+from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
 from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND, partly_known
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pandq.engines.contract import Engine, Progress, Rows
-    from pandq.read.chunks import Chunk, MemoryScan
+    from pandq.read.chunks import Chunk
     from pandq.sums.sample import Sample
 
 # what every use of a seed has room for
@@ -89,7 +91,8 @@ def run_of(
         about: what was asked for, as JSON values; a checkpoint of anything else is refused.
 
     Raises:
-        InputError: the checkpoint is of another input, or rows in memory cannot have one.
+        InputError: the checkpoint is of another input, or rows in memory cannot have one; or an
+            id stands twice.
     """
     engine = Local() if engine is None else engine
     if not hasattr(engine, "over"):
@@ -102,6 +105,8 @@ def run_of(
             what="workers read files themselves, and these rows are in memory",
             remedy="Give pandq.scan(...) of files that they can read, or leave the engine out.",
         )
+    if isinstance(rows, Scan | MemoryScan):
+        refuse_duplicates(rows)
     kept = None
     if checkpoint is not None:
         kept = Checkpoint.opened(checkpoint, {**about, **identity(rows)})

@@ -103,7 +103,8 @@ class MemoryScan:
 
     def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Chunk]]:
         """The chunks, each with its part."""
-        clusters = None if self.cluster is None else hash_ids(self.cluster.astype(np.str_))
+        cluster = None if self.cluster is None else cols.one_zero(self.cluster)
+        clusters = None if cluster is None else hash_ids(cluster.astype(np.str_))
         groups = {name: cols.grouped(name, values) for name, values in self.by.items()}
         ids = np.arange(self.n_rows) if self.ids is None else self.ids
         keys = hash_ids(ids)

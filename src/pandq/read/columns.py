@@ -234,12 +234,14 @@ def encoded(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...
     (array([0, 1, 0]), ('b', '(missing)'))
     """
     if isinstance(column, np.ndarray):
-        values, codes = np.unique(column, return_inverse=True)
+        values, codes = np.unique(one_zero(column), return_inverse=True)
         return codes.astype(np.intp), tuple(str(value) for value in values)
     if not pa.types.is_dictionary(column.type) or not is_text(column.type):
         column = plain(name, column).dictionary_encode()
     codes = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
     names = _names(name, column.dictionary)
+    if "-0.0" in names and pa.types.is_floating(column.dictionary.type):
+        codes, names = _one_zero_of(codes, names)
     if column.null_count and MISSING in names:
         codes = np.where(codes == len(names), names.index(MISSING), codes)
     elif column.null_count:
@@ -252,6 +254,24 @@ def _names(name: str, values: Any) -> tuple[str, ...]:
         return tuple(map(str, values.to_pylist()))
     except OverflowError:  # dates beyond what Python knows
         return tuple(_text(name, values).to_pylist())
+
+
+def one_zero(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values, with 0.0 for -0.0: they are one number, and must be one name.
+
+    >>> one_zero(np.array([-0.0]))
+    array([0.])
+    """
+    return values + values.dtype.type(0) if values.dtype.kind == "f" else values
+
+
+def _one_zero_of(
+    codes: NDArray[Any], names: tuple[str, ...]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    minus = names.index("-0.0")
+    if "0.0" in names:
+        return np.where(codes == minus, names.index("0.0"), codes), names
+    return codes, (*names[:minus], "0.0", *names[minus + 1 :])
 
 
 def grouped(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...]]:
