@@ -395,3 +395,18 @@ def test_scores_are_real_numbers(x):
     for make in (Probs.binary, Logits.binary):
         with pytest.raises(InputError, match="need numbers"):
             make(x)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ([0.499999, 0.5, 0.0], r"sums to 1 - 1e-06 .*rounded to 6 digits.*Probs.normalised"),
+        ([0.33, 0.33, 0.33], r"sums to 0\.99 .*rounded to 2 digits"),
+        ([33.3, 33.3, 33.4], r"sums to 100 .*percentages, divide them by 100"),
+        ([3, 1, 0], r"sums to 4 .*votes, use Counts"),
+        ([0.123456789, 1.5, 0.7], r"sums to 2\.32346 .*logits, use Logits"),
+    ],
+)
+def test_a_sum_that_is_not_one_says_how_far_it_is_off_and_what_it_may_be(row, text):
+    with pytest.raises(RowError, match=text):
+        Probs([row], tolerance=1e-8)

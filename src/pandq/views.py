@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "bfloat16": 1e-2}
 
 
+NO_VOTES = "Leave such rows out (on the command line: --where SQL)."
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """n rows of one representation of a law over `n_classes` classes, whose names may be known."""
@@ -183,7 +186,7 @@ class Counts(_Matrix):
             first_bad("Counts", ~whole, "is not whole numbers of votes", remedy, block)
         first_bad("Counts", block < 0, "has a negative count", "", block)
         first_bad("Counts", block > 2**53, "has more votes than floats can count", "", block)
-        remedy = "Leave such rows out (on the command line: --where SQL)."
+        remedy = NO_VOTES
         first_bad("Counts", (block == 0).all(axis=1)[:, None], "has no votes: all zero", remedy)
 
     @property
@@ -198,9 +201,33 @@ class Counts(_Matrix):
 
 def _instead_of_probs(row: NDArray[np.float64]) -> str:
     """What numbers that do not sum to one may be."""
-    if (row == np.floor(row)).all() and row.sum() > 1:
+    total = row.sum()
+    if abs(total - 100) <= 1:
+        return "If these are percentages, divide them by 100; to rescale, Probs.normalised(x)."
+    if (row == np.floor(row)).all() and total > 1:
         return "If these are votes, use Counts(n); to rescale, Probs.normalised(x)."
+    if (digits := _rounded_to(row)) is not None:
+        return f"If these were rounded to {digits} digits, rescale them: Probs.normalised(x)."
     return "If these are logits, use Logits(x); to rescale, Probs.normalised(x)."
+
+
+def _rounded_to(row: NDArray[np.float64]) -> int | None:
+    """To how many digits numbers were rounded, if that is why they do not sum to one."""
+    for digits in range(1, 9) if np.isfinite(row).all() else ():
+        unit = 10.0**-digits
+        if (np.abs(row - np.round(row, digits)) <= 1e-6 * unit).all():
+            return digits if abs(row.sum() - 1) <= len(row) * unit / 2 else None
+    return None
+
+
+def _sum_told(total: float) -> str:
+    """A sum, as its distance from one where it is near.
+
+    >>> _sum_told(1.2), _sum_told(0.999999)
+    ('1.2', '1 - 1e-06')
+    """
+    off = total - 1.0
+    return f"{total:.6g}" if abs(off) >= 1e-4 else f"1 {'-' if off < 0 else '+'} {abs(off):.2g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -236,7 +263,7 @@ class Probs(_Matrix):
             raise RowError(
                 view="Probs",
                 row=row,
-                problem=f"sums to {total[row]:.6g} (tolerance {tolerance:g})",
+                problem=f"sums to {_sum_told(float(total[row]))} (tolerance {tolerance:g})",
                 remedy=_instead_of_probs(x[row]),
             )
 
@@ -310,7 +337,8 @@ class LogProbs(_Matrix):
             raise RowError(
                 view="LogProbs",
                 row=row,
-                problem=f"has probabilities that sum to {total[row]:.6g} (tolerance {tolerance:g})",
+                problem=f"has probabilities that sum to {_sum_told(float(total[row]))}"
+                f" (tolerance {tolerance:g})",
                 remedy="If these are not normalised, use Logits(x).",
             )
 

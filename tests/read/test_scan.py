@@ -842,3 +842,15 @@ def test_an_option_of_a_scan_that_means_nothing_is_refused_by_name(option, value
     table = pa.table({"label": [0, 1], "probs": [[0.5, 0.5]] * 2})
     with pytest.raises(InputError, match=re.escape(words)):
         scan(table, **{option: value})
+
+
+@pytest.mark.parametrize("wide_votes", [True, False])
+def test_rows_without_votes_come_with_the_condition_that_leaves_them_out(wide_votes, tmp_path):
+    votes = {"n_a": [2, 0], "n_b": [1, 0]} if wide_votes else {"votes": [[2, 1], [0, 0]]}
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(votes | {"q": [[0.5, 0.5]] * 2}), path)
+    options = {"p": "counts:n_*" if wide_votes else "counts:votes", "q": "probs:q"}
+    with pytest.raises(RowError, match=r"has no votes.*--where '") as caught:
+        read(scan(path, **options))
+    condition = str(caught.value).split("--where '")[1].split("'")[0]
+    assert read(scan(path, **options, where=condition)).p.tolist() == [[2, 1]]

@@ -21,7 +21,7 @@ from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, ParquetFiles, Table, open_tables
 from pandq.topk import TopK
-from pandq.views import MATRICES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
+from pandq.views import MATRICES, NO_VOTES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,11 +210,22 @@ def view_of(
         where = f"column {spec.column!r}"
         if where not in str(error):
             error.at(where)
-        if "normalised" in error.remedy:
-            kind = "counts" if "Counts" in error.remedy else "logits"
-            column = f"{role} {kind}:{spec.column}"
-            error.remedy += f" (on the command line: --normalise {role}, or --{column})"
+        error.remedy = _on_the_command_line(error.remedy, role, spec)
         raise
+
+
+def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
+    """A view's remedy in the options of the command line."""
+    if "normalised" in remedy:
+        kinds = {"Counts(": "counts", "Logits(": "logits"}
+        kind = next((kind for call, kind in kinds.items() if call in remedy), None)
+        other = "" if kind is None else f", or --{role} {kind}:{spec.column}"
+        return f"{remedy} (on the command line: --normalise {role}{other})"
+    if NO_VOTES in remedy:
+        names = " + ".join(map(cols.as_sql, spec.columns))
+        votes = names if spec.wide else f"list_sum({names}::DOUBLE[])"
+        return f"To leave such rows out: {cols.keeping(f'{votes} > 0')}."
+    return remedy
 
 
 def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
