@@ -20,6 +20,7 @@ from pandq.read import chunks as chunks_module
 from pandq.read.chunks import views_scan
 from pandq.read.columns import encoded, numbers
 from pandq.read.recognise import candidates, recognised
+from pandq.read.stored import StoredArray
 from pandq.views import Counts, Labels, Logits, Probs
 
 N = 23
@@ -238,9 +239,9 @@ def test_numbers_per_chunk_are_bounded(monkeypatch):
     assert max(map(len, scan(table()).chunks())) == 2
 
 
-def test_stored_npz_is_mapped_not_read(tmp_path):
+def test_stored_npz_stays_in_its_file(tmp_path):
     path = write_npz(tmp_path / "t.npz", np.savez)
-    assert isinstance(scan(path).source.arrays["probs"], np.memmap)
+    assert isinstance(scan(path).source.arrays["probs"], StoredArray)
 
 
 def test_names_of_classes_come_from_wide_columns():
@@ -648,7 +649,7 @@ def test_truncated_file_is_refused_by_name(source, share, tmp_path):
 def test_truncated_npy_is_refused_by_name(tmp_path):
     path = write_npy(tmp_path)[1]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"probs.npy: cannot be read as npy"):
+    with pytest.raises(InputError, match=r"probs.npy: the array does not lie where"):
         scan(path)
 
 
