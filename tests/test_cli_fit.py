@@ -479,13 +479,13 @@ def test_a_broken_model_is_said_to_be_broken(regression, tmp_path):
     broken = tmp_path / "m"
     shutil.copytree(regression[0], broken)
     (broken / "weights.safetensors").write_bytes(b"no")
-    with pytest.raises(InputError, match="is no safetensors file"):
+    with pytest.raises(InputError, match="is no model's weights, got no safetensors file"):
         load_model(broken)
     (broken / "model.json").write_text('{"schema": "pandq/model/9"}')
-    with pytest.raises(InputError, match="is no pandq/model/1"):
+    with pytest.raises(InputError, match="is no model: its schema must be pandq/model/1"):
         load_model(broken)
     (broken / "model.json").write_text('{"schema": "pandq/model/1", "kind": "softmax"}')
-    with pytest.raises(InputError, match="is a broken model"):
+    with pytest.raises(InputError, match="is no model: it lacks"):
         load_model(broken)
 
 
@@ -495,7 +495,10 @@ def test_a_model_that_was_edited_into_nonsense_does_not_predict(regression, tmp_
     edits = {
         "n_classes": (3, "do not fit"),
         "classes": (["a"], "do not fit"),
-        "features": ({"columns": ["features"], "picture_size": "big", "shape": [64]}, "broken"),
+        "features": (
+            {"columns": ["features"], "picture_size": "big", "shape": [64]},
+            "must be a list",
+        ),
     }
     for name, (value, text) in edits.items():
         broken = tmp_path / name

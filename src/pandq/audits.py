@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
 
+from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.decomposition import (
     PartSums,
@@ -186,6 +187,7 @@ class Audit:
         return audit_text(self)
 
 
+@resumable
 def audit(
     p: object,
     q: object = None,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
 
+from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.baseline import Unpaired, against_baseline
+from pandq.estimate.baseline import Baseline, Unpaired, against_baseline
 from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
 from pandq.estimate.comparing import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.decomposition import evidence_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
+    from pandq.documents import Value
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
     from pandq.read.chunks import Chunk
@@ -103,6 +105,7 @@ class Comparison:
         return comparison_text(self)
 
 
+@resumable
 def compare(
     p: object,
     *qs: object,
@@ -118,7 +121,7 @@ def compare(
     seed: int = 0,
     parts: Parts = "auto",
     worst: int = 10,
-    baseline: Mapping[str, Any] | None = None,
+    baseline: Mapping[str, Any] | Value | None = None,
     q_floor: float | None = None,
     engine: Engine | None = None,
     checkpoint: str | Path | None = None,
@@ -176,6 +179,7 @@ def compare(
             what="a baseline is the model to hold one Q against", got=f"{len(called)} of them"
         )
     _refuse_idle(rows, q_floor, alone=baseline is not None)
+    then = None if baseline is None else Baseline.of(baseline)
     chosen = {"seed": seed, "parts": parts, "worst": worst, "baseline": baseline is not None}
     about = {"command": "compare", **chosen, "q_floor": q_floor}
     run = run_of(rows, engine, progress, checkpoint, about)
@@ -204,10 +208,10 @@ def compare(
         )
         for place, pair in enumerate(sums.pairs)
     ]
-    if baseline is not None:
+    if then is not None:
         differences = [
             against_baseline(
-                baseline,
+                then,
                 models[0],
                 n_classes=shape.n_classes,
                 p_kind=shape.p_kind,

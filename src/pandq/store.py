@@ -355,23 +355,6 @@ def write_json(document: dict[str, Any], path: str | Path) -> None:
         part.write_text(json_text(document) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """A result that was written as JSON.
-
-    Raises:
-        InputError: it is not there, or is no JSON object.
-    """
-    try:
-        stored = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(what="cannot be read", where=str(path), got=str(error.strerror)) from None
-    except ValueError:
-        raise InputError(what="is no JSON", where=str(path)) from None
-    if not isinstance(stored, dict):
-        raise InputError(what="is no JSON object", where=str(path))
-    return stored
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -98,10 +98,12 @@ def compare_command(
         pandq compare base.kld small.kld
     """
     from pandq.comparisons import compare
+    from pandq.documents import read_document
+    from pandq.estimate.baseline import AUDIT, WRITTEN_BY
     from pandq.report.comparison import show_comparison
     from pandq.report.files import write_comparison_page
     from pandq.report.summary import summary_file
-    from pandq.store import check_outputs, read_json
+    from pandq.store import check_outputs
 
     check_outputs(
         [*files, *filter(None, [baseline_file])],
@@ -110,7 +112,7 @@ def compare_command(
         appended=summary_file(),
         folders=[checkpoint],
     )
-    old = None if baseline_file is None else read_json(baseline_file)
+    old = None if baseline_file is None else read_document(baseline_file, AUDIT, WRITTEN_BY)
     who = engine_given(data)
     rows, names = comparison_rows(files, q, data, id_duplicates)
     if getattr(rows.source, "passing", False) and who["engine"] != "local":

@@ -115,12 +115,15 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     import tempfile
     import webbrowser
 
+    from pandq.documents import read_document
+    from pandq.estimate.baseline import AUDIT, WRITTEN_BY
     from pandq.report.explore import explore_page
     from pandq.report.files import write_page
-    from pandq.store import check_outputs, read_json
+    from pandq.store import check_outputs
 
     check_outputs([] if audit_file is None else [audit_file], no_dash("--out", out))
-    text = explore_page(None if audit_file is None else read_json(audit_file), audit_file or "")
+    audit = None if audit_file is None else read_document(audit_file, AUDIT, WRITTEN_BY)
+    text = explore_page(audit)
     place = out or str(Path(tempfile.mkdtemp(prefix="pandq-explore-")) / "explore.html")
     write_page(text, place)
     if out is not None:

@@ -1,59 +1,46 @@
 """Checkpoints: of each pass, the Summary of the parts that were merged so far, and how many.
 
 As parts are merged in order, that is all a second run needs to go on and end with the same bits.
-What is read back is pandq's own dataclasses, NumPy arrays and plain values, and nothing else: a
-file that was tampered with cannot run code.
+What is read back is JSON and arrays, from which known dataclasses are made: a file that was
+tampered with cannot run code.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pickle
-import sys
-from dataclasses import dataclass, fields, is_dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pandq.errors import InputError
-from pandq.store import read_json, whole_file, write_json
+import numpy as np
+
+from pandq.documents import read_document
+from pandq.engines.packing import packed, rebuilt
+from pandq.errors import InputError, PandqError
+from pandq.sealed import read_sealed, write_sealed
+from pandq.store import whole_file, write_json
 
 if TYPE_CHECKING:
     from pandq.engines.contract import S
 
-SCHEMA = "pandq/checkpoint/1"
-ABOUT = "checkpoint.json"
-# All that arrays and plain values are rebuilt by.
-PLAIN = {
-    ("builtins", "complex"),
-    ("datetime", "date"),
-    ("datetime", "datetime"),
-    ("datetime", "timedelta"),
-    ("decimal", "Decimal"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-}
-# What reading a file that is none of ours may raise.
-BROKEN = (
-    pickle.UnpicklingError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    TypeError,
-    ValueError,
-)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SCHEMA, PASS = "pandq/checkpoint/2", "pandq/pass/1"
+ABOUT, PASSES = "checkpoint.json", "pass-"
+REMEDY = "Remove the folder to start anew."
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder of passes. Made by `opened`."""
+    """A folder of passes. Made by `opened`; `of` says what run they are of."""
 
     folder: Path
+    of: str
 
     @classmethod
     def opened(cls, folder: str | Path, about: dict[str, Any]) -> Checkpoint:
@@ -76,67 +63,68 @@ class Checkpoint:
         about = {"schema": SCHEMA, **about}
         file = place / ABOUT
         if file.exists():
-            _refuse_other(read_json(file), about, str(folder))
+            _refuse_other(read_document(file, "checkpoint", REMEDY).it, about, str(folder))
         elif any(place.iterdir()):
             what = f"the folder is not empty, and holds no {ABOUT}"
             raise InputError(what, where=str(folder), remedy="Name another folder.")
         else:
             write_json(about, file)
-        return cls(place)
+        return cls(place, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest())
 
     def read(self, number: int, empty: S) -> tuple[S, int]:
         """What pass `number` had summed of how many parts; nothing, of none, when it is new.
 
         Raises:
-            InputError: the file is broken.
+            InputError: the file is broken, of another run, or of something else.
         """
         file = self._file(number)
         if not file.exists():
             return empty, 0
+        arrays, told = read_sealed(file, "pass of a checkpoint", remedy=REMEDY)
+        told.schema(PASS)
+        told["run"].one_of(self.of)
+        told["pass"].whole(number, number)
+        total, done = rebuilt(told["total"], arrays, empty), told["done"].whole()
         try:
-            with file.open("rb") as stream:
-                digest, stored = stream.read(32), stream.read()
-            if hashlib.sha256(stored).digest() != digest:
-                raise pickle.UnpicklingError("its digest is wrong")  # noqa: EM101
-            total, done = _Plain.loads(stored)
-        except BROKEN as error:
-            raise InputError(
-                what="is no pass of a checkpoint",
-                where=str(file),
-                got=str(error),
-                remedy="Remove the folder to start anew.",
-            ) from None
+            with np.errstate(all="ignore"):
+                empty.merge(total), total.merge(total)
+        except Exception as error:  # noqa: BLE001
+            told["total"].refuse("does not fit together", got=str(error))
         return total, done
 
     def write(self, number: int, total: Any, done: int) -> None:
         """Keep what a pass has summed so far."""
-        stored = pickle.dumps((total, done), protocol=5)
+        arrays: dict[str, Any] = {}
+        of: dict[str, Any] = {"schema": PASS, "run": self.of, "pass": number, "done": done}
+        document = {**of, "total": packed(total, arrays)}
         with whole_file(self._file(number)) as part:
-            part.write_bytes(hashlib.sha256(stored).digest() + stored)
+            write_sealed(part, arrays, document)
 
     def _file(self, number: int) -> Path:
-        return self.folder / f"pass-{number:05d}"
+        return self.folder / f"{PASSES}{number:05d}"
 
 
-class _Plain(pickle.Unpickler):
-    """Finds no class but pandq's dataclasses and what arrays are made of."""
+def resumable(make: Callable[P, T]) -> Callable[P, T]:
+    """A function that may go on from a `checkpoint`, whose sums are blamed if they lead nowhere.
 
-    @classmethod
-    def loads(cls, stored: bytes) -> Any:
-        import io
+    What lies in a folder may be whole, of the right types, and nonsense all the same.
+    """
 
-        return cls(io.BytesIO(stored)).load()
+    @wraps(make)
+    def made(*args: P.args, **options: P.kwargs) -> T:
+        kept = next((options[x] for x in ("checkpoint", "keep") if options.get(x)), None)
+        going_on = kept is not None and any(Path(str(kept)).glob(f"{PASSES}*"))
+        try:
+            return make(*args, **options)
+        except PandqError:
+            raise
+        except Exception as error:
+            if not going_on:
+                raise
+            what, got = "this checkpoint leads nowhere", f"{type(error).__name__}: {error}"
+            raise InputError(what, where=str(kept), got=got, remedy=REMEDY) from error
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in PLAIN:
-            return super().find_class(module, name)
-        if module.startswith("pandq.") and "." not in name:
-            # whatever a Summary is made of has been imported by whoever made the empty one
-            found = getattr(sys.modules.get(module), name, None)
-            if isinstance(found, type) and is_dataclass(found):
-                return found
-        message = f"{module}.{name} has no place in a checkpoint"
-        raise pickle.UnpicklingError(message)
+    return made
 
 
 def _refuse_other(stored: dict[str, Any], about: dict[str, Any], folder: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.engines.contract import Done
 from pandq.engines.local import Local
+from pandq.errors import InputError
 from pandq.read.parts import counted
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Run:
         if self.checkpoint is not None:
             total, done = self.checkpoint.read(self.passes, empty)
         ready, parts = self._ready(rows, placed=done > 0)
+        if done > len(parts):
+            raise InputError(
+                what=f"the checkpoint has summed {done} parts, and there are {len(parts)}",
+                remedy="Remove its folder to start anew.",
+            )
         if done and done == len(parts):
             return total
         now = _beginning(what, rows, parts, done)

@@ -24,7 +24,10 @@ MOST_CLASSES = 1500
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSums:
-    """The first pass: each model alone, each rival against the first, each copy's drift."""
+    """The first pass: each model alone, each rival against the first, each copy's drift.
+
+    `drifts` is empty where P is no reference.
+    """
 
     shape: Shape
     models: tuple[RowSums, ...]
@@ -36,9 +39,6 @@ class ComparisonSums:
         """The sums of one chunk."""
         views = (chunk.q, *chunk.rivals)
         measured = [measure_rows(chunk.p, view) for view in views]
-        drifts = self.drifts
-        if evidence_of(chunk.p.kind, 0) == "full":
-            drifts = tuple(DriftSums.empty().of(chunk, view) for view in views)
         return type(self)(
             Shape.of(chunk),
             tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
@@ -51,7 +51,7 @@ class ComparisonSums:
                 )
                 for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
             ),
-            drifts,
+            tuple(x.of(chunk, view) for x, view in zip(self.drifts, views, strict=False)),
             sample,
         )
 
@@ -61,9 +61,7 @@ class ComparisonSums:
             self.shape.merge(other.shape),
             tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
             tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
-            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True))
-            if self.drifts and other.drifts
-            else self.drifts or other.drifts,
+            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True)),
             self.sample.merge(other.sample),
         )
 
@@ -81,11 +79,12 @@ class FirstPass:
     def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
         """Over these rows."""
         size = 1 + len(rows.rivals)
+        copies = size if evidence_of(rows.p.kind, 0) == "full" else 0
         empty = ComparisonSums(
             Shape(),
             (RowSums.empty(worst=0),) * size,
             (PairSums.empty(by=tuple(rows.by), worst=worst),) * (size - 1),
-            (),
+            (DriftSums.empty(),) * copies,
             Sample.empty(0),
         )
         return cls(empty, sampled and size > 1, alone, rows.n_rows)

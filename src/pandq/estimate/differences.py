@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.lossmeans import infinite_difference
 from pandq.estimate.paired import DETAILS, LOSS
-from pandq.estimate.tables import class_name, ends, plain_id
+from pandq.estimate.tables import class_name, ends
 from pandq.estimate.verdicts import holm, p_value, verdict
 from pandq.units import Unit, per_nat
 
@@ -226,7 +226,7 @@ def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[st
     table = []
     for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
         found: Mapping[str, float] = dict(zip(DETAILS, details.tolist(), strict=True))
-        line: dict[str, Any] = {"row": int(row), "id": plain_id(identity)}
+        line: dict[str, Any] = {"row": int(row), "id": identity}
         for name, x in found.items():
             if name.endswith("class"):
                 line[name] = class_name(classes, x)

@@ -7,12 +7,13 @@ only in rows in which Q rules a class out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 from scipy import special
 
+from pandq.documents import Value
 from pandq.errors import InputError
 from pandq.views import LogProbs, View
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["identity", "temperature", "bias", "vector", "matrix", "isotonic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# What a document with a map should be, and what rounding may do to sums and levels in one.
+MAP, ROUNDING = "recalibration map", 1e-9
 
 RULED_OUT = -640.0
 """Below this log q, 1e-278, a class counts as ruled out, as if q were 0: what a map makes of
@@ -62,8 +65,19 @@ class Recalibrator:
     classes: tuple[str, ...] | None = None
 
     def of(self, q: View) -> LogProbs:
-        """Recalibrated predictions: any view of Q in, LogProbs out."""
-        return LogProbs.trusted(self.apply(q.law().log_prob), q.n_classes)
+        """Recalibrated predictions: any view of Q in, LogProbs out.
+
+        Raises:
+            InputError: the map has another number of classes, or overflows.
+        """
+        found = self.apply(q.law().log_prob)
+        if np.isnan(found).any():
+            row = int(np.isnan(found).any(axis=1).argmax())
+            raise InputError(
+                what=f"the map gives row {row} no probabilities",
+                remedy="Its parameters are too large for these predictions; fit it again.",
+            )
+        return LogProbs.trusted(found, q.n_classes)
 
     def apply(self, log_q: Array) -> Array:
         """Recalibrated log-probabilities; each row on its own, so chunks of any size agree.
@@ -114,24 +128,30 @@ class Recalibrator:
         }
 
     @staticmethod
-    def from_dict(stored: Mapping[str, Any]) -> Recalibrator:
+    def from_dict(stored: Mapping[str, Any] | Value) -> Recalibrator:
         """Inverse of `to_dict`.
 
         Raises:
-            InputError: if the kind is unknown, or eps is no share.
+            InputError: it is no map that `fit_map` could have made.
         """
-        if stored["kind"] not in KINDS:
-            raise InputError(what=f"unknown kind {stored['kind']!r}")
-        if not 0 <= float(stored["eps"]) <= 1:
-            raise InputError(what="eps is a share between 0 and 1", got=str(stored["eps"]))
+        told = Value.of(stored, MAP)
+        told.only(*(field.name for field in fields(Recalibrator)))
+        kind = cast("Kind", told["kind"].one_of(*KINDS))
+        freq = told["freq"].array(None, low=0.0, high=1.0)
+        if not len(freq) or abs(freq.sum() - 1) > ROUNDING:
+            told["freq"].refuse("must sum to 1", got=f"{freq.sum():.9g}")
+        classes = told.get("classes")
+        names = None if classes is None else classes.texts()
+        if names is not None and len(names) != len(freq):
+            told["classes"].refuse(f"must name {len(freq)} classes, as freq has")
         return Recalibrator(
-            kind=stored["kind"],
-            parameters={k: np.array(v, dtype=np.float64) for k, v in stored["parameters"].items()},
-            eps=float(stored["eps"]),
-            freq=np.array(stored["freq"], dtype=np.float64),
-            floor=float(stored["floor"]),
-            n=int(stored["n"]),
-            classes=None if stored.get("classes") is None else tuple(stored["classes"]),
+            kind=kind,
+            parameters=_parameters(kind, told["parameters"], len(freq)),
+            eps=told["eps"].number(0, 1),
+            freq=freq,
+            floor=told["floor"].number(high=ROUNDING),
+            n=told["n"].whole(),
+            classes=names,
         )
 
     def to_torch(self) -> str:
@@ -167,6 +187,32 @@ class Recalibrator:
             probabilities = f"({score}).softmax(-1)"
         mixed = f"({1 - self.eps!r} * {probabilities} + {self.eps!r} * {freq})"
         return f"{first}; log_c = {mixed}.log()"
+
+
+def _parameters(kind: Kind, told: Value, k: int) -> dict[str, Array]:
+    """The parameters of a map for k classes, as they must be.
+
+    Raises:
+        InputError: one is not there, or is not of the map's shape or range.
+    """
+    if kind == "isotonic":
+        if k != 2:
+            told.refuse("of an isotonic map are for two classes", got=f"{k} in freq")
+        told.only("t", "y")
+        t = told["t"].array(None, infinite=True)
+        y = told["y"].array(len(t), low=-ROUNDING, high=1 + ROUNDING)
+        if not len(t) or not (np.all(t[1:] > t[:-1]) and np.all(y[1:] >= y[:-1])):
+            told.refuse("must be knots that rise", got="others")
+        return {"t": t, "y": y}
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "identity": {},
+        "temperature": {"a": ()},
+        "bias": {"a": (), "b": (k,)},
+        "vector": {"v": (k,), "b": (k,)},
+        "matrix": {"W": (k, k), "b": (k,)},
+    }
+    told.only(*shapes[kind])
+    return {name: told[name].array(*shape) for name, shape in shapes[kind].items()}
 
 
 def _torch_interpolation(t: Array, y: Array) -> tuple[str, str]:

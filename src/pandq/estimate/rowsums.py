@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
 from pandq.rows import RowMeasures, measure_rows
-from pandq.sums.tallies import LogHistogram, WorstRows, plain
+from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
 from pandq.views import Counts
 
 if TYPE_CHECKING:
@@ -143,16 +143,6 @@ def _extreme(
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
     shown = [Shown(plain(chunk.ids[int(i)]), *_laws(chunk, int(i))) for i in worst]
     return blank.of(m.kl[worst], row[worst], details, shown)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """A row that a report shows: its id, and both laws where they are largest."""
-
-    id: Any
-    top: NDArray[np.intp]
-    p: Rows
-    q: Rows
 
 
 def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pandq.core.scores import TIED
 from pandq.estimate.intervals import finite
 from pandq.estimate.rowsums import DETAILS, LOSSES, SCORES
-from pandq.sums.tallies import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pandq.estimate.intervals import Estimate
     from pandq.estimate.lossmeans import GroupLossMeans
-    from pandq.sums.tallies import WorstRows
+    from pandq.sums.tallies import Shown, WorstRows
 
 _IN_UNITS = frozenset(LOSSES)
 
@@ -22,11 +21,12 @@ _IN_UNITS = frozenset(LOSSES)
 def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
     """Single rows with their measures, as JSON values."""
     table = []
-    for row, shown, details in zip(rows.row, rows.ids, rows.details, strict=True):
+    each = cast("tuple[Shown, ...]", rows.ids)
+    for row, shown, details in zip(rows.row, each, rows.details, strict=True):
         found = dict(zip(DETAILS, details.tolist(), strict=True))
         line: dict[str, Any] = {
             "row": int(row),
-            "id": plain_id(shown.id),
+            "id": shown.id,
             "p_class": class_name(classes, found.pop("p_class")),
             "q_class": class_name(classes, found.pop("q_class")),
         }
@@ -81,9 +81,3 @@ def ends(estimate: Estimate, scale: float) -> dict[str, float | None]:
 def class_name(classes: Sequence[str], place: float) -> str | None:
     """The name of a row's most probable class; None where several share the top."""
     return None if place == TIED else classes[int(place)]
-
-
-def plain_id(identity: Any) -> str | int | None:
-    """An id as JSON has it."""
-    value = plain(identity)
-    return value if isinstance(value, int) or value is None else str(value)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import AVERAGED, DETAILS, SPLIT, MemberSums, bin_names
-from pandq.estimate.tables import class_name, ends, plain_id
+from pandq.estimate.tables import class_name, ends
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -141,6 +141,6 @@ def _rows(rows: WorstRows, names: Sequence[str], scale: float) -> list[dict[str,
     for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
         found = dict(zip(DETAILS, details.tolist(), strict=True))
         top = class_name(names, found.pop("q_class"))
-        line: dict[str, Any] = {"row": int(row), "id": plain_id(identity), "q_class": top}
+        line: dict[str, Any] = {"row": int(row), "id": identity, "q_class": top}
         lines.append(line | {name: x * scale for name, x in found.items()})
     return lines

@@ -8,20 +8,23 @@ curve.svg            the same, drawn
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
-from pandq.errors import InputError, MissingLibraryError
+from pandq.documents import Value, read_document
+from pandq.errors import InputError
 from pandq.estimate.recalibrator import Recalibrator
 from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
-from pandq.fit.regressions.posterior import Posterior
+from pandq.fit.regressions.posterior import Covariance, Posterior
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.read.feature_scan import Scaling
-from pandq.store import Own, read_json, write_json
+from pandq.sealed import read_sealed, write_sealed
+from pandq.store import Own, write_json
 from pandq.views import LogProbs
 
 if TYPE_CHECKING:
@@ -34,6 +37,11 @@ SCHEMA = "pandq/model/1"
 JSON_FILE, WEIGHTS, CURVE = "model.json", "weights.safetensors", "curve.parquet"
 CURVE_FIGURE = "curve.svg"
 FOLDER = Own(JSON_FILE, "pandq/model/", (JSON_FILE, WEIGHTS, CURVE, CURVE_FIGURE))
+REMEDY = "A model is the folder that `pandq fit --out` writes."
+# What a Model has fields for; the rest of its document is how it was made.
+OWN = ("schema", "kind", "n_classes", "classes", "features", "recalibrator")
+# Pictures are brought to this many pixels at most, and curves have fewer rows.
+MOST_PIXELS, MOST_EPOCHS = 1 << 24, 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +76,10 @@ class Model:
         """Q of rows of features, or of pictures (n, h, w, 3) uint8.
 
         Raises:
-            InputError: they are not of the shape that the model was fitted to.
+            InputError: they are not of the shape that the model was fitted to, or it overflows.
         """
         log_q = self.estimator.predict_log_proba(self._features(x))
+        _refuse_none(log_q)
         return LogProbs.trusted(log_q, log_q.shape[1])
 
     def predict_members(self, x: NDArray[Any], n: int) -> Ensemble:
@@ -84,7 +93,9 @@ class Model:
                 what=f"a {self.kind} model has no members",
                 remedy="Fit one with --model bayes, or stack several models' predictions.",
             )
-        return self.estimator.predict_members(self._features(x), n)
+        found = self.estimator.predict_members(self._features(x), n)
+        _refuse_none(found.array)
+        return found
 
     def _features(self, x: NDArray[Any]) -> NDArray[Any]:
         if x.shape[1:] != self.shape:
@@ -114,23 +125,23 @@ def write_model(model: Model, folder: Path) -> None:
         **model.told,
     }
     write_json(document, folder / JSON_FILE)
-    if not isinstance(model.estimator, NetworkClassifier):
-        from safetensors.numpy import save_file
-
-        if isinstance(model.estimator, BayesianSoftmaxRegression):
-            q = model.estimator.posterior_
-            arrays = {"posterior.mean": q.mean, "posterior.root": q.root}
-        else:
-            arrays = {"coef": model.estimator.coef_, "intercept": model.estimator.intercept_}
-        if model.scaling is not None:
-            arrays |= {"mean": model.scaling.mean, "scale": model.scaling.scale}
-        save_file({k: np.ascontiguousarray(x) for k, x in arrays.items()}, folder / WEIGHTS)
-    else:
-        from safetensors.torch import save_file as save_tensors
-
-        state = model.estimator.module_.state_dict()
-        save_tensors({k: x.detach().cpu().contiguous() for k, x in state.items()}, folder / WEIGHTS)
+    write_sealed(folder / WEIGHTS, _weights(model), {"schema": SCHEMA})
     pq.write_table(pa.Table.from_pylist(model.curve), folder / CURVE)
+
+
+def _weights(model: Model) -> dict[str, Any]:
+    """A model's numbers by name: arrays, or tensors of a network."""
+    if isinstance(model.estimator, NetworkClassifier):
+        state = model.estimator.module_.state_dict()
+        return {k: x.detach().cpu().contiguous() for k, x in state.items()}
+    if isinstance(model.estimator, BayesianSoftmaxRegression):
+        q = model.estimator.posterior_
+        arrays = {"posterior.mean": q.mean, "posterior.root": q.root}
+    else:
+        arrays = {"coef": model.estimator.coef_, "intercept": model.estimator.intercept_}
+    if model.scaling is not None:
+        arrays |= {"mean": model.scaling.mean, "scale": model.scaling.scale}
+    return {k: np.ascontiguousarray(x) for k, x in arrays.items()}
 
 
 def load_model(path: str | Path) -> Model:
@@ -150,98 +161,179 @@ def load_model(path: str | Path) -> Model:
         raise InputError(what="a model is named by its folder", got=repr(path))
     folder = Path(path)
     if not (folder / JSON_FILE).is_file():
-        raise InputError(
-            what=f"is no model: there is no {JSON_FILE}",
-            where=str(path),
-            remedy="A model is the folder that `pandq fit --out` writes.",
-        )
-    stored = read_json(folder / JSON_FILE)
-    if stored.get("schema") != SCHEMA:
-        raise InputError(
-            what=f"is no {SCHEMA}", where=str(folder / JSON_FILE), got=str(stored.get("schema"))
-        )
-    try:
-        return _loaded(stored, folder)
-    except KeyError as error:
-        what = f"is a broken model: it lacks {error.args[0]!r}"
-        raise InputError(what, where=str(path)) from None
-    except (ValueError, TypeError, RuntimeError, OSError, AttributeError) as error:
-        if isinstance(error, InputError | MissingLibraryError):
-            raise
-        reason = str(error).split("\n", 1)[0]
-        raise InputError(what="is a broken model", where=str(path), got=reason) from None
-
-
-def _loaded(stored: dict[str, Any], folder: Path) -> Model:
-    import pyarrow.parquet as pq
-
+        what = f"is no model: there is no {JSON_FILE}"
+        raise InputError(what, where=str(path), remedy=REMEDY)
+    stored = read_document(folder / JSON_FILE, "model", REMEDY)
+    stored.schema(SCHEMA)
     features = stored["features"]
-    shape = tuple(int(size) for size in features["shape"])
-    classes = None if stored["classes"] is None else tuple(stored["classes"])
-    names = np.arange(stored["n_classes"]) if classes is None else np.array(classes)
-    scaling, estimator = None, None
-    if stored["kind"] in ("softmax", "bayes"):
-        arrays = _arrays(folder / WEIGHTS, "numpy")
-        estimator = (_softmax if stored["kind"] == "softmax" else _bayes)(stored, arrays, names)
-        scaling = Scaling(arrays["mean"], arrays["scale"]) if "mean" in arrays else None
-    else:
-        estimator = _network(stored, folder / WEIGHTS, shape, names)
-    # what was lost on the way is not needed to go on
-    there = (folder / CURVE).is_file()
-    curve = pq.read_table(folder / CURVE).to_pylist() if there else []
-    size = features["picture_size"]
-    own = ("schema", "kind", "n_classes", "classes", "features", "recalibrator", "bayes")
-    found = Model(
-        kind=stored["kind"],
-        estimator=estimator,
-        columns=tuple(features["columns"]),
-        size=None if size is None else (int(size[0]), int(size[1])),
-        shape=shape,
-        n_classes=stored["n_classes"],
-        classes=classes,
-        scaling=scaling,
-        curve=curve,
-        told={name: value for name, value in stored.items() if name not in own},
+    size, shape = (
+        features.get("picture_size"),
+        tuple(item.whole(1, MOST_PIXELS) for item in features["shape"].items()),
     )
-    k = found.predict(np.zeros((1, *shape))).n_classes
-    if k != found.n_classes or (classes is not None and k != len(classes)):
-        named = found.n_classes if classes is None else len(classes)
+    if not shape or math.prod(shape) > MOST_PIXELS:
+        features["shape"].refuse("must be the shape of a row")
+    classes = None if stored["classes"].it is None else stored["classes"].texts()
+    kind: Kind = cast("Kind", stored["kind"].one_of(*get_args(Kind)))
+    weights = _read_weights(folder / WEIGHTS, network=kind in ("mlp", "cnn"))
+    k = stored["n_classes"].whole(2)
+    _refuse_others(weights, stored, shape, k)
+    names = np.arange(k) if classes is None else np.array(classes)
+    if len(names) != k:
+        stored["classes"].refuse(f"must name {k} classes: they and n_classes do not fit")
+    return Model(
+        kind=kind,
+        estimator=_LOADED[kind](stored, weights, shape, names),
+        columns=tuple(item.text() for item in features["columns"].items()),
+        size=None if size is None else _size(size, shape),
+        shape=shape,
+        n_classes=k,
+        classes=classes,
+        scaling=_scaling(weights, stored),
+        curve=_curve(folder / CURVE),
+        told=_told(stored),
+    )
+
+
+def _told(stored: Value) -> dict[str, Any]:
+    """How a model was made: whatever its document says beside what it needs."""
+    options = stored.get("options")
+    if options is not None:
+        options.entries()
+    return {name: item for name, item in stored.it.items() if name not in OWN}
+
+
+def _read_weights(file: Path, *, network: bool) -> dict[str, Any]:
+    """The finite numbers of a model by name: arrays, or tensors of a network."""
+    if not file.is_file():
+        raise InputError(what="is missing from the model", where=str(file))
+    # without a seal they may be another program's, and are taken for what they are
+    weights, _ = read_sealed(
+        file, "model's weights", framework="torch" if network else "numpy", seal=False
+    )
+    for name, x in weights.items():
+        numbers = x.double().numpy() if network else x
+        if numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+            what = f"is no model's weights: {name} must hold finite numbers"
+            raise InputError(what, where=str(file), got=str(x.dtype))
+    return weights
+
+
+def _refuse_others(weights: dict[str, Any], stored: Value, shape: tuple[int, ...], k: int) -> None:
+    """Refuse weights that are not of this shape and these classes, before memory is taken for it.
+
+    Raises:
+        InputError: there is such an array, or one too many, or one is missing.
+    """
+    kind, d, s = stored["kind"].it, math.prod(shape), 1 if k == 2 else k
+    n = sum(math.prod(x.shape) for x in weights.values())
+    if max(k, shape[-1], 1 if kind == "cnn" else d) > n:
+        stored["n_classes"].refuse("and the shape of the features do not fit the weights", got="")
+    if kind in ("mlp", "cnn"):
+        return
+    known: dict[str, tuple[int, ...]] = {"coef": (s, d), "intercept": (s,)}
+    if kind == "bayes":
+        roots = {"full": ((d + 1) * s,) * 2, "blocks": (s, d + 1, d + 1), "diagonal": (d + 1, s)}
+        root = roots[stored["bayes"]["covariance"].one_of(*get_args(Covariance))]
+        known = {"posterior.mean": (d + 1, s), "posterior.root": root}
+    scaling = {"mean": (d,), "scale": (d,)} if "mean" in weights else {}
+    found = {name: tuple(x.shape) for name, x in weights.items()}
+    if found != known | scaling:
         raise InputError(
-            what="is a broken model: its weights and its classes do not fit",
-            where=str(folder),
-            got=f"weights of {k} classes, {named} in {JSON_FILE}",
+            what=f"is no model: its weights do not fit {k} classes and {d} features",
+            where=str(Path(stored.file).parent),
+            got=", ".join(f"{name} {size}" for name, size in sorted(found.items()))[:200],
+            remedy=REMEDY,
         )
-    return found
 
 
 def _softmax(
-    stored: dict[str, Any], arrays: dict[str, Any], names: NDArray[Any]
+    stored: Value, weights: dict[str, Any], shape: tuple[int, ...], names: NDArray[Any]
 ) -> SoftmaxRegression:
-    del stored
+    del stored, shape
     model = SoftmaxRegression()
-    model.coef_, model.intercept_, model.classes_ = arrays["coef"], arrays["intercept"], names
+    model.coef_, model.intercept_, model.classes_ = weights["coef"], weights["intercept"], names
     model.n_features_in_ = model.coef_.shape[1]
     return model
 
 
 def _bayes(
-    stored: dict[str, Any], arrays: dict[str, Any], names: NDArray[Any]
+    stored: Value, weights: dict[str, Any], shape: tuple[int, ...], names: NDArray[Any]
 ) -> BayesianSoftmaxRegression:
+    del shape
     told = stored["bayes"]
-    model = BayesianSoftmaxRegression(
-        covariance=told["covariance"], prior_scale=told["prior_scale"]
-    )
-    model.posterior_ = Posterior(
-        arrays["posterior.mean"], arrays["posterior.root"], told["covariance"]
-    )
+    kind = cast("Covariance", told["covariance"].one_of(*get_args(Covariance)))
+    model = BayesianSoftmaxRegression(covariance=kind, prior_scale=told["prior_scale"].number(0))
+    model.posterior_ = Posterior(weights["posterior.mean"], weights["posterior.root"], kind)
     model.classes_ = names
     model.n_features_in_ = len(model.posterior_.mean) - 1
     return model
 
 
+def _network(
+    stored: Value, weights: dict[str, Any], shape: tuple[int, ...], names: NDArray[Any]
+) -> NetworkClassifier:
+    kept = stored.get("recalibrator")
+    recalibrator = None if kept is None else Recalibrator.from_dict(kept)
+    if recalibrator is not None and len(recalibrator.freq) != len(names):
+        stored["recalibrator"].refuse(f"must be for {len(names)} classes", got="another number")
+    model = NetworkClassifier(stored["kind"].text())
+    try:
+        return model.restored(weights, shape, names, recalibrator)
+    except RuntimeError as error:
+        got = str(error).split("\n\t", 1)[-1].split("\n", 1)[0]
+        raise InputError(
+            what="is no model: its weights do not fit the network of its shape and classes",
+            where=str(Path(stored.file).parent),
+            got=got,
+            remedy=REMEDY,
+        ) from None
+
+
+_LOADED: dict[Kind, Any] = {
+    "softmax": _softmax, "bayes": _bayes, "mlp": _network, "cnn": _network
+}  # fmt: skip
+
+
+def _scaling(weights: dict[str, Any], stored: Value) -> Scaling | None:
+    """What is done to the features of a regression first."""
+    if stored["kind"].it in ("mlp", "cnn") or "mean" not in weights:
+        return None
+    if not (weights["scale"] > 0).all():
+        stored.refuse("", got="a scale of features that is not positive")
+    return Scaling(weights["mean"], weights["scale"])
+
+
+def _size(told: Value, shape: tuple[int, ...]) -> tuple[int, int]:
+    """The height and width of pictures."""
+    sides = [item.whole(1, MOST_PIXELS) for item in told.items()]
+    if (*sides, 3) != shape:
+        told.refuse(f"must be the height and width of rows of shape {shape}")
+    return sides[0], sides[1]
+
+
+def _curve(file: Path) -> list[dict[str, Any]]:
+    """What was lost on the way; it is not needed to go on."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not file.is_file():
+        return []
+    try:
+        with pq.ParquetFile(file) as stored:
+            n = stored.metadata.num_rows
+            table = stored.read() if n <= MOST_EPOCHS else None
+    except (pa.ArrowException, ValueError, OSError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(what="is no curve of a model", where=str(file), got=reason) from None
+    if table is None:
+        raise InputError(what="is no curve of a model", where=str(file), got=f"{n} rows")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
 def _bayes_told(estimator: Any) -> dict[str, Any]:
-    """What a Bayesian model's document says beside the others'."""
-    if not isinstance(estimator, BayesianSoftmaxRegression):
+    """What the document of a Bayesian model that was just fitted says beside the others'."""
+    if not hasattr(estimator, "elbo_"):
         return {}
     return {
         "bayes": {
@@ -253,31 +345,14 @@ def _bayes_told(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _network(
-    stored: dict[str, Any], file: Path, shape: tuple[int, ...], names: NDArray[Any]
-) -> NetworkClassifier:
-    model = NetworkClassifier(stored["kind"])
-    kept = stored["recalibrator"]
-    recalibrator = None if kept is None else Recalibrator.from_dict(kept)
-    model.restored(_arrays(file, "torch"), shape, names, recalibrator)
-    return model
+def _refuse_none(found: NDArray[Any]) -> None:
+    """Refuse rows to which a model gives no probabilities.
 
-
-def _arrays(file: Path, framework: str) -> dict[str, Any]:
-    """The arrays of a safetensors file."""
-    from safetensors import SafetensorError
-
-    if not file.is_file():
-        raise InputError(what="is missing from the model", where=str(file))
-    try:
-        if framework == "torch":
-            from safetensors.torch import load_file
-
-            return dict(load_file(file))
-        from safetensors.numpy import load_file as load_arrays
-
-        return dict(load_arrays(file))
-    except (SafetensorError, OSError) as error:
-        raise InputError(what="is no safetensors file", where=str(file), got=str(error)) from None
-    except ModuleNotFoundError:
-        raise MissingLibraryError.of(library="torch", what="a network") from None
+    Raises:
+        InputError: there is one; its features or the weights are so large that they overflow.
+    """
+    if np.isnan(found).any():
+        raise InputError(
+            what="the model gives some rows no probabilities: its scores overflow",
+            remedy="Look for features that are far larger than those it was fitted to.",
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
 from pandq.core.scores import at_top
-from pandq.engines.checkpoints import identity
+from pandq.engines.checkpoints import identity, resumable
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.passes import check_seed, run_of
@@ -48,6 +48,7 @@ NETWORK_DEFAULTS: dict[str, dict[str, Any]] = {
 VALID = 0.1
 
 
+@resumable
 def fit_model(
     rows: FeatureScan,
     kind: Kind | None = None,

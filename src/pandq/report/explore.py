@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pandq.documents import Value
 from pandq.errors import InputError
+from pandq.estimate.baseline import AUDIT, AUDIT_SCHEMA, WRITTEN_BY
 from pandq.report.page import Markup, asset, page
 from pandq.report.words import row_words
 
@@ -13,14 +15,14 @@ if TYPE_CHECKING:
 
 MOST = 12
 OTHERS = "others"
+ROUNDING = 1e-6
 
 
-def explore_page(audit: Mapping[str, Any] | None = None, name: str = "") -> str:
+def explore_page(audit: Mapping[str, Any] | Value | None = None) -> str:
     """The page, whole.
 
     Args:
         audit: an audit's JSON document, whose worst rows are offered to start from.
-        name: of its file, for errors.
 
     Returns:
         HTML that makes no request.
@@ -28,7 +30,7 @@ def explore_page(audit: Mapping[str, Any] | None = None, name: str = "") -> str:
     Raises:
         InputError: the document is no audit, or shows no rows.
     """
-    presets = [] if audit is None else presets_of(audit, name)
+    presets = [] if audit is None else presets_of(audit)
     return page(
         "pandq explore",
         [Markup(asset("explore.html"))],
@@ -38,23 +40,26 @@ def explore_page(audit: Mapping[str, Any] | None = None, name: str = "") -> str:
     )
 
 
-def presets_of(audit: Mapping[str, Any], name: str = "") -> list[dict[str, Any]]:
+def presets_of(audit: Mapping[str, Any] | Value) -> list[dict[str, Any]]:
     """The worst rows of an audit as P and Q of at most 12 classes; the rest is one bar."""
-    remedy = "It is written by `pandq audit ... --json FILE`."
-    if audit.get("schema") != "pandq/audit/1":
-        raise InputError(what="is no audit", where=name, remedy=remedy)
-    try:
-        found = [_preset(row) for row in audit["worst"] if len(row["top"]) > 1]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(what="is no whole audit", where=name, remedy=remedy) from None
+    told = Value.of(audit, AUDIT, WRITTEN_BY)
+    told.schema(AUDIT_SCHEMA)
+    found = [_preset(row) for row in told["worst"].items() if len(row["top"].items()) > 1]
     if not found:
-        raise InputError(what="shows no rows to start from", where=name, remedy="Use --worst 10.")
+        raise InputError(
+            what="shows no rows to start from", where=told.file, remedy="Use --worst 10."
+        )
     return found
 
 
-def _preset(row: Mapping[str, Any]) -> dict[str, Any]:
+def _preset(row: Value) -> dict[str, Any]:
     """One row; what its largest classes leave over becomes a bar of its own."""
-    top = row["top"][:MOST]
+    top = [_class(item) for item in row["top"].items()]
+    for of in ("p", "q"):
+        total = sum(x[of] for x in top)
+        if total > 1 + ROUNDING:
+            row["top"].refuse(f"must have shares of {of.upper()} that sum to 1", got=f"{total:g}")
+    top = top[:MOST]
     left = [max(1.0 - sum(x[of] for x in top), 0.0) for of in ("p", "q")]
     if max(left) > 1e-9:
         smallest = min(top, key=lambda x: max(x["p"], x["q"]))
@@ -62,10 +67,20 @@ def _preset(row: Mapping[str, Any]) -> dict[str, Any]:
             top = [x for x in top if x is not smallest]
             left = [rest + smallest[of] for rest, of in zip(left, ("p", "q"), strict=True)]
         top = [*top, {"class": OTHERS, "p": left[0], "q": left[1]}]
-    name = f"row {row['id']}: {row_words(row)}"
+    number = row["id"]
+    called = number.whole(-(2**63)) if type(number.it) is int else number.text()
+    for name in ("p_class", "q_class"):
+        if row.get(name) is not None:
+            row[name].text()
     return {
-        "name": name,
+        "name": f"row {called}: {row_words(row.it)}",
         "names": [x["class"] for x in top],
         "p": [x["p"] for x in top],
         "q": [x["q"] for x in top],
     }
+
+
+def _class(told: Value) -> dict[str, Any]:
+    """A class of a row, and what P and Q give it."""
+    shares = {of: told[of].number(0, 1 + ROUNDING) for of in ("p", "q")}
+    return {"class": told["class"].text(), **shares}

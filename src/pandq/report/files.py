@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core.scores import TIED
+from pandq.documents import read_document
 from pandq.ensembles import Ensemble, split
 from pandq.errors import InputError
 from pandq.estimate.membersums import SPLIT
-from pandq.estimate.recalibrator import Recalibrator
+from pandq.estimate.recalibrator import MAP, Recalibrator
 from pandq.read.columns import as_arrow
 from pandq.read.images import images_of
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.rows import NAMES, measure_rows
-from pandq.store import check_outputs, read_json, whole_file, write_tables
+from pandq.store import check_outputs, whole_file, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,12 +119,8 @@ def read_recalibrator(path: str | Path) -> Recalibrator:
     Raises:
         InputError: it is not there, or is no such map.
     """
-    stored = read_json(path)
-    try:
-        return Recalibrator.from_dict(stored)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        remedy = "It is written by `pandq audit ... --recalibrator FILE`."
-        raise InputError(what="is no recalibration map", where=str(path), remedy=remedy) from None
+    remedy = "It is written by `pandq audit ... --recalibrator FILE`."
+    return Recalibrator.from_dict(read_document(path, MAP, remedy))
 
 
 def write_recalibrated(

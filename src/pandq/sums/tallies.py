@@ -206,6 +206,16 @@ _DENSE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A row that a report shows: its id, and both laws where they are largest."""
+
+    id: str | int | None
+    top: NDArray[np.intp]
+    p: Floats
+    q: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WorstRows:
     """The `k` rows of largest value, largest first, earliest first among equals."""
 
@@ -213,7 +223,7 @@ class WorstRows:
     value: Floats
     row: NDArray[np.int64]
     details: Floats
-    ids: tuple[Any, ...]
+    ids: tuple[Shown | str | int | None, ...]
 
     @classmethod
     def empty(cls, k: int, d: int) -> Self:
@@ -249,7 +259,9 @@ class WorstRows:
 
 
 def plain(identity: Any) -> Any:
-    """An id as a plain value, which crosses to other processes and into files."""
-    if hasattr(identity, "as_py"):
-        return identity.as_py()
-    return identity.item() if isinstance(identity, np.generic) else identity
+    """An id as JSON has it, which crosses to other processes and into files; a Shown as it is."""
+    if isinstance(identity, Shown):
+        return identity
+    value = identity.item() if isinstance(identity, np.generic) else identity
+    value = value.as_py() if hasattr(value, "as_py") else value
+    return value if isinstance(value, int) or value is None else str(value)

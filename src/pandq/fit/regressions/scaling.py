@@ -30,7 +30,7 @@ class ColumnSums:
     @classmethod
     def empty(cls) -> Self:
         """No rows, of any number of columns."""
-        return cls(0, np.zeros(()), np.zeros(()))
+        return cls(0, np.zeros(0), np.zeros(0))
 
     @classmethod
     def of(cls, x: NDArray[Any]) -> Self:
