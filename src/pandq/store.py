@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pandq.documents import read_document
 from pandq.errors import InputError
 from pandq.plain import json_safe
 from pandq.read.paths import matches
@@ -244,10 +245,10 @@ class Own(NamedTuple):
     def made(self, folder: Path) -> bool:
         """Does a folder say that pandq made it?"""
         try:
-            said = read_json(folder / self.document).get("schema")
+            said = read_document(folder / self.document, "document").get("schema")
         except InputError:
             return False
-        return str(said).startswith(self.schema)
+        return said is not None and str(said.it).startswith(self.schema)
 
 
 @contextmanager

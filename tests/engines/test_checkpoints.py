@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import pickle
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pytest
 import pandq
 from pandq.engines import Local
 from pandq.engines.checkpoints import Checkpoint
+from pandq.sealed import read_sealed, write_sealed
 from pandq.sums.moments import Moments
 from tests.engines.processes import write_votes
 
@@ -158,35 +158,75 @@ def test_a_broken_checkpoint_is_said_to_be_broken(rows, tmp_path):
     stored = bytearray(file.read_bytes())
     stored[len(stored) // 2] ^= 1
     file.write_bytes(bytes(stored))
-    with pytest.raises(pandq.InputError, match="no pass of a checkpoint, got its digest is wrong"):
+    with pytest.raises(pandq.InputError, match="is no pass of a checkpoint, got a digest"):
         pandq.audit(rows, checkpoint=folder)
 
 
 class Malice:
+    def __init__(self, file):
+        self.file = file
+
     def __reduce__(self):
-        return os.system, ("exit 1",)
+        return os.system, (f"touch {self.file}",)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    kept = Checkpoint.opened(tmp_path / "kept", {})
+    stored = pickle.dumps((Malice(tmp_path / "ran"), 1))
+    file = tmp_path / "kept" / "pass-00001"
+    for start in (b"", hashlib.sha256(stored).digest(), len(stored).to_bytes(8, "little")):
+        file.write_bytes(start + stored)
+        with pytest.raises(pandq.InputError, match="no pass of a checkpoint"):
+            kept.read(1, Moments.empty(1))
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
-    "made", [Malice(), pandq.scan, Moments.empty], ids=["os", "scan", "method"]
+    "total",
+    [
+        {"Scan": {"source": "/etc/passwd"}},
+        {"GroupMoments": {}},
+        {"Moments": {"n": 1}},
+        {"Moments": {"n": 1, "plain": {"object": "os.system"}, "squared": None}},
+        ["Moments"],
+        None,
+    ],
 )
-def test_a_checkpoint_runs_no_code(tmp_path, made):
+def test_a_checkpoint_holds_the_summary_that_is_asked_for_and_no_other(tmp_path, total):
     kept = Checkpoint.opened(tmp_path / "kept", {})
-    stored = pickle.dumps((made, 1))
-    file = tmp_path / "kept" / "pass-00001"
-    file.write_bytes(hashlib.sha256(stored).digest() + stored)
-    with pytest.raises(pandq.InputError, match="has no place in a checkpoint"):
-        kept.read(1, None)
+    document = {"schema": "pandq/pass/1", "run": kept.of, "pass": 1, "done": 1, "total": total}
+    write_sealed(tmp_path / "kept" / "pass-00001", {}, document)
+    with pytest.raises(pandq.InputError, match="no pass of a checkpoint: total"):
+        kept.read(1, Moments.empty(1))
 
 
-def test_a_checkpoint_imports_no_module(tmp_path):
+def test_a_checkpoint_holds_no_objects(tmp_path):
     kept = Checkpoint.opened(tmp_path / "kept", {})
-    stored = b"cpandq.__main__\nmain\n."
-    file = tmp_path / "kept" / "pass-00001"
-    file.write_bytes(hashlib.sha256(stored).digest() + stored)
-    with pytest.raises(pandq.InputError, match="has no place in a checkpoint"):
-        kept.read(1, None)
-    assert "pandq.__main__" not in sys.modules
+    with pytest.raises(TypeError, match="a set has no place in a checkpoint"):
+        kept.write(1, {1, 2}, 1)
+    assert not (tmp_path / "kept" / "pass-00001").exists()
+
+
+def test_a_pass_of_another_number_or_another_run_is_refused(tmp_path):
+    one, other = (Checkpoint.opened(tmp_path / name, {"seed": name}) for name in ("one", "other"))
+    one.write(1, Moments.empty(1), 3)
+    stored = (tmp_path / "one" / "pass-00001").read_bytes()
+    (tmp_path / "one" / "pass-00002").write_bytes(stored)
+    (tmp_path / "other" / "pass-00001").write_bytes(stored)
+    assert one.read(1, Moments.empty(1))[1] == 3
+    for kept, number in ((one, 2), (other, 1)):
+        with pytest.raises(pandq.InputError, match=r"is no pass of a checkpoint: (pass|run) must"):
+            kept.read(number, Moments.empty(1))
+
+
+def test_a_checkpoint_of_more_parts_than_there_are_is_refused(rows, tmp_path):
+    folder = tmp_path / "kept"
+    first = pandq.audit(rows, checkpoint=folder, floor="none")
+    arrays, told = read_sealed(folder / "pass-00001", "pass")
+    write_sealed(folder / "pass-00001", arrays, {**told.it, "done": told["done"].it + 1})
+    with pytest.raises(pandq.InputError, match=r"has summed \d+ parts, and there are \d+"):
+        pandq.audit(rows, checkpoint=folder, floor="none")
+    assert first.n == 12_000
 
 
 def test_a_fit_that_is_watched_on_other_rows_is_another_fit(tmp_path):

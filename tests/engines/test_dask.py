@@ -202,7 +202,7 @@ def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client):
     engine = Dask(client)
     for seed in range(20):
         client.wait_for_workers(2, timeout=30)
-        chance = random.Random(seed)  # noqa: S311
+        chance = random.Random(seed)
         what, chunk = chance.choice(["measuring", "decomposing"]), chance.randrange(1, 18)
         killed, victim = [], chance.randrange(2)
 

@@ -30,12 +30,14 @@ from hypothesis import strategies as st
 
 from pandq import Counts, Labels, Logits, Probs
 from pandq.core.hashing import hash_ids
+from pandq.engines.packing import packed, rebuilt
 from pandq.estimate.decomposition import PartSums, Trained, sample_of
 from pandq.estimate.findings import Seen
 from pandq.estimate.means import Means
 from pandq.estimate.rowsums import RowSums
 from pandq.read.chunks import views_scan
 from pandq.rows import measure_rows
+from pandq.sealed import read_sealed, write_sealed
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import GroupMoments, Moments, Scatter
 from pandq.sums.reliability import Reliability
@@ -371,3 +373,27 @@ def test_merging_after_pickling_is_merging(case):
     a, b, _ = in_three(case)
     sent = pickle.loads(pickle.dumps(b))  # noqa: S301
     assert same(a.merge(sent), a.merge(b), rounding=False)
+
+
+@every_summary
+def test_summary_is_the_same_after_a_checkpoint(case, tmp_path):
+    summary = merged(in_three(case))
+    arrays = {}
+    document = {"total": packed(summary, arrays)}
+    write_sealed(tmp_path / "pass", arrays, document)
+    stored, told = read_sealed(tmp_path / "pass", "pass")
+    again = rebuilt(told["total"], stored, case.empty())
+    assert same(again, summary, rounding=False)
+    assert same(again.merge(summary), summary.merge(summary), rounding=False)
+    assert types(again) == types(summary)
+
+
+def types(x):
+    """Of all that a Summary is made of; arrays with their type and how they lie."""
+    if is_dataclass(x):
+        return {f.name: types(getattr(x, f.name)) for f in fields(x)}
+    if isinstance(x, np.ndarray):
+        return str(x.dtype), x.shape, x.flags.f_contiguous, x.flags.c_contiguous
+    if isinstance(x, Mapping):
+        return {name: types(v) for name, v in x.items()}
+    return [types(v) for v in x] if isinstance(x, tuple) else type(x).__name__

@@ -22,7 +22,7 @@ from pandq.documents import read_document
 from pandq.engines.packing import packed, rebuilt
 from pandq.errors import InputError, PandqError
 from pandq.sealed import read_sealed, write_sealed
-from pandq.store import whole_file, write_json
+from pandq.store import json_text, whole_file, write_json
 
 if TYPE_CHECKING:
     from pandq.engines.contract import S
@@ -115,7 +115,10 @@ def resumable(make: Callable[P, T]) -> Callable[P, T]:
         kept = next((options[x] for x in ("checkpoint", "keep") if options.get(x)), None)
         going_on = kept is not None and any(Path(str(kept)).glob(f"{PASSES}*"))
         try:
-            return make(*args, **options)
+            found = make(*args, **options)
+            if going_on and hasattr(found, "to_dict"):
+                json_text(found.to_dict())
+            return found  # noqa: TRY300
         except PandqError:
             raise
         except Exception as error:

@@ -91,9 +91,10 @@ class _Reader:
 
     def read(self, told: Value, kind: Any, empty: Any) -> Any:
         """A value of an annotated kind, with what stands in its place in the empty Summary."""
-        found = self._read(told, kind, empty)
-        alike = (type(empty),) if is_dataclass(empty) else FAMILIES
-        if any(isinstance(empty, x) and not isinstance(found, x) for x in alike):
+        family = (type(empty),) if is_dataclass(empty) else FAMILIES
+        alike = tuple(x for x in family if isinstance(empty, x))
+        found = self._read(told, kind, empty if alike else None)
+        if alike and not isinstance(found, alike):
             told.refuse("is of another kind", got=type(found).__name__)
         return found
 
@@ -136,15 +137,16 @@ class _Reader:
             told.refuse("must be no list")
         inner = inner or (Any, ...)
         kinds = [inner[0]] * len(items) if inner[-1] is ... else list(inner)
-        likes: list[Any] = list(empty) if empty else [None] * len(items)
+        known = isinstance(empty, tuple) and len(empty) > 0
+        likes: list[Any] = list(empty) if known else [None] * len(items)
         if not len(items) == len(kinds) == len(likes):
             told.refuse("must have another length")
-        if empty == ():
+        if isinstance(empty, tuple) and not known:
             self.grown.add(len(items))
         found = tuple(
             _Reader(self.arrays).read(*given) for given in zip(items, kinds, likes, strict=True)
         )
-        if empty and all(isinstance(x, str) for x in empty) and found != empty:
+        if known and all(isinstance(x, str) for x in empty) and found != empty:
             told.refuse("must be the names of what is summed")
         return found
 
@@ -153,11 +155,12 @@ class _Reader:
         inner = next((get_args(x)[1] for x in options(kind) if _maps(x)), None)
         if inner is None:
             told.refuse("must be no mapping")
-        if empty and set(empty) != set(entries):
+        known = isinstance(empty, Mapping) and len(empty) > 0
+        if known and set(empty) != set(entries):
             told.refuse("must have the names of what is told apart")
-        likes = empty or dict.fromkeys(entries)
+        likes = empty if known else dict.fromkeys(entries)
         found = {name: self.read(item, inner, likes[name]) for name, item in entries.items()}
-        if empty == {}:
+        if isinstance(empty, Mapping) and not known:
             self.grown |= {len(x) for x in found.values() if isinstance(x, np.ndarray) and x.ndim}
         return found
 

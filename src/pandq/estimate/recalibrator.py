@@ -70,7 +70,8 @@ class Recalibrator:
         Raises:
             InputError: the map has another number of classes, or overflows.
         """
-        found = self.apply(q.law().log_prob)
+        with np.errstate(over="ignore", invalid="ignore"):  # it is said below
+            found = self.apply(q.law().log_prob)
         if np.isnan(found).any():
             row = int(np.isnan(found).any(axis=1).argmax())
             raise InputError(

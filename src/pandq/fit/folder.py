@@ -78,7 +78,8 @@ class Model:
         Raises:
             InputError: they are not of the shape that the model was fitted to, or it overflows.
         """
-        log_q = self.estimator.predict_log_proba(self._features(x))
+        with np.errstate(over="ignore", invalid="ignore"):  # it is said below
+            log_q = self.estimator.predict_log_proba(self._features(x))
         _refuse_none(log_q)
         return LogProbs.trusted(log_q, log_q.shape[1])
 
@@ -93,7 +94,8 @@ class Model:
                 what=f"a {self.kind} model has no members",
                 remedy="Fit one with --model bayes, or stack several models' predictions.",
             )
-        found = self.estimator.predict_members(self._features(x), n)
+        with np.errstate(over="ignore", invalid="ignore"):  # it is said below
+            found = self.estimator.predict_members(self._features(x), n)
         _refuse_none(found.array)
         return found
 

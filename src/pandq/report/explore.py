@@ -69,9 +69,9 @@ def _preset(row: Value) -> dict[str, Any]:
         top = [*top, {"class": OTHERS, "p": left[0], "q": left[1]}]
     number = row["id"]
     called = number.whole(-(2**63)) if type(number.it) is int else number.text()
-    for name in ("p_class", "q_class"):
-        if row.get(name) is not None:
-            row[name].text()
+    for told in (row["p_class"], row["q_class"]):
+        if told.it is not None:  # null where classes are tied
+            told.text()
     return {
         "name": f"row {called}: {row_words(row.it)}",
         "names": [x["class"] for x in top],
