@@ -230,7 +230,8 @@ def parsed(text: bytes | str, origin: Value) -> Value:
         what = f"is no JSON, and so no {origin.kind}"
         raise InputError(what, where=origin.file, got=reason, remedy=origin.remedy) from None
     if not isinstance(found, dict):
-        origin.refuse("", got="JSON that is no object")
+        what = f"is no JSON object, and so no {origin.kind}"
+        raise InputError(what, where=origin.file, remedy=origin.remedy)
     return replace(origin, it=found)
 
 

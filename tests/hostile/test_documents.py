@@ -27,7 +27,7 @@ from tests.hostile.mutants import spoiled_arrays, spoiled_bytes, spoiled_documen
     ("text", "got"),
     [
         ("{", "Expecting"),
-        ("[1]", "JSON that is no object"),
+        ("[1]", "is no JSON object"),
         ('{"a": NaN}', "NaN, which is no number"),
         ('{"a": -Infinity}', "-Infinity, which is no number"),
         ('{"a": 1e400}', "1e400"),

@@ -128,8 +128,8 @@ def test_explore_is_written_where_it_is_asked_for(tmp_path):
         ("{}", "is no audit"),
         ("[1]", "is no JSON object"),
         ("{", "is no JSON"),
-        ('{"schema": "pandq/audit/1"}', "is no whole audit"),
-        ('{"schema": "pandq/audit/1", "worst": null}', "is no whole audit"),
+        ('{"schema": "pandq/audit/1"}', "is no audit: it lacks 'worst'"),
+        ('{"schema": "pandq/audit/1", "worst": null}', "is no audit: worst must be a list"),
         ('{"schema": "pandq/audit/1", "worst": []}', "shows no rows to start from"),
     ],
 )

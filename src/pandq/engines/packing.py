@@ -2,8 +2,8 @@
 
 What is no plain value is an object of one key, which says what it is: `{"array": "3"}`,
 `{"Means": {...}}`. On the way back the fields' annotations say what may stand where, and the
-Summary of nothing how large it may be: an axis that is empty there may have any length, but all
-such axes of one dataclass the same. A Summary with a new field needs nothing here.
+Summary of nothing how large it may be: an axis that is empty there may have any length, but those
+axes of one dataclass that are not empty the same. A Summary with a new field needs nothing here.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class _Reader:
             name: inside.read(told[name], what, getattr(empty, name, None))
             for name, what in kinds.items()
         }
-        if is_dataclass(empty) and len(inside.grown) > 1:
+        if is_dataclass(empty) and len(inside.grown - {0}) > 1:
             told.refuse("has parts of different lengths", got=str(sorted(inside.grown)))
         return made(**found)
 
