@@ -221,3 +221,21 @@ def test_two_columns_of_one_name_are_refused_in_every_format(tmp_path):
     for data in (*sorted(tmp_path.iterdir()), twice):
         with pytest.raises(InputError, match=r"two columns are called 'q'|duplicate key"):
             list(scan(data, p="labels:label", q="probs:q").chunks())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv.gz", "label" + "a" * 5000),
+        ("t.csv.gz", "label,x\n1,2,3\n" + "1" * 5000),
+        ("t.jsonl.gz", '{"label": 1}\n{"label": ' + "1" * 5000),
+    ],
+)
+def test_a_line_that_would_take_all_memory_is_refused(name, text, tmp_path, monkeypatch):
+    from pandq.read import sound
+
+    monkeypatch.setattr(sound, "LONGEST_LINE", 1000)
+    with gzip.open(tmp_path / name, "wt") as stream:
+        stream.write(text)
+    with pytest.raises(InputError, match=r"too long to be read|line 2 has 3 fields"):
+        list(scan(tmp_path / name, p="labels:label", q="probs:x").chunks())

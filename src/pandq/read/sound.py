@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK = 1 << 22
+# In one line there may be so many bytes.
+LONGEST_LINE = 1 << 27
 # Where json may not be json though duckdb reads it; a string may hold as much.
 _SUSPECT = re.compile(rb",\s*[\]}]|/[/*]")
 _JSON = re.compile(rb'(?:[^",/]++|"(?:[^"\\]++|\\.)*+"|,(?!\s*[\]}]))*+', re.DOTALL)
@@ -25,6 +27,27 @@ def opened(file: Path) -> TextIO:
     """A text file to be read line by line, decompressed."""
     how = gzip.open if file.suffix.lower() == ".gz" else open
     return cast("TextIO", how(file, "rt", encoding="utf-8-sig", errors="replace", newline=""))
+
+
+def lines(stream: TextIO, file: Path) -> Iterator[str]:
+    """The lines of a text, of which none takes all memory.
+
+    Raises:
+        InputError: one is too long.
+    """
+    while line := stream.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise _too_long(file)
+        yield line
+
+
+def _too_long(file: Path) -> InputError:
+    return InputError(
+        what="has a line that is too long to be read",
+        where=str(file),
+        got=f"more than {LONGEST_LINE:,} characters",
+        remedy="Write one row per line.",
+    )
 
 
 def require_sound(file: Path) -> None:
@@ -42,8 +65,13 @@ def require_sound(file: Path) -> None:
 @lru_cache(maxsize=256)
 def _require_sound(file: Path, changed: int, size: int, *, packed: bool, json: bool) -> None:
     del changed, size
+    if not json:
+        with gzip.open(file, "rb") as stream:
+            while stream.read(_BLOCK):
+                pass
+        return
     for block in _blocks(file, packed=packed):
-        if json and _SUSPECT.search(block) and (end := _end_of_json(block)) is not None:
+        if _SUSPECT.search(block) and (end := _end_of_json(block)) is not None:
             near = bytes(block[end : end + 20]).decode("utf-8", "replace")
             remedy = "Take the trailing comma or the comment out."
             raise InputError(what="is no json", got=repr(near), remedy=remedy)
@@ -67,6 +95,8 @@ def _blocks(file: Path, *, packed: bool) -> Iterator[bytes]:
                 # a comma at the end of a line goes with what follows it
                 cut = len(block[:cut].rstrip().rstrip(b","))
                 rest = block[cut:]
+                if len(rest) > LONGEST_LINE:
+                    raise _too_long(file)
                 yield block[:cut]
     except zlib.error as error:
         raise InputError(what="cannot be read as gz", got=str(error)) from None

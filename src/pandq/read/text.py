@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from contextlib import contextmanager
 from copy import copy
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from pandq.errors import InputError
 from pandq.read.condition import Condition
 from pandq.read.database import database, literal, place, quoted
 from pandq.read.files import TableFiles, readable, require, types
 from pandq.read.paths import JSON, TEXT, has_suffix
-from pandq.read.sound import opened, require_sound
+from pandq.read.sound import LONGEST_LINE, lines, opened, require_sound
 from pandq.read.unchanged import unchanged
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
     from pandq.read.parts import Part
 
-# In one line of csv there may be so many bytes.
-LONGEST_LINE = 1 << 27
 # The folders that a file lies in say nothing of its columns.
 _NO_PARTITIONS = "hive_partitioning = false"
 _WHOLE = re.compile(r"\b(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DECIMAL\(\d+, ?\d+\))")
@@ -187,7 +184,7 @@ def header(file: Path) -> list[str]:
         InputError: two are the same.
     """
     with opened(file) as stream:
-        names = next(_records(stream, file), [])
+        _, names = next(_records(stream, file), (1, []))
     names = [name or f"column{k}" for k, name in enumerate(names)]
     twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
     if twice is not None:
@@ -195,9 +192,17 @@ def header(file: Path) -> list[str]:
     return names
 
 
-def _records(stream: Any, file: Path) -> Iterator[list[str]]:
-    csv.field_size_limit(sys.maxsize)
-    return csv.reader(stream, delimiter=_delimiter(file))
+def _records(stream: TextIO, file: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a csv, each with the number of its last line."""
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.reader(lines(stream, file), delimiter=_delimiter(file))
+    try:
+        for fields in reader:
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise InputError(
+            what="cannot be read as csv", where=str(file), got=f"line {reader.line_num}: {error}"
+        ) from None
 
 
 def _delimiter(file: Path) -> str:
@@ -289,10 +294,10 @@ _SQL_ERROR_LINES, _LONGEST_TOLD = 3, 400
 def _ragged_line(file: Path) -> str:
     """Which line of a csv has another number of fields than its header, if any has."""
     with opened(file) as stream:
-        reader = _records(stream, file)
-        width = len(next(reader, []))
-        for k, fields in enumerate(reader):
+        records = _records(stream, file)
+        _, first = next(records, (1, []))
+        width = len(first)
+        for line, fields in records:
             if fields and len(fields) != width:
-                line = getattr(reader, "line_num", k + 2)
                 return f"line {line} has {len(fields)} fields where the header has {width}"
     return ""
