@@ -10,13 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.decomposition import (
-    PartSums,
-    Trained,
-    evidence_of,
-    sample_of,
-    sample_size,
-)
+from pandq.estimate.decomposition import PartSums, Trained
 from pandq.estimate.findings import Finding, Seen, findings_of
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.membersums import MemberSums
@@ -30,6 +24,7 @@ from pandq.estimate.passes import (
     run_of,
 )
 from pandq.estimate.rowsums import LOSSES, RowSums
+from pandq.estimate.sampling import evidence_of, sample_of, sample_size
 from pandq.estimate.tables import groups_table, rows_table
 from pandq.estimate.uncertainty import Uncertainty, uncertainty
 from pandq.read.chunks import MemoryScan, views_scan

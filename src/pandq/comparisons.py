@@ -13,11 +13,11 @@ from pandq.errors import InputError
 from pandq.estimate.baseline import Baseline, Unpaired, against_baseline
 from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
 from pandq.estimate.comparing import MOST_CLASSES, ComparisonSums, FirstPass
-from pandq.estimate.decomposition import evidence_of
 from pandq.estimate.differences import Difference, Model, difference_of, model_of
 from pandq.estimate.drift import Drift, drift_of
 from pandq.estimate.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.passes import Shape, check_choices, name_of, reasons_to_stop, run_of
+from pandq.estimate.sampling import evidence_of
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.views import TOP_KIND

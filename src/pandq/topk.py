@@ -112,7 +112,8 @@ class TopK:
         fits: Rows = (self.n_classes - self.ids.shape[1]) * np.exp(
             self.log_probs.min(axis=1, initial=0.0)
         )
-        return np.minimum(rest, fits)
+        unseen: Rows = np.minimum(rest, fits)
+        return unseen
 
 
 def _check_complete(logs: Rows, total: Rows, n_others: int, tolerance: float) -> None:

@@ -31,10 +31,11 @@ from hypothesis import strategies as st
 from pandq import Counts, Labels, Logits, Probs
 from pandq.core.hashing import hash_ids
 from pandq.engines.packing import packed, rebuilt
-from pandq.estimate.decomposition import PartSums, Trained, sample_of
+from pandq.estimate.decomposition import PartSums, Trained
 from pandq.estimate.findings import Seen
 from pandq.estimate.means import Means
 from pandq.estimate.rowsums import RowSums
+from pandq.estimate.sampling import sample_of
 from pandq.read.chunks import views_scan
 from pandq.rows import measure_rows
 from pandq.sealed import read_sealed, write_sealed
@@ -151,6 +152,11 @@ def keyed(rng, n):
     return clustered(rng, n) | {"row": np.arange(n), "key": hash_ids(rng.integers(10**6, size=n))}
 
 
+def stratified(sample, rows):
+    strata = rows["row"] % 4 // 3  # one row of four is rare
+    return sample.of(rows["key"], rows["row"], rows, strata, np.bincount(strata, minlength=2))
+
+
 def calibrated(rng, n):
     return {"q": rng.random(n), "hit": rng.integers(2, size=n).astype(float)}
 
@@ -224,6 +230,7 @@ CASES = {
         lambda s, r: s.of(r["x"], r["row"], r["details"], list(r["id"])),
     ),
     "Sample": Case(lambda: Sample.empty(7), keyed, lambda s, r: s.of(r["key"], r["row"], r)),
+    "Sample with strata": Case(lambda: Sample.empty(7, 3), keyed, stratified),
     "PoissonBootstrap": Case(
         lambda: PoissonBootstrap.empty(2, replicates=9),
         keyed,

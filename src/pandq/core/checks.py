@@ -70,7 +70,7 @@ def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
     pandq.errors.InputError: Probs hold 1 masked value. Leave such rows out, or ...
     """
     if np.ma.is_masked(x):
-        count = int(np.ma.getmaskarray(x).sum())
+        count = int(np.ma.getmaskarray(np.ma.asanyarray(x)).sum())
         raise InputError(
             what=f"{name} hold {count:,} masked value{'s' * (count > 1)}",
             remedy="Leave such rows out, or fill them in: x.filled(value).",

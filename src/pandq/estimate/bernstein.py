@@ -295,5 +295,6 @@ def thinning(votes: Array, counts: Array, degree: int) -> Array:
     hit = np.cumprod(np.hstack([start, np.maximum(c - i, 0.0) / (m - i)]), axis=1)
     miss = np.maximum(m - c - i, 0.0) / (m - degree + 1 + i)
     missed = np.cumprod(np.hstack([start, miss]), axis=1)[:, ::-1]
-    law: Array = comb(degree, np.arange(degree + 1)) * hit * missed
+    ways: Array = comb(degree, np.arange(degree + 1)).astype(np.float64)
+    law: Array = ways * hit * missed
     return law

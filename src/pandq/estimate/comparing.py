@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pandq.errors import InputError
-from pandq.estimate.decomposition import evidence_of, sample_of, sample_size
 from pandq.estimate.drift import DriftSums
 from pandq.estimate.paired import PairSums
 from pandq.estimate.passes import Shape
 from pandq.estimate.rowsums import RowSums
+from pandq.estimate.sampling import evidence_of, sample_of, sample_size
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.sample import Sample
 

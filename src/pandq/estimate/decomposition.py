@@ -10,11 +10,11 @@ the other folds; what is averaged is averaged over all rows, each under the map 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pandq.core.hashing import fold_of, hash_rows, mix
+from pandq.core.hashing import hash_rows
 from pandq.core.measures import entropy
 from pandq.core.numerics import row_sums
 from pandq.core.scores import at_top, confidence, top_class, top_shares
@@ -25,9 +25,9 @@ from pandq.estimate.leak import BlindBounds
 from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.means import Means
 from pandq.estimate.planner import plan_budget, rows_to_plan
+from pandq.estimate.sampling import FOLDS, Evidence, folds_of, shares_of, weights_of
 from pandq.estimate.targets import row_losses
 from pandq.sums.reliability import Reliability
-from pandq.sums.sample import Sample
 from pandq.views import Counts, Labels
 
 if TYPE_CHECKING:
@@ -38,22 +38,11 @@ if TYPE_CHECKING:
     from pandq.core.laws import Law
     from pandq.estimate.planner import BudgetPlan
     from pandq.read.chunks import Chunk
+    from pandq.sums.sample import Sample
     from pandq.views import View
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
-
-Evidence = Literal["full", "votes", "labels"]
-
-# Recalibration maps are cross-fitted in this many folds; certificates in two.
-FOLDS = 5
-# Fewer rows than this leave folds too small for anything that is trained on them.
-MIN_ROWS = 50
-# A cluster is never split between folds, so there must be some for each.
-MIN_CLUSTERS = 20
-SAMPLE_ROWS = 50_000
-SAMPLE_NUMBERS = 1 << 22
-SAMPLE_LEAST = 200
 
 # What is infinite in a row in which Q rules out what happened, and what is finite in every row:
 # a map leaves nothing at zero.
@@ -65,68 +54,6 @@ BLIND_LOSSES = ("leak",)
 BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 MODEL = "model_floor"
 BRIER = ("brier", "floor", "miscalibration", "rest")
-
-
-def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
-    """The rows of a chunk that training may need, as a Sample.
-
-    Args:
-        size: of the whole sample.
-        chunk: rows of P and Q.
-        of_rows: how many rows there are in all, where that is known: most of a chunk then has
-            keys so large that it cannot be in the sample, and is not looked at.
-
-    Returns:
-        A Sample with columns p, log_q, unit (the hashed id of the row or its cluster), content (a
-        hash of Q's row), weight, and best_log_q where there is another model's Q.
-    """
-    few = np.arange(len(chunk))
-    if of_rows:
-        # eight standard deviations more than are wanted
-        share = min((size + 8 * np.sqrt(size)) / of_rows, 1.0)
-        few = np.flatnonzero(chunk.keys <= np.uint64(share * (2**64 - 1025)))
-    if len(few) > size:
-        few = few[np.sort(np.argpartition(chunk.keys[few], size)[:size])]
-    unit = chunk.keys if chunk.clusters is None else chunk.clusters
-    columns: dict[str, NDArray[Any]] = {
-        "p": _evidence_rows(chunk.p[few]),
-        "log_q": chunk.q[few].law().log_prob,
-        "unit": unit[few],
-        "content": hash_rows(chunk.q[few].array),
-        "weight": np.ones(len(few)) if chunk.weights is None else chunk.weights[few],
-    }
-    if chunk.best_q is not None:
-        columns["best_log_q"] = chunk.best_q[few].law().log_prob
-    for place, rival in enumerate(chunk.rivals):
-        columns[rival_name(place)] = rival[few].law().log_prob
-    return Sample.empty(size).of(chunk.keys[few], chunk.start + few, columns)
-
-
-def rival_name(place: int) -> str:
-    """The column of a Sample that holds a rival's log-probabilities."""
-    return f"log_q of rival {place}"
-
-
-def sample_size(n_classes: int) -> int:
-    """How many rows to train on: bounded in rows and in bytes.
-
-    >>> sample_size(10), sample_size(100_000)
-    (50000, 200)
-    """
-    return max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // n_classes), SAMPLE_LEAST)
-
-
-def evidence_of(p_kind: str, most_votes: float) -> Evidence:
-    """What P lets one say of its own entropy.
-
-    >>> evidence_of("counts", 3), evidence_of("counts", 1), evidence_of("probs", 0)
-    ('votes', 'labels', 'full')
-    """
-    if p_kind == "labels":
-        return "labels"
-    if p_kind == "counts":
-        return "votes" if most_votes > 1 else "labels"
-    return "full"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +83,7 @@ class Trained:
             InputError: a fold has no rows.
         """
         columns = sample.columns
-        unit, weight = columns["content" if by_content else "unit"], columns["weight"]
+        unit, weight = columns["content" if by_content else "unit"], weights_of(sample)
         folds = folds_of(unit, FOLDS, seed)
         p = shares_of(columns["p"])
         maps = crossfit(p, columns["log_q"], folds, n_folds=FOLDS, weights=weight)
@@ -165,8 +92,10 @@ class Trained:
             best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
         certificates, blind, frequencies = None, None, None
         if evidence == "votes":
-            halves = folds_of(unit, 2, seed)
-            votes, q = columns["p"].astype(np.int64), np.exp(columns["log_q"])
+            # certificates weigh all rows alike: what was drawn for its class alone stays out
+            drawn = sample.uniform
+            halves, p = folds_of(unit[drawn], 2, seed), p[drawn]
+            votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
             first, second = (
                 train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
             )
@@ -190,7 +119,7 @@ class Trained:
 
     def plan(self, sample: Sample, n_rows: int) -> BudgetPlan:
         """Expected widths of the floor's interval with other numbers of rows and votes."""
-        q = np.exp(sample.columns["log_q"])
+        q = np.exp(sample.columns["log_q"][sample.uniform])
         return plan_budget(self.two[0].mixture, q, rows=rows_to_plan(n_rows))
 
     def recalibrated(self, maps: CrossFit, log_q: Floats, unit: Keys) -> Floats:
@@ -379,23 +308,8 @@ class PartSums:
         )
 
 
-def folds_of(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
-    """Folds by the hash of the row's (or its cluster's) id, never by its position."""
-    salt = mix(np.full(1, (seed << 8) + n_folds, np.uint64))
-    return fold_of(unit ^ salt, n_folds)
-
-
 def _votes(p: View) -> NDArray[np.int64]:
     return p.array.astype(np.int64)
-
-
-def _evidence_rows(p: View) -> NDArray[Any]:
-    return p.array if isinstance(p, Labels | Counts) else p.law().prob
-
-
-def shares_of(p: NDArray[Any]) -> NDArray[Any]:
-    """Labels as they are; votes and probabilities as rows that sum to one to the last bit."""
-    return p if p.ndim == 1 else p / p.sum(axis=1, keepdims=True, dtype=np.float64)
 
 
 def losses_of(p: View, log_q: Floats) -> Floats:

@@ -121,10 +121,10 @@ def _full_gaussian(m: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
         raise InputError(what="the covariance of Q is not positive definite") from None
 
     def inner(x: Floats) -> Floats:
-        half = np.linalg.solve(root, x / scales)
+        half: Floats = np.linalg.solve(root, x / scales)
         both = np.linalg.solve(root, np.swapaxes(half, -1, -2))
-        found: Floats = np.linalg.eigvalsh((both + np.swapaxes(both, -1, -2)) / 2)
-        return found
+        symmetric: Floats = (both + np.swapaxes(both, -1, -2)) / 2
+        return np.linalg.eigvalsh(symmetric).astype(np.float64)
 
     ratio, change = inner(a), inner(a - b)
     if not (ratio > 0).all():

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from pandq.core.scores import TIED
-from pandq.estimate.decomposition import shares_of
+from pandq.estimate.sampling import shares_of, weights_of
 from pandq.estimate.targets import as_targets
 from pandq.sums.repeats import Repeats
 from pandq.units import per_nat
@@ -181,7 +181,7 @@ def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> 
     """
     q = np.exp(sample.columns["log_q"])
     p = as_targets(shares_of(sample.columns["p"]), *q.shape)
-    w = sample.columns["weight"] / sample.columns["weight"].sum()
+    w = weights_of(sample) / weights_of(sample).sum()
     frequencies = w @ p
     with np.errstate(divide="ignore"):
         surprise = np.where(frequencies > 0, -np.log(frequencies), 0.0)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pandq.estimate.crossfit import CrossFit, crossfit
-from pandq.estimate.decomposition import FOLDS, folds_of, losses_of, rival_name, shares_of
+from pandq.estimate.decomposition import losses_of
 from pandq.estimate.lossmeans import LossMeans
+from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class PairedMaps:
         folds, p = folds_of(columns["unit"], FOLDS, seed), shares_of(columns["p"])
         names = ["log_q", *(rival_name(place) for place in range(n_models - 1))]
         fits = (
-            crossfit(p, columns[name], folds, n_folds=FOLDS, weights=columns["weight"])
+            crossfit(p, columns[name], folds, n_folds=FOLDS, weights=weights_of(sample))
             for name in names
         )
         return cls(seed, tuple(fits))

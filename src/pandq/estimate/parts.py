@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pandq.estimate.decomposition import BRIER, MODEL, Evidence, PartSums, Trained
+from pandq.estimate.decomposition import BRIER, MODEL, PartSums, Trained
 from pandq.estimate.intervals import Estimate, finite
 from pandq.estimate.tables import ends
 from pandq.units import per_nat
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pandq.estimate.means import Means
     from pandq.estimate.planner import BudgetPlan
     from pandq.estimate.recalibrator import Recalibrator
+    from pandq.estimate.sampling import Evidence
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
 

@@ -13,7 +13,7 @@ from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
 from pandq.errors import InputError
-from pandq.estimate.decomposition import MIN_CLUSTERS, MIN_ROWS
+from pandq.estimate.sampling import MIN_CLUSTERS, MIN_ROWS
 from pandq.read.chunks import MemoryScan
 from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan

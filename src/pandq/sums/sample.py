@@ -10,14 +10,41 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
+    Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StrataSizes:
+    """How many rows went by in each stratum."""
+
+    n: Whole
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No strata."""
+        return cls(np.zeros(0, np.int64))
+
+    def of(self, n: Whole) -> Self:
+        """So many rows of each."""
+        return type(self)(n)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        n = np.zeros(max(len(self.n), len(other.n)), np.int64)
+        n[: len(self.n)] += self.n
+        n[: len(other.n)] += other.n
+        return type(self)(n)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """The `size` rows of smallest key, in the order of their row numbers.
+    """The `size` rows of smallest key, and the `least` of each stratum, by their row numbers.
 
-    With keys that are hashes this is a uniform sample without replacement (Cohen 1997).
+    With keys that are hashes the first are a uniform sample without replacement (Cohen 1997), and
+    so are those of each stratum, of which `seen` counts all: weighted with `inverse_share` they
+    stand for all rows (Cochran 1977, section 5A.9, stratification after selection).
 
     >>> keys = np.array([5, 1, 9], dtype=np.uint64)
     >>> Sample.empty(2).of(keys, np.arange(3), {"x": np.array([50, 10, 90])}).columns["x"]
@@ -25,18 +52,39 @@ class Sample:
     """
 
     size: int
+    least: int
     keys: Keys
-    row: NDArray[np.int64]
+    row: Whole
+    strata: Whole
+    seen: StrataSizes
     columns: dict[str, NDArray[Any]]
 
     @classmethod
-    def empty(cls, size: int) -> Self:
-        """No rows, of at most `size`."""
-        return cls(size, np.zeros(0, np.uint64), np.zeros(0, np.int64), {})
+    def empty(cls, size: int, least: int = 0) -> Self:
+        """No rows, of at most `size` and what is missing of each stratum's `least`."""
+        none = np.zeros(0, np.int64)
+        return cls(size, least, np.zeros(0, np.uint64), none, none, StrataSizes.empty(), {})
 
-    def of(self, keys: Keys, row: NDArray[np.int64], columns: dict[str, NDArray[Any]]) -> Self:
-        """Rows with hashed ids, their numbers, and whatever belongs to them, row by row."""
-        return self._smallest(keys, row, columns)
+    def of(
+        self,
+        keys: Keys,
+        row: Whole,
+        columns: dict[str, NDArray[Any]],
+        strata: Whole | None = None,
+        seen: Whole | None = None,
+    ) -> Self:
+        """Rows with hashed ids, their numbers, and whatever belongs to them, row by row.
+
+        Args:
+            keys: (n,) hashed ids.
+            row: (n,) row numbers.
+            columns: arrays of n rows.
+            strata: (n,) numbers of strata from 0; one for all when left out.
+            seen: how many rows there are of each, with those that cannot be in the sample.
+        """
+        if strata is None or seen is None:
+            strata, seen = np.zeros(len(keys), np.int64), np.full(1, len(keys))
+        return self._smallest(keys, row, strata, self.seen.of(seen), columns)
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
@@ -47,17 +95,48 @@ class Sample:
         }
         keys = np.concatenate([self.keys, other.keys])
         row = np.concatenate([self.row, other.row])
-        return self._smallest(keys, row, joined)
+        strata = np.concatenate([self.strata, other.strata])
+        return self._smallest(keys, row, strata, self.seen.merge(other.seen), joined)
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def uniform(self) -> NDArray[np.bool_]:
+        """(n,) which rows are among the `size` of smallest key."""
+        return _ranks(np.lexsort((self.row, self.keys))) < self.size
+
+    @property
+    def inverse_share(self) -> Floats:
+        """(n,) how many rows of its stratum each one stands for."""
+        kept = np.bincount(self.strata, minlength=len(self.seen.n))
+        shares: Floats = (self.seen.n / np.maximum(kept, 1))[self.strata]
+        return shares / shares.min() if len(shares) else shares
+
     def _smallest(
-        self, keys: Keys, row: NDArray[np.int64], columns: dict[str, NDArray[Any]]
+        self,
+        keys: Keys,
+        row: Whole,
+        strata: Whole,
+        seen: StrataSizes,
+        columns: dict[str, NDArray[Any]],
     ) -> Self:
+        blank = (self.size, self.least)
         if len(keys) <= self.size:
-            return type(self)(self.size, keys, row, columns)
-        chosen = np.lexsort((row, keys))[: self.size]
-        chosen = chosen[np.argsort(row[chosen])]
-        kept = {name: column[chosen] for name, column in columns.items()}
-        return type(self)(self.size, keys[chosen], row[chosen], kept)
+            return type(self)(*blank, keys, row, strata, seen, columns)
+        chosen = _ranks(np.lexsort((row, keys))) < self.size
+        if self.least:
+            order = np.lexsort((row, keys, strata))
+            first = np.concatenate([[0], np.cumsum(np.bincount(strata))])
+            chosen |= _ranks(order) - first[strata] < self.least
+        few = np.flatnonzero(chosen)
+        few = few[np.argsort(row[few], kind="stable")]
+        kept = {name: column[few] for name, column in columns.items()}
+        return type(self)(*blank, keys[few], row[few], strata[few], seen, kept)
+
+
+def _ranks(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Each element's place in an order."""
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return ranks

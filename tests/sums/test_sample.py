@@ -1,0 +1,57 @@
+"""The rows that are trained on: uniform, with enough of each class, and weights that undo that."""
+
+import numpy as np
+import pytest
+
+from pandq.core.hashing import hash_ids
+from pandq.sums.sample import Sample
+
+N = 20_000
+KEYS = hash_ids(np.arange(N))
+RARE = (np.arange(N) % 200 == 7).astype(np.int64)
+
+
+def drawn(size, least, parts=1):
+    whole = Sample.empty(0)
+    for rows in np.array_split(np.arange(N), parts):
+        seen = np.bincount(RARE[rows], minlength=2)
+        few = Sample.empty(size, least)
+        whole = whole.merge(few.of(KEYS[rows], rows, {"x": rows % 13}, RARE[rows], seen))
+    return whole
+
+
+def test_a_rare_class_has_as_many_rows_as_are_wanted_of_it():
+    assert (RARE[drawn(1000, 0).row] == 1).sum() < 20
+    assert (RARE[drawn(1000, 60).row] == 1).sum() == 60
+    assert (RARE[drawn(1000, 500).row] == 1).sum() == 100  # that is all there are
+
+
+def test_weights_make_the_classes_count_as_often_as_they_are():
+    sample = drawn(1000, 60)
+    weight = sample.inverse_share
+    assert weight[RARE[sample.row] == 1].sum() / weight.sum() == pytest.approx(100 / N, rel=1e-12)
+
+
+def test_weighted_means_over_many_draws_are_those_of_all_rows():
+    x = np.sin(np.arange(N)) + 5.0 * RARE
+    means = []
+    for seed in range(200):
+        keys = hash_ids(np.arange(N), seed=seed)
+        sample = Sample.empty(300, 40).of(keys, np.arange(N), {}, RARE, np.bincount(RARE))
+        means.append(np.average(x[sample.row], weights=sample.inverse_share))
+    error = np.std(means) / np.sqrt(len(means))
+    assert abs(np.mean(means) - x.mean()) < 4 * error
+
+
+def test_the_rows_are_the_same_in_any_chunks():
+    whole, parted = drawn(1000, 60), drawn(1000, 60, parts=17)
+    assert (whole.row == parted.row).all()
+    assert (whole.inverse_share == parted.inverse_share).all()
+    assert whole.uniform.sum() == 1000
+
+
+def test_a_sample_of_all_rows_weighs_them_alike():
+    sample = drawn(N, 60)
+    assert len(sample) == N
+    assert (sample.inverse_share == 1.0).all()
+    assert sample.uniform.all()
