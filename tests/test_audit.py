@@ -424,6 +424,7 @@ def test_a_bare_array_is_refused_with_the_names_of_the_views():
         ("progress", "bar", "progress is a function"),
         ("classes", 3.5, "classes are a list of names"),
         ("classes", ["a", "a"], "two classes have the same name"),
+        ("weights", [1e300, 1.0], "weights row 0 is not between 1e-150 and 1e+150"),
         ("by", {"site": [[1], [1, 2]]}, "rows of equal length"),
         ("cluster", np.ma.masked_array([1, 2], mask=[0, 1]), "hold 1 masked value"),
     ],
@@ -437,3 +438,12 @@ def test_a_missing_group_in_memory_is_called_as_one_in_a_file():
     p, q = pandq.Labels([0, 1]), pandq.Probs([[0.5, 0.5]] * 2)
     found = pandq.audit(p, q, by={"site": [None, "x"]}).groups["site"]
     assert {group["name"] for group in found} == {"(missing)", "x"}
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+def test_the_largest_of_losses_has_a_report():
+    logits = np.zeros((3, 2))
+    logits[0, 1] = np.finfo(float).max
+    found = pandq.audit(pandq.Labels([0, 1, 1]), pandq.Logits(logits))
+    assert found.cross_entropy.value == pytest.approx(np.finfo(float).max / 3)
+    assert "Infinity" not in json.dumps(found.to_dict())

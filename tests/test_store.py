@@ -345,3 +345,11 @@ def test_what_is_stored_has_nothing_in_it_that_a_terminal_reads():
     assert "\x9b" not in text
     assert "é" in text
     text.encode()
+
+
+def test_links_that_go_in_circles_are_no_fault(tmp_path):
+    loop = tmp_path / "loop.json"
+    loop.symlink_to("loop.json")
+    with pytest.raises(InputError, match="in circles"), whole_file(loop):
+        pass
+    check_outputs([str(loop)], str(tmp_path / "out.json"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 # Controls (C0, C1), what ends a line or turns its direction, and halves of surrogate pairs.
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 MARKS = re.compile(r"([\\`*_\[\]<>|~#$&@!]|:(?=\S))")
 # What begins a list, a rule or a heading, where a line begins with it.
 BEGINNING = re.compile(r"^(\d*)([-+=.)])(?=\s|[-=\s]*$)")
@@ -18,6 +20,17 @@ def visible(text: str) -> str:
     cat\x1b[31m\ndog
     """
     return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def shortened(text: str, most: int = 1000) -> str:
+    """Text of which the middle is left out where it is longer than anybody reads.
+
+    >>> shortened("no column 'xxxxxxxxxxxxxxxx'. There is: a.", 40)
+    "no column 'xxxxxxxxx ...  There is: a."
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... {text[-(most // 3) :]}"
 
 
 def json_safe(text: str) -> str:

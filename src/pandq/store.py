@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -88,7 +89,7 @@ def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
     """Refuse folders of this command's own that hold one of its files, or each other."""
     for i, folder in enumerate(folders):
         for other in (*files, *folders[:i], *folders[i + 1 :]):
-            if Path(other).resolve().is_relative_to(Path(folder).resolve()):
+            if _real(other).is_relative_to(_real(folder)):
                 what = "the folder is not this command's alone"
                 remedy = "Name another folder."
                 raise InputError(what, where=folder, got=f"{other} in it", remedy=remedy)
@@ -97,7 +98,12 @@ def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
 def _same(one: str | Path, other: str | Path) -> bool:
     """Is it one file, by whatever names?"""
     a, b = Path(one), Path(other)
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+    return _real(a) == _real(b) or (a.exists() and b.exists() and a.samefile(b))
+
+
+def _real(path: str | Path) -> Path:
+    """Where a path leads, over all links; those that go in circles lead nowhere else."""
+    return Path(os.path.realpath(path))
 
 
 def _is_special(path: Path) -> bool:
@@ -163,20 +169,21 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     check_writable(path)
     target = _followed(path)
-    folder = None if _is_special(target) else target.parent
-    part = None
+    part = _beside(target, Path(tempfile.gettempdir()) if _is_special(target) else target.parent)
     try:
         with refused(path):
-            handle, name = tempfile.mkstemp(prefix=f".{target.name[:60]}.", dir=folder)
-            part = Path(name)
-            os.close(handle)
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with refused(path, only=NO_ROOM):
             yield part
         with refused(path):
             _put(part, target)
     finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def _beside(target: Path, folder: Path) -> Path:
+    """A name that nothing has yet: known before it is made, a signal leaves nothing behind."""
+    return folder / f".{target.name[:60]}.{secrets.token_hex(6)}"
 
 
 def _put(part: Path, target: Path) -> None:
@@ -265,11 +272,11 @@ def whole_folder(path: str | Path, own: Own, *, replace: bool = False) -> Iterat
     """
     check_new_folder(path, own, replace=replace)
     target = _followed(path)
-    part = aside = None
+    part = _beside(target, target.parent)
+    aside = part.with_name(f"{part.name}.old")
     try:
         with refused(path):
-            part = Path(tempfile.mkdtemp(prefix=f".{target.name[:60]}.", dir=target.parent))
-            aside = part.with_name(f"{part.name}.old")
+            part.mkdir(0o700)
         with refused(path, only=NO_ROOM):
             yield part
         with refused(path):
@@ -279,9 +286,9 @@ def whole_folder(path: str | Path, own: Own, *, replace: bool = False) -> Iterat
                 target.rename(aside)
             part.replace(target)
     finally:
-        if aside is not None and aside.exists() and not target.exists():
+        if aside.exists() and not target.exists():
             aside.rename(target)
-        for gone in filter(None, (part, aside)):
+        for gone in (part, aside):
             shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ def log_law(kind: str, x: Any) -> np.ndarray:
         ValueError: a row is none.
     """
     x = np.asarray(x, float)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         if kind == "logits":
             top = x.max(axis=1, keepdims=True)
             if not np.isfinite(top).all():

@@ -79,6 +79,7 @@ def test_bfloat16_logits_of_a_safetensors_file_are_compared(tmp_path, tensors):
         (lambda raw: raw[:-8], "does not lie where the header says"),
         (lambda raw: struct.pack("<Q", 10**15) + raw[8:], "no safetensors file"),
         (lambda raw: raw[:8] + b"!" + raw[9:], "no safetensors header"),
+        (lambda raw: raw + bytes(8), "longer than its header says"),
         (lambda raw: struct.pack("<Q", 2) + b"[]" + raw[10:], "no safetensors header"),
     ],
 )

@@ -830,6 +830,7 @@ def test_numbers_may_count_columns_from_0_that_are_named_from_1():
     ("option", "value", "words"),
     [
         ("p", 7, "p is text, got 7"),
+        ("cluster", "", "cluster is empty"),
         ("q", 7, "q is text, or a list of texts, got 7"),
         ("by", [7], "by is text, or a list of texts"),
         ("id", ["a"], "id is text"),

@@ -22,6 +22,7 @@ from pandq.cli.tools import (
 )
 from pandq.core.memory import reuse_freed_memory
 from pandq.errors import GateError, PandqError
+from pandq.plain import shortened
 
 FINE, GATE_FAILED, BAD_INPUT, FAULT = 0, 1, 2, 3
 # As a shell counts the ends that signals make: Ctrl-C, and a pipe that nobody reads any more.
@@ -130,7 +131,7 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
             code, said = BAD_INPUT, _refused(error)
         case _:
             said = f"a fault of pandq's own: {type(error).__name__}: {error} (--debug shows where)"
-    return code, [f"pandq: {' '.join(said.split())}"] if said else []
+    return code, [f"pandq: {shortened(' '.join(said.split()))}"] if said else []
 
 
 def _misused(error: click.ClickException) -> str:

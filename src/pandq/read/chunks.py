@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # A chunk has at most this many rows, and at most this many numbers in Q.
 CHUNK_ROWS = 1 << 16
 CHUNK_NUMBERS = 1 << 22
+# Of weights, whose squares are summed.
+LARGEST_WEIGHT = 1e150
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +216,17 @@ def labels_beside(labels: object, q: View) -> Labels:
 
 
 def row_weights(name: str, column: Column) -> NDArray[np.float64]:
-    """Row weights as float64; a negative one, or one that is not finite, is an error."""
+    """Row weights as float64; one that is negative, or whose square is no number, is an error."""
     values = cols.numbers(name, column)
     if values.ndim != 1:
         raise InputError(what=f"weights {name!r} are lists, not one number per row")
     weights = values.astype(np.float64)
     bad = ~(np.isfinite(weights) & (weights >= 0))
+    problem = "is negative or not finite"
+    if not bad.any():
+        bad = (weights > LARGEST_WEIGHT) | ((weights > 0) & (weights < 1 / LARGEST_WEIGHT))
+        problem = f"is not between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}"
     if bad.any():
         row = int(bad.argmax())
-        raise RowError(
-            view="weights", row=row, problem="is negative or not finite", got=str(weights[row])
-        )
+        raise RowError(view="weights", row=row, problem=problem, got=str(weights[row]))
     return weights

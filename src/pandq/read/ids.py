@@ -12,6 +12,7 @@ from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.parts import located
 from pandq.read.scan import Scan
+from pandq.sums.tallies import as_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def _refusal(rows: Scan | MemoryScan, extra: int, example: int) -> InputError:
         for place in np.flatnonzero(keys == np.uint64(example)).tolist():
             places.append(int(numbers[place]))
             value = ids[place]
-    value = value.as_py() if hasattr(value, "as_py") else value.item()
+    value = as_python(value)
     return InputError(
         what=f"id {value!r} stands more than once ({extra:,} rows too many in all)",
         where=rows.source.name if isinstance(rows, Scan) else "",

@@ -30,6 +30,8 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
+        if not str(path).strip():
+            raise InputError(what="a file needs a name", got=repr(str(path)))
         found = matches(str(path))
         if not found:
             raise _no_such_file(Path(path))

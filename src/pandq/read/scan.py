@@ -325,6 +325,8 @@ def scan(
     for name, given in {**one_each, "best_q": best_q, "labels": labels}.items():
         if given is not None and not isinstance(given, str):
             raise InputError(what=f"{name} is text", got=repr(given))
+        if given is not None and not given.strip():
+            raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
     if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
         raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)

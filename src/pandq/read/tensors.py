@@ -54,11 +54,12 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
         try:
             header = json.loads(stream.read(length), object_pairs_hook=_once)
             tensors = {name: x for name, x in header.items() if name != "__metadata__"}
-            return {
+            stored = {
                 name: _stored(file, name, x, 8 + length, size)
                 for name, x in tensors.items()
                 if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2)
             }
+            told = 8 + length + max((x["data_offsets"][1] for x in tensors.values()), default=0)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
@@ -66,6 +67,10 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
             raise InputError(
                 what="has a header that is no safetensors header", where=str(file), got=got
             ) from None
+    if told < size:
+        got = f"{size:,} bytes where it tells of {told:,}"
+        raise InputError(what="is longer than its header says", where=str(file), got=got)
+    return stored
 
 
 def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> StoredArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+LARGEST_LOG = math.log(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +109,9 @@ class LogHistogram:
             first = int(index.min())
             width = -(-(int(index.max()) - first + 1) // most)
             rows = np.bincount((index - first) // width, weights=weight)
-            edges = np.exp((first - 1 + width * np.arange(len(rows) + 1)) * self._log_base) * scale
+            logs = (first - 1 + width * np.arange(len(rows) + 1)) * self._log_base + math.log(scale)
+            # beyond the largest number there is none to be in
+            edges = np.exp(np.minimum(logs, LARGEST_LOG))
             found["bins"] = [
                 {"from": float(a), "to": float(b), "rows": float(n)}
                 for a, b, n in zip(edges[:-1], edges[1:], rows, strict=True)
@@ -258,10 +263,21 @@ class WorstRows:
         return type(self)(self.k, value[keep], row[keep], details, tuple(ids[i] for i in keep))
 
 
+def as_python(value: Any) -> Any:
+    """A scalar of NumPy or Arrow as a value of Python's; a time that it has none for as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if not hasattr(value, "as_py"):
+        return value
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.cast("string").as_py()
+
+
 def plain(identity: Any) -> Any:
     """An id as JSON has it, which crosses to other processes and into files; a Shown as it is."""
     if isinstance(identity, Shown):
         return identity
-    value = identity.item() if isinstance(identity, np.generic) else identity
-    value = value.as_py() if hasattr(value, "as_py") else value
+    value = as_python(identity)
     return value if isinstance(value, int) or value is None else str(value)

@@ -16,6 +16,7 @@ from tests.hostile import truth
 from tests.hostile.case import Answer, Build, Case, Given
 from tests.hostile.families.extremes import EXTREMES, Made
 from tests.hostile.families.odd_columns import ODD_COLUMNS
+from tests.hostile.families.other_commands import other_commands
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command
 from tests.hostile.tables import K, labels_and_probs
@@ -370,6 +371,8 @@ def cases() -> Iterator[Case]:
     """Each value in each place."""
     for name, build in _builds():
         yield Case(f"{FAMILY}: {name}", FAMILY, build, command, judged)
+    for name, build, run in other_commands():
+        yield Case(f"{FAMILY}: {name}", FAMILY, build, run, judged)
 
 
 def _builds() -> Iterator[tuple[str, Build]]:
