@@ -287,9 +287,9 @@ class Nursery:
 
     def close(self) -> None:
         """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(10)
+        with self.process:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
 
 
 def tried(cases: Mapping[str, Case], patterns: list[str]) -> None:

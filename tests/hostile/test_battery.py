@@ -31,7 +31,7 @@ def _parameter(name):
     return pytest.param(name, marks=marks, id=name)
 
 
-@pytest.mark.parametrize("name", map(_parameter, CASES))
+@pytest.mark.parametrize("name", [_parameter(name) for name in CASES])
 def test_a_hostile_input_is_answered_rightly_or_refused_in_one_line(nursery, name):
     assert nursery.verdict(name) == ""
 

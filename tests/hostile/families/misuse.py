@@ -7,6 +7,7 @@ NumPy's, from what `np.asarray` makes of the same thing.
 from __future__ import annotations
 
 import copy
+import io
 import os
 import pickle
 import threading
@@ -166,7 +167,7 @@ SOURCES: dict[str, Any] = {
     "a list of a path and a number": ["x.csv", 7],
     "bytes": b"x.csv",
     "a path of NUL": "a\x00b.csv",
-    "an open file": open(os.devnull, "rb"),
+    "an open file": io.BytesIO(b"label"),
     "a class": Path,
 }
 
