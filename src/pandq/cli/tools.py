@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import click
@@ -75,11 +76,17 @@ def demo_command(out: str) -> None:
     from pandq.report.words import number
 
     folder = Path(out)
+    there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(what="cannot be made", where=out, got=str(error.strerror)) from None
-    found = run_demo(folder)
+    try:
+        found = run_demo(folder)
+    except BaseException:
+        if not there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     console = page()
     say("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.", "")
     say("A. logistic regression")

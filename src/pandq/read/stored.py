@@ -39,10 +39,15 @@ class FileBytes:
 
     def fill(self, wanted: Iterable[Piece]) -> None:
         """Read some of them."""
-        with self.file.open("rb", buffering=0) as stream:
-            for place, into in wanted:
-                stream.seek(self.start + place)
-                _filled(stream, into.data)
+        try:
+            with self.file.open("rb", buffering=0) as stream:
+                for place, into in wanted:
+                    stream.seek(self.start + place)
+                    _filled(stream, into.data)
+        except EOFError as error:
+            remedy = "It may be truncated, or be written to meanwhile."
+            what = "cannot be read to its end"
+            raise InputError(what, where=str(self.file), got=str(error), remedy=remedy) from None
 
 
 class ZippedBytes:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,10 @@ def _full(name: str, more: tuple[str, ...], made: str, size: int) -> Build:
 def whole_or_refused(given: Given, outcome: Outcome) -> str:
     """As ever; and a run that says that all is well has written something."""
     empty = [x for x in given.outputs if outcome.code == 0 and x not in outcome.after]
+    if "--checkpoint" in given.arguments:
+        # what was summed before is kept, and each file of it is whole
+        kept = {x: y for x, y in outcome.after.items() if x.split("/")[0] != "made" or _partial(x)}
+        outcome = replace(outcome, after=outcome.before | kept)
     return judged(given, outcome) or (f"{empty} was not written" if empty else "")
 
 
