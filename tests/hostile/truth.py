@@ -60,5 +60,6 @@ def losses(log_p: np.ndarray, log_q: np.ndarray, w: Any = None) -> dict[str, flo
         cross = -np.where(p > 0, p * log_q, 0).sum(axis=1)
         plain = -np.where(p > 0, p * log_p, 0).sum(axis=1)
     used = w > 0
-    mean = [float(np.average(x[used], weights=w[used])) for x in (cross, plain)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = [float(np.average(x[used], weights=w[used])) for x in (cross, plain)]
     return {"cross_entropy.value": mean[0], "entropy.value": mean[1], "n": len(p)}
