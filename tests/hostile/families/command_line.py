@@ -102,7 +102,6 @@ CLASSES = {
     "blanks": " , , ",
     "in another order": "c,b,a",
     "steering": "\x1b[31ma,b,c",
-    "other digits": "\u0663",
 }
 
 
