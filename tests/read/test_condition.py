@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import feather
+from pyarrow import csv, feather
 
 import pandq
 from pandq import InputError
@@ -107,7 +107,7 @@ def test_what_is_no_expression_of_a_row_is_refused(kind, text, tmp_path):
     secret, out = tmp_path / "secret.txt", tmp_path / "out"
     secret.write_text("top secret")
     where = text.format(secret=secret, out=out)
-    with pytest.raises(InputError, match="--where is no condition") as caught:
+    with pytest.raises(InputError, match=r"where is (no condition|empty)") as caught:
         kept(kind, tmp_path, where)
     assert "top secret" not in str(caught.value)
     assert not out.exists()
@@ -175,3 +175,24 @@ def test_a_database_sees_the_files_it_is_given_and_nothing_else(tmp_path):
         ):
             with pytest.raises(duckdb.Error):
                 connection.execute(sql)
+
+
+def test_columns_that_differ_by_capitals_alone_cannot_be_told_apart_in_a_condition(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"Site": [1, 2], "site": [2, 1], "label": [0, 1]}), path)
+    with pytest.raises(InputError, match="'Site' and 'site' differ by capitals alone"):
+        Condition.of("site = 1", ["Site", "site", "label"])
+    assert Condition.of("label = 1", ["Site", "site", "label"]).columns == ("label",)
+    with pytest.raises(InputError, match="'Site' and 'site' differ by capitals alone"):
+        joined([path], [path], "label")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_condition_that_fails_in_a_row_is_blamed_and_not_the_file(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    table = pa.table({"site": ["a", "b"], "label": [0, 1], "p": [0.5, 0.5]})
+    (pq.write_table if suffix == ".parquet" else csv.write_csv)(table, path)
+    with pytest.raises(InputError, match="--where is no condition on these columns") as caught:
+        list(pandq.scan(path, p="labels:label", q="probs:p", where="site::int > 0").chunks())
+    assert "truncated" not in str(caught.value)
+    assert "LINE" not in str(caught.value)

@@ -239,3 +239,19 @@ def test_a_line_that_would_take_all_memory_is_refused(name, text, tmp_path, monk
         stream.write(text)
     with pytest.raises(InputError, match=r"too long to be read|line 2 has 3 fields"):
         list(scan(tmp_path / name, p="labels:label", q="probs:x").chunks())
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        (b"\nlabel,a,b\n0,0.5,0.5\n", "begins with an empty line"),
+        ("label,a,b\n0,0.5,0.5\n".encode("utf-16"), "is not UTF-8 text"),
+        (b"label,a,b\xe9\n0,0.5,0.5\n", "is not UTF-8 text"),
+        (b"Label,label,a,b\n1,0,0.5,0.5\n", "'Label' and 'label' differ by capitals alone"),
+    ],
+)
+def test_header_that_names_no_columns_is_refused_in_words(tmp_path, stored, text):
+    path = tmp_path / "x.csv"
+    path.write_bytes(stored)
+    with pytest.raises(InputError, match=text):
+        scan(path, p="labels:label", q="probs:a,b")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.errors import InputError
-from pandq.read.database import database, quoted
+from pandq.read.database import database, quoted, require_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +51,9 @@ class Condition:
         seen = {name.lower() for name in _named(tree)}
         _require_steady(tree, known={name.lower() for name in schema})
         everything = any(node.get("class") == "STAR" for node in _nodes(tree))
-        return cls(text, tuple(name for name in schema if everything or name.lower() in seen))
+        columns = tuple(name for name in schema if everything or name.lower() in seen)
+        require_apart(columns, "--where")
+        return cls(text, columns)
 
     @property
     def sql(self) -> str:

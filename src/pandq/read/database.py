@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pandq.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 # Nothing is loaded, no name of Python's is a table, and the same text is the same time anywhere.
 _SETTINGS = (
@@ -81,6 +83,24 @@ def place(file: Path) -> str:
 def quoted(name: str) -> str:
     """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def require_apart(names: Iterable[str], where: str = "") -> None:
+    """Refuse names that differ by capitals alone: SQL takes both for the first.
+
+    Raises:
+        InputError: two are such.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(name.lower(), name)
+        if first != name:
+            raise InputError(
+                what=f"columns {first!r} and {name!r} differ by capitals alone",
+                where=where,
+                got="one name for SQL, which is needed here",
+                remedy="Rename one of them.",
+            )
 
 
 def literal(value: str | Path) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pandq.errors import InputError, near_names
 from pandq.read.condition import Condition
-from pandq.read.database import database, literal, place, quoted
+from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.paths import ARRAYS, PARQUET, expanded, has_suffix
 from pandq.read.sources import ParquetFiles, open_tables
 from pandq.read.text import TextFiles, sql_errors
@@ -154,6 +154,7 @@ class _Given:
             raise InputError(what="arrays have no ids to join by", where=str(files[0]))
         source = open_tables(files)
         columns, written = tuple(source.schema), {}
+        require_apart(columns, source.name)
         if not has_suffix(files[0], PARQUET):
             text = [name for name in (id, *as_text) if name in source.schema]
             written = source.written(text) if isinstance(source, TextFiles) else {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from pandq.errors import InputError
 from pandq.read.condition import Condition
-from pandq.read.database import database, literal, place, quoted
+from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.files import TableFiles, readable, require, types
 from pandq.read.paths import JSON, TEXT, has_suffix
 from pandq.read.sound import LONGEST_LINE, lines, opened, require_sound
@@ -90,12 +90,16 @@ class TextFiles(TableFiles):
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """What the first rows look like."""
         require_sound(file)
+        names = header(file) if has_suffix(file, TEXT) else None
         sql = f"SELECT * FROM {_sniffed(file)} LIMIT 0"
         with _answer(sql, file=file) as reader:
             found = types(reader.schema)
-        if has_suffix(file, JSON):
+        if names is None:
             return found
-        return dict(zip(header(file), found.values(), strict=True))
+        if len(names) != len(found):
+            got = f"{len(names)} names where the rows have {len(found)} fields"
+            raise InputError(what="has a header that does not fit its rows", got=got)
+        return dict(zip(names, found.values(), strict=True))
 
     def count(self, part: Part) -> int:
         """By duckdb, which parses no column that the condition does not need."""
@@ -181,14 +185,21 @@ def header(file: Path) -> list[str]:
     """The names of a csv's columns.
 
     Raises:
-        InputError: two are the same.
+        InputError: they are no text, or two are the same, or differ by capitals alone.
     """
     with opened(file) as stream:
         _, names = next(_records(stream, file), (1, []))
+    written = "".join(names)
+    if len(names) < 2 and not written.strip():
+        remedy = "Begin with a line of the columns' names."
+        raise InputError(what="begins with an empty line", where=str(file), remedy=remedy)
+    if "\0" in written or "\ufffd" in written:
+        raise InputError(what="is not UTF-8 text", where=str(file), remedy="Save it as UTF-8.")
     names = [name or f"column{k}" for k, name in enumerate(names)]
     twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
     if twice is not None:
         raise InputError(what=f"two columns are called {twice!r}", where=str(file))
+    require_apart(names, str(file))
     return names
 
 
@@ -277,13 +288,17 @@ def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
     except duckdb.Error as error:
         if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
             raise InputError(what=ragged) from None
-        told = str(error).partition("LINE 1:")[0]  # what follows is SQL that nobody wrote
+        told = re.split(r"\bLINE \d+:", str(error))[0]  # what follows is SQL that nobody wrote
         told = re.sub(r"Original Line: .*\n?", "", told)
         lines = [line.strip() for line in told.splitlines() if line.strip()]
         text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))[:_LONGEST_TOLD]
-        if where is not None and isinstance(error, duckdb.ProgrammingError):
+        of_file = file is not None and any(x in told for x in ("CSV Error", str(file.absolute())))
+        of_sql = isinstance(error, duckdb.ProgrammingError | duckdb.DataError)
+        if where is not None and of_sql and not of_file:
             raise InputError(what="--where is no condition on these columns", got=text) from None
-        kind = "this file" if file is None else file.suffix.lstrip(".")
+        if file is None:
+            raise InputError(what="duckdb cannot do this", got=text) from None
+        kind = file.suffix.lstrip(".")
         remedy = "It may be truncated or of another format."
         raise InputError(what=f"cannot be read as {kind}", got=text, remedy=remedy) from None
 
