@@ -19,7 +19,7 @@ from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, tex
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
-from pandq.read.sources import Filtered, ParquetFiles, Table, open_tables
+from pandq.read.sources import Filtered, LazyFrame, ParquetFiles, Table, open_tables
 from pandq.topk import TopK
 from pandq.views import MATRICES, NO_VOTES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
 
@@ -290,7 +290,8 @@ def scan(
 
     Args:
         data: a path or several (parquet, feather, csv, tsv, jsonl, npy, npz; globs and folders),
-            or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb).
+            or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb), or a lazy
+            frame of polars, which is collected in batches and anew in each pass.
         p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
             recognised by the usual names when left out.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
@@ -386,6 +387,9 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
     if hasattr(data, "__arrow_c_stream__"):
         table = Table(data)
         return table if where is None else Filtered(table, where)
+    if hasattr(data, "collect_batches"):
+        lazy = LazyFrame(data)
+        return lazy if where is None else Filtered(lazy, where)
     if isinstance(data, str | Path):
         data = [data]
     if not (
@@ -394,7 +398,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         raise InputError(
             what="scan needs paths, or a table (polars, pandas, pyarrow, duckdb)",
             got=type(data).__name__,
-            remedy="A lazy frame must be collected; arrays go to pandq.audit(p, q) as views.",
+            remedy="Arrays go to pandq.audit(p, q) as views.",
         )
     files = expanded(data)
     if has_suffix(files[0], ARRAYS):

@@ -5,6 +5,7 @@ pyarrow reads columns; duckdb answers SQL and reads csv and json.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,37 @@ class Table(Source):
             piece = self.table.select(list(dict.fromkeys(columns))).slice(start, rows)
             joined = piece.combine_chunks()
             yield {name: _single(joined.column(name)) for name in columns}
+
+
+class LazyFrame(Source):
+    """A lazy frame of polars, collected in batches and anew in each pass."""
+
+    def __init__(self, frame: Any, name: str = "lazy frame") -> None:
+        self.name, self.frame = name, frame
+        with self._errors():
+            self.schema = types(frame.collect_schema().to_frame(eager=True).to_arrow().schema)
+
+    def parts(self) -> Sequence[Part]:
+        """All rows at once; how many there are is not known until they are collected."""
+        return [Part(0, self.name, None, 0, 0, None)]
+
+    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+        """The batches that polars makes, in order."""
+        require(columns, self.schema)
+        wanted = self.frame.select(list(dict.fromkeys(columns)))
+        with self._errors():
+            for batch in wanted.collect_batches(chunk_size=rows, maintain_order=True):
+                yield from Table(batch).read(part, columns, rows)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from polars.exceptions import PolarsError
+
+        try:
+            yield
+        except PolarsError as error:
+            first = str(error).partition("\n")[0]
+            raise InputError(what="the query fails", where=self.name, got=first) from None
 
 
 class Filtered(Source):
