@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pandq import InputError, scan, scan_features
+from pandq import InputError, audit, scan, scan_features
 from pandq.read.parse import parsed
 from pandq.read.scan import open_source
 from pandq.report.inspection import inspection
@@ -129,3 +129,17 @@ def test_text_that_is_neither_number_nor_list_is_named_by_its_row(text):
     first = "[0.5]" if text.startswith("[") and text != "[1]" else "0.5"
     with pytest.raises(InputError, match="column 'q' row 1 is no"):
         parsed("q", pa.array([first, text]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([["cat", "dog"]] * 60, "counted first"),
+        ([[0.1, 2.5, 7.3]] * 60, "quantiles"),
+        ([[0, 1, 1]] * 60, "multi-label"),
+    ],
+)
+def test_what_is_no_one_label_is_told_what_it_may_be(labels, said):
+    table = pa.table({"label": labels, "q": [[0.2, 0.3, 0.5]] * 60})
+    with pytest.raises(InputError, match=said):
+        audit(scan(table, p="labels:label", q="probs:q"))

@@ -203,7 +203,7 @@ def labels(name: str, column: Column, *, numeric: bool = False) -> NDArray[Any]:
     if pa.types.is_nested(column.type):
         raise InputError(
             what=f"column {name!r} holds {_told(column.type)} per row, not one label",
-            remedy="Votes are counts:COLUMN, a list of how many chose each class.",
+            remedy=_instead_of_one_label(column.type),
         )
     if column.null_count:
         raise missing(name, column, "has no label (null)")
@@ -219,6 +219,22 @@ def _numbers_exactly(numbers: Any, text: Any) -> Any:
         return pc.utf8_trim_whitespace(text).cast(pa.int64())
     except pa.ArrowInvalid:
         return numbers
+
+
+def _instead_of_one_label(kind: pa.DataType) -> str:
+    """What a nested column may be, by the type of what is in it."""
+    inside = kind.value_type if is_list(kind) else None
+    if inside is not None and is_text(inside):
+        return (
+            "Answers of several people must be counted first, into a list of how many chose each"
+            " class; several labels that all hold (multi-label) are audited class by class."
+        )
+    if inside is not None and pa.types.is_floating(inside):
+        return "Soft labels are probs:COLUMN; quantiles, or numbers to predict, have no classes."
+    return (
+        "Votes are counts:COLUMN, a list of how many chose each class; several labels that all"
+        " hold (multi-label) are audited class by class."
+    )
 
 
 def _told(kind: pa.DataType) -> str:
