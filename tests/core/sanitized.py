@@ -5,10 +5,13 @@ import sys
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from pandq.core.kernels import run
 from pandq.core.numerics import BFLOAT16
 
+if __name__ != "__main__":
+    pytest.skip("runs in a process of its own", allow_module_level=True)
 sys.path.insert(0, sys.argv[1])
 import _asan
 

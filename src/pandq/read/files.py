@@ -7,7 +7,7 @@ import zlib
 from abc import abstractmethod
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -44,6 +44,12 @@ class TableFiles(Source):
             "_parts": [],
         }
         return {**self.__dict__, **there}
+
+    def __copy__(self) -> Self:
+        """For this process, which knows the files by more than a worker does."""
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__, _parts=[])
+        return found
 
     def parts(self) -> Sequence[Part]:
         """In the order of the files; found once."""
