@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.plain import visible
-from pandq.report.words import divergence_of, number, short, stacked
+from pandq.report.words import divergence_of, number, of_rows, short, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +119,7 @@ def kl_distribution(audit: Audit, ax: Axes | None = None) -> Figure:
         for key, at in (("zero", "0"), ("infinite", "infinity"))
         if spread[key]
     ]
-    ax.set(xlabel=f"KL(P||Q) of a row, {audit.unit}", ylabel="rows", title=", ".join(apart))
+    ax.set(xlabel=f"{of_rows(audit)} in a row, {audit.unit}", ylabel="rows", title=", ".join(apart))
     return figure
 
 
@@ -136,7 +136,7 @@ def classes(audit: Audit, ax: Axes | None = None) -> Figure:
     lines = audit.classes[:SHOWN]
     figure, ax = axes_of(ax, 5.0, 1.0 + 0.26 * len(lines))
     _intervals(ax, [line["name"] for line in lines], [divergence_of(x) for x in lines])
-    ax.set_xlabel(f"KL(P||Q), {audit.unit}")
+    ax.set_xlabel(f"{of_rows(audit)}, {audit.unit}")
     return figure
 
 

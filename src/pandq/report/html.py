@@ -16,6 +16,7 @@ from pandq.report.words import (
     class_word,
     definition,
     divergence_of,
+    entropy_of,
     headline,
     map_name,
     next_steps,
@@ -27,6 +28,7 @@ from pandq.report.words import (
     said_first,
     stacked,
     told,
+    told_kl,
 )
 
 if TYPE_CHECKING:
@@ -158,10 +160,8 @@ def _charts(audit: Audit) -> Iterator[Markup]:
         )
         drawn = figures.reliability(audit)
         yield figure(chart(drawn, "reliability", "Reliability of Q's confidence", told), told)
-    if audit.classes:
-        worst = "; ".join(
-            f"{x['name']}: {number(divergence_of(x)['value'])}" for x in audit.classes[:3]
-        )
+    if any(divergence_of(x)["value"] is not None for x in audit.classes):
+        worst = "; ".join(f"{x['name']}: {told_kl(x)}" for x in audit.classes[:3])
         worst += "; ..." if len(audit.classes) > 3 else ""
         told = f"{of_rows(audit)} by class of P with intervals, largest total first: {worst}."
         drawn = figures.classes(audit)
@@ -194,7 +194,7 @@ def _averages(audit: Audit) -> Markup:
     grid = Grid("means over rows", ("measure", f"{audit.unit}#", "interval#"))
     rows: list[tuple[str, Estimate]] = [
         ("cross entropy H(P,Q)", audit.cross_entropy),
-        ("entropy H(P)", audit.entropy),
+        (entropy_of(audit), audit.entropy),
         ("divergence KL(P||Q)", audit.kl),
         *plug_in(audit),
         *((f"finite rows only: {name}", x) for name, x in audit.finite_part.items()),

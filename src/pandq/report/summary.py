@@ -10,7 +10,7 @@ from pandq.errors import InputError
 from pandq.plain import markdown_safe
 from pandq.report.comparison import drifted, sentence
 from pandq.report.tables import interval
-from pandq.report.words import headline, number, plug_in, said_first
+from pandq.report.words import entropy_of, headline, number, plug_in, said_first
 from pandq.store import append_text
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate
 def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
     rows = [
         ("cross entropy H(P,Q)", result.cross_entropy),
-        ("entropy H(P)", result.entropy),
+        (markdown_safe(entropy_of(result)), result.entropy),
         (markdown_safe("divergence KL(P||Q)"), result.kl),
     ]
     rows += plug_in(result)

@@ -13,6 +13,7 @@ from pandq.report.words import (
     class_word,
     definition,
     divergence_of,
+    entropy_of,
     headline,
     map_name,
     next_steps,
@@ -23,6 +24,7 @@ from pandq.report.words import (
     said_first,
     stacked,
     told,
+    told_kl,
     trained_on,
     wins,
 )
@@ -216,11 +218,10 @@ def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _measures(audit: Audit) -> Table:
-    shares = " of the votes' shares (plug-in)" if audit.p_kind == "counts" else ""
     top = "Q's top class is P's" if audit.p_kind != "labels" else "Q's top class is the label"
     rows: list[tuple[str, Estimate]] = [
         ("cross entropy H(P,Q)", audit.cross_entropy),
-        (f"entropy H(P){shares}", audit.entropy),
+        (entropy_of(audit), audit.entropy),
         ("divergence KL(P||Q)", audit.kl),
         *plug_in(audit),
         *((f"  finite rows only: {name}", part) for name, part in audit.finite_part.items()),
@@ -263,7 +264,7 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
             group["name"],
             f"{group['n']:,}",
             *(told(group, name) for name in ("cross_entropy", "entropy")),
-            "inf" if group["infinite_rows"] else number(divergence_of(group)["value"]),
+            told_kl(group),
             interval(divergence_of(group)),
             number(group["accuracy"]["value"], 3),
         )

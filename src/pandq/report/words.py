@@ -291,10 +291,21 @@ def of_rows(audit: Audit) -> str:
     return "KL(P||Q)" if audit.kl_plug_in is None else "KL of the votes' shares from Q"
 
 
+def entropy_of(audit: Audit) -> str:
+    """What P's entropy is called: of votes it is that of their shares, below the floor."""
+    shares = " of the votes' shares (plug-in), too small" if audit.kl_plug_in is not None else ""
+    return f"entropy H(P){shares}"
+
+
 def plug_in(audit: Audit) -> list[tuple[str, Estimate]]:
     """What the votes' shares have, which is no divergence of P."""
     found = audit.kl_plug_in
     return [] if found is None else [("KL of the votes' shares (plug-in), too large", found)]
+
+
+def told_kl(line: Mapping[str, Any]) -> str:
+    """The divergence of a group in a table, infinite where a row's is."""
+    return "inf" if line["infinite_rows"] else number(divergence_of(line)["value"])
 
 
 def told(line: Mapping[str, Any], name: str) -> str:
