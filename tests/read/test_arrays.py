@@ -299,3 +299,19 @@ def test_numbers_of_extended_precision_are_numbers(tmp_path):
     np.savez(path, label=[0, 1], probs=np.array([[0.25, 0.75]] * 2, dtype=np.longdouble))
     (chunk,) = pandq.scan(path).chunks()
     assert pandq.cross_entropy(chunk.p, chunk.q) == pytest.approx(-np.log([0.25, 0.75]))
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "text"),
+    [
+        (4, "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2)}", "header of version 4.0"),
+        (1, "{'descr': '<f8', 'fortran_order': False, 'shape': (10**9, 2)}", "malformed node"),
+    ],
+)
+def test_header_that_numpy_would_not_write_is_refused_in_words(tmp_path, version, header, text):
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    start = b"\x93NUMPY" + bytes([version, 0]) + length
+    (tmp_path / "q.npy").write_bytes(start + header.encode() + bytes(16))
+    with pytest.raises(InputError, match=text) as caught:
+        ArrayColumns([tmp_path / "q.npy"])
+    assert "0x" not in str(caught.value)

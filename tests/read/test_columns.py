@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pandq import InputError, audit, scan, scan_features
+from pandq.errors import RowError
+from pandq.read import columns as cols
 from pandq.read.parse import parsed
 from pandq.read.scan import open_source
 from pandq.report.inspection import inspection
@@ -143,3 +145,24 @@ def test_what_is_no_one_label_is_told_what_it_may_be(labels, said):
     table = pa.table({"label": labels, "q": [[0.2, 0.3, 0.5]] * 60})
     with pytest.raises(InputError, match=said):
         audit(scan(table, p="labels:label", q="probs:q"))
+
+
+@pytest.mark.parametrize("bad", [None, [0.5]])
+def test_member_that_does_not_fit_is_named_by_its_row(bad):
+    members = [[[0.5, 0.5], [0.4, 0.6]] for _ in range(9)]
+    members[5][1] = bad
+    with pytest.raises(RowError, match="row 5 has a member that is missing or of another length"):
+        cols.numbers("q", pa.array(members))
+
+
+def test_text_that_differs_by_a_nul_at_its_end_is_never_one_label_or_id():
+    column = pa.array(["a", "a\0"])
+    for read in (cols.hashed, cols.labels):
+        with pytest.raises(RowError, match="row 1 ends in a NUL character"):
+            read("id", column)
+
+
+def test_times_a_nanosecond_apart_are_two_groups():
+    codes, names = cols.encoded("t", pa.array([1, 2, 1], pa.time64("ns")))
+    assert codes.tolist() == [0, 1, 0]
+    assert len(set(names)) == 2

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pandq import InputError, scan, scan_features
+from pandq.read import database
 from pandq.read.scan import open_source
 
 MANY = 30_000
@@ -255,3 +256,13 @@ def test_header_that_names_no_columns_is_refused_in_words(tmp_path, stored, text
     path.write_bytes(stored)
     with pytest.raises(InputError, match=text):
         scan(path, p="labels:label", q="probs:a,b")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv_is_read_in_little_memory(tmp_path, monkeypatch, suffix):
+    path, text = tmp_path / f"x{suffix}", b"label,a,b\n0,0.5,0.5\n1,0.25,0.75\n"
+    path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
+    little = (*database._SETTINGS, "memory_limit = '300MB'")
+    monkeypatch.setattr(database, "_SETTINGS", little)
+    (chunk,) = scan(path, p="labels:label", q="probs:a,b").chunks()
+    assert chunk.q.array.tolist() == [[0.5, 0.5], [0.25, 0.75]]

@@ -144,6 +144,7 @@ def _arrays(file: Path) -> dict[str, Any]:
         raise
     except _SPOILED as error:
         got = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        got = got.partition(": <ast.")[0]  # of Python's own parser
         what = f"cannot be read as {file.suffix.lstrip('.')}"
         raise InputError(what=what, got=got) from None
 
@@ -198,9 +199,14 @@ def _member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> An
     return found
 
 
+_NPY_VERSIONS = ((1, 0), (2, 0), (3, 0))
+
+
 def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and type of the array that begins here."""
     version = np.lib.format.read_magic(stream)
+    if version not in _NPY_VERSIONS:
+        raise ValueError(f"a header of version {version[0]}.{version[1]}")  # noqa: EM102
     first = version == (1, 0)
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)

@@ -127,7 +127,9 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
         column = parsed(name, column)
     if not is_list(column.type):
         return _flat(name, column)
-    inner = column.flatten()
+    inner = plain(name, column.flatten())
+    if is_list(inner.type):
+        _require_members(name, column, inner)
     values = numbers(name, inner) if is_list(inner.type) else _flat(name, inner)
     if pa.types.is_fixed_size_list(column.type):
         return values.reshape(len(column), column.type.list_size, *values.shape[1:])
@@ -141,6 +143,20 @@ def numbers(name: str, column: Column) -> NDArray[Any]:
             remedy="Every row's list must be of one length.",
         )
     return values.reshape(len(column), int(lengths[0]) if len(lengths) else 1, *values.shape[1:])
+
+
+def _require_members(name: str, column: Any, inner: Any) -> None:
+    """Refuse members of different lengths, or missing ones, by the row that they are in."""
+    lengths = pc.list_value_length(inner)
+    if len(inner) and (inner.null_count or pc.count_distinct(lengths).as_py() > 1):
+        odd = _numpy(pc.fill_null(pc.not_equal(lengths, pc.first(lengths)), fill_value=True))
+        row = int(pc.list_parent_indices(column)[int(odd.argmax())].as_py())
+        raise RowError(
+            view=f"column {name!r}",
+            row=row,
+            problem="has a member that is missing or of another length",
+            remedy="Every member of every row needs one number per class.",
+        )
 
 
 def missing(name: str, column: Any, problem: str) -> RowError:
@@ -160,7 +176,19 @@ def scalars(name: str, column: Column) -> NDArray[Any]:
         column = column.cast(pa.float64())
     if is_numeric(column.type) and not column.null_count:
         return _numpy(column)
-    return _numpy(_text(name, column).fill_null(MISSING)).astype(np.str_)
+    return _strings(name, _text(name, column).fill_null(MISSING))
+
+
+def _strings(name: str, text: Any) -> NDArray[np.str_]:
+    """Text as NumPy, which takes a NUL at its end for none."""
+    nul = pc.ends_with(text, "\0")
+    if pc.any(nul).as_py():
+        row = int(np.argmax(_numpy(nul)))
+        remedy = "Write it without."
+        raise RowError(
+            view=f"column {name!r}", row=row, problem="ends in a NUL character", remedy=remedy
+        )
+    return _numpy(text).astype(np.str_)
 
 
 def hashed(name: str, column: Column) -> NDArray[np.uint64]:
@@ -176,7 +204,7 @@ def hashed(name: str, column: Column) -> NDArray[np.uint64]:
         keys = hash_ids(_numpy(column.fill_null(0)))
         return np.where(_numpy(column.is_null()), hash_ids(np.array([MISSING])), keys)
     text = _text(name, column).fill_null(MISSING)
-    keys = hash_ids(_numpy(text).astype(np.str_))
+    keys = hash_ids(_strings(name, text))
     whole = pc.match_substring_regex(text, _WHOLE)
     keys[_numpy(whole)] = hash_ids(_numpy(text.filter(whole).cast(pa.int64())))
     return keys
@@ -266,9 +294,11 @@ def encoded(name: str, column: Column) -> tuple[NDArray[np.intp], tuple[str, ...
 
 
 def _names(name: str, values: Any) -> tuple[str, ...]:
+    if pa.types.is_time64(values.type):  # of which Python knows no nanoseconds
+        return tuple(_text(name, values).to_pylist())
     try:
         return tuple(map(str, values.to_pylist()))
-    except OverflowError:  # dates beyond what Python knows
+    except (OverflowError, ValueError):  # dates beyond what Python knows
         return tuple(_text(name, values).to_pylist())
 
 

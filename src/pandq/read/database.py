@@ -18,6 +18,7 @@ _SETTINGS = (
     "autoload_known_extensions = false",
     "python_enable_replacements = false",
     "TimeZone = 'UTC'",
+    "enable_progress_bar = false",
 )
 _LOCKS = ("enable_external_access = false", "lock_configuration = true")
 

@@ -243,8 +243,12 @@ def _dialect(file: Path) -> str:
     # no padding of short rows, no skipping of bad ones or of comments: a ragged row is an error
     return (
         f"header = true, delim = {literal(_delimiter(file))}, quote = '\"', escape = '\"',"
-        f" max_line_size = {LONGEST_LINE}, {_NO_PARTITIONS}"
+        f" max_line_size = {_LONGEST_ROW}, buffer_size = {_LONGEST_ROW}, {_NO_PARTITIONS}"
     )
+
+
+# Bytes of a csv's row, and of each of the few buffers that duckdb fills: sixteen rows if not told.
+_LONGEST_ROW = 1 << 25
 
 
 def _described(file: Path, *, whole: bool = False) -> dict[str, str]:
