@@ -260,6 +260,40 @@ def test_the_demo_writes_its_files_and_says_what_to_run_next(tmp_path):
     assert pandq(*again[0].split()[1:], cwd=tmp_path).returncode == 0
 
 
+def test_the_demo_goes_into_a_folder_of_its_own_or_none(tmp_path):
+    (tmp_path / "thesis").write_text("a thesis")
+    for name in ("digits.parquet", "regression.json", "naive_bayes.json"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).symlink_to("../thesis")
+        done = pandq("demo", "--out", folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is not empty" in done.stderr
+        assert [x.name for x in folder.iterdir()] == [name]
+    assert (tmp_path / "thesis").read_text() == "a thesis"
+
+
+def test_a_map_is_not_applied_to_top_k_lists(tmp_path):
+    path = table(tmp_path / "x.parquet", label=LABELS, q=PROBS[:, 0], prob_a=PROBS[:, 0])
+    (tmp_path / "map.json").write_text(json.dumps(MAP))
+    words = ("--q", "topk:q,prob_a", "--with", tmp_path / "map.json")
+    done = pandq("recalibrate", path, *words, "--out", tmp_path / "out.parquet")
+    assert done.returncode == 2
+    assert "TopK" in done.stderr
+    assert "fault" not in done.stderr
+
+
+MAP = {
+    "kind": "identity",
+    "parameters": {},
+    "eps": 0.1,
+    "freq": [0.5, 0.5],
+    "floor": -5.0,
+    "n": 9,
+    "classes": None,
+}
+
+
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     lists = pa.FixedSizeListArray.from_arrays(np.tile(PROBS, (1000, 1)).astype("f4").ravel(), 3)
     block = pa.table({"label": np.tile(LABELS, 1000), "probs": lists})

@@ -173,6 +173,22 @@ def test_a_map_of_an_audit_is_applied_to_what_is_predicted(digits, regression, t
     assert recalibrated == pytest.approx(other, abs=1e-12)
 
 
+def test_a_map_for_other_classes_is_not_applied_to_what_is_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    names = pa.array(np.array(["a", "b"])[rng.integers(2, size=80)])
+    columns = {"x": rng.normal(size=80), "y": names, "q": rng.uniform(0.1, 0.9, 80)}
+    file, out = tmp_path / "t.parquet", tmp_path / "p.parquet"
+    pq.write_table(pa.table(columns), file)
+    model, saved = tmp_path / "m", tmp_path / "r.json"
+    assert pandq("fit", file, "--x", "x", "--p", "labels:y", "--out", model).returncode == 0
+    audit = ("audit", file, "--p", "labels:y", "--q", "probs:q", "--recalibrator", saved)
+    assert pandq(*audit, "--classes", "b,a").returncode == 0
+    found = pandq("predict", model, file, "--recalibrator", saved, "--out", out)
+    assert found.returncode == 2
+    assert "the map is for other classes, or for another order of them" in found.stderr
+    assert not out.exists()
+
+
 def test_a_bayesian_model_predicts_members_and_the_audit_splits_them(digits, tmp_path):
     out = tmp_path / "m"
     few = ["--where", "w < 1.3", "--covariance", "diagonal"]
@@ -402,6 +418,30 @@ BAD = {
     "a new column without a name": (
         lambda d, m: to_predict(m, d, "--name", "", *PREDS),
         "needs a name",
+    ),
+    "a new column whose name is no text": (
+        lambda d, m: to_predict(m, d, "--name", "\udcff", *PREDS),
+        "needs a name that can be seen, got '\\udcff'",
+    ),
+    "an output whose name is no text": (
+        lambda d, m: to_predict(m, d, "--out", "\udcff.parquet"),
+        "the file's name is not UTF-8",
+    ),
+    "a model whose name is no text": (
+        lambda d, m: of_labels(d, "--out", "\udcff"),
+        "the file's name is not UTF-8",
+    ),
+    "a checkpoint whose name is no text": (
+        lambda d, m: of_labels(d, "--checkpoint", "\udcff", *NEW),
+        "the file's name is not UTF-8",
+    ),
+    "a prior that says nothing": (
+        lambda d, m: of_labels(d, "--model", "bayes", "--prior-scale", 2**31, *NEW),
+        "prior_scale is a number from 1e-100 to 10000, got 2147483648",
+    ),
+    "a prior without room": (
+        lambda d, m: of_labels(d, "--model", "bayes", "--prior-scale", 1e-320, *NEW),
+        "prior_scale is a number from 1e-100",
     ),
     "a share of all": (lambda d, m: of_labels(d, "--valid", 1.5, *NEW), "--valid is a share"),
     "a negative seed": (lambda d, m: of_labels(d, "--seed", -1, *NEW), "a seed is a whole number"),

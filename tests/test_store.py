@@ -19,7 +19,16 @@ import pytest
 
 from pandq import store
 from pandq.errors import InputError
-from pandq.store import Own, append_text, check_new_folder, check_outputs, whole_file, whole_folder
+from pandq.store import (
+    Own,
+    all_or_none,
+    append_text,
+    check_new_folder,
+    check_outputs,
+    whole_file,
+    whole_folder,
+    write_json,
+)
 
 OWN = Own("model.json", "pandq/model/", ("model.json", "weights.safetensors"))
 COMMAND = [sys.executable, "-m", "pandq"]
@@ -247,6 +256,49 @@ def test_where_there_is_no_room_one_line_says_so_and_nothing_is_left(file, tmp_p
     assert f"pandq: {out}: cannot be written, got File too large" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+Q = ("--q", "probs:probs")
+
+
+def test_of_several_outputs_all_are_written_or_none(file, tmp_path):
+    older, device = tmp_path / "a.json", tmp_path / "full"
+    older.write_text("older")
+    device.symlink_to("/dev/full")
+    outputs = ("--json", older, "--recalibrator", tmp_path / "map.json", "--items", tmp_path / "i")
+    found = pandq(
+        "audit", file, "--p", "labels:label", "--q", "probs:q", *outputs, "--html", device
+    )
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert older.read_text() == "older"
+    assert not {x.name for x in tmp_path.iterdir()} - {file.name, "a.json", "full"}
+
+
+def test_a_map_that_nobody_fits_leaves_nothing_beside_it(file, tmp_path):
+    outputs = ("--json", tmp_path / "a.json", "--recalibrator", tmp_path / "map.json")
+    found = pandq("audit", file, "--p", "labels:label", *Q, "--floor", "none", *outputs)
+    assert found.returncode == 2
+    assert "--recalibrator has no map to write, got --floor none" in found.stderr
+    assert found.stdout == ""
+    assert not {x.name for x in tmp_path.iterdir()} - {file.name}
+
+
+def test_files_that_are_written_together_take_their_places_together(tmp_path):
+    def failing():
+        with all_or_none():
+            write_json({"a": 1}, tmp_path / "a.json")
+            assert not (tmp_path / "a.json").exists()
+            with whole_file(tmp_path / "b") as part:
+                part.write_text("b")
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failing()
+    assert list(tmp_path.iterdir()) == []
+    with all_or_none():
+        write_json({"a": 1}, tmp_path / "a.json")
+    assert [x.name for x in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_replaces_one_of_its_kind_and_keeps_its_modes(tmp_path):

@@ -11,7 +11,7 @@ from pandq.audits import Audit, audit
 from pandq.comparisons import compare
 from pandq.read.columns import as_arrow
 from pandq.read.scan import scan
-from pandq.store import whole_file, write_json
+from pandq.store import Own, whole_folder, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pandq.estimate.intervals import Estimate
 
 FILE = "digits.parquet"
+FOLDER = Own("regression.json", "pandq/audit/", (FILE, "regression.json", "naive_bayes.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +38,27 @@ def run_demo(folder: Path) -> Demo:
     """Fit two classifiers to scikit-learn's digits and audit their held-out predictions.
 
     Args:
-        folder: gets digits.parquet (labels and both predictions) and the audits as JSON.
+        folder: to hold digits.parquet (labels and both predictions) and the audits as JSON; an
+            earlier demo's is replaced.
 
     Returns:
         What was found.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or holds something else.
     """
-    y, predictions = held_out_predictions()
-    file = folder / FILE
-    _write_predictions(y, predictions, file)
-    audits = {name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions}
-    for name, result in audits.items():
-        write_json(result.to_dict(), folder / f"{name}.json")
-    both = scan(file, p="labels:label", q=["probs:regression", "probs:naive_bayes"])
-    difference = compare(both, parts="none").differences[0].cross_entropy
-    return Demo(audits["regression"], audits["naive_bayes"], difference, file)
+    with whole_folder(folder, FOLDER, replace=True) as part:
+        y, predictions = held_out_predictions()
+        file = part / FILE
+        _write_predictions(y, predictions, file)
+        audits = {
+            name: audit(scan(file, p="labels:label", q=f"probs:{name}")) for name in predictions
+        }
+        for name, result in audits.items():
+            write_json(result.to_dict(), part / f"{name}.json")
+        both = scan(file, p="labels:label", q=["probs:regression", "probs:naive_bayes"])
+        difference = compare(both, parts="none").differences[0].cross_entropy
+    return Demo(audits["regression"], audits["naive_bayes"], difference, folder / FILE)
 
 
 def held_out_predictions() -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
@@ -83,5 +88,4 @@ def _write_predictions(
     import pyarrow.parquet as pq
 
     lists = {name: as_arrow(q) for name, q in predictions.items()}
-    with whole_file(file) as part:
-        pq.write_table(pa.table({"label": y, **lists}), part)
+    pq.write_table(pa.table({"label": y, **lists}), file)

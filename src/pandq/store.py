@@ -11,13 +11,14 @@ import shutil
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pandq.documents import read_document
 from pandq.errors import InputError
 from pandq.plain import json_safe
-from pandq.read.paths import matches
+from pandq.read.paths import matches, require_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # A library in another language says it in words.
 IN_WORDS = re.compile(r"\(os error (\d+)\)")
+# What was written within all_or_none: its path, the file beside it, the place that it is to take.
+Waiting = list[tuple[str | Path, Path, Path]]
+_WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
 
 def check_writable(path: str | Path) -> None:
@@ -69,6 +73,7 @@ def check_outputs(
     named = [path for path in outputs if path is not None and path != "-"]
     for path in named:
         check_writable(path)
+    kept = [str(_followed(folder)) for folder in folders if folder is not None]
     named += [appended] if appended else []
     read = [file for given in inputs for file in matches(str(given))]
     for path in named:
@@ -82,7 +87,7 @@ def check_outputs(
     for i, path in enumerate(named):
         if any(_same(path, other) for other in named[:i]) and not _is_special(Path(path)):
             raise InputError(what="two outputs have one name", where=path)
-    _refuse_within([folder for folder in folders if folder is not None], files)
+    _refuse_within(kept, files)
 
 
 def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
@@ -126,6 +131,7 @@ def _is_stream(path: str | Path) -> bool:
 def _followed(path: str | Path) -> Path:
     """The file that a path leads to, over all links; a device or a pipe has no better name."""
     place = Path(path)
+    require_text(place.absolute(), "Name another.")
     if _is_special(place):
         return place
     try:
@@ -175,10 +181,35 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with refused(path, only=NO_ROOM):
             yield part
+        if (waiting := _WAITING.get()) is not None:
+            waiting.append((path, part, target))
+            return
         with refused(path):
             _put(part, target)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def all_or_none() -> Iterator[None]:
+    """Files that are written within this take their places together at its end, or none does.
+
+    Raises:
+        InputError: one cannot be written.
+    """
+    waiting: Waiting = []
+    token = _WAITING.set(waiting)
+    try:
+        yield
+        # devices and pipes first: they may still refuse
+        for path, part, target in sorted(waiting, key=lambda x: not _is_special(x[2])):
+            with refused(path):
+                _put(part, target)
+    finally:
+        _WAITING.reset(token)
+        for _, part, _ in waiting:
+            part.unlink(missing_ok=True)
 
 
 def _beside(target: Path, folder: Path) -> Path:
@@ -195,6 +226,7 @@ def _put(part: Path, target: Path) -> None:
         ours = (old.st_uid, old.st_gid) == (new.st_uid, new.st_gid)
         if not target.is_file() or old.st_nlink > 1 or not ours:
             _fill(part, target)
+            part.unlink()
             return
         part.chmod(stat.S_IMODE(old.st_mode))
     _to_disk(part)

@@ -87,7 +87,7 @@ def audit_command(
     from pandq.report.files import write_audit_page, write_items
     from pandq.report.summary import summary_file
     from pandq.report.text import show
-    from pandq.store import check_outputs, write_json
+    from pandq.store import all_or_none, check_outputs, write_json
 
     only_files = {
         "--html": html_file,
@@ -96,6 +96,10 @@ def audit_command(
     }
     named = [no_dash(option, path) for option, path in only_files.items()]
     check_outputs(files, json_file, *named, appended=summary_file(), folders=[checkpoint])
+    if recalibrator_file is not None and floor == "none":
+        raise InputError(
+            what="--recalibrator has no map to write", got="--floor none, which skips it"
+        )
     who = engine_given(data)
     if items_file is not None and who["engine"] != "local":
         raise InputError(
@@ -117,15 +121,18 @@ def audit_command(
             checkpoint=checkpoint,
             progress=progress,
         )
+    with all_or_none():
         if items_file is not None:
             write_items(rows, items_file, result.trained)
-    if html_file is not None:
-        write_audit_page(result, rows, html_file)
-    if recalibrator_file is not None and result.recalibrator is not None:
-        write_json(result.recalibrator.to_dict(), recalibrator_file)
+        if html_file is not None:
+            write_audit_page(result, rows, html_file)
+        if recalibrator_file is not None and result.recalibrator is not None:
+            write_json(result.recalibrator.to_dict(), recalibrator_file)
+        if json_file not in (None, "-"):
+            write_json(result.to_dict(), json_file)
     hand_over(result, json_file, show)
     if recalibrator_file is not None and result.recalibrator is None:
-        why = "; ".join(result.notes) or "--floor none skips it"
+        why = "; ".join(result.notes)
         raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
     gates = limits(
         {

@@ -103,7 +103,7 @@ def compare_command(
     from pandq.report.comparison import show_comparison
     from pandq.report.files import write_comparison_page
     from pandq.report.summary import summary_file
-    from pandq.store import check_outputs
+    from pandq.store import all_or_none, check_outputs, write_json
 
     check_outputs(
         [*files, *filter(None, [baseline_file])],
@@ -136,14 +136,17 @@ def compare_command(
             checkpoint=checkpoint,
             progress=progress,
         )
-    if html_file is not None:
-        write_comparison_page(result, files, html_file)
-    hand_over(result, json_file, show_comparison)
     if max_regression is not None and not result.differences:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
         if result.bounds:
             what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
         raise InputError(what=what, remedy=remedy)
+    with all_or_none():
+        if html_file is not None:
+            write_comparison_page(result, files, html_file)
+        if json_file not in (None, "-"):
+            write_json(result.to_dict(), json_file)
+    hand_over(result, json_file, show_comparison)
     held = result.models or result.bounds
     gates = limits(
         {

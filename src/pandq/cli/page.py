@@ -25,16 +25,14 @@ def page() -> Any:
 
 
 def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], None]) -> None:
-    """The report on the page and the JSON in its file; JSON alone where "-" asks for it there."""
-    from pandq.store import json_text, write_json
+    """The report on the page, or JSON alone where "-" asks for it there."""
+    from pandq.store import json_text
 
     if json_file == "-":
         every = (sys.stdout.encoding or "").lower().startswith("utf")
         sys.stdout.write(json_text(result.to_dict(), ascii_only=not every) + "\n")
-        return
-    if json_file is not None:
-        write_json(result.to_dict(), json_file)
-    show(result, page())
+    else:
+        show(result, page())
 
 
 @contextmanager

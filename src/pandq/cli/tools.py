@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 
 import click
@@ -66,7 +65,7 @@ def inspect_command(files: tuple[str, ...]) -> None:
     metavar="DIR",
     default="pandq-demo",
     show_default=True,
-    help="Folder for the demo's files; made if it is not there.",
+    help="The demo's own folder, made by this.",
 )
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
@@ -75,18 +74,7 @@ def demo_command(out: str) -> None:
     from pandq.report.text import show
     from pandq.report.words import number
 
-    folder = Path(out)
-    there = folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(what="cannot be made", where=out, got=str(error.strerror)) from None
-    try:
-        found = run_demo(folder)
-    except BaseException:
-        if not there:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    found = run_demo(Path(str(no_dash("--out", out))))
     console = page()
     say("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.", "")
     say("A. logistic regression")

@@ -18,7 +18,7 @@ from pandq.errors import InputError
 from pandq.views import LogProbs, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pandq.estimate.softmax_maps import Array
 
@@ -115,6 +115,31 @@ class Recalibrator:
 
     def _mixed(self, m: Array) -> Array:
         return (1 - self.eps) * m + self.eps * self.freq
+
+    def require_for(self, n_classes: int, classes: Sequence[str] | None, where: str = "") -> None:
+        """Refuse predictions of other classes than the map's, or of another order of them.
+
+        Args:
+            n_classes: K of the predictions.
+            classes: their names, where they are known.
+            where: the predictions are from, for errors.
+
+        Raises:
+            InputError: the map is for others.
+        """
+        if n_classes != self.freq.size:
+            raise InputError(
+                what="the map is for another number of classes",
+                where=where,
+                got=f"{n_classes}; the map has {self.freq.size}",
+            )
+        if classes and self.classes and tuple(classes) != self.classes:
+            raise InputError(
+                what="the map is for other classes, or for another order of them",
+                where=where,
+                got=f"{', '.join(classes)}; the map has {', '.join(self.classes)}",
+                remedy="Name the columns in the map's order: --q KIND:a,b,...",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; floats survive bit for bit, infinities are written as strings."""

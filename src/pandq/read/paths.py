@@ -37,7 +37,7 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
             raise _no_such_file(Path(path))
         files += found
     for file in files:
-        _require_text(file)
+        require_text(file, "Rename it.")
         if not has_suffix(file, PARQUET + ARROW + TEXT + JSON + ARRAYS):
             raise InputError(
                 what="unknown file format",
@@ -76,15 +76,14 @@ def matches(path: str) -> list[Path]:
         ) from None
 
 
-def _require_text(file: Path) -> None:
-    """Refuse a name that is no text, which the readers of tables do not take."""
+def require_text(file: Path, remedy: str) -> None:
+    """Refuse a name that is no text, which neither readers nor writers of tables take."""
     try:
         str(file).encode()
     except UnicodeEncodeError:
         shown = os.fsencode(file).decode(errors="backslashreplace")
-        raise InputError(
-            what="the file's name is not UTF-8", where=shown, remedy="Rename it."
-        ) from None
+        what = "the file's name is not UTF-8"
+        raise InputError(what, where=shown, remedy=remedy) from None
 
 
 def _refuse_twice(files: Sequence[Path]) -> None:

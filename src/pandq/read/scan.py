@@ -21,7 +21,18 @@ from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, LazyFrame, ParquetFiles, Table, open_tables
 from pandq.topk import TopK
-from pandq.views import MATRICES, NO_VOTES, TOP_KIND, Counts, Labels, Logits, Probs, View, paired
+from pandq.views import (
+    MATRICES,
+    NO_VOTES,
+    TOP_KIND,
+    Counts,
+    Labels,
+    Logits,
+    Probs,
+    View,
+    paired,
+    partly_known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -243,9 +254,12 @@ def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
 def prediction_spec(source: Source, q: str | None) -> Spec:
     """What "KIND:COLUMN" means in a table, or the one column that must be Q by its name."""
     try:
-        return resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
+        spec = resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
     except InputError as error:
         raise error.at(source.name) from None
+    if spec.kind == TOP_KIND:
+        raise partly_known("q")  # noqa: EM101
+    return spec
 
 
 def predictions(

@@ -146,24 +146,11 @@ def write_recalibrated(
     check_outputs(files, str(path))
     source = open_source(files).typed()
     spec = prediction_spec(source, q)
-    mine, theirs = spec.classes, recalibrator.classes
-    if mine and theirs and mine != theirs:
-        raise InputError(
-            what="the map is for other classes, or for another order of them",
-            where=source.name,
-            got=f"{', '.join(mine)}; the map has {', '.join(theirs)}",
-            remedy="Name the columns in the map's order: --q KIND:a,b,...",
-        )
     names = [name for name in source.schema if name != RECALIBRATED]
 
     def tables() -> Iterator[pa.Table]:
         for view, batch in predictions(source, spec, names):
-            if view.n_classes != len(recalibrator.freq):
-                raise InputError(
-                    what="the map is for another number of classes",
-                    where=source.name,
-                    got=f"{view.n_classes}; the map has {len(recalibrator.freq)}",
-                )
+            recalibrator.require_for(view.n_classes, spec.classes, source.name)
             law = np.exp(recalibrator.of(view).array)
             columns = {name: batch[name] for name in names} | {RECALIBRATED: law}
             yield pa.table({name: as_arrow(x) for name, x in columns.items()})

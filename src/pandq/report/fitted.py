@@ -10,6 +10,7 @@ from pandq.errors import InputError, near_names
 from pandq.fit.folder import CURVE_FIGURE, FOLDER, Model, write_model
 from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
+from pandq.plain import UNSEEN
 from pandq.read.columns import as_arrow
 from pandq.read.feature_scan import decoded_rows, not_decoded
 from pandq.read.features import feature_columns, open_rows
@@ -154,11 +155,8 @@ def write_predictions(
     columns = feature_columns(x, source.schema, []) if x else model.columns
     new = [name, *([] if recalibrator is None else [RECALIBRATED]), *([MEMBERS] if members else [])]
     _check_columns(source, columns, new, model)
-    if recalibrator is not None and len(recalibrator.freq) != model.n_classes:
-        raise InputError(
-            what="the map is for another number of classes",
-            got=f"{len(recalibrator.freq)}; the model has {model.n_classes}",
-        )
+    if recalibrator is not None:
+        recalibrator.require_for(model.n_classes, model.classes, "the model")
     unreadable: list[str] = []
 
     def tables() -> Iterator[Any]:
@@ -206,8 +204,8 @@ def _check_columns(
             got=", ".join(columns),
             remedy=f"--x {','.join(model.columns)}",
         )
-    if not new[0]:
-        raise InputError(what="--name needs a name", got=repr(new[0]))
+    if not new[0] or UNSEEN.search(new[0]):
+        raise InputError(what="--name needs a name that can be seen", got=ascii(new[0]))
     pictures = holds_pictures(source.schema[columns[0]])
     if pictures != (model.size is not None):
         kind = "pictures" if model.size is not None else "features in columns"

@@ -38,6 +38,8 @@ MOST_COEFFICIENTS = 3000
 FRESH = 256
 FEW_NODES = 64
 PREDICTED_ROWS = 1 << 12
+# Beyond these a prior says nothing, or all, and its square or its inverse has no digits left.
+SCALES = (1e-100, 1e4)
 
 
 class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -257,12 +259,16 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         if self.covariance not in get_args(Covariance):
             known = ", ".join(get_args(Covariance))
             raise InputError(what=f"covariance is one of {known}", got=repr(self.covariance))
-        scales = {"intercept_scale": self.intercept_scale, "tol": self.tol}
+        if not (isinstance(self.tol, int | float) and 0 < self.tol < np.inf):
+            raise InputError(what="tol must be positive and finite", got=repr(self.tol))
+        scales = {"intercept_scale": self.intercept_scale}
         if self.prior_scale != "auto":
             scales["prior_scale"] = self.prior_scale
+        low, high = SCALES
         for name, value in scales.items():
-            if not (isinstance(value, int | float) and 0 < value < np.inf):
-                raise InputError(what=f"{name} must be positive and finite", got=repr(value))
+            if not (isinstance(value, int | float) and low <= value <= high):
+                what = f"{name} is a number from {low:g} to {high:g}"
+                raise InputError(what, got=repr(value))
         if self.n_nodes < 4 or self.n_nodes & (self.n_nodes - 1):
             raise InputError(what="n_nodes is a power of two, 4 at least", got=str(self.n_nodes))
 
