@@ -128,7 +128,7 @@ def audit_command(
             write_audit_page(result, rows, html_file)
         if recalibrator_file is not None and result.recalibrator is not None:
             write_json(result.recalibrator.to_dict(), recalibrator_file)
-        if json_file not in (None, "-"):
+        if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, show)
     if recalibrator_file is not None and result.recalibrator is None:

@@ -144,7 +144,7 @@ def compare_command(
     with all_or_none():
         if html_file is not None:
             write_comparison_page(result, files, html_file)
-        if json_file not in (None, "-"):
+        if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, show_comparison)
     held = result.models or result.bounds
