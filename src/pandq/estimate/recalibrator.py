@@ -116,7 +116,9 @@ class Recalibrator:
     def _mixed(self, m: Array) -> Array:
         return (1 - self.eps) * m + self.eps * self.freq
 
-    def require_for(self, n_classes: int, classes: Sequence[str] | None, where: str = "") -> None:
+    def require_for(
+        self, n_classes: int | None, classes: Sequence[str] | None, where: str = ""
+    ) -> None:
         """Refuse predictions of other classes than the map's, or of another order of them.
 
         Args:
