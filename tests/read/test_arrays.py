@@ -195,6 +195,18 @@ def test_a_logits_file_that_lies_is_refused_in_words(tmp_path, run, spoil, text)
         ArrayColumns([path])
 
 
+@pytest.mark.parametrize(
+    ("scale", "least"), [(-1e-3, -1.0), (1.0, -16.0), (0.0, 3e38), (np.nan, 0)]
+)
+def test_codes_that_are_no_log_probabilities_are_refused_by_their_row(tmp_path, run, scale, least):
+    path = write_kld(tmp_path / "x.kld", *run)
+    raw = path.read_bytes()
+    first = 20 + 4 * 96 + 2 * 38  # of the second row
+    path.write_bytes(raw[:first] + struct.pack("<ff", scale, least) + raw[first + 8 :])
+    with pytest.raises(InputError, match="row 1 holds no codes, got scale"):
+        kld(path)["logits"][:]
+
+
 def test_columns_of_several_files_are_told_apart_by_the_files_names(tmp_path, run):
     one = write_kld(tmp_path / "one.kld", *run)
     two = write_kld(tmp_path / "two.kld", *run)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pandq.errors import InputError
+from pandq.errors import InputError, RowError
 from pandq.read.stored import FileBytes, StoredArray
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ MAGIC = b"_logits_"
 _HEADER = struct.Struct("<8sIii")
 # what is far below the most probable class is stored as exp(-16) of it
 FLOOR_NATS = 16.0
+# The largest code, and by how much rounding may leave a log-probability above 0.
+_MOST, _ROUNDED = 65535.0, 1e-3
 
 
 class CodedLogProbs:
@@ -47,6 +49,13 @@ class CodedLogProbs:
     def __getitem__(self, rows: slice) -> NDArray[np.float32]:
         block = self.stored[rows]
         scale, least = block[:, :4].view(np.float32).T
+        with np.errstate(over="ignore", invalid="ignore"):
+            sound = (scale >= 0) & (least + _MOST * scale <= _ROUNDED)
+        if not sound.all():
+            i = int(sound.argmin())
+            got = f"scale {scale[i]:g} and least log-probability {least[i]:g}"
+            row = rows.indices(len(self))[0] + i
+            raise RowError(view="logits", row=row, problem="holds no codes", got=got)
         decoded = block[:, 4 : 4 + self.shape[1]].astype(np.float32)
         decoded *= scale[:, None]
         decoded += least[:, None]
