@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,12 +47,17 @@ class Ensemble(View):
     kind: ClassVar[str] = "ensemble"
 
     def __init__(self, members: Sequence[View]) -> None:
+        given: object = members
+        if isinstance(given, View) or not isinstance(given, Iterable):
+            raise ViewTypeError(what="an ensemble's members are a list", got=type(given).__name__)
         views = [require_view(f"member {i}", member) for i, member in enumerate(members)]
         if len(views) < 2:
             raise InputError(what="an ensemble has two members at least", got=str(len(views)))
         for i, view in enumerate(views):
             if view.kind == "labels":
                 raise ViewTypeError(what=f"member {i} is Labels, which are no prediction")
+            if view.kind == self.kind:
+                raise ViewTypeError(what=f"member {i} is an Ensemble; give its members")
             if len(view) != len(views[0]) or view.n_classes != views[0].n_classes:
                 first = f"{len(views[0])} rows of {views[0].n_classes} classes"
                 raise InputError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.core import kernels, measures, scores
-from pandq.core.checks import is_number
+from pandq.core.checks import is_number, numbers
 from pandq.core.numerics import blocks
 from pandq.errors import InputError, ViewTypeError
 from pandq.units import Unit, per_nat
@@ -170,12 +170,12 @@ def js_divergence(
     >>> js_divergence(Probs([[1.0, 0.0]]), Probs([[0.0, 1.0]]), unit="bit")
     array([1.])
     """
-    w, rest = weights
-    if not (0 < w < 1 and abs(w + rest - 1) < 1e-12):
+    shares = np.atleast_1d(numbers("weights", weights)).tolist() if weights is not None else []
+    if len(shares) != 2 or not 0 < shares[0] < 1 or not abs(sum(shares) - 1) < 1e-12:
         raise InputError(
             what="weights must be two positive shares that sum to one", got=str(weights)
         )
-    return _divergence(partial(measures.js_divergence, w=w), p, q, unit)
+    return _divergence(partial(measures.js_divergence, w=shares[0]), p, q, unit)
 
 
 def jeffreys_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from pandq.core.checks import (
     first_bad,
+    is_number,
     one_label_per_row,
     one_number_per_row,
     rows_of_classes,
@@ -88,6 +90,8 @@ class Labels(View):
     def __init__(
         self, y: ArrayLike, n_classes: int | None = None, *, classes: Sequence[object] | None = None
     ) -> None:
+        if n_classes is not None and not (is_number(n_classes, Integral) and n_classes > 0):
+            raise InputError(what="n_classes is a whole number from 1", got=repr(n_classes))
         labels = one_label_per_row(y)
         names = None if classes is None else distinct(classes)
         if names is None:
@@ -139,6 +143,8 @@ class _Matrix(View):
 
     def __init__(self, x: ArrayLike, *, tolerance: float | None = None) -> None:
         array = rows_of_classes(type(self).__name__, x)
+        if tolerance is not None and not (is_number(tolerance) and tolerance >= 0):
+            raise InputError(what="tolerance is a number, and not negative", got=repr(tolerance))
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "n_classes", array.shape[1])
         object.__setattr__(self, "classes", None)
@@ -277,9 +283,11 @@ class Probs(_Matrix):
         raw = widen(rows_of_classes("Probs", x))
         first_bad("Probs", ~np.isfinite(raw), "holds NaN or infinity")
         first_bad("Probs", raw < 0, "has a negative probability", "", raw)
-        total = raw.sum(axis=1, keepdims=True)
-        first_bad("Probs", total == 0, "sums to 0 and cannot be rescaled")
-        return cls(raw / total)
+        # in units of each row's largest, so that no sum overflows
+        largest = raw.max(axis=1, keepdims=True)
+        first_bad("Probs", largest == 0, "sums to 0 and cannot be rescaled")
+        shares = raw / largest
+        return cls(shares / shares.sum(axis=1, keepdims=True))
 
     @classmethod
     def binary(cls, x: ArrayLike) -> Probs:
@@ -402,7 +410,7 @@ def require_view(name: str, value: object) -> View:
     Traceback (most recent call last):
     pandq.errors.ViewTypeError: p must say what its numbers mean, got list. Wrap it: ...
     """
-    if isinstance(value, View):
+    if isinstance(value, View) and type(value) is not View:
         return value
     if getattr(value, "kind", None) == TOP_KIND:
         raise partly_known(name)

@@ -145,3 +145,21 @@ def test_a_large_mixing_weight_is_in_the_name_of_the_map(rows):
     shown = f"{eps:.0%} of the class frequencies mixed in"
     assert (shown in map_name(found.decomposition)) == (eps > 0.02)
     assert found.to_dict()["decomposition"]["recalibration"]["mixing_weight"] == eps
+
+
+def test_a_constant_q_is_not_inverted_by_rounding(rows):
+    _, labels, _ = rows
+    found = pandq.audit(Labels(labels, 3), Probs(np.full((N, 3), 1 / 3)))
+    assert "inverted" not in keys(found)
+
+
+def test_frequencies_of_one_class_have_no_loss():
+    found = pandq.audit(Labels(np.zeros(N, int), 3), Probs(np.full((N, 3), 1 / 3)))
+    assert finding(found, "worse_than_frequencies")["of_frequencies"] == 0.0
+    assert "where they have 0." in finding(found, "worse_than_frequencies")["sentence"]
+
+
+def test_no_event_in_a_hundred_rows_does_not_contradict_one_percent():
+    q = np.tile([0.99, 0.01], (100, 1))
+    found = pandq.audit(Labels(np.zeros(100, int), 2), Probs(q))
+    assert "worse_than_frequencies" not in keys(found)

@@ -8,6 +8,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import pandq
+from pandq.report.words import headline
 
 # No script at all, and no style attribute on any element.
 STRICT = (
@@ -65,7 +66,7 @@ def test_the_bar_of_a_report_has_the_colours_of_its_parts(open_page, report):
 
 def test_a_report_opens_with_its_sentence_and_holds_its_json(open_page, report, audit):
     page = open_page(report)
-    assert page.locator("h1").inner_text() == str(audit[1]).splitlines()[0]
+    assert page.locator("h1").inner_text() == headline(audit[1])
     document = json.loads(page.locator("#document").inner_text())
     assert document["cross_entropy"]["value"] == audit[1].cross_entropy.value
     for text in ("What to do next", "How it was computed", "sha256", "seed 0", "numpy"):

@@ -62,6 +62,12 @@ def is_number(x: object, kind: type = Real) -> bool:
     return isinstance(x, kind) and not isinstance(x, bool | np.bool_)
 
 
+def check_level(level: object) -> None:
+    """Raise InputError for what is no level of an interval."""
+    if not is_number(level) or not 0 < cast("float", level) < 1:
+        raise InputError(what="level must lie between 0 and 1", got=repr(level))
+
+
 def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
     """An array as it is; one with a mask holds something under it, which is not to be read.
 

@@ -53,7 +53,7 @@ PARTS = ("recalibrated", "floor_low", "floor_high", "rest_low", "rest_high")
 BLIND_LOSSES = ("leak",)
 BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 MODEL = "model_floor"
-BRIER = ("brier", "floor", "miscalibration", "rest")
+BRIER = ("brier", "floor", "miscalibration", "rest", "above")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -301,7 +301,7 @@ class PartSums:
         after = _brier(prob, np.exp(log_c[kept]))
         floor = _brier_floor(p, prob)
         return self.brier.of(
-            np.stack([before, floor, before - after, after - floor], axis=1),
+            np.stack([before, floor, before - after, after - floor, before - floor], axis=1),
             None if chunk.weights is None else chunk.weights[kept],
             clusters=None if chunk.clusters is None else chunk.clusters[kept],
             keys=chunk.keys[kept],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import special
 
+from pandq.core.checks import check_level, is_number, numbers
 from pandq.errors import InputError
 from pandq.estimate.intervals import Estimate
 
@@ -65,7 +66,8 @@ def monte_carlo_kl(
     for name, f in (("log_p", log_p), ("log_q", log_q)):
         if not callable(f):
             raise InputError(what=f"{name} is a function of the samples", got=type(f).__name__)
-    p, q = (np.asarray(f(samples), dtype=np.float64) for f in (log_p, log_q))
+    check_level(level)
+    p, q = (numbers(name, f(samples)) for name, f in (("log_p", log_p), ("log_q", log_q)))
     if p.ndim != 1 or p.shape != q.shape or len(p) < 2:
         raise InputError(
             what="log densities of at least two draws are needed", got=f"{p.shape} and {q.shape}"
@@ -102,18 +104,24 @@ def elbo(log_likelihood: ArrayLike, kl: float, *, level: float = 0.95) -> Estima
         An Estimate, in nats; log p(data) is at least its expectation.
 
     Raises:
-        InputError: fewer than two draws, or NaN.
+        InputError: fewer than two draws, or numbers that are not finite, or a negative KL.
 
     Source: Jordan, Ghahramani, Jaakkola and Saul 1999, section 6.
 
     >>> elbo([-3.0, -3.0], 1.0).value
     -4.0
     """
-    x = np.asarray(log_likelihood, dtype=np.float64)
-    if x.ndim != 1 or len(x) < 2 or np.isnan(x).any() or np.isnan(kl):
+    check_level(level)
+    x = numbers("log-likelihoods", log_likelihood)
+    if x.ndim != 1 or len(x) < 2:
         raise InputError(
             what="an ELBO needs the log-likelihood of at least two draws", got=f"shape {x.shape}"
         )
+    if not np.isfinite(x).all():
+        got = f"{x[~np.isfinite(x)][0]:g}"
+        raise InputError(what="a log-likelihood is not finite", got=got)
+    if not is_number(kl) or not kl >= 0:
+        raise InputError(what="kl is KL(q||prior), a number and not negative", got=repr(kl))
     how = f"KL(q||prior) exact, log-likelihood the mean of {len(x):,} draws of q"
     return _mean_of_draws(x - float(kl), level, "elbo", how)
 

@@ -162,8 +162,9 @@ def gamma_kl(
     a, s, b, t = together("parameters", shape_p, rate_p, shape_q, rate_q)
     _positive("a parameter", a, s, b, t)
     # b e(log of the ratio of the means), and what the shapes differ in beyond Stirling's main part
-    found: Floats = scaled_excess(b, log_ratio(a, t, b, s)) + nu_divergence(b, a, b - a)
-    return found
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        found: Floats = scaled_excess(b, log_ratio(a, t, b, s)) + nu_divergence(b, a, b - a)
+    return _held(found)
 
 
 def beta_kl(a_p: ArrayLike, b_p: ArrayLike, a_q: ArrayLike, b_q: ArrayLike) -> Floats:
@@ -213,7 +214,22 @@ def dirichlet_kl(alpha_p: ArrayLike, alpha_q: ArrayLike) -> Floats:
     _of_classes(a)
     _positive("a parameter", a, b)
     a, b = np.broadcast_arrays(a, b)
-    a, b = np.broadcast_arrays(a, b)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _held(_dirichlet(a, b))
+
+
+def _held(found: Floats) -> Floats:
+    """What float64 can hold; infinite terms that cancel it cannot."""
+    if np.isnan(found).any():
+        raise InputError(
+            what="parameters so far apart, or so large, are beyond float64",
+            remedy="Parameters from 1e-150 to 1e150 are within it.",
+        )
+    return found
+
+
+def _dirichlet(a: Floats, b: Floats) -> Floats:
+    """KL of two Dirichlet laws, without a difference of what they have in common."""
     step, main = b - a, np.argmax(a, axis=-1)[..., None]
     others = np.arange(a.shape[-1]) != main
 

@@ -33,6 +33,8 @@ MOST_VOTES = 20
 GLANCE = 64
 # A finding accuses, so it needs more than an interval.
 SURE = 1e-4
+# What is this share of its terms is what is left of equal numbers.
+ROUNDING = 1e-12
 # Copies are kept in one fold where there are so many different rows, none of them in most folds.
 LEAST_DIFFERENT = 100
 
@@ -184,11 +186,13 @@ def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> 
     w = weights_of(sample) / weights_of(sample).sum()
     frequencies = w @ p
     with np.errstate(divide="ignore"):
-        surprise = np.where(frequencies > 0, -np.log(frequencies), 0.0)
+        surprise = np.where(frequencies > 0, 0.0 - np.log(np.minimum(frequencies, 1.0)), 0.0)
     sigmas = float(-special.ndtri(SURE))
     found = []
-    together, error = _mean(((p - frequencies) * (q - w @ q)).sum(axis=1), w)
-    if together < -sigmas * error:
+    away = p - frequencies
+    together, error = _mean((away * (q - w @ q)).sum(axis=1), w)
+    # of a Q that is the same in every row rounding is left
+    if together < -max(sigmas * error, ROUNDING * float(w @ (np.abs(away) * q).sum(axis=1))):
         sentence = (
             f"Where Q gives a class more, P gives it less (covariance {together:.2g}): are labels"
             " inverted or shifted?"
@@ -199,7 +203,9 @@ def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> 
     loss, low = cross_entropy.value, cross_entropy.low
     if loss is None or low is None or not math.isfinite(loss):
         return found
-    if loss - guess > sigmas * math.hypot((loss - low) / 2.0, error):
+    # frequencies are fitted to these rows, and have an advantage of chance (Wilks 1938)
+    lucky = float(special.chdtri(q.shape[1] - 1, SURE) * np.square(w).sum() / 2)
+    if loss - guess > max(sigmas * math.hypot((loss - low) / 2.0, error), lucky):
         own, of_guess = loss * per_nat(unit), guess * per_nat(unit)
         sentence = (
             f"Q is worse than guessing the class frequencies: {own:.3g} {unit}, where they have"

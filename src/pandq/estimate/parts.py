@@ -37,6 +37,8 @@ DEPENDENT = "a row's votes are no independent draws from one P: nothing is certi
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 # The finite parts by their names, and the columns that they are means of.
 FINITE_PART = {"cross_entropy": "cross_entropy", "miscalibration": "gain"}
+# What is this share of a loss is what is left of equal numbers.
+ROUNDING = 1e-12
 NO_MAP = "no map that was tried gained anything"
 
 Doubt = Literal["leak", "dependent"]
@@ -136,6 +138,7 @@ def decomposed(
     means, evidence = sums.parts, trained.evidence
     doubt = _doubt(means, level=level)
     found = _parts(means, trained, doubt=doubt, level=level)
+    won = (found["miscalibration"].value or 0.0) > 0
     trusted = evidence == "votes" and doubt != "dependent"
     model = means.estimate(MODEL, level=level) if trusted else None
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
@@ -149,7 +152,7 @@ def decomposed(
         leak=doubt == "leak",
         independent=doubt != "dependent",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
-        brier=_brier(sums.brier, independent=doubt != "dependent", level=level),
+        brier=_brier(sums.brier, doubt, won=won, level=level),
         kind=trained.recalibration.kind,
         trained_rows=len(trained.recalibration.row_loss),
         losses={
@@ -180,8 +183,10 @@ def _parts(
     if trained.evidence == "full":
         how = "mean H(P), P known in full"
         floor = means.estimate("floor_low", level=level, method=how)
-        rest = _at_least_zero(means.estimate(f"{left}_low", level=level))
-        kl = _at_least_zero(means.estimate("kl_low", level=level))
+        rest, kl = (
+            _above_rounding(means.estimate(f"{name}_low", level=level), after)
+            for name in (left, "kl")
+        )
     else:
         known = trained.certificates is not None
         floor = _floor(means, after, known=known, level=level)
@@ -276,6 +281,13 @@ def _at_least_zero(part: Estimate) -> Estimate:
     return replace(part, low=None if part.low is None else max(part.low, 0.0))
 
 
+def _above_rounding(part: Estimate, of: Estimate) -> Estimate:
+    """What a loss leaves above P's entropy: 0 where that is what is left of equal numbers."""
+    if part.high is not None and part.high <= ROUNDING * (of.value or 0.0):
+        return replace(part, value=0.0, low=0.0, high=0.0)
+    return _at_least_zero(part)
+
+
 def _model_based(model: Estimate) -> Estimate:
     """Tagged: the mixture's own error, which is not the interval's, is left out."""
     return replace(
@@ -287,13 +299,37 @@ def _model_based(model: Estimate) -> Estimate:
     )
 
 
-def _brier(means: Means, *, independent: bool, level: float) -> dict[str, Estimate]:
-    """The Brier score and its parts; pairs of dependent votes tell nothing of the floor."""
+def _brier(means: Means, doubt: Doubt | None, *, won: bool, level: float) -> dict[str, Estimate]:
+    """The Brier score and its parts, what a doubt leaves of them; they add up.
+
+    Where no map wins anything there is none, as for the loss. An unbiased floor above the score
+    is cut to it, as no rest is below 0.
+    """
     if not means.n:
         return {}
     how = "mean over rows with a full P or two votes; the floor is unbiased"
-    names = BRIER if independent else [name for name in BRIER if name not in ("floor", "rest")]
-    return {name: means.estimate(name, level=level, unit="", method=how) for name in names}
+    found = {name: means.estimate(name, level=level, unit="", method=how) for name in BRIER}
+    above = found.pop("above")
+    if not won:
+        found["rest"] = replace(above, name="rest")
+        found["miscalibration"] = replace(found["miscalibration"], value=0.0, low=0.0, high=0.0)
+    rest, floor = found["rest"], found["floor"]
+    left = rest.value or 0.0
+    if left < 0:
+        found["floor"] = replace(floor, value=(floor.value or 0.0) + left)
+        found["rest"] = replace(rest, value=0.0)
+    found |= {name: _cut(found[name]) for name in ("floor", "rest")}
+    found["rest"] = _above_rounding(found["rest"], found["brier"])
+    # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
+    untold = ("floor", "rest") if doubt is not None else ()
+    return {name: part for name, part in found.items() if name not in untold}
+
+
+def _cut(part: Estimate) -> Estimate:
+    """A part of the Brier score with bounds that hold its point, and are not negative."""
+    value = part.value or 0.0
+    low, high = (value if x is None else x for x in (part.low, part.high))
+    return replace(part, low=min(max(low, 0.0), value), high=max(high, value))
 
 
 def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:
@@ -332,6 +368,7 @@ def _table(
     for name, means in groups:
         parts = _parts(means, trained, doubt=doubt, level=level)
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
+        entry["infinite_rows"] = means.n_infinite
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
         if MODEL in means.others.names and doubt != "dependent":
             entry["model_floor"] = finite(means.mean(MODEL) * scale)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
-from pandq.core.checks import is_number
+from pandq.core.checks import check_level, is_number
 from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
@@ -129,8 +129,7 @@ def check_choices(
         InputError: there is one.
     """
     per_nat(unit)
-    if not is_number(level) or not 0 < level < 1:
-        raise InputError(what="level must lie between 0 and 1", got=repr(level))
+    check_level(level)
     check_seed(seed)
     if not is_number(worst, Integral) or not 0 <= worst <= MOST_WORST:
         what = f"worst is a whole number from 0 to {MOST_WORST:,}"

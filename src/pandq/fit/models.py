@@ -21,6 +21,7 @@ from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.fit.regressions.scaling import standardised
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.fit.targets import Targets
+from pandq.read.feature_scan import FeatureScan
 from pandq.views import Labels, View
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.engines.contract import Engine, Progress
-    from pandq.read.feature_scan import FeatureChunk, FeatureScan, Scaling
+    from pandq.read.feature_scan import FeatureChunk, Scaling
 
     Told = Callable[[dict[str, Any]], None]
 
@@ -96,6 +97,12 @@ def fit_model(
     >>> model.predict(np.array([[1.5]])).law().prob.round(3)
     array([[0.5, 0.5]])
     """
+    if not isinstance(rows, FeatureScan):
+        raise InputError(
+            what="a model is fitted to rows of features",
+            got=type(rows).__name__,
+            remedy='pandq.scan_features(data, x="...", p="KIND:COLUMN") makes them.',
+        )
     check_seed(seed)
     kind = kind or ("softmax" if rows.size is None else "cnn")
     if kind not in get_args(Kind):

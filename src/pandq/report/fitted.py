@@ -49,6 +49,8 @@ def save_model(model: Model, path: str | Path, *, replace: bool = False) -> None
     Raises:
         InputError: the folder is there already, or cannot be written.
     """
+    if not isinstance(model, Model):
+        raise InputError(what="a model is what pandq.fit_model makes", got=type(model).__name__)
     with whole_folder(path, FOLDER, replace=replace) as part:
         write_model(model, part)
         figure = curve(model.curve)

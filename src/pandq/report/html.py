@@ -17,8 +17,9 @@ from pandq.report.words import (
     definition,
     divergence_of,
     entropy_of,
+    group_columns,
     headline,
-    map_name,
+    map_words,
     next_steps,
     number,
     of_rows,
@@ -151,7 +152,7 @@ def _charts(audit: Audit) -> Iterator[Markup]:
         f" {audit.unit}."
     )
     drawn = figures.kl_distribution(audit)
-    yield figure(chart(drawn, "spread", "KL(P||Q) of single rows", told), told)
+    yield figure(chart(drawn, "spread", f"{of_rows(audit)} of single rows", told), told)
     if audit.decomposition is not None and audit.decomposition.reliability:
         told = (
             "Reliability: P at Q's top class in bins of Q's confidence, with intervals; a"
@@ -165,14 +166,14 @@ def _charts(audit: Audit) -> Iterator[Markup]:
         worst += "; ..." if len(audit.classes) > 3 else ""
         told = f"{of_rows(audit)} by class of P with intervals, largest total first: {worst}."
         drawn = figures.classes(audit)
-        yield figure(chart(drawn, "classes", "KL(P||Q) by class of P", told), told)
+        yield figure(chart(drawn, "classes", f"{of_rows(audit)} by class of P", told), told)
 
 
 def _parts_table(parts: Decomposition, unit: str) -> Markup:
     said = {
         "floor": "H(P): no model can pass it",
         "rest": "KL(P||c(Q)): the model",
-        "miscalibration": f"KL(c(Q)||Q), at least: {map_name(parts)}",
+        "miscalibration": map_words(parts),
         "recalibrated": "floor + rest: the loss after recalibration",
     }
     grid = Grid(
@@ -249,13 +250,14 @@ def _uncertainty(audit: Audit, found: Uncertainty) -> Iterator[object]:
 def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:
     """A table of groups with small bars; the largest total divergence first."""
     more = f"; {len(lines) - SHOWN:,} more in the JSON" if len(lines) > SHOWN else ""
+    _, divergence = group_columns(lines)
     grid = Grid(
         f"by {name}, largest total KL first{more}",
         (
             name,
             "rows#",
             f"H(P,Q), {unit}#",
-            f"KL(P||Q), {unit}#",
+            f"{divergence}, {unit}#",
             "interval#",
             "of the largest",
             "accuracy#",
@@ -281,9 +283,11 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Markup:
 def _worst(audit: Audit, images: Images) -> Iterator[object]:
     yield input_label("worst")
     pictured = bool(images)
-    headings = ["id", "row#", f"KL(P||Q), {audit.unit}#", "P's class", "Q's class", "confidence#"]
+    headings = ["id", "row#", f"KL, {audit.unit}#", "P's class", "Q's class", "confidence#"]
     grid = Grid(
-        "rows of largest KL(P||Q)", (["image"] if pictured else []) + headings, name="worst"
+        f"rows of largest {of_rows(audit)}",
+        (["image"] if pictured else []) + headings,
+        name="worst",
     )
     for row in audit.worst:
         cells = [

@@ -14,8 +14,9 @@ from pandq.report.words import (
     definition,
     divergence_of,
     entropy_of,
+    group_columns,
     headline,
-    map_name,
+    map_words,
     next_steps,
     number,
     of_rows,
@@ -101,7 +102,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
         yield from _calibration(audit.decomposition)
     if audit.worst:
         yield Text()
-        yield _worst(audit.worst)
+        yield _worst(audit)
 
 
 def _bar(parts: Decomposition) -> Text:
@@ -130,7 +131,7 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
     said = {
         "floor": "H(P)",
         "rest": "KL(P||c(Q)): the model",
-        "miscalibration": f"KL(c(Q)||Q), at least: {map_name(parts)}",
+        "miscalibration": map_words(parts),
     }
     for name, what in said.items():
         estimate: Estimate = getattr(parts, name)
@@ -208,9 +209,11 @@ def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             group["name"],
             f"{group['n']:,}",
-            *(number(group[part]["value"]) for part in ("cross_entropy", "floor")),
+            told(group, "cross_entropy"),
+            number(group["floor"]["value"]),
             interval(group["floor"]),
-            *(number(group[part]["value"]) for part in ("rest", "miscalibration")),
+            number(group["rest"]["value"]),
+            told(group, "miscalibration"),
         )
     if len(groups) > SHOWN:
         table.caption = f"{len(groups) - SHOWN} more in --json; largest removable part first"
@@ -258,7 +261,8 @@ def _infinite(audit: Audit) -> str:
 
 
 def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
-    table = table_of(title, "rows", "cross entropy", "entropy", "KL(P||Q)", "interval", "accuracy")
+    named = group_columns(groups)
+    table = table_of(title, "rows", "cross entropy", *named, "interval", "accuracy")
     for group in groups[:SHOWN]:
         table.add_row(
             group["name"],
@@ -273,11 +277,10 @@ def _groups(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = table_of(
-        "largest KL(P||Q): id", "row", "KL(P||Q)", "P's class", "Q's class", "Q's confidence"
-    )
-    for row in rows:
+def _worst(audit: Audit) -> Table:
+    what = of_rows(audit)
+    table = table_of(f"largest {what}: id", "row", "KL", "P's class", "Q's class", "Q's confidence")
+    for row in audit.worst:
         table.add_row(
             str(row["id"]),
             str(row["row"]),

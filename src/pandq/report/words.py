@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.units import significant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pandq.audits import Audit
     from pandq.estimate.intervals import Estimate
@@ -177,6 +177,12 @@ def map_name(parts: Decomposition) -> str:
     return f"{parts.kind} map"
 
 
+def map_words(parts: Decomposition) -> str:
+    """What the miscalibration is, and of which map, where one wins anything."""
+    value = parts.miscalibration.value
+    return f"KL(c(Q)||Q), at least: {map_name(parts) if value != 0 else 'no map wins anything'}"
+
+
 def definition(parts: Decomposition) -> str:
     """What the floor is, and how well it is known."""
     if parts.evidence == "full":
@@ -193,6 +199,11 @@ def definition(parts: Decomposition) -> str:
             " are not: two votes of a row agree less often than votes of different rows, as where"
             " the same people answer every row, each in their own way. Only the loss after"
             " recalibration bounds it."
+        )
+    if parts.leak:
+        return (
+            f"{text} The votes only bound it: its interval ignores Q, and is certified without a"
+            " model of P, if a row's votes are independent draws from P; no point is given."
         )
     return (
         f"{text} The votes only bound it: its interval is certified without a model of P, if a"
@@ -243,6 +254,8 @@ def _about_the_rest(
     parts: Decomposition, unit: str, total: float, low: float, high: float
 ) -> list[str]:
     within = f"within {short(high)} {unit} of what these labels allow"
+    if high <= ROUNDING * total:
+        return ["Stop: this model is at what these labels allow."]
     if high <= SMALL * total:
         then = " once recalibrated" if wins(parts) else ""
         return [f"Stop{then}: this model is {within}."]
@@ -284,6 +297,18 @@ def divergence_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """KL(P||Q) of a group; of rows that their votes chose, what the votes' shares have."""
     found: Mapping[str, Any] = line["kl"]
     return line.get("kl_plug_in", found) if found["value"] is None else found
+
+
+def group_columns(groups: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What entropy and divergence are called in a table of groups.
+
+    Of votes the entropy is that of their shares, and so is the divergence of rows that their votes
+    chose: the three columns of a line then add up, and else they need not.
+    """
+    line = next(iter(groups), {})
+    if "kl_plug_in" not in line:
+        return "entropy", "KL(P||Q)"
+    return "of shares", "KL of shares" if line["kl"]["value"] is None else "KL(P||Q)"
 
 
 def of_rows(audit: Audit) -> str:

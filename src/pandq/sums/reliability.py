@@ -138,7 +138,9 @@ class Reliability:
     def standard_error(self) -> Array:
         """(B,) float64 standard error of the mean hit; nan in bins of fewer than two rows."""
         n = np.where(self.count > 1, self.count, np.nan)
-        variance = np.maximum(self.hit_squared - self.hit**2 / n, 0.0) / (n - 1)
+        spread = self.hit_squared - self.hit**2 / n
+        # of equal hits rounding is left
+        variance = np.where(spread > 1e-12 * self.hit_squared, spread, 0 * n) / (n - 1)
         return cast("Array", np.sqrt(variance / n))
 
     @property
@@ -151,7 +153,10 @@ class Reliability:
         Source: Guo et al. 2017, equation 3; its bias: Kumar, Liang, Ma 2019.
         """
         n = self.count.sum()
-        return float(np.abs(self.confidence - self.hit).sum() / n) if n else float("nan")
+        apart = np.abs(self.confidence - self.hit)
+        # of equal sums rounding is left
+        apart = np.where(apart > 1e-12 * self.confidence, apart, 0.0)
+        return float(apart.sum() / n) if n else float("nan")
 
     @property
     def ece_of_noise(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -11,13 +12,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from pandq.core.checks import is_number
 from pandq.ensembles import Ensemble
 from pandq.errors import InputError
 from pandq.estimate.draws import elbo
 from pandq.fit.regressions.bayesfit import Prior, maximised
 from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
 from pandq.fit.regressions.posterior import Covariance
-from pandq.fit.regressions.softmax import NotConverged, checked, chunks_of, rows_of
+from pandq.fit.regressions.softmax import NotConverged, check_steps, checked, chunks_of, rows_of
 from pandq.fit.regressions.softmaxfit import InMemory
 from pandq.fit.regressions.softmaxsums import Problem
 from pandq.read.feature_scan import FeatureScan
@@ -269,8 +271,13 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
             if not (isinstance(value, int | float) and low <= value <= high):
                 what = f"{name} is a number from {low:g} to {high:g}"
                 raise InputError(what, got=repr(value))
-        if self.n_nodes < 4 or self.n_nodes & (self.n_nodes - 1):
-            raise InputError(what="n_nodes is a power of two, 4 at least", got=str(self.n_nodes))
+        check_steps(self.max_iter)
+        if (
+            not is_number(self.n_nodes, Integral)
+            or self.n_nodes < 4
+            or self.n_nodes & (self.n_nodes - 1)
+        ):
+            raise InputError(what="n_nodes is a power of two, 4 at least", got=repr(self.n_nodes))
 
 
 def _whole(law: Floats) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from pandq.core.checks import unmasked
+from pandq.core.checks import is_number, unmasked
 from pandq.core.laws import Law
 from pandq.engines.local import Local
 from pandq.engines.run import Run
@@ -131,8 +132,11 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if self.objective not in ("kl", "cross_entropy"):
             raise InputError(what="objective is kl or cross_entropy", got=repr(self.objective))
-        if not 0 <= self.l2 < np.inf:
+        if not is_number(self.l2) or not 0 <= self.l2 < np.inf:
             raise InputError(what="l2 must be finite and not negative", got=str(self.l2))
+        if not is_number(self.tol) or not self.tol >= 0:
+            raise InputError(what="tol is a number, and not negative", got=repr(self.tol))
+        check_steps(self.max_iter)
         if isinstance(X, FeatureScan):
             if y is not None or sample_weight is not None:
                 raise InputError(
@@ -216,6 +220,12 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _warn(self, what: str) -> None:
         warnings.warn(f"SoftmaxRegression {what}", NotConverged, stacklevel=4)
+
+
+def check_steps(max_iter: object) -> None:
+    """Raise InputError for what is no number of steps."""
+    if not is_number(max_iter, Integral) or cast("int", max_iter) < 1:
+        raise InputError(what="max_iter is a whole number from 1", got=repr(max_iter))
 
 
 def checked(

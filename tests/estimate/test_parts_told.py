@@ -1,0 +1,76 @@
+"""What is said of the parts agrees with their numbers."""
+
+import numpy as np
+import pytest
+
+import pandq
+from pandq import Counts, Logits, Probs
+from pandq.report.words import definition
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def law():
+    return np.random.default_rng(3).dirichlet(np.ones(3), N)
+
+
+def votes_of(law, m, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.multinomial(m, row) for row in law])
+
+
+def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
+    found = pandq.audit(Probs(law), Logits(np.log(law) + 3.0))
+    for part in (found.decomposition.rest, found.decomposition.kl):
+        assert (part.value, part.low, part.high) == (0.0, 0.0, 0.0)
+    assert "e-1" not in str(found)
+
+
+def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):
+    for m, q in ((2, law), (3, np.roll(law, 1, axis=0))):
+        parts = pandq.audit(Counts(votes_of(law, m)), Probs(q)).decomposition.brier
+        assert sum(parts[x].value for x in ("floor", "miscalibration", "rest")) == pytest.approx(
+            parts["brier"].value, abs=1e-12
+        )
+        for name in ("floor", "rest"):
+            assert 0.0 <= parts[name].low <= parts[name].value <= parts[name].high
+    assert "above" not in parts
+
+
+def test_of_a_q_that_has_seen_the_votes_no_part_is_a_number(law):
+    votes = votes_of(law, 3)
+    found = pandq.audit(Counts(votes), Probs.normalised(votes + 0.02))
+    assert found.decomposition.leak
+    assert set(found.decomposition.brier) == {"brier", "miscalibration"}
+    assert "middle of its bounds" not in definition(found.decomposition)
+    assert "ignores Q" in definition(found.decomposition)
+
+
+def test_tables_call_the_votes_shares_what_they_are(law):
+    q = law.copy()
+    q[:6] = np.roll(np.eye(3)[np.arange(6) % 3], 1, axis=0)
+    votes = votes_of(law, 2)
+    found = pandq.audit(Counts(votes), Probs(q), by={"site": np.arange(N) % 2})
+    text = str(found)
+    heads = [
+        line.split("  ") for line in text.splitlines() if line.startswith(("class of P", "site"))
+    ]
+    assert "KL of shares" in " ".join(heads[0])
+    assert all("of shares" in " ".join(head) for head in heads[:2])
+    assert "largest KL of the votes' shares from Q: id" in text
+    page = found.to_html()
+    assert "KL of shares, nat" in page
+    assert "entropy H(P) of the votes" in page
+
+
+def test_an_infinite_loss_of_a_group_is_said_in_its_table(law):
+    q = law.copy()
+    q[0] = [0.0, 0.5, 0.5]
+    p = np.zeros(N, int)
+    found = pandq.audit(pandq.Labels(p, 3), Probs(q), by={"site": np.arange(N) % 2})
+    lines = {x["name"]: x for x in found.decomposition.groups["site"]}
+    assert lines["0"]["infinite_rows"] == 1
+    assert lines["1"]["infinite_rows"] == 0
+    table = str(found).split("miscalibration\n")[-1]
+    assert [row.split()[2] for row in table.splitlines()[:2] if row.startswith("0")] == ["inf"]
