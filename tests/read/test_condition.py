@@ -196,3 +196,24 @@ def test_condition_that_fails_in_a_row_is_blamed_and_not_the_file(tmp_path, suff
         list(pandq.scan(path, p="labels:label", q="probs:p", where="site::int > 0").chunks())
     assert "truncated" not in str(caught.value)
     assert "LINE" not in str(caught.value)
+
+
+def test_a_condition_sees_a_list_in_csv_as_parquet_has_it(tmp_path):
+    rng = np.random.default_rng(0)
+    q = rng.dirichlet(np.ones(2), 80)
+    table = pa.table({"label": rng.integers(0, 2, 80), "q": list(q)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    lines = [
+        f'{y},"[{a!r}, {b!r}]"'
+        for y, (a, b) in zip(table["label"].to_pylist(), q.tolist(), strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("label,q\n" + "\n".join(lines) + "\n")
+    for where in ("q[1] > q[2]", "len(q) = 2", "list_max(q) < 0.9"):
+        found = [
+            pandq.audit(
+                pandq.scan(tmp_path / f"t.{kind}", p="labels:label", q="probs:q", where=where)
+            ).to_dict()
+            for kind in ("csv", "parquet")
+        ]
+        assert found[0]["n"] == found[1]["n"] > 0
+        assert found[0]["cross_entropy"] == found[1]["cross_entropy"]

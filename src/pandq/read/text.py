@@ -44,6 +44,8 @@ _WRITTEN = {
     "DATE": "regexp_full_match({0}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
     " AND TRY_CAST({0} AS DATE) IS NOT NULL",
     "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+    # a condition may ask for an element; where rows are kept as they are written this stays text
+    "DOUBLE[]": "starts_with(ltrim({0}), '[') AND TRY_CAST({0} AS DOUBLE[]) IS NOT NULL",
 }
 
 
@@ -123,7 +125,8 @@ class TextFiles(TableFiles):
         looked_at = () if self.condition is None else self.condition.columns
         held = self._held(file, [*columns, *looked_at])
         typed = [name for name in columns if self.whole and name not in self.text]
-        kinds = self.written([*typed, *looked_at])
+        seen_as = self.written([*typed, *looked_at])
+        kinds = {name: "VARCHAR" if "[" in kind else kind for name, kind in seen_as.items()}
         relation = _relation(file, held)
         if self.condition is None:
             own = {name: kinds[name] for name in typed if name in kinds}
@@ -131,7 +134,7 @@ class TextFiles(TableFiles):
             return f"SELECT {wanted} FROM {relation}"
         # the condition sees numbers where all rows hold some, beside the text that is read
         stem = "_" * (1 + max(map(len, self.schema)))
-        inner = [_as(name, name, kinds) for name in looked_at]
+        inner = [_as(name, name, seen_as) for name in looked_at]
         outer = []
         for k, name in enumerate(columns):
             inner.append(_as(name, f"{stem}{k}", kinds if name in typed else {}))
