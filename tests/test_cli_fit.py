@@ -402,7 +402,7 @@ BAD = {
         "both a feature and what is to be fitted",
     ),
     "a feature twice": (lambda d, m: of_labels(d, "--x", "w,w", *NEW), "is named twice"),
-    "text as a feature": (lambda d, m: of_labels(d, "--x", "name", *NEW), "is text"),
+    "text as a feature": (lambda d, m: of_labels(d, "--x", "name", *NEW), "is no number"),
     "votes as probabilities": (
         lambda d, m: of_labels(d, "--p", "probs:votes", *NEW),
         "--p counts:votes",
