@@ -306,7 +306,9 @@ def cluster(
             own = dask.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                # without a place of its own it would take a port that everybody may reach
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 host="127.0.0.1",
                 security=security,
             )

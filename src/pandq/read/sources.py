@@ -162,7 +162,7 @@ class Filtered(Source):
         wanted = list(dict.fromkeys([*columns, *self.condition.columns]))
         with database() as connection:
             for batch in self.source.read(part, wanted, max(rows, _LEAST_ASKED)):
-                with sql_errors(self.where):
+                with sql_errors(self.where, known=self.schema):
                     kept = self.condition.rows(connection, batch)
                 for start in range(0, len(kept), rows):
                     some = pa.array(kept[start : start + rows])

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from pandq.errors import InputError
+from pandq.errors import InputError, near_names
 from pandq.read.condition import Condition
 from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.files import TableFiles, readable, require, types
@@ -23,7 +23,7 @@ from pandq.read.sound import LONGEST_LINE, lines, opened, require_sound
 from pandq.read.unchanged import unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -286,8 +286,10 @@ def _answer(
 
 
 @contextmanager
-def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
-    """What duckdb says, as one line."""
+def sql_errors(
+    where: str | None, file: Path | None = None, *, known: Iterable[str] = ()
+) -> Iterator[None]:
+    """What duckdb says, as one line; `known` are the columns that a condition may name."""
     import duckdb
 
     try:
@@ -299,6 +301,13 @@ def sql_errors(where: str | None, file: Path | None = None) -> Iterator[None]:
         told = re.sub(r"Original Line: .*\n?", "", told)
         lines = [line.strip() for line in told.splitlines() if line.strip()]
         text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))[:_LONGEST_TOLD]
+        unknown = re.search(r'Referenced column "([^"]+)" not found', told)
+        if where is not None and unknown and (names := list(known)):
+            what, remedy = (
+                f"--where: there is no column {unknown[1]!r}",
+                near_names(unknown[1], names),
+            )
+            raise InputError(what=what, remedy=remedy) from None
         of_file = file is not None and any(x in told for x in ("CSV Error", str(file.absolute())))
         of_sql = isinstance(error, duckdb.ProgrammingError | duckdb.DataError)
         if where is not None and of_sql and not of_file:
