@@ -59,7 +59,7 @@ def outcome_shares(counts: Counts, prior: Array) -> Array:
     x, y, votes = n[rows, first], n[rows, second], n.sum(axis=1)
     z = votes - x - y
     same = (n * (n - 1)).sum(axis=1) - x * (x - 1) - y * (y - 1)
-    pairs = [x * (x - 1), 2 * x * y, y * (y - 1), 2 * x * z, 2 * y * z, same, z * (z - 1) - same]
+    pairs = [x * (x - 1), 2 * x * y, y * (y - 1), 2 * x * z, 2 * y * z, same, z * z - z - same]
     shares: Array = np.stack(pairs, axis=1) / (votes * (votes - 1.0))[:, None]
     return shares
 
