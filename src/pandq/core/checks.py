@@ -145,7 +145,7 @@ def first_bad(
 
 def one_label_per_row(y: ArrayLike) -> NDArray[Any]:
     """(n,) numbers, truth values or text; a column of them, (n, 1), is taken too."""
-    labels = np.atleast_1d(unmasked("Labels", y))
+    labels = np.atleast_1d(as_array("Labels", y))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
