@@ -260,3 +260,23 @@ def test_the_jackknife_of_entropies_is_a_mean_of_divergences():
     assert found.total() == pytest.approx(total, abs=1e-13)
     assert found.epistemic() == pytest.approx(total - entropy(p).mean(axis=1), abs=1e-13)
     assert (found.epistemic() >= 0).all()
+
+
+def test_a_member_that_rules_out_a_label_has_an_infinite_loss_and_their_mean_has_not():
+    sure = np.array([[1.0, 0.0]] * 40)
+    even = np.full((40, 2), 0.5)
+    labels = pandq.Labels([0] * 39 + [1])
+    found = pandq.audit(labels, Ensemble([Probs(sure), Probs(even)])).uncertainty.averaged
+    assert found["member"].value == found["averaged logits"].value == np.inf
+    expected = -(39 * np.log(0.75) + np.log(0.25)) / 40
+    assert found["averaged probabilities"].value == pytest.approx(expected)
+    assert found["averaged probabilities"].n == 40
+
+
+def test_the_distance_from_p_in_a_bin_with_an_infinite_row_is_infinite():
+    sure = np.array([[1.0, 0.0]] * 60)
+    truth = np.array([[0.9, 0.1]] * 60)
+    (line,) = pandq.audit(Probs(truth), Ensemble([Probs(sure), Probs(sure)])).uncertainty.curve
+    assert line["n"] == 60
+    assert line["measured"]["value"] is None
+    assert line["claimed"]["value"] == 0.0

@@ -11,6 +11,7 @@ import numpy as np
 from pandq.core import measures
 from pandq.core.scores import top_class
 from pandq.ensembles import Ensemble, geometric, split
+from pandq.estimate.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.means import GroupMeans, Means
 from pandq.rows import by_top
 from pandq.sums.tallies import WorstRows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 SPLIT = ("total", "aleatoric", "epistemic")
 AVERAGED = ("member", "averaged probabilities", "averaged logits")
 PEOPLE = ("aleatoric", "people", "gap")
-CLAIMED = ("claimed", "measured")
 DETAILS = (*SPLIT, "q_class")
 # Edges of the bins of claimed ignorance, nats: half a decade each.
 EDGES = tuple(float(10**x) for x in np.arange(-4.0, 0.51, 0.5))
@@ -53,9 +53,9 @@ class MemberSums:
 
     members: int
     split: Means
-    averaged: Means
+    averaged: Mapping[str, LossMeans]
     people: Means
-    curve: GroupMeans
+    curve: GroupLossMeans
     classes: GroupMeans
     groups: Mapping[str, GroupMeans]
     unknown: WorstRows
@@ -67,9 +67,9 @@ class MemberSums:
         return cls(
             members=0,
             split=Means.empty(SPLIT),
-            averaged=Means.empty(AVERAGED),
+            averaged={name: LossMeans.empty((name,), ()) for name in AVERAGED},
             people=Means.empty(PEOPLE),
-            curve=GroupMeans.empty(CLAIMED),
+            curve=GroupLossMeans.empty(("measured",), ("claimed",)),
             classes=GroupMeans.empty(SPLIT),
             groups={name: GroupMeans.empty(SPLIT) for name in by},
             unknown=WorstRows.empty(worst, len(DETAILS)),
@@ -94,16 +94,17 @@ class MemberSums:
         beside = np.stack([aleatoric, people, aleatoric - people], axis=1)
         measured, kept = distance(chunk.p, mean)
         bins = np.searchsorted(EDGES, epistemic[kept], side="right").astype(np.intp)
-        claim = np.stack([epistemic[kept], measured[kept]], axis=1)
+        claim = measured[kept][:, None], epistemic[kept][:, None]
         names = tuple(str(k) for k in range(q.n_classes or 1))
         return type(self)(
             members=q.n_members,
             split=self.split.of(x, **some),
-            averaged=self.averaged.of_finite(
-                _averaged(chunk.p, q, mean), chunk.weights, chunk.clusters
-            ),
+            averaged={
+                name: self.averaged[name].of(loss[:, None], np.empty((len(loss), 0)), **some)
+                for name, loss in zip(AVERAGED, _averaged(chunk.p, q, mean).T, strict=True)
+            },
             people=self.people.of(beside[known], **_of(some, known)),
-            curve=self.curve.of(bins, bin_names(), claim, **_of(some, kept)),
+            curve=self.curve.of(bins, bin_names(), *claim, **_of(some, kept)),
             classes=self.classes.of(
                 codes, names, x[rows], shares, clusters=_of(some, rows)["clusters"]
             ),
@@ -156,8 +157,7 @@ def distance(p: View, q: Law) -> tuple[Rows, NDArray[np.bool_]]:
         safe = np.maximum(votes, 2.0)[:, None]
         terms = n * (n - 1) / (safe * (safe - 1)) - 2 * q.prob * n / safe + np.square(q.prob)
         return terms.sum(axis=1), kept
-    found = measures.kl_divergence(p.law(), q)
-    return found, np.isfinite(found)
+    return measures.kl_divergence(p.law(), q), np.ones(len(p), dtype=bool)
 
 
 def _averaged(p: View, q: Ensemble, mean: Law) -> Rows:
@@ -175,7 +175,8 @@ def _averaged(p: View, q: Ensemble, mean: Law) -> Rows:
     # the identity: the mean of logits pays as much less as the members lie apart from it
     _, won = geometric(q.array)
     with np.errstate(invalid="ignore"):
-        return np.stack([members, averaged, members - won], axis=1)
+        logits = np.where(np.isinf(members), np.inf, members - won)
+    return np.stack([members, averaged, logits], axis=1)
 
 
 def _of(some: dict[str, Any], kept: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.estimate.intervals import Estimate, finite
-from pandq.estimate.membersums import AVERAGED, DETAILS, SPLIT, MemberSums, bin_names
+from pandq.estimate.membersums import DETAILS, SPLIT, MemberSums, bin_names
 from pandq.estimate.tables import class_name, ends
 from pandq.units import Unit, per_nat
 
@@ -82,9 +82,8 @@ def uncertainty(
         members=sums.members,
         **found,
         averaged={
-            name: sums.averaged.estimate(name, level=level).to_unit(unit)
-            for name in AVERAGED
-            if sums.averaged.n
+            name: means.estimate(name, level=level).to_unit(unit)
+            for name, means in sums.averaged.items()
         },
         people=sums.people.estimate("people", level=level).to_unit(unit) if people else None,
         gap=sums.people.estimate("gap", level=level).to_unit(unit) if people else None,
