@@ -106,6 +106,11 @@ def kl_distribution(audit: Audit, ax: Axes | None = None) -> Figure:
     if rows:
         ax.stairs(rows, edges, fill=True, color=FLOOR)
         ax.set_xscale("log")
+        if edges[-1] < 10 * edges[0]:
+            # within a decade the labels of a logarithmic axis lie over one another
+            ends = [edges[0], edges[-1]]
+            ax.set_xticks(ends, [short(x) for x in ends])
+            ax.minorticks_off()
     for name, share, style in (("median", "0.5", "--"), ("99%", "0.99", ":")):
         value = audit.kl_quantiles.get(share, 0.0)
         if rows and 0 < value < np.inf:
