@@ -21,8 +21,8 @@ import numpy as np
 
 import pandq
 from pandq.core.hashing import fold_of, hash_ids
-from pandq.estimate.certificate import train_certificate
-from pandq.estimate.means import Means
+from pandq.estimate.averages.means import Means
+from pandq.estimate.floor.certificate import train_certificate
 
 K = 3
 VOTES = 3

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 import pandq
 from pandq.core.hashing import fold_of, hash_ids
-from pandq.estimate.certificate import train_certificate
-from pandq.estimate.means import Means
+from pandq.estimate.averages.means import Means
+from pandq.estimate.floor.certificate import train_certificate
 
 FLOOR = 0.181
 

@@ -10,7 +10,7 @@ from scipy import special, stats
 
 import pandq
 from pandq import Counts, InputError, Labels, Logits, Probs, TopK
-from pandq.estimate.verdicts import holm, p_value
+from pandq.estimate.comparison.verdicts import holm, p_value
 
 
 def models(n=2000, k=4, seed=0):

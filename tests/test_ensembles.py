@@ -9,7 +9,7 @@ from scipy import special
 
 import pandq
 from pandq import Counts, Ensemble, InputError, Labels, Logits, LogProbs, Probs, ViewTypeError
-from pandq.ensembles import geometric
+from pandq.views import geometric
 
 
 def members(n=50, s=6, k=4, seed=0, spread=1.0):
@@ -172,8 +172,8 @@ def test_one_label_per_row_cannot_check_the_claim_and_the_report_says_so():
 def test_the_items_of_an_audit_have_each_rows_split(tmp_path):
     import pyarrow.parquet as pq
 
+    from pandq.outputs.items import write_items
     from pandq.read.chunks import views_scan
-    from pandq.report.files import write_items
 
     q = Ensemble.of_array("probs", members(70, 5))
     write_items(views_scan(Labels(np.zeros(70, int), 4), q), tmp_path / "items.parquet")

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pandq.core.threads import imported
 
 if TYPE_CHECKING:
-    from pandq.audits import Audit, audit
-    from pandq.comparisons import Comparison, compare
+    from pandq.audits import audit
+    from pandq.comparisons import compare
     from pandq.core.numerics import BFLOAT16
-    from pandq.ensembles import Ensemble
     from pandq.errors import (
         EngineError,
         GateError,
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
         RowError,
         ViewTypeError,
     )
-    from pandq.estimate.draws import elbo, monte_carlo_kl
-    from pandq.estimate.families import (
-        bernoulli_kl,
-        beta_kl,
-        categorical_kl,
-        dirichlet_kl,
-        gamma_kl,
-        gaussian_kl,
-    )
-    from pandq.estimate.intervals import Estimate
     from pandq.fit.folder import load_model
     from pandq.fit.models import fit_model
     from pandq.fit.networks.classifier import NetworkClassifier
@@ -52,20 +41,29 @@ if TYPE_CHECKING:
         top_class,
         total_variation,
     )
+    from pandq.montecarlo import elbo, monte_carlo_kl
+    from pandq.outputs.model import save_model
+    from pandq.parametric import (
+        bernoulli_kl,
+        beta_kl,
+        categorical_kl,
+        dirichlet_kl,
+        gamma_kl,
+        gaussian_kl,
+    )
     from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
-    from pandq.report.fitted import save_model
-    from pandq.topk import TopK, kl_bounds
-    from pandq.views import Counts, Labels, Logits, LogProbs, Probs, View
+    from pandq.report.shown import Audit, Comparison
+    from pandq.results.estimate import Estimate
+    from pandq.views import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK, View, kl_bounds
 
 __version__ = "0.1.0"
 
 # Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
-    "audits": ("Audit", "audit"),
-    "comparisons": ("Comparison", "compare"),
+    "audits": ("audit",),
+    "comparisons": ("compare",),
     "core.numerics": ("BFLOAT16",),
-    "ensembles": ("Ensemble",),
     "errors": (
         "EngineError",
         "GateError",
@@ -75,20 +73,10 @@ _HOMES = {
         "RowError",
         "ViewTypeError",
     ),
-    "estimate.draws": ("elbo", "monte_carlo_kl"),
-    "estimate.families": (
-        "bernoulli_kl",
-        "beta_kl",
-        "categorical_kl",
-        "dirichlet_kl",
-        "gamma_kl",
-        "gaussian_kl",
-    ),
-    "estimate.intervals": ("Estimate",),
-    "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.folder": ("load_model",),
     "fit.models": ("fit_model",),
     "fit.networks.classifier": ("NetworkClassifier",),
+    "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.regressions.softmax": ("SoftmaxRegression",),
     "measure": (
         "alpha_divergence",
@@ -107,11 +95,40 @@ _HOMES = {
         "top_class",
         "total_variation",
     ),
+    "montecarlo": (
+        "elbo",
+        "monte_carlo_kl",
+    ),
+    "outputs.model": ("save_model",),
+    "parametric": (
+        "bernoulli_kl",
+        "beta_kl",
+        "categorical_kl",
+        "dirichlet_kl",
+        "gamma_kl",
+        "gaussian_kl",
+    ),
     "read.features": ("scan_features",),
-    "report.fitted": ("save_model",),
-    "read.scan": ("Scan", "scan"),
-    "topk": ("TopK", "kl_bounds"),
-    "views": ("Counts", "Labels", "LogProbs", "Logits", "Probs", "View"),
+    "read.scan": (
+        "Scan",
+        "scan",
+    ),
+    "report.shown": (
+        "Audit",
+        "Comparison",
+    ),
+    "results.estimate": ("Estimate",),
+    "views": (
+        "Counts",
+        "Ensemble",
+        "Labels",
+        "LogProbs",
+        "Logits",
+        "Probs",
+        "TopK",
+        "View",
+        "kl_bounds",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

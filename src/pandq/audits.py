@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -10,25 +10,19 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.decomposition import PartSums, Trained
-from pandq.estimate.findings import Finding, Seen, findings_of
-from pandq.estimate.intervals import Estimate, finite
-from pandq.estimate.membersums import MemberSums
-from pandq.estimate.parts import Decomposition, decomposed
-from pandq.estimate.passes import (
-    Shape,
-    check_choices,
-    name_of,
-    reasons_to_stop,
-    require_laws,
-    run_of,
-)
-from pandq.estimate.rowsums import LOSSES, RowSums
-from pandq.estimate.sampling import evidence_of, sample_of, sample_size
-from pandq.estimate.tables import groups_table, rows_table
-from pandq.estimate.uncertainty import Uncertainty, uncertainty
+from pandq.estimate.averages.rowsums import LOSSES, RowSums
+from pandq.estimate.averages.tables import groups_table, rows_table
+from pandq.estimate.decomposition.estimates import decomposed
+from pandq.estimate.decomposition.partsums import PartSums
+from pandq.estimate.decomposition.trained import Trained
+from pandq.estimate.ensemble.membersums import MemberSums
+from pandq.estimate.ensemble.split import uncertainty
+from pandq.estimate.findings import Seen, findings_of
+from pandq.estimate.passes import Shape, check_choices, name_of, require_laws, run_of
+from pandq.estimate.sampling import evidence_of, reasons_to_stop, sample_of, sample_size
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
+from pandq.report.shown import Audit
 from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
 from pandq.units import Unit, per_nat
@@ -37,149 +31,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
-    from pandq.estimate.recalibrator import Recalibrator
     from pandq.read.chunks import Chunk
+    from pandq.results.decomposition import Decomposition
+    from pandq.results.estimate import Estimate
+    from pandq.results.uncertainty import Uncertainty
 
 Floor = Literal["auto", "certified", "none"]
 Intervals = Literal["normal", "bootstrap"]
 
 REPLICATES = 1000
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Audit:
-    """What an audit found; `to_dict()` is its JSON form, `print` its text."""
-
-    n: int
-    n_classes: int
-    unit: Unit
-    level: float
-    cross_entropy: Estimate
-    entropy: Estimate
-    kl: Estimate
-    kl_plug_in: Estimate | None
-    accuracy: Estimate
-    expected_accuracy: Estimate
-    brier: Estimate
-    confidence: Estimate
-    infinite_rows: int
-    infinite: list[dict[str, Any]]
-    finite_part: dict[str, Estimate]
-    kl_quantiles: dict[str, float]
-    kl_quantile_accuracy: float
-    kl_histogram: dict[str, Any]
-    classes: list[dict[str, Any]]
-    groups: dict[str, list[dict[str, Any]]]
-    worst: list[dict[str, Any]]
-    decomposition: Decomposition | None
-    uncertainty: Uncertainty | None
-    p_kind: str
-    q_kind: str
-    source: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    trained: Trained | None = field(default=None, repr=False)
-
-    @property
-    def recalibrator(self) -> Recalibrator | None:
-        """The recalibration map fitted on all rows, to apply to other predictions."""
-        return None if self.decomposition is None else self.decomposition.recalibrator
-
-    def to_dict(self) -> dict[str, Any]:
-        """The audit as JSON values (schema pandq/audit/1)."""
-        estimates = [
-            "cross_entropy",
-            "entropy",
-            "kl",
-            "accuracy",
-            "expected_accuracy",
-            "brier",
-            "confidence",
-        ]
-        return {
-            "schema": "pandq/audit/1",
-            "n": self.n,
-            "n_classes": self.n_classes,
-            "unit": self.unit,
-            "level": self.level,
-            "p": self.p_kind,
-            "q": self.q_kind,
-            "source": self.source,
-            "options": self.options,
-            "notes": list(self.notes),
-            "findings": [finding.to_dict() for finding in self.findings],
-            **{name: getattr(self, name).to_dict() for name in estimates},
-            "kl_plug_in": self.kl_plug_in and self.kl_plug_in.to_dict(),
-            "decomposition": self.decomposition and self.decomposition.to_dict(),
-            "uncertainty": self.uncertainty and self.uncertainty.to_dict(),
-            "infinite_rows": self.infinite_rows,
-            "infinite": self.infinite,
-            "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
-            "kl_quantiles": {name: finite(x) for name, x in self.kl_quantiles.items()},
-            "kl_quantile_accuracy": self.kl_quantile_accuracy,
-            "kl_histogram": self.kl_histogram,
-            "classes": self.classes,
-            "groups": self.groups,
-            "worst": self.worst,
-        }
-
-    def to_html(self) -> str:
-        """The report as one self-contained page."""
-        from pandq.report.html import audit_page
-
-        return audit_page(self)
-
-    def _repr_html_(self) -> str:
-        """The report for a notebook, which has a page of its own around it."""
-        from pandq.report.html import audit_fragment
-
-        return audit_fragment(self)
-
-    def figure_decomposition(self, ax: Axes | None = None) -> Figure:
-        """One stacked bar: what the cross entropy is made of."""
-        from pandq.report import figures
-
-        return figures.decomposition(self, ax)
-
-    def figure_reliability(self, ax: Axes | None = None) -> Figure:
-        """P at Q's top class against Q's confidence, with intervals."""
-        from pandq.report import figures
-
-        return figures.reliability(self, ax)
-
-    def figure_kl_distribution(self, ax: Axes | None = None) -> Figure:
-        """How KL(P||Q) of single rows is spread, on a logarithmic axis."""
-        from pandq.report import figures
-
-        return figures.kl_distribution(self, ax)
-
-    def figure_classes(self, ax: Axes | None = None) -> Figure:
-        """KL(P||Q) of each class of P with its interval."""
-        from pandq.report import figures
-
-        return figures.classes(self, ax)
-
-    def figure_ignorance(self, ax: Axes | None = None) -> Figure:
-        """What an ensemble claims not to know against how far it is from P."""
-        from pandq.report import figures
-
-        return figures.ignorance(self, ax)
-
-    def __repr__(self) -> str:
-        return f"<pandq.Audit of {self.n:,} rows: {self.cross_entropy}, {self.kl}>"
-
-    def __str__(self) -> str:
-        from pandq.report.text import audit_text
-
-        return audit_text(self)
 
 
 @resumable

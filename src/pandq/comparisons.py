@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -10,99 +10,33 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.baseline import Baseline, Unpaired, against_baseline
-from pandq.estimate.bounded import Bounds, BoundSums, bounds_of
-from pandq.estimate.comparing import MOST_CLASSES, ComparisonSums, FirstPass
-from pandq.estimate.differences import Difference, Model, difference_of, model_of
-from pandq.estimate.drift import Drift, drift_of
-from pandq.estimate.pairedparts import PairedMaps, PartDifferences
-from pandq.estimate.passes import Shape, check_choices, name_of, reasons_to_stop, run_of
-from pandq.estimate.sampling import evidence_of
+from pandq.estimate.comparison.baseline import Baseline, against_baseline
+from pandq.estimate.comparison.bounded import BoundSums, bounds_of
+from pandq.estimate.comparison.differences import difference_of, model_of
+from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
+from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
+from pandq.estimate.comparison.reference import drift_of
+from pandq.estimate.passes import Shape, check_choices, name_of, run_of
+from pandq.estimate.sampling import evidence_of, reasons_to_stop
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
+from pandq.report.shown import Comparison
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from pandq.documents import Value
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
     from pandq.read.chunks import Chunk
+    from pandq.results.comparison import Difference, Unpaired
     from pandq.units import Unit
 
 Parts = Literal["auto", "none"]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Comparison:
-    """What a comparison found; `to_dict()` is its JSON form, `print` its text.
-
-    `models` are the Qs in the order given, the first the one that the others are held against;
-    `drifts` are there where P is a law in full (a reference model, soft labels).
-    """
-
-    n: int
-    n_classes: int
-    unit: Unit
-    level: float
-    p_kind: str
-    models: tuple[Model, ...]
-    differences: tuple[Difference | Unpaired, ...]
-    drifts: tuple[Drift, ...]
-    bounds: tuple[Bounds, ...] = ()
-    source: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON values (schema pandq/comparison/1)."""
-        return {
-            "schema": "pandq/comparison/1",
-            "n": self.n,
-            "n_classes": self.n_classes,
-            "unit": self.unit,
-            "level": self.level,
-            "p": self.p_kind,
-            "source": self.source,
-            "notes": list(self.notes),
-            "models": [model.to_dict() for model in self.models],
-            "differences": [difference.to_dict() for difference in self.differences],
-            "drifts": [drift.to_dict() for drift in self.drifts],
-            "bounds": [bounds.to_dict() for bounds in self.bounds],
-        }
-
-    def to_html(self) -> str:
-        """The report as one self-contained page."""
-        from pandq.report.comparison_html import comparison_page
-
-        return comparison_page(self)
-
-    def _repr_html_(self) -> str:
-        """The report for a notebook, which has a page of its own around it."""
-        from pandq.report.comparison_html import comparison_fragment
-
-        return comparison_fragment(self)
-
-    def figure_differences(self, ax: Axes | None = None) -> Figure:
-        """What each model pays more than the one it is held against, with its interval."""
-        from pandq.report import figures
-
-        return figures.differences(self, ax)
-
-    def __repr__(self) -> str:
-        found = [x.cross_entropy for x in self.differences]
-        found += [x.kl for x in self.drifts] + [x.kl for x in self.bounds]
-        return f"<pandq.Comparison of {self.n:,} rows: {'; '.join(map(str, found))}>"
-
-    def __str__(self) -> str:
-        from pandq.report.comparison import comparison_text
-
-        return comparison_text(self)
 
 
 @resumable

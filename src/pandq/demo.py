@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pandq.audits import Audit, audit
+from pandq.audits import audit
 from pandq.comparisons import compare
 from pandq.read.columns import as_arrow
 from pandq.read.scan import scan
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.estimate.intervals import Estimate
+    from pandq.results.audit import Audit
+    from pandq.results.estimate import Estimate
 
 FILE = "digits.parquet"
 FOLDER = Own("regression.json", "pandq/audit/", (FILE, "regression.json", "naive_bayes.json"))

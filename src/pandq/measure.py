@@ -16,7 +16,7 @@ from pandq.core.checks import is_number, numbers
 from pandq.core.numerics import blocks
 from pandq.errors import InputError, ViewTypeError
 from pandq.units import Unit, per_nat
-from pandq.views import Labels, View, paired, require_view
+from pandq.views import Labels, paired, require_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
+    from pandq.views import View
 
     Rows = NDArray[np.float64]
 

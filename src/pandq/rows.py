@@ -10,7 +10,7 @@ import numpy as np
 from pandq.core import kernels, measures, scores
 from pandq.core.numerics import blocks
 from pandq.core.scores import TIED
-from pandq.views import Labels, View, paired
+from pandq.views import Labels, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
+    from pandq.views import View
 
     Rows = NDArray[np.float64]
 

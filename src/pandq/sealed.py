@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pandq.documents import Value, parsed
 from pandq.errors import InputError, MissingLibraryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 DOCUMENT, SEAL, METADATA = "pandq", "sha256", "__metadata__"
 

@@ -30,3 +30,25 @@ def significant(x: float) -> str:
     if x == 0.0 or not -1e6 < x < 1e6:
         return f"{x + 0.0:.3g}"
     return f"{x:.0f}" if abs(x) >= 999.5 else f"{x:#.3g}".rstrip(".")
+
+
+def number(x: float | None, digits: int = 4) -> str:
+    """A number for a table: fixed digits, or three significant ones where it is small.
+
+    >>> number(0.17321), number(1.5e-7), number(None), number(float("inf"))
+    ('0.1732', '1.50e-07', '-', 'inf')
+    """
+    if x is None or math.isnan(x):
+        return "-"
+    if x == 0 or abs(x) >= 10 ** (2 - digits):
+        return f"{x + 0.0:.{digits}f}"
+    return significant(x)
+
+
+def short(x: float | None) -> str:
+    """A number for a sentence.
+
+    >>> short(0.3277), short(0.00412), short(None)
+    ('0.328', '0.00412', '-')
+    """
+    return "-" if x is None or math.isnan(x) else significant(x)

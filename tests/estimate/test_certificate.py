@@ -8,18 +8,13 @@ from scipy.special import comb
 from scipy.stats import binom
 
 from pandq.core.hashing import fold_of, hash_ids
-from pandq.estimate.bernstein import (
-    bernstein_basis,
-    bound_vector,
-    entropy_term,
-    thinning,
-)
-from pandq.estimate.certificate import ManyVotes, Stratum, stratum_degrees, train_certificate
-from pandq.estimate.leak import BlindBounds
-from pandq.estimate.mixture import fit_mixture
-from pandq.estimate.pairs import train_pairs
-from pandq.estimate.planner import plan_budget, rows_to_plan
-from pandq.estimate.smooth import smooth_bound_vector
+from pandq.estimate.floor.bernstein import bernstein_basis, bound_vector, entropy_term, thinning
+from pandq.estimate.floor.blind import BlindBounds
+from pandq.estimate.floor.certificate import ManyVotes, Stratum, stratum_degrees, train_certificate
+from pandq.estimate.floor.mixture import fit_mixture
+from pandq.estimate.floor.pairs import train_pairs
+from pandq.estimate.floor.planner import plan_budget, rows_to_plan
+from pandq.estimate.floor.smooth import smooth_bound_vector
 from pandq.sums.resample import PoissonBootstrap
 
 rng = np.random.default_rng(3)

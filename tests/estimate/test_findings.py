@@ -6,8 +6,8 @@ import pytest
 import pandq
 from pandq import Counts, Labels, Logits, Probs
 from pandq.estimate.findings import MOST_VOTES, votes_in
-from pandq.estimate.planner import rows_to_plan
-from pandq.report.summary import markdown
+from pandq.estimate.floor.planner import rows_to_plan
+from pandq.report.markdown import markdown
 from pandq.report.words import headline, map_name, next_steps
 
 N = 400

@@ -13,11 +13,12 @@ from scipy import special, stats
 from scipy.optimize import check_grad, minimize, minimize_scalar
 
 from pandq.errors import InputError, PandqWarning
-from pandq.estimate import recalibrate, softmax_maps
-from pandq.estimate.crossfit import crossfit
-from pandq.estimate.recalibrate import fit_map, mixing_weight
-from pandq.estimate.recalibrator import KINDS, Recalibrator, pure_map
-from pandq.estimate.softmax_maps import (
+from pandq.estimate.calibration import fitting as recalibrate
+from pandq.estimate.calibration import maps as softmax_maps
+from pandq.estimate.calibration.crossfit import crossfit
+from pandq.estimate.calibration.fitting import fit_map, mixing_weight
+from pandq.estimate.calibration.inputs import row_losses
+from pandq.estimate.calibration.maps import (
     Rows,
     bias_sums,
     matrix_sums,
@@ -25,7 +26,7 @@ from pandq.estimate.softmax_maps import (
     temperature_sums,
     vector_sums,
 )
-from pandq.estimate.targets import row_losses
+from pandq.recalibrator import KINDS, Recalibrator, pure_map
 
 SOFTMAX = ("temperature", "bias", "vector", "matrix")
 

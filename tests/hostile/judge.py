@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.hostile.case import FINE, GATE, REFUSED, Given, Judge, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LONGEST_LINE = 1500
 # What a user must not see: Python's own words, and what a terminal would obey.

@@ -26,13 +26,15 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandq
 from pandq.errors import PandqError
 from tests.hostile.case import REFUSED, Case, Given, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 # What pandq imports only when it needs it; of its own modules, all but those of other processes.
 NEEDED = (

@@ -6,14 +6,16 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests.hostile.case import Given
 from tests.hostile.nursery import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHELF = "PANDQ_HOSTILE_STOCK"
 ROWS = 80

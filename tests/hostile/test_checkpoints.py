@@ -12,7 +12,7 @@ import pytest
 
 import pandq
 from pandq.engines.checkpoints import Checkpoint
-from pandq.estimate.rowsums import RowSums
+from pandq.estimate.averages.rowsums import RowSums
 from pandq.sealed import read_sealed, write_sealed
 from tests.hostile.mutants import spoiled_arrays, spoiled_bytes, spoiled_document
 

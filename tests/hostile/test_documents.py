@@ -12,11 +12,11 @@ import pytest
 
 import pandq
 from pandq.documents import MOST_BYTES, Value, parsed, read_document
-from pandq.estimate.baseline import Baseline
-from pandq.estimate.recalibrate import fit_map
-from pandq.estimate.recalibrator import Recalibrator
+from pandq.estimate.calibration.fitting import fit_map
+from pandq.estimate.comparison.baseline import Baseline
+from pandq.outputs.recalibrated import read_recalibrator, write_recalibrated
+from pandq.recalibrator import Recalibrator
 from pandq.report.explore import presets_of
-from pandq.report.files import read_recalibrator, write_recalibrated
 from pandq.sealed import read_sealed, write_sealed
 from tests.hostile.mutants import spoiled_arrays, spoiled_bytes, spoiled_document
 

@@ -16,7 +16,7 @@ from pandq.errors import RowError
 from pandq.read import columns as cols
 from pandq.read.parse import parsed
 from pandq.read.scan import open_source
-from pandq.report.inspection import inspection
+from pandq.report.terminal.inspection import inspection
 
 NO_UTF8 = [None, pa.py_buffer(struct.pack("<iii", 0, 1, 2)), pa.py_buffer(b"\xff\xfe")]
 ODD = {

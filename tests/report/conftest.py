@@ -11,7 +11,7 @@ from scipy import special
 
 import pandq
 from pandq.report.explore import explore_page
-from pandq.report.files import write_audit_page, write_comparison_page, write_page
+from pandq.report.page.files import write_audit_page, write_comparison_page, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "screenshots"

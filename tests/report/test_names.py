@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 import pandq
 from pandq.plain import visible
 from pandq.report import figures
-from pandq.report.page import LARGEST, LONGEST, WHOLE, Cell, Grid, joined, report, tag
-from pandq.report.svg import chart
+from pandq.report.page.elements import LARGEST, LONGEST, WHOLE, Cell, Grid, joined, report, tag
+from pandq.report.page.svg import chart
 
 NAMES = [
     r"$\frac$",
@@ -67,7 +67,7 @@ def test_a_figure_shows_a_name_as_it_is(name):
 def test_a_page_of_such_names_is_whole_and_below_a_megabyte(audit):
     page = audit.to_html()
     page.encode()
-    inside = pandq.report.html.audit_page(audit)
+    inside = pandq.report.page.elements.audit.audit_page(audit)
     assert len(inside.encode()) <= LARGEST
     assert len(inside) > 10_000
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]", inside)

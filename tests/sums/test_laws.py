@@ -31,10 +31,11 @@ from hypothesis import strategies as st
 from pandq import Counts, Labels, Logits, Probs
 from pandq.core.hashing import hash_ids
 from pandq.engines.packing import packed, rebuilt
-from pandq.estimate.decomposition import PartSums, Trained
+from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.rowsums import RowSums
+from pandq.estimate.decomposition.partsums import PartSums
+from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.findings import Seen
-from pandq.estimate.means import Means
-from pandq.estimate.rowsums import RowSums
 from pandq.estimate.sampling import sample_of
 from pandq.read.chunks import views_scan
 from pandq.rows import measure_rows

@@ -13,7 +13,7 @@ from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from pandq.report.gates import GateOn
+    from pandq.results.gates import GateOn
 
 
 @click.command("audit")
@@ -83,10 +83,11 @@ def audit_command(
         pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
     """
     from pandq.audits import audit
+    from pandq.outputs.items import write_items
     from pandq.read.scan import scan
-    from pandq.report.files import write_audit_page, write_items
-    from pandq.report.summary import summary_file
-    from pandq.report.text import show
+    from pandq.report.markdown import summary_file
+    from pandq.report.page.files import write_audit_page
+    from pandq.report.terminal.audit import show
     from pandq.store import all_or_none, check_outputs, write_json
 
     only_files = {

@@ -17,7 +17,7 @@ from pandq.errors import InputError
 if TYPE_CHECKING:
     from pandq.read.join import Joined
     from pandq.read.scan import Scan
-    from pandq.report.gates import GateOn
+    from pandq.results.gates import GateOn
 
 
 @click.command("compare")
@@ -99,10 +99,10 @@ def compare_command(
     """
     from pandq.comparisons import compare
     from pandq.documents import read_document
-    from pandq.estimate.baseline import AUDIT, WRITTEN_BY
-    from pandq.report.comparison import show_comparison
-    from pandq.report.files import write_comparison_page
-    from pandq.report.summary import summary_file
+    from pandq.estimate.comparison.baseline import AUDIT, WRITTEN_BY
+    from pandq.report.markdown import summary_file
+    from pandq.report.page.files import write_comparison_page
+    from pandq.report.terminal.comparison import show_comparison
     from pandq.store import all_or_none, check_outputs, write_json
 
     check_outputs(

@@ -137,9 +137,10 @@ def fit_command(
     from pandq.fit.folder import FOLDER
     from pandq.fit.models import fit_model
     from pandq.fit.networks.training import leads
+    from pandq.outputs.model import save_model
     from pandq.read.features import scan_features
-    from pandq.report.fitted import fitted_lines, save_model
     from pandq.report.provenance import how
+    from pandq.report.terminal.fit import fitted_lines
     from pandq.store import check_new_folder, check_outputs
 
     check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
@@ -230,8 +231,8 @@ def predict_command(
         pandq audit preds.parquet --p labels:label --q probs:probs
     """
     from pandq.fit.folder import FOLDER, load_model
-    from pandq.report.files import RECALIBRATED, read_recalibrator
-    from pandq.report.fitted import MEMBERS, write_predictions
+    from pandq.outputs.predictions import MEMBERS, write_predictions
+    from pandq.outputs.recalibrated import RECALIBRATED, read_recalibrator
     from pandq.store import check_outputs
 
     parts = [str(Path(model_dir) / name) for name in FOLDER.files]

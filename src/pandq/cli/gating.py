@@ -14,8 +14,8 @@ from pandq.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pandq.estimate.intervals import Estimate
-    from pandq.report.gates import Gate, GateOn
+    from pandq.results.estimate import Estimate
+    from pandq.results.gates import Gate, GateOn
 
 
 def gate_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -57,7 +57,7 @@ def limits(
     asked: Mapping[str, tuple[float | None, Sequence[Estimate]]], gate_on: GateOn
 ) -> list[Gate]:
     """A gate for each estimate that an option limits."""
-    from pandq.report.gates import Gate
+    from pandq.results.gates import Gate
 
     return [
         Gate(option, limit, estimate, gate_on)
@@ -73,8 +73,8 @@ def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
     Raises:
         GateError: a limit is breached.
     """
-    from pandq.report.gates import require
-    from pandq.report.summary import append_summary
+    from pandq.report.markdown import append_summary
+    from pandq.results.gates import require
 
     try:
         append_summary(result, gates)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def page() -> Any:
     """Standard output; as wide as the reports are made for when it is not a terminal."""
-    from pandq.report.terminal import Page
+    from pandq.report.terminal.console import Page
 
     return Page(width=None if sys.stdout.isatty() else 110)
 
@@ -43,7 +43,7 @@ def fit_progress(
 
     On a terminal they replace each other, elsewhere (a log) they follow each other.
     """
-    from pandq.report.fitted import progress_line
+    from pandq.report.terminal.fit import progress_line
 
     lively, width = sys.stderr.isatty(), 0
 
@@ -78,7 +78,7 @@ def progress_shown(how: str) -> Iterator[Progress | None]:
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pandq.report.terminal import Page
+    from pandq.report.terminal.console import Page
 
     columns = (
         TextColumn("{task.description}"),

@@ -31,7 +31,7 @@ from pandq.errors import InputError
 )
 def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
     """Apply a recalibration map to a file of predictions."""
-    from pandq.report.files import read_recalibrator, write_recalibrated
+    from pandq.outputs.recalibrated import read_recalibrator, write_recalibrated
     from pandq.store import check_outputs
 
     check_outputs([*files, map_file], no_dash("--out", out))
@@ -52,7 +52,7 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
 def inspect_command(files: tuple[str, ...]) -> None:
     """What pandq thinks the columns of FILES are, and what to run next."""
     from pandq.read.scan import open_source
-    from pandq.report.inspection import inspection
+    from pandq.report.terminal.inspection import inspection
 
     console = page()
     for part in inspection(open_source(list(files)), list(files)):
@@ -70,9 +70,9 @@ def inspect_command(files: tuple[str, ...]) -> None:
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
     from pandq.demo import run_demo
-    from pandq.report.tables import interval
-    from pandq.report.text import show
-    from pandq.report.words import number
+    from pandq.report.terminal.audit import show
+    from pandq.report.terminal.tables import interval
+    from pandq.units import number
 
     found = run_demo(Path(str(no_dash("--out", out))))
     console = page()
@@ -111,9 +111,9 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     import webbrowser
 
     from pandq.documents import read_document
-    from pandq.estimate.baseline import AUDIT, WRITTEN_BY
+    from pandq.estimate.comparison.baseline import AUDIT, WRITTEN_BY
     from pandq.report.explore import explore_page
-    from pandq.report.files import write_page
+    from pandq.report.page.files import write_page
     from pandq.store import check_outputs
 
     check_outputs([] if audit_file is None else [audit_file], no_dash("--out", out))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from importlib import metadata
@@ -25,6 +24,8 @@ from pandq.sealed import read_sealed, write_sealed
 from pandq.store import json_text, whole_file, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pandq.engines.contract import S
 
 P = ParamSpec("P")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import special
 
 from pandq.core.scores import TIED
+from pandq.estimate.calibration.inputs import as_targets
 from pandq.estimate.sampling import shares_of, weights_of
-from pandq.estimate.targets import as_targets
+from pandq.results.findings import Finding
 from pandq.sums.repeats import Repeats
 from pandq.units import per_nat
 from pandq.views import Labels, Probs
@@ -19,8 +20,8 @@ from pandq.views import Labels, Probs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.estimate.intervals import Estimate
     from pandq.read.chunks import Chunk
+    from pandq.results.estimate import Estimate
     from pandq.rows import RowMeasures
     from pandq.sums.sample import Sample
     from pandq.units import Unit
@@ -37,21 +38,6 @@ SURE = 1e-4
 ROUNDING = 1e-12
 # Copies are kept in one fold where there are so many different rows, none of them in most folds.
 LEAST_DIFFERENT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know: `first` is said before the headline; a `remedy` replaces all advice."""
-
-    key: str
-    sentence: str
-    numbers: dict[str, float] = field(default_factory=dict)
-    first: bool = False
-    remedy: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"key": self.key, "sentence": self.sentence, **self.numbers}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

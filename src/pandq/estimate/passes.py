@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-import numpy as np
-
 from pandq.core.checks import check_level, is_number
 from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
 from pandq.errors import InputError
-from pandq.estimate.sampling import MIN_CLUSTERS, MIN_ROWS
 from pandq.read.chunks import MemoryScan
 from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress, Rows
     from pandq.read.chunks import Chunk
-    from pandq.sums.sample import Sample
 
 # what every use of a seed has room for
 SEEDS = 2**32
@@ -160,16 +156,3 @@ def require_laws(rows: Scan | MemoryScan) -> None:
 def name_of(rows: Scan | MemoryScan) -> str:
     """What to call the rows in errors; "" for arrays in memory."""
     return rows.source.name if isinstance(rows, Scan) else ""
-
-
-def reasons_to_stop(sample: Sample, n_classes: int) -> list[str]:
-    """Why there is no decomposition; what can still be said is the rest of a report."""
-    if n_classes < 2:
-        return ["one class only: there is nothing to decompose"]
-    if len(sample) < MIN_ROWS:
-        few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
-        return [f"{few}; the averages and their intervals stand"]
-    clusters = len(np.unique(sample.columns["unit"]))
-    if clusters < MIN_CLUSTERS:
-        return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
-    return []

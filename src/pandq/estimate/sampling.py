@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pandq.read.chunks import Chunk
+    from pandq.results.decomposition import Evidence
+    from pandq.sums.sample import Sample
+
+from typing import TYPE_CHECKING
 
 from pandq.core.hashing import fold_of, hash_rows, mix
 from pandq.sums.sample import Sample
@@ -19,7 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
 
-Evidence = Literal["full", "votes", "labels"]
 
 # Recalibration maps are cross-fitted in this many folds; certificates in two.
 FOLDS = 5
@@ -145,3 +151,16 @@ def _evidence_rows(p: View) -> NDArray[Any]:
 def shares_of(p: NDArray[Any]) -> NDArray[Any]:
     """Labels as they are; votes and probabilities as rows that sum to one to the last bit."""
     return p if p.ndim == 1 else p / p.sum(axis=1, keepdims=True, dtype=np.float64)
+
+
+def reasons_to_stop(sample: Sample, n_classes: int) -> list[str]:
+    """Why there is no decomposition; what can still be said is the rest of a report."""
+    if n_classes < 2:
+        return ["one class only: there is nothing to decompose"]
+    if len(sample) < MIN_ROWS:
+        few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
+        return [f"{few}; the averages and their intervals stand"]
+    clusters = len(np.unique(sample.columns["unit"]))
+    if clusters < MIN_CLUSTERS:
+        return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
+    return []

@@ -17,12 +17,12 @@ import numpy as np
 
 from pandq.documents import Value, read_document
 from pandq.errors import InputError
-from pandq.estimate.recalibrator import Recalibrator
 from pandq.fit.networks.classifier import NetworkClassifier
 from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
 from pandq.fit.regressions.posterior import Covariance, Posterior
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.read.feature_scan import Scaling
+from pandq.recalibrator import Recalibrator
 from pandq.sealed import read_sealed, write_sealed
 from pandq.store import Own, write_json
 from pandq.views import LogProbs
@@ -30,7 +30,7 @@ from pandq.views import LogProbs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.ensembles import Ensemble
+    from pandq.views import Ensemble
 
 Kind = Literal["softmax", "bayes", "mlp", "cnn"]
 SCHEMA = "pandq/model/1"

@@ -22,7 +22,7 @@ from pandq.fit.regressions.scaling import standardised
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.fit.targets import Targets
 from pandq.read.feature_scan import FeatureScan
-from pandq.views import Labels, View
+from pandq.views import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress
     from pandq.read.feature_scan import FeatureChunk, Scaling
+    from pandq.views import View
 
     Told = Callable[[dict[str, Any]], None]
 

@@ -15,8 +15,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
 from pandq.read.parts import Part
-from pandq.topk import TopK
-from pandq.views import Labels, View, paired, require_view
+from pandq.views import Labels, TopK, paired, require_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from pandq.read.columns import Column
+    from pandq.views import View
 
 # A chunk has at most this many rows, and at most this many numbers in Q.
 CHUNK_ROWS = 1 << 16

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from pandq.core.checks import is_number
 from pandq.core.hashing import hash_ids
-from pandq.ensembles import Ensemble
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
@@ -20,16 +19,16 @@ from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, LazyFrame, ParquetFiles, Table, open_tables
-from pandq.topk import TopK
 from pandq.views import (
     MATRICES,
     NO_VOTES,
     TOP_KIND,
     Counts,
+    Ensemble,
     Labels,
     Logits,
     Probs,
-    View,
+    TopK,
     paired,
     partly_known,
 )
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from pandq.read.columns import Column
     from pandq.read.parts import Part
+    from pandq.views import View
 
 # Recalibration reads and writes every column: smaller batches keep any table's memory modest.
 PREDICTED_ROWS = 1 << 13

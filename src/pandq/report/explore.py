@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.documents import Value
 from pandq.errors import InputError
-from pandq.estimate.baseline import AUDIT, AUDIT_SCHEMA, WRITTEN_BY
-from pandq.report.page import Markup, asset, page
+from pandq.estimate.comparison.baseline import AUDIT, AUDIT_SCHEMA, WRITTEN_BY
+from pandq.report.page.elements import Markup, asset, page
 from pandq.report.words import row_words
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.plain import visible
-from pandq.report.words import divergence_of, number, of_rows, short, stacked
+from pandq.report.words import divergence_of, of_rows, stacked
+from pandq.units import number, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from pandq.audits import Audit
-    from pandq.comparisons import Comparison
+    from pandq.results.audit import Audit
+    from pandq.results.comparison import Comparison
 
 FLOOR, REST, MISCALIBRATION, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
 COLOURS = {"floor": FLOOR, "rest": REST, "miscalibration": MISCALIBRATION}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from pandq.units import significant
+from pandq.units import number, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pandq.audits import Audit
-    from pandq.estimate.intervals import Estimate
-    from pandq.estimate.parts import Decomposition
+    from pandq.results.audit import Audit
+    from pandq.results.decomposition import Decomposition
+    from pandq.results.estimate import Estimate
 
 # A part below this share of the cross entropy is not worth anybody's day.
 SMALL = 0.05
@@ -20,28 +19,6 @@ SMALL = 0.05
 ROUNDING = 1e-12
 # Of the class frequencies a map needs a little; more than this changes what it is.
 MIXED = 0.02
-
-
-def number(x: float | None, digits: int = 4) -> str:
-    """A number for a table: fixed digits, or three significant ones where it is small.
-
-    >>> number(0.17321), number(1.5e-7), number(None), number(float("inf"))
-    ('0.1732', '1.50e-07', '-', 'inf')
-    """
-    if x is None or math.isnan(x):
-        return "-"
-    if x == 0 or abs(x) >= 10 ** (2 - digits):
-        return f"{x + 0.0:.{digits}f}"
-    return significant(x)
-
-
-def short(x: float | None) -> str:
-    """A number for a sentence.
-
-    >>> short(0.3277), short(0.00412), short(None)
-    ('0.328', '0.00412', '-')
-    """
-    return "-" if x is None or math.isnan(x) else significant(x)
 
 
 def class_word(name: str | None) -> str:

@@ -9,10 +9,8 @@ import io
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +29,10 @@ from tests.hostile.families.model_folders import (
 from tests.hostile.families.spoilt_bytes import SPOILS
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 FAMILY = "checkpoints"
 KEPT = "kept"

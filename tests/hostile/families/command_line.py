@@ -5,8 +5,7 @@ more than files, conditions in SQL, and streams that are closed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -17,6 +16,10 @@ from tests.hostile.families.conditions import conditions
 from tests.hostile.families.paths import paths
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 FAMILY = "command line"
 Found = tuple[str, Build, Judge]

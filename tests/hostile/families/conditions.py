@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.hostile import stock, truth
 from tests.hostile.case import Build, Given, Judge, Outcome
 from tests.hostile.judge import also, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 Found = tuple[str, Build, Judge]
 

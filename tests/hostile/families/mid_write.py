@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +15,10 @@ from tests.hostile.case import Build, Case, Given, Judge, Outcome, Run
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command, watched
 from tests.hostile.tables import FORMATS, Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 FAMILY = "faults"
 Found = tuple[str, Build, Run, Judge]

@@ -11,9 +11,8 @@ import io
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from tests.hostile.case import Build, Case, Given
 from tests.hostile.families.wrong_arrays import PROBS, THINGS, Call, Found, K, N, wrong_arrays
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 FAMILY = "misuse"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +12,10 @@ from tests.hostile.case import Answer, Build, Given, Outcome, Run
 from tests.hostile.families.extremes import EXTREMES, Made
 from tests.hostile.nursery import command
 from tests.hostile.tables import K, labels_and_probs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 Found = tuple[str, Build, Run]
 N = 60

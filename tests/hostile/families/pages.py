@@ -6,11 +6,9 @@ A name is a name: it is never a tag, a link, a line, a style, a script or a form
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +17,10 @@ from tests.hostile.case import Build, Case, Given, Judge, Outcome
 from tests.hostile.judge import also, unsafe
 from tests.hostile.nursery import command
 from tests.hostile.tables import K, labels_and_probs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 FAMILY = "pages"
 LARGEST = 1 << 20

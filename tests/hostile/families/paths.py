@@ -6,8 +6,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +14,10 @@ from tests.hostile import stock
 from tests.hostile.case import Build, Given, Judge, Outcome
 from tests.hostile.judge import also, judged
 from tests.hostile.tables import FORMATS, labels_and_probs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 Found = tuple[str, Build, Judge]
 

@@ -7,7 +7,7 @@ there is none to be had.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from tests.hostile.case import Build, Case, Given
 from tests.hostile.judge import judged
 from tests.hostile.nursery import apart, command
 from tests.hostile.tables import FORMATS, Format, labels_and_probs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILY = "bytes"
 Spoil = Callable[[bytes, np.random.Generator], bytes]

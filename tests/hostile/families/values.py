@@ -6,9 +6,7 @@ What is right is computed from the values as they were made, before any file was
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +18,10 @@ from tests.hostile.families.other_commands import other_commands
 from tests.hostile.judge import judged
 from tests.hostile.nursery import command
 from tests.hostile.tables import K, labels_and_probs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 FAMILY = "values"
 ANYTHING = {"--floor": "none", "--json": "out.json"}

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, NDArray
 
-    from pandq.estimate.recalibrator import Recalibrator
-    from pandq.fit.networks.checkpoints import Checkpoint
+    from pandq.fit.networks.snapshots import Checkpoint
+    from pandq.recalibrator import Recalibrator
 
     Floats = NDArray[np.float64]
 
@@ -364,7 +364,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        from pandq.fit.networks.checkpoints import Checkpoint
+        from pandq.fit.networks.snapshots import Checkpoint
 
         sets = (data,) if watched is None else (data, watched)
         # a function by its name: where it lies in memory is another place in the next process

@@ -20,7 +20,7 @@ import numpy as np
 from pandq.core.laws import Law
 from pandq.core.measures import cross_entropy
 from pandq.errors import InputError
-from pandq.estimate.recalibrate import fit_cautious_temperature
+from pandq.estimate.calibration.fitting import fit_cautious_temperature
 from pandq.views import Probs
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from pandq.estimate.recalibrator import Recalibrator
-    from pandq.fit.networks.checkpoints import Checkpoint
     from pandq.fit.networks.modules import Augment
+    from pandq.fit.networks.snapshots import Checkpoint
     from pandq.fit.targets import Data
+    from pandq.recalibrator import Recalibrator
 
     Floats = NDArray[np.float64]
     Row = dict[str, Any]

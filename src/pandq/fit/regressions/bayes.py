@@ -13,16 +13,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from pandq.core.checks import is_number
-from pandq.ensembles import Ensemble
 from pandq.errors import InputError
-from pandq.estimate.draws import elbo
 from pandq.fit.regressions.bayesfit import Prior, maximised
 from pandq.fit.regressions.bayessums import DrawSums, Rule, scores_of, softmax, spreads
 from pandq.fit.regressions.posterior import Covariance
 from pandq.fit.regressions.softmax import NotConverged, check_steps, checked, chunks_of, rows_of
 from pandq.fit.regressions.softmaxfit import InMemory
 from pandq.fit.regressions.softmaxsums import Problem
+from pandq.montecarlo import elbo
 from pandq.read.feature_scan import FeatureScan
+from pandq.views import Ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Callable

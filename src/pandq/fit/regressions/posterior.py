@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import linalg
 
-from pandq.estimate.families import gaussian_kl
+from pandq.parametric import gaussian_kl
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

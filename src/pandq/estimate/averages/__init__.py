@@ -1,0 +1,1 @@
+"""Averages of rows and their intervals."""

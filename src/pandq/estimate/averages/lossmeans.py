@@ -1,0 +1,210 @@
+"""Averages of losses, which may be infinite in some rows, beside what is finite in all of them.
+
+A row in which Q rules out what happened (q = 0 < p) was chosen by its outcome: an average over the
+other rows is no estimate of anything. So the mean of a loss is infinite as soon as one row is, what
+is finite is averaged over every row, and the mean over the finite rows is only ever shown beside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.estimate.averages.means import GroupMeans, Means
+from pandq.results.estimate import Estimate
+from pandq.rows import by_top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from pandq.views import View
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+FINITE_PART = "mean over the rows where it is finite, which their outcomes chose"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LossMeans:
+    """A Summary: means of `losses` over the rows where all are finite, and of `others` over all.
+
+    >>> blank = LossMeans.empty(("loss",), ("entropy",))
+    >>> rows = blank.of(np.array([[1.0], [np.inf]]), np.array([[0.2], [0.4]]))
+    >>> rows.estimate("loss", level=0.95).value, rows.estimate("entropy", level=0.95).value
+    (inf, 0.30000000000000004)
+    """
+
+    losses: Means
+    others: Means
+
+    @classmethod
+    def empty(
+        cls,
+        losses: tuple[str, ...],
+        others: tuple[str, ...],
+        *,
+        replicates: int = 0,
+        seed: int = 0,
+    ) -> Self:
+        """No rows."""
+        drawn: dict[str, Any] = {"replicates": replicates, "seed": seed}
+        return cls(Means.empty(losses, **drawn), Means.empty(others, **drawn))
+
+    def of(
+        self,
+        losses: Floats,
+        others: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+        keys: Keys | None = None,
+    ) -> Self:
+        """(n, d) values that may be infinite, (n, e) finite ones, and what belongs to the rows."""
+        losses, kept = _finite(losses, w)
+        return type(self)(
+            self.losses.of(
+                losses[kept], _of(w, kept), clusters=_of(clusters, kept), keys=_of(keys, kept)
+            ),
+            self.others.of(others, w, clusters=clusters, keys=keys),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.losses.merge(other.losses), self.others.merge(other.others))
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return self.others.n
+
+    @property
+    def weight(self) -> float:
+        """Their total weight."""
+        return self.others.moments.weight
+
+    @property
+    def n_infinite(self) -> int:
+        """How many rows of positive weight have an infinite loss."""
+        return self.others.n - self.losses.n
+
+    def mean(self, name: str) -> float:
+        """The weighted mean of one quantity."""
+        if name in self.others.names:
+            return self.others.mean(name)
+        return np.inf if self.n_infinite else self.losses.mean(name)
+
+    def estimate(
+        self, name: str, *, level: float, unit: str = "nat", method: str = "mean over rows"
+    ) -> Estimate:
+        """One mean with its interval; infinite where a row's loss is."""
+        if name in self.others.names:
+            return self.others.estimate(name, level=level, unit=unit, method=method)
+        if self.n_infinite:
+            how = f"infinite: q = 0 < p in {self.n_infinite} rows"
+            return Estimate(np.inf, np.inf, np.inf, level, unit, self.n, how, name)
+        return self.losses.estimate(name, level=level, unit=unit, method=method)
+
+    def finite_part(self, name: str, *, level: float) -> Estimate | None:
+        """The mean of a loss over the rows where it is finite; None where that is all or none."""
+        if not self.n_infinite or not self.losses.n:
+            return None
+        return self.losses.estimate(name, level=level, method=FINITE_PART)
+
+    def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
+        """An interval for what lies between two means: one-sided at each end."""
+        if low in self.others.names:
+            return self.others.bounds(low, high, level=level)
+        return (np.inf, np.inf) if self.n_infinite else self.losses.bounds(low, high, level=level)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupLossMeans:
+    """The same for the groups of a column."""
+
+    losses: GroupMeans
+    others: GroupMeans
+
+    @classmethod
+    def empty(cls, losses: tuple[str, ...], others: tuple[str, ...]) -> Self:
+        """No groups."""
+        return cls(GroupMeans.empty(losses), GroupMeans.empty(others))
+
+    def of(
+        self,
+        codes: NDArray[np.intp],
+        groups: tuple[str, ...],
+        losses: Floats,
+        others: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+    ) -> Self:
+        """Rows whose group is groups[codes]: (n, d) losses, (n, e) finite values."""
+        losses, kept = _finite(losses, w)
+        return type(self)(
+            self.losses.of(
+                codes[kept], groups, losses[kept], _of(w, kept), clusters=_of(clusters, kept)
+            ),
+            self.others.of(codes, groups, others, w, clusters=clusters),
+        )
+
+    def of_tops(
+        self,
+        view: View,
+        tops: NDArray[Any],
+        classes: tuple[str, ...],
+        losses: Floats,
+        others: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+    ) -> Self:
+        """Rows by a view's most probable class; where several are, the row counts its share."""
+        rows, codes, w = by_top(view, tops, w)
+        return self.of(codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.losses.merge(other.losses), self.others.merge(other.others))
+
+    def groups(self) -> Iterator[tuple[str, LossMeans]]:
+        """Each group's own LossMeans, in order of appearance."""
+        finite = dict(self.losses.groups())
+        for name, others in self.others.groups():
+            yield name, LossMeans(finite.get(name, Means.empty(self.losses.names)), others)
+
+
+def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:
+    """A difference where a loss is infinite: no average over the other rows takes its place.
+
+    Args:
+        found: the difference over the rows where both are finite.
+        q: in how many rows the loss is infinite from which the other is taken.
+        against: in how many the other is.
+    """
+    method = f"q = 0 < p: infinite in {q} rows of one, {against} of the other"
+    if q and against:
+        how = f"{method}; infinite less infinite"
+        return replace(found, value=None, low=None, high=None, method=how, identified=False)
+    end = np.inf if q else -np.inf
+    return replace(found, value=end, low=end, high=end, method=method)
+
+
+def _finite(losses: Floats, w: Floats | None) -> tuple[Floats, Any]:
+    """The losses with 0 where a row of no weight is infinite, and which rows to average."""
+    finite = np.isfinite(losses).all(axis=1)
+    if finite.all():
+        return losses, slice(None)
+    if w is not None:
+        idle = ~finite & (w == 0)
+        losses, finite = np.where(idle[:, None], 0.0, losses), finite | idle
+    return losses, finite
+
+
+def _of(x: Any, kept: Any) -> Any:
+    return None if x is None else x[kept]

@@ -1,0 +1,253 @@
+"""Means: averages of named per-row quantities, and their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy import special
+
+from pandq.core.hashing import hash_ids
+from pandq.estimate.averages.intervals import mean_estimate
+from pandq.results.estimate import Estimate
+from pandq.sums.clusters import ClusterTotals
+from pandq.sums.moments import GroupMoments, Moments
+from pandq.sums.resample import PoissonBootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+
+# Where a mean must lie; an interval does not reach beyond.
+_UNIT_RANGE = (0.0, 1.0)
+_POSITIVE = (0.0, np.inf)
+POSSIBLE = {
+    "cross_entropy": _POSITIVE,
+    "recalibrated": _POSITIVE,
+    "entropy": _POSITIVE,
+    "kl": _POSITIVE,
+    "accuracy": _UNIT_RANGE,
+    "mass": _UNIT_RANGE,
+    "confidence": _UNIT_RANGE,
+    "brier": (0.0, 2.0),
+    "kl_reverse": _POSITIVE,
+    "low": _POSITIVE,
+    "high": _POSITIVE,
+    "against_better": _UNIT_RANGE,
+    "q_better": _UNIT_RANGE,
+    "tie": _UNIT_RANGE,
+    "same_top1": _UNIT_RANGE,
+    "accuracy difference": (-1.0, 1.0),
+    "expected_accuracy difference": (-1.0, 1.0),
+    "confidence difference": (-1.0, 1.0),
+    "brier difference": (-2.0, 2.0),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Means:
+    """A Summary of named quantities: moments, totals per cluster, bootstrap replicates.
+
+    >>> rows = Means.empty(("loss",)).of(np.array([[1.0], [2.0], [3.0]]))
+    >>> print(rows.estimate("loss", level=0.95))
+    loss 2.000 nat [-0.484, 4.484]
+    """
+
+    names: tuple[str, ...]
+    moments: Moments
+    clusters: ClusterTotals
+    bootstrap: PoissonBootstrap | None = None
+
+    @classmethod
+    def empty(cls, names: tuple[str, ...], *, replicates: int = 0, seed: int = 0) -> Self:
+        """No rows; with `replicates` the intervals will be a bootstrap's."""
+        d = len(names)
+        drawn = PoissonBootstrap.empty(d, replicates=replicates, seed=seed) if replicates else None
+        return cls(names, Moments.empty(d), ClusterTotals.empty(d), drawn)
+
+    def of(
+        self,
+        x: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+        keys: Keys | None = None,
+    ) -> Self:
+        """(n, d) finite values; `keys` and `clusters` are hashed ids."""
+        totals = self.clusters
+        if clusters is not None:
+            totals = totals.of(np.zeros(len(x), np.uint64), clusters, x, w)
+        drawn = self.bootstrap
+        if drawn is not None:
+            units = keys if clusters is None else clusters
+            drawn = drawn.of(hash_ids(np.arange(len(x))) if units is None else units, x, w)
+        return type(self)(self.names, self.moments.of(x, w), totals, drawn)
+
+    def of_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
+        """(n, d) values, of which the rows count that are finite throughout."""
+        kept = np.isfinite(x).all(axis=1)
+        return self.of(
+            x[kept],
+            None if w is None else w[kept],
+            clusters=None if clusters is None else clusters[kept],
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        drawn = self.bootstrap
+        if drawn is not None and other.bootstrap is not None:
+            drawn = drawn.merge(other.bootstrap)
+        moments, clusters = self.moments.merge(other.moments), self.clusters.merge(other.clusters)
+        return type(self)(self.names, moments, clusters, drawn)
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return self.moments.n
+
+    def mean(self, name: str) -> float:
+        """The weighted mean of one quantity."""
+        return float(self.moments.mean[self.names.index(name)])
+
+    def standard_error(self, name: str) -> float:
+        """Of the mean: over clusters where there are any, else over rows."""
+        return float(np.sqrt(self.covariance(name, name)))
+
+    def covariance(self, one: str, other: str) -> float:
+        """Of two means."""
+        return float(self.covariances((one, other))[0, 1])
+
+    def covariances(self, names: Sequence[str]) -> Floats:
+        """(d, d) covariances of some of the means."""
+        covariance = self.moments.mean_covariance
+        if len(self.clusters.cluster):
+            covariance = self.clusters.mean_covariance
+        places = [self.names.index(name) for name in names]
+        some: Floats = covariance()[np.ix_(places, places)]
+        return some
+
+    def estimate(
+        self, name: str, *, level: float, unit: str = "nat", method: str = "mean over rows"
+    ) -> Estimate:
+        """One mean with its two-sided interval."""
+        if self.bootstrap is not None:
+            low, high = self._quantiles(name, [(1 - level) / 2, (1 + level) / 2])
+            how = f"{method}, Poisson bootstrap of {self._units}"
+            return Estimate(self.mean(name), low, high, level, unit, self.n, how, name)
+        made = mean_estimate(
+            self.mean(name),
+            self.standard_error(name) ** 2,
+            degrees=self.degrees,
+            n=self.n,
+            level=level,
+            unit=unit,
+            name=name,
+        )
+        clustered = f"cluster-robust over {self._units}"
+        how = clustered if len(self.clusters.cluster) else "Student t"
+        least, most = POSSIBLE.get(name, (-np.inf, np.inf))
+        return replace(
+            made,
+            low=None if made.low is None else float(np.maximum(made.low, least)),
+            high=None if made.high is None else float(np.minimum(made.high, most)),
+            method=f"{method}, {how}",
+        )
+
+    def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
+        """An interval for what lies between two means: one-sided at each end.
+
+        Source: Imbens and Manski 2004, section 2, for a gap that does not vanish.
+        """
+        if self.bootstrap is not None:
+            return self._quantiles(low, [1 - level])[0], self._quantiles(high, [level])[0]
+        return self.one_sided(low, level=level)[0], self.one_sided(high, level=level)[1]
+
+    def one_sided(self, name: str, *, level: float) -> tuple[float, float]:
+        """The lower and the upper one-sided limit of a mean."""
+        half = float(special.stdtrit(max(self.degrees, 1), level)) * self.standard_error(name)
+        return self.mean(name) - half, self.mean(name) + half
+
+    @property
+    def _units(self) -> str:
+        n = self.clusters.n_clusters()
+        return f"{n} clusters" if n else "rows"
+
+    @property
+    def degrees(self) -> int:
+        """Of freedom: clusters, or rows, less one."""
+        return (self.clusters.n_clusters() or self.n) - 1
+
+    def _quantiles(self, name: str, probabilities: list[float]) -> list[float]:
+        if self.bootstrap is None:
+            return [float("nan")] * len(probabilities)
+        means = self.bootstrap.means()[:, self.names.index(name)]
+        return [float(x) for x in np.nanquantile(means, probabilities)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupMeans:
+    """The same for the groups of a column."""
+
+    names: tuple[str, ...]
+    moments: GroupMoments
+    clusters: ClusterTotals
+
+    @classmethod
+    def empty(cls, names: tuple[str, ...]) -> Self:
+        """No groups."""
+        return cls(names, GroupMoments.empty(len(names)), ClusterTotals.empty(len(names)))
+
+    def of(
+        self,
+        codes: NDArray[np.intp],
+        groups: tuple[str, ...],
+        x: Floats,
+        w: Floats | None = None,
+        *,
+        clusters: Keys | None = None,
+    ) -> Self:
+        """(n, d) finite values of rows whose group is groups[codes]."""
+        totals = self.clusters
+        if clusters is not None:
+            totals = totals.of(_group_keys(groups)[codes], clusters, x, w)
+        return type(self)(self.names, self.moments.of(codes, groups, x, w), totals)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        moments, clusters = self.moments.merge(other.moments), self.clusters.merge(other.clusters)
+        return type(self)(self.names, moments, clusters)
+
+    def groups(self) -> Iterator[tuple[str, Means]]:
+        """Each group's own Means, in order of appearance."""
+        keys = _group_keys(self.moments.names)
+        for g, (name, key) in enumerate(zip(self.moments.names, keys, strict=True)):
+            mine = self.clusters.group == key
+            totals = ClusterTotals(
+                np.zeros(int(mine.sum()), np.uint64),
+                self.clusters.cluster[mine],
+                self.clusters.totals[mine],
+            )
+            yield name, Means(self.names, self.moments.group(g), totals)
+
+
+def _group_keys(names: Sequence[str]) -> Keys:
+    """Names as the keys under which ClusterTotals tells groups apart."""
+    return hash_ids(np.array(names, dtype=np.str_))
+
+
+def quadratic(covariance: Floats, slope: Floats) -> float:
+    """The variance of a weighted sum: 0, and not below, where rounding is all that is left of it.
+
+    >>> quadratic(np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([1.0, -1.0]))
+    0.0
+    """
+    if not np.isfinite(covariance).all():
+        return float("nan")
+    size, turned = np.linalg.eigh(covariance)
+    return float(np.maximum(size, 0.0) @ np.square(turned.T @ slope))

@@ -1,0 +1,167 @@
+"""RowSums: the Summary behind every plain average of an audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
+from pandq.rows import RowMeasures, measure_rows
+from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
+from pandq.views import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.read.chunks import Chunk
+    from pandq.results.estimate import Estimate
+
+    Rows = NDArray[np.float64]
+
+LOSSES = ("cross_entropy", "entropy", "kl")
+SCORES = ("accuracy", "mass", "brier", "confidence")
+# what is finite whatever Q rules out
+ALWAYS = ("entropy", *SCORES)
+DETAILS = ("kl", "cross_entropy", "entropy", "mass", "confidence", "p_class", "q_class")
+
+INFINITE_SHOWN = 20
+# Of a row that is shown, the laws over so many classes.
+TOP = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSums:
+    """What is kept of the rows that have gone by."""
+
+    means: LossMeans
+    divergence: LogHistogram
+    worst: WorstRows
+    infinite: WorstRows
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
+    least_votes: float
+    most_votes: float
+
+    @classmethod
+    def empty(
+        cls, *, by: Sequence[str] = (), worst: int = 10, replicates: int = 0, seed: int = 0
+    ) -> Self:
+        """No rows; `replicates` of a bootstrap seeded with `seed`, if its intervals are wanted."""
+        return cls(
+            means=LossMeans.empty(LOSSES, ALWAYS, replicates=replicates, seed=seed),
+            divergence=LogHistogram.empty(),
+            worst=WorstRows.empty(worst, len(DETAILS)),
+            infinite=WorstRows.empty(INFINITE_SHOWN, len(DETAILS)),
+            classes=GroupLossMeans.empty(LOSSES, ALWAYS),
+            groups={name: GroupLossMeans.empty(LOSSES, ALWAYS) for name in by},
+            least_votes=np.inf,
+            most_votes=0.0,
+        )
+
+    def of(self, chunk: Chunk, measured: RowMeasures | None = None) -> Self:
+        """The sums of one chunk."""
+        m = measure_rows(chunk.p, chunk.q) if measured is None else measured
+        finite = np.isfinite(m.cross_entropy)
+        rows = m.columns(*LOSSES), m.columns(*ALWAYS), chunk.weights
+        row = np.arange(chunk.start, chunk.start + len(chunk))
+        classes = tuple(str(k) for k in range(chunk.q.n_classes or 1))
+        votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
+        clusters = chunk.clusters
+        return type(self)(
+            means=self.means.of(*rows, clusters=clusters, keys=chunk.keys),
+            divergence=self.divergence.of(m.kl, chunk.weights),
+            worst=_extreme(self.worst, finite, m, row, chunk),
+            infinite=_extreme(self.infinite, ~finite, m, row, chunk),
+            classes=self.classes.of_tops(chunk.p, m.p_class, classes, *rows, clusters=clusters),
+            groups={
+                name: self.groups[name].of(codes, names, *rows, clusters=clusters)
+                for name, (codes, names) in chunk.groups.items()
+                if name in self.groups
+            },
+            least_votes=float(votes.min(initial=np.inf)),
+            most_votes=float(votes.max(initial=0.0)),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            **{
+                f.name: _merged(f.name, getattr(self, f.name), getattr(other, f.name))
+                for f in fields(self)
+            }
+        )
+
+    @property
+    def n(self) -> int:
+        """How many rows went by."""
+        return self.means.n
+
+    @property
+    def weight(self) -> float:
+        """Their total weight."""
+        return self.means.weight
+
+    @property
+    def n_infinite(self) -> int:
+        """How many of them have an infinite loss."""
+        return self.means.n_infinite
+
+    def estimate(self, name: str, *, level: float) -> Estimate:
+        """The mean of one measure over all rows; infinite where it is infinite in any."""
+        return self.means.estimate(name, level=level, unit="" if name in SCORES else "nat")
+
+    def kl(self, *, level: float) -> tuple[Estimate, Estimate | None]:
+        """KL(P||Q) as far as it is known without a floor, and of votes the plug-in figure.
+
+        The shares of a few votes have too little entropy, so that their divergence from Q, though
+        P were Q, is not zero: it is an upper bound, by Jensen's inequality, and no estimate.
+        """
+        found = self.estimate("kl", level=level)
+        if self.most_votes <= 1:
+            return found, None
+        plug_in = replace(found, name="kl_plug_in", method=f"{found.method}, of the votes' shares")
+        if self.n_infinite:
+            return found, plug_in
+        how = "of votes, without a floor: at most what their shares have"
+        return replace(found, value=None, low=0.0, method=how, identified=False), plug_in
+
+
+def _extreme(
+    blank: WorstRows,
+    which: NDArray[np.bool_],
+    m: RowMeasures,
+    row: NDArray[np.int64],
+    chunk: Chunk,
+) -> WorstRows:
+    """The worst of some rows."""
+    place = np.flatnonzero(which)
+    worst = place[blank.chosen(m.kl[place], row[place])]
+    details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
+    shown = [Shown(plain(chunk.ids[int(i)]), *_laws(chunk, int(i))) for i in worst]
+    return blank.of(m.kl[worst], row[worst], details, shown)
+
+
+def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
+    """The classes of a row that matter most to P or to Q, and both laws there.
+
+    Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
+    """
+    p, q = (view[i : i + 1].law().prob[0] for view in (chunk.p, chunk.q))
+    most = np.maximum(p, q)
+    top = np.argsort(-most, kind="stable")
+    if len(top) > TOP:
+        above = int((most > most[top[TOP]]).sum())
+        top = top[: above or TOP]
+    return top, p[top], q[top]
+
+
+def _merged(name: str, a: Any, b: Any) -> Any:
+    if name in ("least_votes", "most_votes"):
+        return (min if name == "least_votes" else max)(a, b)
+    if isinstance(a, dict):
+        return {key: a[key].merge(b[key]) for key in a}
+    return a.merge(b)

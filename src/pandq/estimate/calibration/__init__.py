@@ -1,0 +1,1 @@
+"""Maps that recalibrate, fitted and chosen across folds."""

@@ -1,0 +1,1 @@
+"""One model against another, and a copy against its reference."""

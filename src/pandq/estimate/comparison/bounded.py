@@ -1,0 +1,73 @@
+"""A divergence of which only bounds are known: P or Q is a TopK."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.estimate.averages.means import Means
+from pandq.results.comparison import Bounds
+from pandq.results.estimate import Estimate
+from pandq.views import kl_bounds
+
+if TYPE_CHECKING:
+    from pandq.read.chunks import Chunk
+    from pandq.units import Unit
+    from pandq.views import TopK, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundSums:
+    """Sums of each row's lower and upper bound, the upper over the rows where it is finite."""
+
+    low: Means
+    high: Means
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        return cls(Means.empty(("low",)), Means.empty(("high",)))
+
+    def of(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
+        """The bounds of one chunk."""
+        found = kl_bounds(chunk.p, q, q_floor=q_floor)
+        low, high = (
+            means.of_finite(x[:, None], chunk.weights, chunk.clusters)
+            for means, x in zip((self.low, self.high), found, strict=True)
+        )
+        return type(self)(low, high)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(self.low.merge(other.low), self.high.merge(other.high))
+
+
+def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -> Bounds:
+    """What the sums say of one Q.
+
+    Args:
+        name: what it is called.
+        sums: over all rows.
+        n: how many rows went by.
+        unit: of the result.
+        level: of the intervals.
+
+    Returns:
+        Bounds; the upper one is infinite where it is infinite in any row.
+    """
+    low = sums.low.estimate("low", level=level, method="certified: unseen classes merged")
+    high = sums.high.estimate("high", level=level, method="unseen classes at their worst")
+    lost = {"low": n - sums.low.n, "high": n - sums.high.n}
+    ends = [sums.low.one_sided("low", level=level)[0], sums.high.one_sided("high", level=level)[1]]
+    found = [low, high]
+    for place, key in enumerate(("low", "high")):
+        if lost[key]:
+            method = f"infinite in {lost[key]} rows"
+            found[place] = Estimate(np.inf, np.inf, np.inf, level, "nat", n, method, key)
+            ends[place] = np.inf
+    method = "between certified bounds: no point is identified"
+    kl = Estimate(None, max(ends[0], 0.0), ends[1], level, "nat", n, method, "kl", identified=False)
+    low, high, kl = (x.to_unit(unit) for x in (*found, kl))
+    return Bounds(name, n, low, high, kl, lost["low"])

@@ -1,0 +1,162 @@
+"""Differences: what the paired sums say of one model against another, as estimates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pandq.estimate.averages.lossmeans import infinite_difference
+from pandq.estimate.averages.tables import class_name, ends
+from pandq.estimate.comparison.paired import DETAILS, LOSS
+from pandq.estimate.comparison.verdicts import holm, p_value, verdict
+from pandq.results.comparison import Difference, Model
+from pandq.results.estimate import Estimate, finite
+from pandq.units import Unit, per_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pandq.estimate.averages.lossmeans import GroupLossMeans
+    from pandq.estimate.averages.means import Means
+    from pandq.estimate.averages.rowsums import RowSums
+    from pandq.estimate.comparison.paired import PairSums
+    from pandq.estimate.comparison.pairedparts import PartDifferences
+    from pandq.sums.tallies import WorstRows
+
+PAIRED = "mean of paired differences"
+IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
+
+
+def model_of(name: str, sums: RowSums, *, unit: Unit, level: float) -> Model:
+    """One model's averages."""
+    losses = {
+        "cross_entropy": sums.estimate("cross_entropy", level=level).to_unit(unit),
+        "kl": sums.kl(level=level)[0].to_unit(unit),
+    }
+    scores = {n: sums.estimate(n, level=level) for n in ("accuracy", "brier")}
+    mass = sums.estimate("mass", level=level)
+    return Model(name, **losses, **scores, expected_accuracy=mass, infinite_rows=sums.n_infinite)
+
+
+def difference_of(
+    sums: PairSums,
+    *,
+    names: tuple[str, str],
+    split: tuple[PartDifferences, int] | None,
+    classes: Sequence[str],
+    unit: Unit,
+    level: float,
+) -> Difference:
+    """What one pair's sums say.
+
+    Args:
+        sums: of the model named second against the one named first.
+        names: what they are called.
+        split: the second pass, and the pair's place in it.
+        classes: class names.
+        unit: of the result.
+        level: of the intervals.
+
+    Returns:
+        A Difference.
+    """
+    scale = per_nat(unit)
+
+    def of(name: str) -> Estimate:
+        return sums.means.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
+
+    loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
+    loss = replace(loss, name="difference").to_unit(unit)
+    lost = sums.infinite_q, sums.infinite_against
+    infinite = dict(zip(reversed(names), lost, strict=True))
+    part = None
+    if sums.means.n_infinite:
+        part = replace(loss, method=f"{loss.method}, over the rows where it is finite")
+        loss = infinite_difference(loss, *lost)
+    parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
+    if split is not None:
+        for name in parts:
+            pair = split[0].pairs[split[1]]
+            found_part = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
+            if name == "miscalibration" and sums.means.n_infinite:
+                found_part = infinite_difference(found_part, *lost)
+            parts[name] = found_part
+    tables = {"": sums.classes, **sums.groups}
+    named = {str(k): name for k, name in enumerate(classes)}
+    found = {
+        name: _groups(table, scale, level, {} if name else named) for name, table in tables.items()
+    }
+    lines = [line for table in found.values() for line in table]
+    judged = [line for line in lines if line["n"] >= FEWEST and not line["infinite_rows"]]
+    for line in lines:
+        why = "infinite" if line["infinite_rows"] else "too few rows"
+        line |= {"p_holm": None, "verdict": why}
+    for line, p in zip(judged, holm([line["p_value"] for line in judged]), strict=True):
+        line["p_holm"] = float(p)
+        sure = p < 1 - level
+        line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
+    wins = {name: sums.wins.estimate(name, level=level, unit="") for name in sums.wins.names}
+    return Difference(
+        q=names[1],
+        against=names[0],
+        cross_entropy=loss,
+        finite_part=part if part is not None and part.n else None,
+        p_value=_p_value(sums.means.losses) if part is None else None,
+        verdict=verdict(loss.low, loss.high),
+        rest=parts["rest"],
+        miscalibration=parts["miscalibration"],
+        accuracy=of("accuracy"),
+        expected_accuracy=of("expected_accuracy"),
+        brier=of("brier"),
+        confidence=of("confidence"),
+        same_top1=wins.pop("same_top1"),
+        wins=wins,
+        infinite_rows=infinite,
+        groups_looked_at=len(judged),
+        classes=found.pop(""),
+        groups=found,
+        against_better=_rows(sums.worse, classes, scale),
+        q_better=_rows(sums.better, classes, scale),
+    )
+
+
+# Fewer rows than this make no verdict on a group, nor one of the groups that verdicts allow for.
+FEWEST = 5
+
+
+def _p_value(means: Means) -> float:
+    return p_value(means.mean(LOSS), means.standard_error(LOSS), means.degrees)
+
+
+def _groups(
+    groups: GroupLossMeans, scale: float, level: float, named: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """One line per group: those of infinite losses first, then the largest total difference."""
+    table = []
+    for name, means in groups.groups():
+        line: dict[str, Any] = {"name": named.get(name, name), "n": means.n}
+        line["weight"] = means.weight
+        line["infinite_rows"] = means.n_infinite
+        loss = means.losses.estimate(LOSS, level=level)
+        total = means.weight * abs(loss.value or 0.0)
+        if means.n_infinite:
+            loss = replace(loss, value=None, low=None, high=None)
+        line |= ends(loss, scale) | {"p_value": None}
+        if not means.n_infinite:
+            line["p_value"] = _p_value(means.losses)
+        table.append((-means.n_infinite, -total, line["name"], line))
+    return [line for *_, line in sorted(table, key=lambda entry: entry[:3])]
+
+
+def _rows(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
+    table = []
+    for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
+        found: Mapping[str, float] = dict(zip(DETAILS, details.tolist(), strict=True))
+        line: dict[str, Any] = {"row": int(row), "id": identity}
+        for name, x in found.items():
+            if name.endswith("class"):
+                line[name] = class_name(classes, x)
+            else:
+                line[name] = finite(x * scale if name in IN_UNITS else x)
+        table.append(line)
+    return table

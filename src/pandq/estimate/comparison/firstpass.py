@@ -1,0 +1,105 @@
+"""The first pass of a comparison: each model alone, each against the first, each copy's drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pandq.errors import InputError
+from pandq.estimate.averages.rowsums import RowSums
+from pandq.estimate.comparison.paired import PairSums
+from pandq.estimate.comparison.reference import DriftSums
+from pandq.estimate.passes import Shape
+from pandq.estimate.sampling import evidence_of, sample_of, sample_size
+from pandq.rows import measure_rows, same_tops
+from pandq.sums.sample import Sample
+
+if TYPE_CHECKING:
+    from pandq.read.chunks import Chunk, MemoryScan
+    from pandq.read.scan import Scan
+
+# Above this, maps are temperatures alone, fitted on few rows: not worth a second pass.
+MOST_CLASSES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSums:
+    """The first pass: each model alone, each rival against the first, each copy's drift.
+
+    `drifts` is empty where P is no reference.
+    """
+
+    shape: Shape
+    models: tuple[RowSums, ...]
+    pairs: tuple[PairSums, ...]
+    drifts: tuple[DriftSums, ...]
+    sample: Sample
+
+    def of(self, chunk: Chunk, sample: Sample) -> Self:
+        """The sums of one chunk."""
+        views = (chunk.q, *chunk.rivals)
+        measured = [measure_rows(chunk.p, view) for view in views]
+        return type(self)(
+            Shape.of(chunk),
+            tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
+            tuple(
+                x.of(
+                    chunk,
+                    measured[0],
+                    m,
+                    same_tops(chunk.q, rival, measured[0].q_class, m.q_class),
+                )
+                for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
+            ),
+            tuple(x.of(chunk, view) for x, view in zip(self.drifts, views, strict=False)),
+            sample,
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.shape.merge(other.shape),
+            tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
+            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True)),
+            self.sample.merge(other.sample),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPass:
+    """What to keep of each chunk, and whether one Q may stand alone."""
+
+    empty: ComparisonSums
+    sampled: bool
+    alone: bool
+    n_rows: int | None
+
+    @classmethod
+    def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
+        """Over these rows."""
+        size = 1 + len(rows.rivals)
+        copies = size if evidence_of(rows.p.kind, 0) == "full" else 0
+        empty = ComparisonSums(
+            Shape(),
+            (RowSums.empty(worst=0),) * size,
+            (PairSums.empty(by=tuple(rows.by), worst=worst),) * (size - 1),
+            (DriftSums.empty(),) * copies,
+            Sample.empty(0),
+        )
+        return cls(empty, sampled and size > 1, alone, rows.n_rows)
+
+    def __call__(self, chunk: Chunk) -> ComparisonSums:
+        """The sums of one chunk."""
+        size, k = len(self.empty.models), chunk.q.n_classes or 0
+        if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
+            raise InputError(
+                what="one Q alone is compared with a reference, and P is none",
+                got=f"P is {chunk.p.kind}",
+                remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
+                " is from P is `pandq audit`.",
+            )
+        few = self.empty.sample
+        if self.sampled and k <= MOST_CLASSES:
+            few = sample_of(sample_size(size * k), chunk, of_rows=self.n_rows)
+        return self.empty.of(chunk, few)

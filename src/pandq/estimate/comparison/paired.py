@@ -1,0 +1,132 @@
+"""Paired differences: over the same rows, Q's loss less that of the model it is held against.
+
+KL(P||Q) - KL(P||A) = H(P,Q) - H(P,A): the floor H(P) is the same in both and cancels, row by row,
+so that the difference is identified even by one label per row, and its interval does not contain
+the rows' own difficulty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
+from pandq.estimate.averages.means import Means
+from pandq.sums.tallies import WorstRows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.read.chunks import Chunk
+    from pandq.rows import RowMeasures
+
+    Rows = NDArray[np.float64]
+
+# not by the measures' own names, whose means lie in another range
+LOSS = "cross_entropy difference"
+SCORES = (
+    "accuracy difference",
+    "expected_accuracy difference",
+    "brier difference",
+    "confidence difference",
+)
+WINS = ("against_better", "tie", "q_better", "same_top1")
+DETAILS = (
+    "difference",
+    "against_cross_entropy",
+    "q_cross_entropy",
+    "p_class",
+    "against_class",
+    "q_class",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairSums:
+    """What is kept of the rows that have gone by, for one Q against another.
+
+    Two losses that are infinite in the same row are equally bad there; where only one is, so is
+    their difference.
+    """
+
+    means: LossMeans
+    wins: Means
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
+    worse: WorstRows
+    better: WorstRows
+    infinite_q: int
+    infinite_against: int
+
+    @classmethod
+    def empty(
+        cls, *, by: Sequence[str] = (), worst: int = 10, replicates: int = 0, seed: int = 0
+    ) -> Self:
+        """No rows."""
+        return cls(
+            LossMeans.empty((LOSS,), SCORES, replicates=replicates, seed=seed),
+            Means.empty(WINS),
+            GroupLossMeans.empty((LOSS,), ()),
+            {name: GroupLossMeans.empty((LOSS,), ()) for name in by},
+            WorstRows.empty(worst, len(DETAILS)),
+            WorstRows.empty(worst, len(DETAILS)),
+            0,
+            0,
+        )
+
+    def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
+        """The differences of one chunk, and how much of one's top class is the other's."""
+        losses = against.cross_entropy, q.cross_entropy
+        with np.errstate(invalid="ignore"):
+            apart = losses[1] - losses[0]
+        # two infinite losses are equally bad
+        apart = np.where(losses[0] == losses[1], 0.0, apart)
+        scores = [
+            q.accuracy - against.accuracy,
+            q.mass - against.mass,
+            q.brier - against.brier,
+            q.confidence - against.confidence,
+        ]
+        w, clusters = chunk.weights, chunk.clusters
+        x, nothing = apart[:, None], np.empty((len(apart), 0))
+        won = [apart > 0, apart == 0, apart < 0, same_top]
+        names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
+        details = (apart, *losses, q.p_class, against.q_class, q.q_class)
+        return type(self)(
+            self.means.of(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
+            self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
+            self.classes.of_tops(chunk.p, q.p_class, names, x, nothing, w, clusters=clusters),
+            {
+                name: self.groups[name].of(codes, values, x, nothing, w, clusters=clusters)
+                for name, (codes, values) in chunk.groups.items()
+            },
+            _extreme(self.worse, apart, details, chunk),
+            _extreme(self.better, -apart, details, chunk),
+            int(np.isinf(losses[1]).sum()),
+            int(np.isinf(losses[0]).sum()),
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            **{f.name: _merged(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        )
+
+
+def _extreme(blank: WorstRows, value: Rows, details: Sequence[Rows], chunk: Chunk) -> WorstRows:
+    """The rows of the largest value, of those where it is positive."""
+    place = np.flatnonzero(value > 0)
+    row = np.arange(chunk.start, chunk.start + len(chunk))
+    worst = place[blank.chosen(value[place], row[place])]
+    shown = np.stack([column[worst] for column in details], axis=1)
+    return blank.of(value[worst], row[worst], shown, [chunk.ids[int(i)] for i in worst])
+
+
+def _merged(a: Any, b: Any) -> Any:
+    if isinstance(a, dict):
+        return {key: a[key].merge(b[key]) for key in a}
+    return a + b if isinstance(a, int) else a.merge(b)

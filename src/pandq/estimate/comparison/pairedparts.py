@@ -1,0 +1,89 @@
+"""What recalibration does to the difference of two models: its two parts that do not cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.estimate.averages.lossmeans import LossMeans
+from pandq.estimate.calibration.crossfit import CrossFit, crossfit
+from pandq.estimate.decomposition.trained import losses_of
+from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.read.chunks import Chunk
+    from pandq.sums.sample import Sample
+
+    Rows = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedMaps:
+    """Each model's own recalibration maps, cross-fitted in the same folds."""
+
+    seed: int
+    fits: tuple[CrossFit, ...]
+
+    @classmethod
+    def of(cls, sample: Sample, n_models: int, *, seed: int) -> Self:
+        """Fit the maps of the first model and of its rivals on a sample that has them all."""
+        columns = sample.columns
+        folds, p = folds_of(columns["unit"], FOLDS, seed), shares_of(columns["p"])
+        names = ["log_q", *(rival_name(place) for place in range(n_models - 1))]
+        fits = (
+            crossfit(p, columns[name], folds, n_folds=FOLDS, weights=weights_of(sample))
+            for name in names
+        )
+        return cls(seed, tuple(fits))
+
+    def losses(self, chunk: Chunk) -> list[tuple[Rows, Rows]]:
+        """Each model's cross entropies before and after the map that never saw the row."""
+        unit = chunk.keys if chunk.clusters is None else chunk.clusters
+        folds = folds_of(unit, FOLDS, self.seed)
+        found = []
+        for view, fit in zip((chunk.q, *chunk.rivals), self.fits, strict=True):
+            log_q = view.law().log_prob
+            after = np.empty_like(log_q)
+            for fold in np.unique(folds):
+                here = folds == fold
+                after[here] = fit.fold_map[int(fold)].apply(log_q[here])
+            found.append((losses_of(chunk.p, log_q), losses_of(chunk.p, after)))
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartDifferences:
+    """Of each rival: what it pays more than the first after recalibrating both, and what it wins.
+
+    Of H(P,Q) = floor + rest + miscalibration the floor is the same; the difference of the losses
+    after recalibration is that of the rest, and is finite in every row.
+    """
+
+    pairs: tuple[LossMeans, ...]
+
+    @classmethod
+    def empty(cls, n_pairs: int) -> Self:
+        """No rows."""
+        return cls((LossMeans.empty(("miscalibration",), ("rest",)),) * n_pairs)
+
+    def of(self, chunk: Chunk, maps: PairedMaps) -> Self:
+        """The differences of one chunk."""
+        (before, after), *others = maps.losses(chunk)
+        found = []
+        for means, (loss, left) in zip(self.pairs, others, strict=True):
+            with np.errstate(invalid="ignore"):
+                won = (loss - left) - (before - after)
+            rest = left - after
+            won = np.where(loss == before, -rest, won)
+            rows = won[:, None], rest[:, None], chunk.weights
+            found.append(means.of(*rows, clusters=chunk.clusters))
+        return type(self)(tuple(found))
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)))

@@ -1,0 +1,221 @@
+"""How far a copy has drifted from its reference: P is the reference's own law.
+
+The names are those of llama.cpp's perplexity tool where it has one; its intervals take tokens as
+independent, ours are over clusters (documents, chunks) where these are given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.estimate.averages.intervals import mean_estimate
+from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
+from pandq.estimate.averages.means import Means, quadratic
+from pandq.results.reference import Drift, Tokens
+from pandq.rows import both_ways, label_losses
+from pandq.sums.tallies import LogHistogram, UnitHistogram
+from pandq.units import Unit, per_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.read.chunks import Chunk
+    from pandq.results.estimate import Estimate
+    from pandq.views import View
+
+    Rows = NDArray[np.float64]
+
+DIVERGENCES = ("kl", "kl_reverse")
+TOPS = ("same_top1", "top_change", "top_change_squared")
+TOKENS = ("nll", "nll_base", "nll_difference")
+MOVED = ("p_difference", "p_difference_squared")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftSums:
+    """Sums over rows of a copy against its reference; the last two only where labels are given.
+
+    `losses` and `base_losses` are the tokens' under each model alone, `tokens` under both.
+    """
+
+    kl: LossMeans
+    kl_reverse: LossMeans
+    tops: Means
+    kl_spread: LogHistogram
+    reverse_spread: LogHistogram
+    top_spread: UnitHistogram
+    losses: LossMeans
+    base_losses: LossMeans
+    tokens: LossMeans
+    token_spread: UnitHistogram
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        return cls(
+            LossMeans.empty(("kl",), ()),
+            LossMeans.empty(("kl_reverse",), ()),
+            Means.empty(TOPS),
+            LogHistogram.empty(),
+            LogHistogram.empty(),
+            UnitHistogram.empty(),
+            LossMeans.empty(("nll",), ()),
+            LossMeans.empty(("nll_base",), ()),
+            LossMeans.empty(TOKENS, MOVED),
+            UnitHistogram.empty(),
+        )
+
+    def of(self, chunk: Chunk, q: View) -> Self:
+        """The sums of one chunk."""
+        found = both_ways(chunk.p, q)
+        w, clusters = chunk.weights, chunk.clusters
+        change = found["q_mass"] - found["p_confidence"]
+        tops = np.stack([found["same_top1"], change, np.square(change)]).T
+        own, reference = self.losses, self.base_losses
+        tokens, token_spread = self.tokens, self.token_spread
+        nothing = np.empty((len(change), 0))
+
+        def alone(means: LossMeans, loss: Rows) -> LossMeans:
+            return means.of(loss[:, None], nothing, w, clusters=clusters)
+
+        if chunk.labels is not None:
+            nll, base = label_losses(chunk.labels, q), label_losses(chunk.labels, chunk.p)
+            moved = np.exp(-nll) - np.exp(-base)
+            with np.errstate(invalid="ignore"):
+                losses = np.stack([nll, base, nll - base]).T
+            changes = np.stack([moved, np.square(moved)]).T
+            tokens = tokens.of(losses, changes, w, clusters=clusters)
+            own, reference = alone(own, nll), alone(reference, base)
+            token_spread = token_spread.of(moved, w)
+        return type(self)(
+            alone(self.kl, found["kl"]),
+            alone(self.kl_reverse, found["kl_reverse"]),
+            self.tops.of(tops, w, clusters=clusters),
+            self.kl_spread.of(found["kl"], w),
+            self.reverse_spread.of(found["kl_reverse"], w),
+            self.top_spread.of(change, w),
+            own,
+            reference,
+            tokens,
+            token_spread,
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            **{f.name: getattr(self, f.name).merge(getattr(other, f.name)) for f in fields(self)}
+        )
+
+
+KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)
+P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.0)
+
+
+def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
+    """What the sums say of one copy.
+
+    Args:
+        name: what it is called.
+        sums: over all rows.
+        unit: of divergences; perplexities and probabilities have none.
+        level: of the intervals.
+
+    Returns:
+        A Drift.
+    """
+    scale = per_nat(unit)
+    tops = sums.tops
+    both = {"kl": sums.kl, "kl_reverse": sums.kl_reverse}
+    found = {key: means.estimate(key, level=level).to_unit(unit) for key, means in both.items()}
+    return Drift(
+        q=name,
+        **found,
+        infinite={key: means.n_infinite for key, means in both.items()},
+        kl_quantiles=_quantiles(sums.kl_spread, KLD_QUANTILES, scale),
+        kl_reverse_quantiles=_quantiles(sums.reverse_spread, KLD_QUANTILES, scale),
+        quantile_accuracy=sums.kl_spread.accuracy,
+        same_top1=tops.estimate("same_top1", level=level, unit=""),
+        top_change=tops.estimate("top_change", level=level, unit=""),
+        top_rms=_root(tops, "top_change_squared", level),
+        top_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
+        tokens=_tokens(sums, level) if sums.tokens.n else None,
+    )
+
+
+def _tokens(sums: DriftSums, level: float) -> Tokens:
+    means, moved = sums.tokens.losses, sums.tokens.others
+    lost = sums.losses.n_infinite, sums.base_losses.n_infinite
+    nll, base = means.mean("nll"), means.mean("nll_base")
+    # from the rows' differences: of a model and its copy nearly nothing is left of the two
+    apart, names = means.mean("nll_difference"), ("nll_difference", "nll_base")
+    change = float(np.exp(base) * np.expm1(apart))
+    # the difference of two exponentials moves by their own sizes (delta method)
+    slope = np.array([np.exp(nll), change])
+    difference = mean_estimate(
+        change,
+        quadratic(means.covariances(names), slope),
+        degrees=means.degrees,
+        n=means.n,
+        level=level,
+        unit="",
+        method="paired, delta method",
+    )
+    log_ratio = means.estimate("nll_difference", level=level, method="mean of differences")
+    correlation = _correlation(*(means.standard_error(x) for x in ("nll", *names)))
+    if any(lost):
+        log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
+        correlation = float("nan")
+    return Tokens(
+        ppl=_exponential(sums.losses.estimate("nll", level=level)),
+        ppl_base=_exponential(sums.base_losses.estimate("nll_base", level=level)),
+        ppl_ratio=_exponential(log_ratio),
+        log_ppl_ratio=log_ratio,
+        ppl_difference=difference,
+        correlation=correlation,
+        p_difference=moved.estimate("p_difference", level=level, unit=""),
+        p_rms=_root(moved, "p_difference_squared", level),
+        p_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
+    )
+
+
+def _correlation(one: float, apart: float, other: float) -> float:
+    """From the standard errors of two means and of their difference; exactly 1 for equal ones."""
+    both = 2 * one * other
+    return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
+
+
+def _exponential(found: Estimate) -> Estimate:
+    """The exponential of a mean, and of the ends of its interval."""
+
+    def raised(x: float | None) -> float | None:
+        return None if x is None else float(np.exp(x))
+
+    ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
+    return replace(found, **ends, unit="", method=f"exp of the {found.method}")  # type: ignore[arg-type]
+
+
+def _root(means: Means, name: str, level: float) -> Estimate:
+    """The root of a mean square, and of the ends of its interval."""
+    found = means.estimate(name, level=level, unit="")
+
+    def rooted(x: float | None) -> float | None:
+        return None if x is None else float(np.sqrt(max(x, 0.0)))
+
+    ends = {end: rooted(getattr(found, end)) for end in ("value", "low", "high")}
+    return replace(found, **ends, method=f"root of the {found.method}")  # type: ignore[arg-type]
+
+
+def _quantiles(
+    spread: LogHistogram | UnitHistogram, shares: Sequence[float], scale: float = 1.0
+) -> dict[str, float]:
+    """By llama.cpp's names: Maximum, 99.9%, ..., Median, ..., Minimum."""
+    named = {1.0: "Maximum", 0.5: "Median", 0.0: "Minimum"}
+    found = spread.quantile(shares) * scale
+    return {
+        named.get(share, f"{share:.1%}"): float(x) for share, x in zip(shares, found, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""A cross entropy in parts."""

@@ -1,0 +1,324 @@
+"""Parts: what the second pass says of floor, rest and miscalibration, as estimates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pandq.estimate.averages.tables import ends
+from pandq.estimate.decomposition.partsums import BRIER, PartSums
+from pandq.estimate.decomposition.trained import MODEL, Trained
+from pandq.results.decomposition import Decomposition
+from pandq.results.estimate import Estimate, finite
+from pandq.units import per_nat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pandq.estimate.averages.lossmeans import LossMeans
+    from pandq.estimate.averages.means import Means
+    from pandq.estimate.floor.planner import BudgetPlan
+    from pandq.sums.reliability import Reliability
+    from pandq.units import Unit
+
+CERTIFIED = (
+    "certified interval, if a row's votes are independent draws from P and Q has not seen them;"
+    " the point is the middle of its bounds, without their sampling errors"
+)
+# Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
+SURE = 0.9999
+BLINDLY = (
+    "Q has seen these labels, or a row's votes are no independent draws: bounds that ignore Q,"
+    " and no point"
+)
+DEPENDENT = "a row's votes are no independent draws from one P: nothing is certified"
+NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
+# The finite parts by their names, and the columns that they are means of.
+FINITE_PART = {"cross_entropy": "cross_entropy", "miscalibration": "gain"}
+# What is this share of a loss is what is left of equal numbers.
+ROUNDING = 1e-12
+NO_MAP = "no map that was tried gained anything"
+
+Doubt = Literal["leak", "dependent"]
+
+
+def decomposed(
+    sums: PartSums,
+    trained: Trained,
+    plan: BudgetPlan | None,
+    *,
+    classes: Sequence[str],
+    named: bool,
+    unit: Unit,
+    level: float,
+) -> Decomposition:
+    """The parts of a cross entropy as estimates.
+
+    Args:
+        sums: of the second pass.
+        trained: what that pass used.
+        plan: expected widths of the floor's interval for other numbers of votes, or None.
+        classes: class names.
+        named: whether those are the data's own, and not just numbers.
+        unit: of the result.
+        level: of the intervals.
+
+    Returns:
+        A Decomposition.
+    """
+    means, evidence = sums.parts, trained.evidence
+    doubt = _doubt(means, level=level)
+    found = _parts(means, trained, doubt=doubt, level=level)
+    won = (found["miscalibration"].value or 0.0) > 0
+    trusted = evidence == "votes" and doubt != "dependent"
+    model = means.estimate(MODEL, level=level) if trusted else None
+    finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
+    table = {str(k): name for k, name in enumerate(classes)}
+    return Decomposition(
+        evidence=evidence,
+        n=means.n,
+        infinite_rows=means.n_infinite,
+        **{name: estimate.to_unit(unit) for name, estimate in found.items()},
+        finite_part={name: e.to_unit(unit) for name, e in finite_part.items() if e is not None},
+        leak=doubt == "leak",
+        independent=doubt != "dependent",
+        model_floor=None if model is None else _model_based(model).to_unit(unit),
+        brier=_brier(sums.brier, doubt, won=won, level=level),
+        kind=trained.recalibration.kind,
+        trained_rows=len(trained.recalibration.row_loss),
+        losses={
+            k: Estimate(x, None, None).to_unit(unit).value or 0.0
+            for k, x in trained.recalibration.loss.items()
+        },
+        recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
+        reliability=_reliability(sums.reliability, level=level),
+        calibration_error=sums.reliability.ece,
+        calibration_error_of_noise=sums.reliability.ece_of_noise,
+        classes=_table(sums.classes.groups(), trained, table, doubt=doubt, unit=unit, level=level),
+        groups={
+            name: _table(groups.groups(), trained, None, doubt=doubt, unit=unit, level=level)
+            for name, groups in sums.groups.items()
+        },
+        plan=_plan(plan, unit) if plan is not None and trusted else [],
+    )
+
+
+def _parts(
+    means: LossMeans, trained: Trained, *, doubt: Doubt | None, level: float
+) -> dict[str, Estimate]:
+    """The parts in nats: exact for a full P, bounds otherwise. They add up to the cross entropy."""
+    loss = means.estimate("cross_entropy", level=level)
+    after, gain = _recalibration(means, trained, loss, level=level)
+    # without a gain the identity is the map, and what it leaves above the floor is all of KL
+    left = "kl" if after is loss else "rest"
+    if trained.evidence == "full":
+        how = "mean H(P), P known in full"
+        floor = means.estimate("floor_low", level=level, method=how)
+        rest, kl = (
+            _above_rounding(means.estimate(f"{name}_low", level=level), after)
+            for name in (left, "kl")
+        )
+    else:
+        known = trained.certificates is not None
+        floor = _floor(means, after, known=known, level=level)
+        rest = _above(means, left, after, floor, level=level)
+        kl = _above(means, "kl", loss, floor, level=level)
+    if doubt == "dependent":
+        # the mean of the votes is unbiased whoever gave them, and so is every loss
+        floor = _anywhere(floor, 0.0, after.high, DEPENDENT)
+        rest = _anywhere(rest, 0.0, after.high, DEPENDENT)
+        kl = _anywhere(kl, gain.low, loss.high, DEPENDENT)
+    elif doubt == "leak":
+        # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
+        low, high = means.bounds("blind_low", "blind_high", level=level)
+        floor = _anywhere(floor, max(low, 0.0), high, BLINDLY)
+        if high < max(low, 0.0):
+            floor = _anywhere(floor, None, None, BLINDLY)
+        rest, kl = (_anywhere(part, None, None, BLINDLY) for part in (rest, kl))
+    parts = {"cross_entropy": loss, "recalibrated": after, "miscalibration": gain}
+    parts |= {"floor": floor, "rest": rest, "kl": kl}
+    return {name: replace(estimate, name=name) for name, estimate in parts.items()}
+
+
+def _recalibration(
+    means: LossMeans, trained: Trained, loss: Estimate, *, level: float
+) -> tuple[Estimate, Estimate]:
+    """The loss after recalibration and what that gains, which is nothing where no map does."""
+    kinds = sorted(set(trained.recalibration.fold_kind.values()))
+    how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
+    gain = means.estimate("gain", level=level, method=how)
+    if (gain.value or 0.0) > 0:
+        return means.estimate("recalibrated", level=level, method=how), _at_least_zero(gain)
+    none = replace(gain, value=0.0, low=0.0, high=max(gain.high or 0.0, 0.0))
+    return loss, replace(none, method=f"{how}; {NO_MAP}")
+
+
+def _doubt(means: LossMeans, *, level: float) -> Doubt | None:
+    """What speaks against the certificate's assumptions.
+
+    Votes of a row that agree less than votes of different rows are no independent draws, whatever
+    Q is. Beyond that, a loss below every honest floor, or bounds that cross.
+    """
+    if "agreement" not in means.others.names:
+        return None
+    if means.bounds("agreement", "agreement", level=SURE)[1] < 0:
+        return "dependent"
+    low, high = means.bounds("floor_low", "floor_high", level=level)
+    below = any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
+    return "leak" if below or low > high else None
+
+
+def _floor(means: LossMeans, after: Estimate, *, known: bool, level: float) -> Estimate:
+    """Bounds of the floor, which lies between 0 and the loss after recalibration.
+
+    Their middle is the point, if both were certified.
+    """
+    low, high = means.bounds("floor_low", "floor_high", level=level)
+    most, cap = after.value or 0.0, after.high or 0.0
+    low, high = max(low, 0.0), min(high, cap)
+    if low > high:
+        low, high = 0.0, cap
+    middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
+    return replace(
+        after,
+        value=float(middle) if known else None,
+        low=low,
+        high=high,
+        method=CERTIFIED if known else NOT_IDENTIFIED,
+        identified=False,
+    )
+
+
+def _above(
+    means: LossMeans, name: str, loss: Estimate, floor: Estimate, *, level: float
+) -> Estimate:
+    """What a loss leaves above the floor, which is never less than nothing."""
+    if loss.value is not None and np.isinf(loss.value):
+        return loss
+    low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
+    point = None if floor.value is None else (loss.value or 0.0) - floor.value
+    method = floor.method
+    return replace(
+        loss, value=point, low=min(low, high), high=high, method=method, identified=False
+    )
+
+
+def _anywhere(part: Estimate, low: float | None, high: float | None, why: str) -> Estimate:
+    """No point, and bounds that need no certificate."""
+    return replace(part, value=None, low=low, high=high, method=why, identified=False)
+
+
+def _at_least_zero(part: Estimate) -> Estimate:
+    return replace(part, low=None if part.low is None else max(part.low, 0.0))
+
+
+def _above_rounding(part: Estimate, of: Estimate) -> Estimate:
+    """What a loss leaves above P's entropy: 0 where that is what is left of equal numbers."""
+    if part.high is not None and part.high <= ROUNDING * (of.value or 0.0):
+        return replace(part, value=0.0, low=0.0, high=0.0)
+    return _at_least_zero(part)
+
+
+def _model_based(model: Estimate) -> Estimate:
+    """Tagged: the mixture's own error, which is not the interval's, is left out."""
+    return replace(
+        model,
+        low=None,
+        high=None,
+        method="model-based: mixture of three Dirichlets",
+        identified=False,
+    )
+
+
+def _brier(means: Means, doubt: Doubt | None, *, won: bool, level: float) -> dict[str, Estimate]:
+    """The Brier score and its parts, what a doubt leaves of them; they add up.
+
+    Where no map wins anything there is none, as for the loss. An unbiased floor above the score
+    is cut to it, as no rest is below 0.
+    """
+    if not means.n:
+        return {}
+    how = "mean over rows with a full P or two votes; the floor is unbiased"
+    found = {name: means.estimate(name, level=level, unit="", method=how) for name in BRIER}
+    above = found.pop("above")
+    if not won:
+        found["rest"] = replace(above, name="rest")
+        found["miscalibration"] = replace(found["miscalibration"], value=0.0, low=0.0, high=0.0)
+    rest, floor = found["rest"], found["floor"]
+    left = rest.value or 0.0
+    if left < 0:
+        found["floor"] = replace(floor, value=(floor.value or 0.0) + left)
+        found["rest"] = replace(rest, value=0.0)
+    found |= {name: _cut(found[name]) for name in ("floor", "rest")}
+    found["rest"] = _above_rounding(found["rest"], found["brier"])
+    # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
+    untold = ("floor", "rest") if doubt is not None else ()
+    return {name: part for name, part in found.items() if name not in untold}
+
+
+def _cut(part: Estimate) -> Estimate:
+    """A part of the Brier score with bounds that hold its point, and are not negative."""
+    value = part.value or 0.0
+    low, high = (value if x is None else x for x in (part.low, part.high))
+    return replace(part, low=min(max(low, 0.0), value), high=max(high, value))
+
+
+def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:
+    """Bins that have rows, with intervals."""
+    low, high = table.interval(level=level)
+    bins = len(table.count)
+    with np.errstate(invalid="ignore"):
+        confidence, mass = table.confidence / table.count, table.hit / table.count
+    return [
+        {
+            "from": b / bins,
+            "to": (b + 1) / bins,
+            "rows": float(table.count[b]),
+            "confidence": float(confidence[b]),
+            "accuracy": float(mass[b]),
+            "low": float(low[b]),
+            "high": float(high[b]),
+        }
+        for b in range(bins)
+        if table.count[b] > 0
+    ]
+
+
+def _table(
+    groups: Iterable[tuple[str, LossMeans]],
+    trained: Trained,
+    rename: Mapping[str, str] | None,
+    *,
+    doubt: Doubt | None,
+    unit: Unit,
+    level: float,
+) -> list[dict[str, Any]]:
+    """Each group's parts, the largest removable part first."""
+    table = []
+    scale = per_nat(unit)
+    for name, means in groups:
+        parts = _parts(means, trained, doubt=doubt, level=level)
+        entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
+        entry["infinite_rows"] = means.n_infinite
+        entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
+        if MODEL in means.others.names and doubt != "dependent":
+            entry["model_floor"] = finite(means.mean(MODEL) * scale)
+        removable = (parts["miscalibration"].value or 0.0) + (parts["rest"].value or 0.0)
+        entry["removable"] = finite(removable * scale)
+        table.append((-removable * means.n, entry["name"], entry))
+    return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]
+
+
+def _plan(plan: BudgetPlan, unit: Unit) -> list[dict[str, Any]]:
+    return [
+        {
+            "votes": int(votes),
+            "rows": int(rows),
+            "labels": int(plan.budget[r, v]),
+            "expected_width": Estimate(float(plan.width[r, v]), None, None).to_unit(unit).value,
+        }
+        for v, votes in enumerate(plan.votes)
+        for r, rows in enumerate(plan.rows)
+    ]

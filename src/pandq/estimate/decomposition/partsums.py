@@ -1,0 +1,163 @@
+"""PartSums: the Summary of the second pass, the parts of every row under what was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.core.numerics import row_sums
+from pandq.core.scores import at_top, confidence, top_class, top_shares
+from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
+from pandq.estimate.averages.means import Means
+from pandq.estimate.decomposition.trained import MODEL, Trained, _pairs_apart, losses_of
+from pandq.sums.reliability import Reliability
+from pandq.views import Counts, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.core.laws import Law
+    from pandq.read.chunks import Chunk
+    from pandq.views import View
+
+    Floats = NDArray[np.float64]
+    Keys = NDArray[np.uint64]
+
+
+# What is infinite in a row in which Q rules out what happened, and what is finite in every row:
+# a map leaves nothing at zero.
+LOSSES = ("cross_entropy", "gain", "kl_low", "kl_high")
+
+
+PARTS = ("recalibrated", "floor_low", "floor_high", "rest_low", "rest_high")
+
+
+# Only votes have these: what Q's losses leave above bounds that ignore Q, those bounds, the gap of
+# those that do not, and how far two votes of a row agree more than two of any rows.
+BLIND_LOSSES = ("leak",)
+
+
+BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
+
+
+BRIER = ("brier", "floor", "miscalibration", "rest", "above")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartSums:
+    """The Summary of the second pass: the parts of every row under what was trained."""
+
+    parts: LossMeans
+    brier: Means
+    reliability: Reliability
+    classes: GroupLossMeans
+    groups: Mapping[str, GroupLossMeans]
+
+    @classmethod
+    def empty(
+        cls, *, by: Sequence[str] = (), votes: bool = False, replicates: int = 0, seed: int = 0
+    ) -> Self:
+        """No rows; `votes` also have a model-based floor, and bounds that ignore Q."""
+        names: tuple[tuple[str, ...], tuple[str, ...]] = (LOSSES, PARTS)
+        if votes:
+            names = ((*LOSSES, *BLIND_LOSSES), (*PARTS, MODEL, *BLIND))
+        return cls(
+            LossMeans.empty(*names, replicates=replicates, seed=seed),
+            Means.empty(BRIER, replicates=replicates, seed=seed),
+            Reliability.empty(),
+            GroupLossMeans.empty(*names),
+            {name: GroupLossMeans.empty(*names) for name in by},
+        )
+
+    def of(self, chunk: Chunk, trained: Trained) -> Self:
+        """The parts of one chunk."""
+        law = chunk.q.law()
+        log_q = law.log_prob
+        unit = trained.unit_of(chunk)
+        log_c = trained.recalibrated(trained.recalibration, log_q, unit)
+        losses, parts = self._rows(chunk, trained, log_q, log_c, unit)
+        rows = losses, parts, chunk.weights
+        names = tuple(str(k) for k in range(log_q.shape[1]))
+        clusters = chunk.clusters
+        return type(self)(
+            self.parts.of(*rows, clusters=clusters, keys=chunk.keys),
+            self._brier_of(chunk, log_q, log_c),
+            self.reliability.of(confidence(law), _mass(chunk.p, law), chunk.weights),
+            self.classes.of_tops(chunk.q, top_class(law), names, *rows, clusters=clusters),
+            {
+                name: self.groups[name].of(codes, values, *rows, clusters=clusters)
+                for name, (codes, values) in chunk.groups.items()
+            },
+        )
+
+    def _rows(
+        self, chunk: Chunk, trained: Trained, log_q: Floats, log_c: Floats, unit: Keys
+    ) -> tuple[Floats, Floats]:
+        """Each row's losses and finite parts, in the order of their names."""
+        loss, after = losses_of(chunk.p, log_q), losses_of(chunk.p, log_c)
+        ceiling = after
+        if trained.best is not None and chunk.best_q is not None:
+            best_log_q = chunk.best_q.law().log_prob
+            ceiling = losses_of(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
+        low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
+        losses = [loss, loss - after, loss - high, loss - low]
+        parts = [after, low, high, after - high, after - low]
+        if trained.evidence == "votes":
+            blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
+            losses += [loss - blind_low]
+            parts += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]
+            parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
+        return np.stack(losses, axis=1), np.stack(parts, axis=1)
+
+    def merge(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            self.parts.merge(other.parts),
+            self.brier.merge(other.brier),
+            self.reliability.merge(other.reliability),
+            self.classes.merge(other.classes),
+            {name: table.merge(other.groups[name]) for name, table in self.groups.items()},
+        )
+
+    def _brier_of(self, chunk: Chunk, log_q: Floats, log_c: Floats) -> Means:
+        """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
+        kept = np.ones(len(chunk), dtype=bool)
+        if isinstance(chunk.p, Labels):
+            return self.brier
+        if isinstance(chunk.p, Counts):
+            kept = chunk.p.votes > 1
+        p = chunk.p[kept]
+        prob = p.law().prob
+        before = _brier(prob, np.exp(log_q[kept]))
+        after = _brier(prob, np.exp(log_c[kept]))
+        floor = _brier_floor(p, prob)
+        return self.brier.of(
+            np.stack([before, floor, before - after, after - floor, before - floor], axis=1),
+            None if chunk.weights is None else chunk.weights[kept],
+            clusters=None if chunk.clusters is None else chunk.clusters[kept],
+            keys=chunk.keys[kept],
+        )
+
+
+def _mass(p: View, q: Law) -> Floats:
+    """P's probability of Q's most probable class; (n,)."""
+    if isinstance(p, Labels):
+        hit: Floats = top_shares(q)[np.arange(len(p)), p.array]
+        return hit
+    return at_top(p.law(), q)
+
+
+def _brier(p: Floats, q: Floats) -> Floats:
+    score: Floats = 1.0 - 2.0 * np.einsum("ik,ik->i", p, q) + np.einsum("ik,ik->i", q, q)
+    return score
+
+
+def _brier_floor(p: View, prob: Floats) -> Floats:
+    """Unbiased for 1 - sum p^2: of m votes, the share of ordered pairs that disagree."""
+    if isinstance(p, Counts):
+        return _pairs_apart(p.array.astype(np.float64), p.votes)
+    return 1.0 - row_sums(np.square(prob))

@@ -1,0 +1,1 @@
+"""Bounds on the floor, certified by votes."""

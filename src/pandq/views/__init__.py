@@ -1,0 +1,34 @@
+"""What an array means: a representation is a type, never a guess from values."""
+
+from pandq.views.base import View
+from pandq.views.counts import NO_VOTES, Counts
+from pandq.views.ensemble import Ensemble, geometric, split
+from pandq.views.labels import Labels
+from pandq.views.logits import Logits
+from pandq.views.logprobs import LogProbs
+from pandq.views.matrix import TOLERANCES
+from pandq.views.probs import Probs
+from pandq.views.taken import MATRICES, TOP_KIND, VIEWS, paired, partly_known, require_view
+from pandq.views.topk import TopK, kl_bounds
+
+__all__ = [
+    "MATRICES",
+    "NO_VOTES",
+    "TOLERANCES",
+    "TOP_KIND",
+    "VIEWS",
+    "Counts",
+    "Ensemble",
+    "Labels",
+    "LogProbs",
+    "Logits",
+    "Probs",
+    "TopK",
+    "View",
+    "geometric",
+    "kl_bounds",
+    "paired",
+    "partly_known",
+    "require_view",
+    "split",
+]

@@ -1,0 +1,95 @@
+"""Which views there are, and taking an argument for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pandq.errors import InputError, ViewTypeError
+from pandq.views.base import View
+from pandq.views.counts import Counts
+from pandq.views.labels import Labels
+from pandq.views.logits import Logits
+from pandq.views.logprobs import LogProbs
+from pandq.views.probs import Probs
+
+if TYPE_CHECKING:
+    from pandq.views.matrix import Matrix
+
+
+# Not a law: it says of most classes only what they have together (pandq.views.topk).
+TOP_KIND = "topk"
+
+
+MATRICES: dict[str, type[Matrix]] = {view.kind: view for view in (Counts, Probs, LogProbs, Logits)}
+
+
+VIEWS: dict[str, type[View]] = {Labels.kind: Labels, **MATRICES}
+
+
+def require_view(name: str, value: object) -> View:
+    """`value` if it is a view, else a TypeError that names the views.
+
+    >>> require_view("p", [1.0, 0.0])
+    Traceback (most recent call last):
+    pandq.errors.ViewTypeError: p must say what its numbers mean, got list. Wrap it: ...
+    """
+    if isinstance(value, View) and type(value) is not View:
+        return value
+    if getattr(value, "kind", None) == TOP_KIND:
+        raise partly_known(name)
+    if hasattr(value, "__arrow_c_stream__"):
+        raise ViewTypeError(
+            what="a table does not say which column is what",
+            got=type(value).__name__,
+            remedy='Name them: pandq.audit(pandq.scan(table, p="KIND:COLUMN", q="KIND:COLUMN")).',
+        )
+    raise ViewTypeError(
+        what=f"{name} must say what its numbers mean",
+        got=type(value).__name__,
+        remedy="Wrap it: Labels(y, n_classes=), Counts(n), Probs(x), LogProbs(x) or Logits(x).",
+    )
+
+
+def partly_known(name: str) -> ViewTypeError:
+    """The refusal of a TopK where a law is needed."""
+    return ViewTypeError(
+        what=f"{name} is a TopK, which knows a law only in part",
+        remedy="pandq.kl_bounds(p, q) and pandq.compare say what that allows to say.",
+    )
+
+
+def paired(p: object, q: object) -> tuple[View, View]:
+    """P and Q as views of the same rows and classes.
+
+    Args:
+        p: a view; Labels without n_classes take Q's.
+        q: a view; likewise.
+
+    Returns:
+        Both, ready for row-wise formulas.
+
+    Raises:
+        ViewTypeError: one of them is a bare array.
+        InputError: their numbers of rows or classes differ.
+    """
+    p, q = require_view("p", p), require_view("q", q)
+    if len(p) != len(q):
+        raise InputError(
+            what="P and Q have different numbers of rows", got=f"{len(p)} and {len(q)}"
+        )
+    if isinstance(p, Labels) and q.n_classes is not None:
+        p = p.of_classes(q.n_classes)
+    if isinstance(q, Labels) and p.n_classes is not None:
+        q = q.of_classes(p.n_classes)
+    if p.n_classes is None and q.n_classes is None:
+        raise InputError(
+            what="labels against labels do not say how many classes there are",
+            remedy="Use Labels(y, n_classes=...) (on the command line: --classes a,b,...).",
+        )
+    if p.n_classes != q.n_classes:
+        raise InputError(
+            what="P and Q have different numbers of classes",
+            got=f"{p.n_classes} and {q.n_classes}",
+            remedy="A single score per row means two classes; else give one number per class.",
+        )
+    return p, q
