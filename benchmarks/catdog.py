@@ -94,8 +94,8 @@ def page(found: dict[str, dict[str, Any]], difference: dict[str, Any], epochs: i
     rows = [
         line("cross entropy H(P,Q)", of_parts("cross_entropy")),
         line("= floor: people disagreeing", of_parts("floor")),
-        line("+ miscalibration, at least", of_parts("miscalibration")),
-        line("+ rest: the model", of_parts("rest")),
+        line("+ calibration loss, at least", of_parts("calibration_loss")),
+        line("+ rest: the model", of_parts("grouping_loss")),
         line(
             "accuracy against CIFAR-10's label",
             {name: cell(one["labels:label"]["accuracy"]) for name, one in found.items()},

@@ -57,13 +57,13 @@ def test_one_label_per_row_gives_an_upper_bound_and_no_point(cifar10h):
     assert parts.floor.value is None
     assert parts.floor.low == 0.0
     assert parts.floor.high < 0.2492
-    assert parts.rest.value is None
-    assert parts.miscalibration.low > 0
+    assert parts.grouping_loss.value is None
+    assert parts.calibration_loss.low > 0
 
 
 def test_parts_add_up_to_the_cross_entropy():
     parts = pandq.audit(pandq.Counts(VOTES), pandq.Probs(SHARP)).decomposition
-    total = parts.floor.value + parts.rest.value + parts.miscalibration.value
+    total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
     assert total == pytest.approx(parts.cross_entropy.value, rel=1e-12)
 
 
@@ -75,7 +75,7 @@ def test_a_full_p_has_a_known_floor():
     assert parts.floor.value == pytest.approx(expected, rel=1e-9)
     # Q is a power of P: a temperature repairs all of it, and the rest is nothing
     assert parts.kind in ("temperature", "bias", "vector", "matrix")
-    assert parts.rest.value == pytest.approx(0.0, abs=2e-3)
+    assert parts.grouping_loss.value == pytest.approx(0.0, abs=2e-3)
 
 
 def test_a_certified_floor_covers_the_truth_it_was_simulated_from():
@@ -86,7 +86,7 @@ def test_a_certified_floor_covers_the_truth_it_was_simulated_from():
 
 def test_a_calibrated_model_is_not_told_to_recalibrate():
     parts = pandq.audit(pandq.Labels(LABELS), pandq.Probs(TRUTH)).decomposition
-    assert parts.miscalibration.value < 0.01
+    assert parts.calibration_loss.value < 0.01
 
 
 def test_a_model_that_has_seen_its_labels_is_found_out():
@@ -104,14 +104,14 @@ def test_votes_of_unequal_number_are_told_apart():
     parts = pandq.audit(pandq.Counts(some), pandq.Probs(SHARP)).decomposition
     truth = -np.sum(TRUTH * np.log(TRUTH), axis=1).mean()
     assert parts.floor.low < truth < parts.floor.high
-    assert parts.evidence == "votes"
+    assert parts.label_type == "votes"
 
 
 def test_one_vote_per_row_is_like_a_label():
     one = np.eye(K, dtype=int)[LABELS]
     votes = pandq.audit(pandq.Counts(one), pandq.Probs(SHARP)).decomposition
     label = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP)).decomposition
-    assert votes.evidence == "labels"
+    assert votes.label_type == "labels"
     assert votes.floor.value is None
     assert votes.floor.high == pytest.approx(label.floor.high, rel=1e-9)
 
@@ -150,7 +150,7 @@ def test_a_class_that_is_never_predicted_is_no_obstacle():
     q = np.hstack([SHARP, np.zeros((N, 1))])
     votes = np.hstack([VOTES, np.zeros((N, 1), int)])
     parts = pandq.audit(pandq.Counts(votes), pandq.Probs(q)).decomposition
-    assert np.isfinite(parts.recalibrated.value)
+    assert np.isfinite(parts.refinement_loss.value)
 
 
 def ruled_out(votes, q, rows):
@@ -166,11 +166,11 @@ def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
     parts = result.decomposition
     assert result.infinite_rows == parts.infinite_rows == 1
     assert parts.n == N
-    assert parts.cross_entropy.value == parts.miscalibration.value == parts.kl.value == np.inf
-    assert np.isfinite([parts.floor.value, parts.rest.value, parts.recalibrated.value]).all()
+    assert parts.cross_entropy.value == parts.calibration_loss.value == parts.kl.value == np.inf
+    assert np.isfinite([parts.floor.value, parts.grouping_loss.value, parts.refinement_loss.value]).all()
     assert parts.finite_part["cross_entropy"].n == N - 1
     assert "infinite: Q rules out what happened in 1 row; after recalibration" in str(result)
-    assert result.to_dict()["decomposition"]["miscalibration"]["value"] is None
+    assert result.to_dict()["decomposition"]["calibration_loss"]["value"] is None
 
 
 @pytest.mark.parametrize("k", [2, 4])
@@ -194,7 +194,7 @@ def test_writing_zeros_as_1e_minus_300_changes_no_part_but_miscalibration(k, kin
     )
     assert with_zeros["infinite_rows"] > 0
     assert with_traces["infinite_rows"] == 0
-    for part in ("floor", "rest", "recalibrated", "brier", "model_floor", "reliability"):
+    for part in ("floor", "grouping_loss", "recalibrated", "brier", "model_floor", "reliability"):
         assert with_zeros[part] == with_traces[part]
     lost, kept = with_zeros["recalibration"], with_traces["recalibration"]
     assert lost["cross_entropy"] == kept["cross_entropy"]
@@ -212,8 +212,8 @@ def test_a_floor_does_not_depend_on_where_q_is_certain():
     expected = -(0.8 * np.log(0.8) + 0.2 * np.log(0.1))
     assert result.cross_entropy.value == np.inf
     assert parts.floor.low < expected < parts.floor.high
-    assert parts.recalibrated.low < expected < parts.recalibrated.high
-    assert parts.rest.low == 0.0
+    assert parts.refinement_loss.low < expected < parts.refinement_loss.high
+    assert parts.grouping_loss.low == 0.0
     assert not parts.leak
 
 
@@ -233,8 +233,8 @@ def test_what_a_forest_gains_by_recalibration_is_what_its_saved_map_gives():
     assert result.infinite_rows > 10
     saved = pandq.cross_entropy(pandq.Labels(y[test]), result.recalibrator.of(q))
     assert np.isfinite(saved).all()
-    assert parts.recalibrated.value == pytest.approx(saved.mean(), rel=0.1)
-    assert parts.recalibrated.n == len(test)
+    assert parts.refinement_loss.value == pytest.approx(saved.mean(), rel=0.1)
+    assert parts.refinement_loss.n == len(test)
 
 
 def test_groups_with_an_infinite_loss_say_so_and_keep_what_is_finite_over_all_their_rows():
@@ -284,7 +284,7 @@ def test_two_fixed_readers_are_no_independent_draws_and_no_leak():
     assert "has seen" not in str(result)
     assert parts.model_floor is None
     assert parts.plan == []
-    assert set(parts.brier) == {"brier", "miscalibration"}
+    assert set(parts.brier) == {"brier", "calibration_loss"}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -309,14 +309,14 @@ def test_parts_lie_where_they_can_and_their_numbers_are_shown_by_their_intervals
     parts = result.decomposition
     if parts.leak or not parts.independent:
         return
-    for part in (parts.floor, parts.rest, parts.kl, parts.miscalibration):
+    for part in (parts.floor, parts.grouping_loss, parts.kl, parts.calibration_loss):
         assert 0.0 <= part.low <= part.high
-    assert 0.0 <= parts.floor.value <= parts.recalibrated.value
-    assert parts.floor.high <= parts.recalibrated.high
-    total = parts.floor.value + parts.rest.value + parts.miscalibration.value
+    assert 0.0 <= parts.floor.value <= parts.refinement_loss.value
+    assert parts.floor.high <= parts.refinement_loss.high
+    total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
     assert total == pytest.approx(parts.cross_entropy.value, rel=1e-9)
     first = str(result).replace("\n", " ").split(". ")[0]
-    assert (parts.rest.low > 0) == ("nothing that can be shown is the model" not in first)
+    assert (parts.grouping_loss.low > 0) == ("nothing that can be shown is the model" not in first)
 
 
 def test_a_better_model_lowers_the_upper_bound_on_the_floor():
@@ -334,8 +334,8 @@ def test_folds_follow_the_ids_and_not_the_order_of_the_rows():
     ids = np.arange(N)
     first = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP), ids=ids)
     second = pandq.audit(pandq.Labels(LABELS[order]), pandq.Probs(SHARP[order]), ids=ids[order])
-    assert first.decomposition.recalibrated.value == pytest.approx(
-        second.decomposition.recalibrated.value, rel=1e-9
+    assert first.decomposition.refinement_loss.value == pytest.approx(
+        second.decomposition.refinement_loss.value, rel=1e-9
     )
 
 
@@ -345,7 +345,7 @@ def test_files_and_arrays_give_the_same_audit(tmp_path):
     pq.write_table(table, path, row_group_size=300)
     from_file = pandq.audit(pandq.scan(path)).to_dict()
     from_views = pandq.audit(pandq.Counts(VOTES), pandq.Probs(SHARP)).to_dict()
-    for part in ("floor", "miscalibration", "rest"):
+    for part in ("floor", "calibration_loss", "grouping_loss"):
         for end in ("value", "low", "high"):
             assert from_file["decomposition"][part][end] == pytest.approx(
                 from_views["decomposition"][part][end], rel=1e-6
@@ -383,7 +383,7 @@ def test_the_document_is_strict_json_and_has_what_it_promises():
     document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     for name in ("cross_entropy", "entropy", "kl"):
         assert {"value", "low", "high", "method"} <= set(document[name])
-    for name in ("floor", "miscalibration", "rest"):
+    for name in ("floor", "calibration_loss", "grouping_loss"):
         assert {"value", "low", "high", "method", "identified"} <= set(
             document["decomposition"][name]
         )
@@ -399,7 +399,7 @@ def test_the_recalibrator_does_to_other_rows_what_the_audit_promised():
     after = pandq.LogProbs(first.recalibrator.apply(log_q))
     p = pandq.Counts(VOTES[half:])
     won = pandq.cross_entropy(p, pandq.Probs(SHARP[half:])) - pandq.cross_entropy(p, after)
-    promised = first.decomposition.miscalibration
+    promised = first.decomposition.calibration_loss
     spread = 3 * won.std() / np.sqrt(half)
     assert promised.low - spread < won.mean() < promised.high + spread
 

@@ -50,7 +50,7 @@ def test_compare_prints_a_sentence_and_tables(folder):
     run = pandq("compare", folder / "both.parquet", *COMPARE, "--by", "site")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith("probs:dull pays ")
-    for text in ("it is worse", "cancels", "miscalibration", "site", "groups were looked at (Holm"):
+    for text in ("it is worse", "cancels", "calibration_loss", "site", "groups were looked at (Holm"):
         assert text.split(" (")[0] in run.stdout
 
 

@@ -95,9 +95,9 @@ def test_recalibration_removes_what_differs_only_in_temperature():
     y, a, b = models(n=4000)
     found = pandq.compare(Labels(y), Probs(a), Probs(b)).differences[0]
     assert found.cross_entropy.value == pytest.approx(
-        found.rest.value + found.miscalibration.value, abs=1e-12
+        found.grouping_loss.value + found.calibration_loss.value, abs=1e-12
     )
-    assert abs(found.rest.value) < 0.1 * abs(found.cross_entropy.value)
+    assert abs(found.grouping_loss.value) < 0.1 * abs(found.cross_entropy.value)
 
 
 def test_more_than_two_models_are_each_held_against_the_first():
@@ -232,15 +232,15 @@ def test_chunks_do_not_change_a_bit_of_the_result(monkeypatch):
 # ------------------------------------------------------------------------- a reference and its copy
 
 
-def drifted(n=300, k=50, noise=0.2, seed=0):
+def copied(n=300, k=50, noise=0.2, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, k)) * 2.5
     return x, x + noise * rng.normal(size=x.shape), (x + rng.gumbel(size=x.shape)).argmax(axis=1)
 
 
 def test_drift_is_what_a_plain_calculation_gives():
-    x, z, y = drifted()
-    found = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).drifts[0]
+    x, z, y = copied()
+    found = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).from_reference[0]
     p, q = special.softmax(x, axis=1), special.softmax(z, axis=1)
     kl, back = special.rel_entr(p, q).sum(axis=1), special.rel_entr(q, p).sum(axis=1)
     row, top = np.arange(len(y)), p.argmax(axis=1)
@@ -274,20 +274,20 @@ def test_drift_is_what_a_plain_calculation_gives():
 @pytest.mark.parametrize("clustered", [False, True])
 def test_a_copy_that_rounding_made_has_differences_that_say_so(n, stored, clustered):
     """Equal, with noise of 1e-9, and with a constant added to all logits."""
-    x, _, y = drifted(n=n, k=100)
+    x, _, y = copied(n=n, k=100)
     x = x.astype(stored)
     noise = np.random.default_rng(1).normal(size=x.shape) * 1e-9
     options = {"labels": Labels(y), "cluster": np.arange(n) // 3 if clustered else None}
     for copy, size in ((x, 0.0), ((x + noise).astype(stored), 1e-8), (x + stored(7), 1e-4)):
         found = pandq.compare(Logits(x), Logits(x), Logits(copy), **options)
         assert str(found)
-        drift, apart = found.drifts[1], found.differences[0]
+        drift, apart = found.from_reference[1], found.differences[0]
         tokens = drift.tokens
         estimates = [drift.kl, drift.kl_reverse, drift.top_change, apart.cross_entropy]
         estimates += [tokens.ppl_difference, tokens.log_ppl_ratio, tokens.p_difference]
         estimates += [apart.accuracy, apart.brier, apart.confidence, apart.expected_accuracy]
         if n >= 60 and not clustered:
-            estimates += [apart.rest, apart.miscalibration]
+            estimates += [apart.grouping_loss, apart.calibration_loss]
         for found in estimates:
             assert abs(found.value) <= size * 100
             if n > 3 and found.name != "accuracy difference":
@@ -300,20 +300,20 @@ def test_a_copy_that_rounding_made_has_differences_that_say_so(n, stored, cluste
 
 
 def test_drift_within_documents_is_clustered():
-    x, z, y = drifted(n=400, noise=0.1)
+    x, z, y = copied(n=400, noise=0.1)
     z += np.repeat(np.random.default_rng(1).normal(size=(20, 50)), 20, axis=0) * 0.5
     document = np.repeat(np.arange(20), 20)
-    plain = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).drifts[0]
-    robust = pandq.compare(Logits(x), Logits(z), labels=Labels(y), cluster=document).drifts[0]
+    plain = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).from_reference[0]
+    robust = pandq.compare(Logits(x), Logits(z), labels=Labels(y), cluster=document).from_reference[0]
     assert robust.kl.value == plain.kl.value
     assert "20 clusters" in robust.kl.method
     assert robust.tokens.ppl_ratio.half_width != plain.tokens.ppl_ratio.half_width
 
 
 def test_a_class_that_the_copy_forbids_makes_kl_infinite_and_is_counted():
-    x, z, _ = drifted(n=60)
+    x, z, _ = copied(n=60)
     z[3, 0] = -np.inf
-    found = pandq.compare(Logits(x), Logits(z)).drifts[0]
+    found = pandq.compare(Logits(x), Logits(z)).from_reference[0]
     assert found.infinite == {"kl": 1, "kl_reverse": 0}
     assert found.kl.value == np.inf
     assert np.isfinite(found.kl_reverse.value)
@@ -339,7 +339,7 @@ def test_an_int8_copy_of_a_network_drifts_as_float64_says():
             a, b = net(X).numpy(), small(X).numpy()
     except (RuntimeError, AttributeError) as error:
         pytest.skip(f"no int8 engine: {error}")
-    found = pandq.compare(Logits(a), Logits(b), labels=Labels(y)).drifts[0]
+    found = pandq.compare(Logits(a), Logits(b), labels=Labels(y)).from_reference[0]
     p, q = (special.softmax(x.astype(np.float64), axis=1) for x in (a, b))
     kl = special.rel_entr(p, q).sum(axis=1)
     assert kl.mean() > 0
@@ -456,14 +456,14 @@ def test_the_text_says_that_the_floor_cancels():
 
 
 def test_the_text_of_a_drift_has_the_names_of_llama_cpp():
-    x, z, y = drifted()
+    x, z, y = copied()
     text = str(pandq.compare(Logits(x), Logits(z), labels=Labels(y)))
     for name in ("Mean KLD", "99.9%", "Median", "Same top p", "RMS Δp", "Mean PPL(Q)/PPL(base)"):
         assert name in text
 
 
 def test_bounds_of_a_topk_enclose_the_divergence_in_full():
-    x, z, _ = drifted(n=40, k=12)
+    x, z, _ = copied(n=40, k=12)
     p = special.log_softmax(x, axis=1)
     ids = np.argsort(-p, axis=1)[:, :4]
     top = TopK(ids, np.take_along_axis(p, ids, axis=1), 12)
@@ -483,7 +483,7 @@ def test_a_perplexity_with_an_impossible_token_is_infinite_and_the_references_is
     tokens = draw.integers(0, 5, 60)
     copy[3, tokens[3]] = -np.inf
     found = pandq.compare(pandq.Logits(reference), pandq.Logits(copy), labels=pandq.Labels(tokens))
-    told = found.drifts[0].tokens
+    told = found.from_reference[0].tokens
     base = pandq.cross_entropy(pandq.Labels(tokens), pandq.Logits(reference))
     assert told.ppl.value == told.ppl_ratio.value == told.ppl_difference.value == np.inf
     assert told.ppl_base.value == pytest.approx(np.exp(base.mean()), rel=1e-6)
@@ -500,8 +500,8 @@ def test_what_recalibration_leaves_is_compared_over_all_rows_also_infinite_ones(
     found = pandq.compare(
         pandq.Labels(labels), pandq.Probs(truth), pandq.Probs(certain), by={"site": site}
     ).differences[0]
-    assert found.cross_entropy.value == found.miscalibration.value == np.inf
-    assert found.rest.n == n
-    assert 0 < found.rest.low < found.rest.value < 1
+    assert found.cross_entropy.value == found.calibration_loss.value == np.inf
+    assert found.grouping_loss.n == n
+    assert 0 < found.grouping_loss.low < found.grouping_loss.value < 1
     assert [line["infinite_rows"] > 0 for line in found.groups["site"]] == [True, True]
     assert {line["verdict"] for line in found.groups["site"]} == {"infinite"}

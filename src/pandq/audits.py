@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.averages.rowsums import LOSSES, RowSums
+from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, RowSums
 from pandq.estimate.averages.tables import groups_table, rows_table
 from pandq.estimate.decomposition.estimates import decomposed
 from pandq.estimate.decomposition.partsums import PartSums
@@ -19,7 +19,7 @@ from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
 from pandq.estimate.passes import Shape, check_choices, name_of, require_laws, run_of
-from pandq.estimate.sampling import evidence_of, reasons_to_stop, sample_of, sample_size
+from pandq.estimate.sampling import label_type_of, reasons_to_stop, sample_of, sample_size
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.report.shown import Audit
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pandq.engines.run import Run
     from pandq.read.chunks import Chunk
     from pandq.results.decomposition import Decomposition
-    from pandq.results.estimate import Estimate
     from pandq.results.uncertainty import Uncertainty
 
 Floor = Literal["auto", "certified", "none"]
@@ -132,12 +131,12 @@ def audit(
     empty = _FirstSums(Shape(), blank, Sample.empty(0), members, Seen.empty())
     first = _first_pass(rows, empty, run, sampled=floor != "none")
     shape, sums, sample = first.shape, first.rows, first.sample
-    evidence = evidence_of(shape.p_kind, sums.most_votes)
-    if floor == "certified" and evidence != "votes":
+    label_type = label_type_of(shape.p_kind, sums.most_votes)
+    if floor == "certified" and label_type != "votes":
         raise InputError(
             what="a certified floor needs at least two votes per row",
             where=name_of(rows),
-            got="one vote in every row" if evidence == "labels" else f"P is {shape.p_kind}",
+            got="one vote in every row" if label_type == "labels" else f"P is {shape.p_kind}",
             remedy="Give the votes as Counts, or leave --floor at auto.",
         )
     parts, trained = None, None
@@ -149,9 +148,9 @@ def audit(
         # many small products: BLAS threads would cost more than they bring
         with threadpool_limits(limits=1, user_api="blas"):
             copies = rows.cluster is None and first.seen.copies
-            trained = Trained.of(sample, evidence, seed=seed, by_content=copies)
+            trained = Trained.of(sample, label_type, seed=seed, by_content=copies)
             plan = trained.plan(sample, sums.n) if trained.certificates else None
-        blank_parts = PartSums.empty(votes=evidence == "votes", **shared)
+        blank_parts = PartSums.empty(votes=label_type == "votes", **shared)
         of = partial(_parts, empty=blank_parts, trained=trained)
         parts = decomposed(
             run.summarise("decomposing", rows, of, blank_parts),
@@ -244,12 +243,12 @@ def _result(
     names = shape.class_names(rows)
     of = {str(k): name for k, name in enumerate(names)}
 
-    def loss(name: str) -> Estimate:
-        return sums.estimate(name, level=level).to_unit(unit)
-
     kl, kl_plug_in = sums.kl(level=level)
-    part = {name: sums.means.finite_part(name, level=level) for name in LOSSES}
     votes = kl_plug_in is not None
+    found_all = {name: sums.estimate(name, level=level) for name in AVERAGES}
+    averages = {name: x.to_unit(unit) if x.unit else x for name, x in found_all.items()}
+    averages["kl"] = kl.to_unit(unit) if parts is None or not votes else parts.kl
+    part = {name: sums.means.finite_part(name, level=level) for name in LOSSES}
     groups = {
         name: groups_table(table, None, scale, level, votes=votes)
         for name, table in sums.groups.items()
@@ -268,14 +267,8 @@ def _result(
         n_classes=shape.n_classes,
         unit=unit,
         level=level,
-        cross_entropy=loss("cross_entropy"),
-        entropy=loss("entropy"),
-        kl=kl.to_unit(unit) if parts is None or not votes else parts.kl,
+        **averages,
         kl_plug_in=None if kl_plug_in is None else kl_plug_in.to_unit(unit),
-        accuracy=sums.estimate("accuracy", level=level),
-        expected_accuracy=sums.estimate("mass", level=level),
-        brier=sums.estimate("brier", level=level),
-        confidence=sums.estimate("confidence", level=level),
         infinite_rows=sums.n_infinite,
         infinite=rows_table(sums.infinite, names, scale),
         finite_part={name: x.to_unit(unit) for name, x in part.items() if x is not None},
@@ -290,6 +283,8 @@ def _result(
         p_kind=shape.p_kind,
         q_kind=shape.q_kind,
         source=source,
+        options={},
         notes=(*rows.notes, *notes),
+        findings=(),
         trained=trained,
     )

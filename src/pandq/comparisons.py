@@ -15,9 +15,9 @@ from pandq.estimate.comparison.bounded import BoundSums, bounds_of
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
-from pandq.estimate.comparison.reference import drift_of
+from pandq.estimate.comparison.reference import from_reference
 from pandq.estimate.passes import Shape, check_choices, name_of, run_of
-from pandq.estimate.sampling import evidence_of, reasons_to_stop
+from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
@@ -162,8 +162,9 @@ def compare(
         p_kind=shape.p_kind,
         models=models,
         differences=tuple(differences),
-        drifts=tuple(
-            drift_of(name, drift, **scale) for name, drift in zip(called, sums.drifts, strict=False)
+        from_reference=tuple(
+            from_reference(name, drift, **scale)
+            for name, drift in zip(called, sums.from_reference, strict=False)
         ),
         source=source,
         notes=(*rows.notes, *notes),
@@ -191,7 +192,7 @@ def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool)
     Raises:
         InputError: there is one.
     """
-    partly, full = _partly_known(rows), evidence_of(_kind(rows.p), 0) == "full"
+    partly, full = _partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
     told = "a TopK leaves only bounds, over all rows"
     if q_floor is not None and not partly:
         raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
@@ -244,7 +245,7 @@ def _bounded(
         p_kind=shape.p_kind,
         models=(),
         differences=(),
-        drifts=(),
+        from_reference=(),
         bounds=tuple(
             bounds_of(name, sums, n=found.n, unit=unit, level=level)
             for name, sums in zip(called, found.sums, strict=True)

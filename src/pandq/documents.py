@@ -127,6 +127,12 @@ class Value:
             self.refuse(f"must be one of {', '.join(choices)}")
         return self.it
 
+    def truth(self) -> bool:
+        """True or false."""
+        if not isinstance(self.it, bool):
+            self.refuse("must be true or false")
+        return self.it
+
     def whole(self, low: int = 0, high: int = LARGEST) -> int:
         """A whole number within limits."""
         if type(self.it) is not int or not low <= self.it <= high:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class RowMeasures:
     """(n,) float64 each, in nats where it has a unit; classes are whole numbers, or TIED.
 
-    `mass` is P's probability of Q's most probable class: the expected accuracy for a label
+    `expected_accuracy` is P's probability of Q's most probable class: the expected accuracy for a label
     drawn from P, which is what a confidence claims. Of classes that share the largest probability
     each counts its share: the order of classes is of no matter.
     """
@@ -38,7 +38,7 @@ class RowMeasures:
     accuracy: Rows
     brier: Rows
     confidence: Rows
-    mass: Rows
+    expected_accuracy: Rows
     q_entropy: Rows
     p_class: NDArray[Any]
     q_class: NDArray[Any]
@@ -77,7 +77,7 @@ def measure_rows(p: View, q: View) -> RowMeasures:
         tied = np.flatnonzero((found["p_class"] == TIED) | (found["q_class"] == TIED))
         for rows, law_p, law_q in _laws(p, q, tied):
             found["accuracy"][rows] = scores.accuracy(law_p, law_q)
-            found["mass"][rows] = scores.at_top(law_p, law_q)
+            found["expected_accuracy"][rows] = scores.at_top(law_p, law_q)
         return RowMeasures(**{name: found[name] for name in NAMES})
     if isinstance(p, Labels):
         p.check_range()
@@ -198,7 +198,7 @@ def label_losses(y: Labels, q: View) -> Rows:
 def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Any]:
     """What a kernel found for labels, with what follows from P being certain."""
     loss, right = found["cross_entropy"], found["accuracy"]
-    certain = {"entropy": np.zeros(len(p)), "kl": loss, "mass": right}
+    certain = {"entropy": np.zeros(len(p)), "kl": loss, "expected_accuracy": right}
     return found | certain | {"p_class": p.array}
 
 

@@ -89,7 +89,7 @@ def by_formulas(p, q):
         "accuracy": scores.accuracy(p, q) if certain else (top_p == top_q).astype(float),
         "brier": scores.brier_score(p, q),
         "confidence": scores.confidence(q),
-        "mass": p.prob[np.arange(len(top_q)), top_q],
+        "expected_accuracy": p.prob[np.arange(len(top_q)), top_q],
         "q_entropy": measures.entropy(q),
         "p_class": scores.top_class(p).astype(float),
         "q_class": scores.top_class(q).astype(float),

@@ -118,7 +118,7 @@ def test_rows_that_come_ten_times_are_counted_and_intervals_are_said_to_be_too_n
     assert told["too_narrow"] == pytest.approx(np.sqrt(10))
     assert "3.2 times too narrow" in " ".join(str(found).split())
     # each under a map that never saw its copies: nothing is won where Q is the truth
-    assert found.decomposition.miscalibration.low <= 0
+    assert found.decomposition.calibration_loss.low <= 0
     alone = pandq.audit(Labels(labels, 3), Probs(q), cluster=np.arange(1500) // 10)
     assert "equal_rows" not in keys(alone)
 

@@ -22,7 +22,7 @@ def votes_of(law, m, seed=0):
 
 def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
     found = pandq.audit(Probs(law), Logits(np.log(law) + 3.0))
-    for part in (found.decomposition.rest, found.decomposition.kl):
+    for part in (found.decomposition.grouping_loss, found.decomposition.kl):
         assert (part.value, part.low, part.high) == (0.0, 0.0, 0.0)
     assert "e-1" not in str(found)
 
@@ -30,10 +30,10 @@ def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
 def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):
     for m, q in ((2, law), (3, np.roll(law, 1, axis=0))):
         parts = pandq.audit(Counts(votes_of(law, m)), Probs(q)).decomposition.brier
-        assert sum(parts[x].value for x in ("floor", "miscalibration", "rest")) == pytest.approx(
+        assert sum(parts[x].value for x in ("floor", "calibration_loss", "grouping_loss")) == pytest.approx(
             parts["brier"].value, abs=1e-12
         )
-        for name in ("floor", "rest"):
+        for name in ("floor", "grouping_loss"):
             assert 0.0 <= parts[name].low <= parts[name].value <= parts[name].high
     assert "above" not in parts
 
@@ -42,7 +42,7 @@ def test_of_a_q_that_has_seen_the_votes_no_part_is_a_number(law):
     votes = votes_of(law, 3)
     found = pandq.audit(Counts(votes), Probs.normalised(votes + 0.02))
     assert found.decomposition.leak
-    assert set(found.decomposition.brier) == {"brier", "miscalibration"}
+    assert set(found.decomposition.brier) == {"brier", "calibration_loss"}
     assert "middle of its bounds" not in definition(found.decomposition)
     assert "ignores Q" in definition(found.decomposition)
 
@@ -72,5 +72,5 @@ def test_an_infinite_loss_of_a_group_is_said_in_its_table(law):
     lines = {x["name"]: x for x in found.decomposition.groups["site"]}
     assert lines["0"]["infinite_rows"] == 1
     assert lines["1"]["infinite_rows"] == 0
-    table = str(found).split("miscalibration\n")[-1]
+    table = str(found).split("calibration loss\n")[-1]
     assert [row.split()[2] for row in table.splitlines()[:2] if row.startswith("0")] == ["inf"]

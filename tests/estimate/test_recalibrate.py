@@ -262,7 +262,7 @@ def test_crossfit_chooses_without_the_scored_rows():
         if result.fold_kind[2] == changed.fold_kind[2]:
             assert (changed.fold_map[2].parameters[name] == value).all()
     np.testing.assert_allclose(result.row_gain, row_losses(p, log_q) - result.row_loss, atol=1e-12)
-    assert result.miscalibration.mean == pytest.approx(result.row_gain.mean(), abs=1e-12)
+    assert result.calibration_loss.mean == pytest.approx(result.row_gain.mean(), abs=1e-12)
 
 
 def test_identity_is_kept_exactly_and_infinite_losses_are_reported():
@@ -272,7 +272,7 @@ def test_identity_is_kept_exactly_and_infinite_losses_are_reported():
     assert (result.map.apply(log_q) == log_q).all()
     log_q[0] = np.where(p[0] > 0, -np.inf, np.log(0.5))
     worst = crossfit(p, log_q, np.arange(100) % 5)
-    assert worst.miscalibration.mean == np.inf
+    assert worst.calibration_loss.mean == np.inf
     assert np.isfinite(worst.row_loss[1:]).all()
 
 

@@ -174,8 +174,8 @@ def test_training_stops_when_nothing_becomes_better():
 def test_rows_to_watch_may_be_given(digits):
     X, y, X_held, y_held = digits
     model = NetworkClassifier(epochs=2).fit(X, y, validation=(X_held, y_held))
-    assert model.curve_[0]["valid_accuracy"] * len(y_held) == pytest.approx(
-        round(model.curve_[0]["valid_accuracy"] * len(y_held))
+    assert model.curve_[0]["valid_expected_accuracy"] * len(y_held) == pytest.approx(
+        round(model.curve_[0]["valid_expected_accuracy"] * len(y_held))
     )
     with pytest.raises(InputError, match="a class that the others have not"):
         NetworkClassifier(epochs=1).fit(X, y, validation=(X_held, y_held + 1))

@@ -66,7 +66,7 @@ def test_bfloat16_logits_of_a_safetensors_file_are_compared(tmp_path, tensors):
     a = write_safetensors(tmp_path / "a.safetensors", {"logits": tensors["single"]})
     b = write_safetensors(tmp_path / "b.safetensors", {"logits": tensors["brain"]})
     rows = pandq.scan([a, b], p="logits:a.logits", q="logits:b.logits")
-    found = pandq.compare(rows).drifts[0].kl.value
+    found = pandq.compare(rows).from_reference[0].kl.value
     rounded = (tensors["brain"].astype(np.uint32) << 16).view(np.float32)
     p, q = (special.softmax(x.astype(float), axis=1) for x in (tensors["single"], rounded))
     assert found == pytest.approx(special.rel_entr(p, q).sum(axis=1).mean(), rel=1e-9)

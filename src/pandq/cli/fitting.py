@@ -176,7 +176,7 @@ def fit_command(
     made = {"p": str(rows.p), "seed": seed, "valid": valid, "weights": weights, "where": where}
     used = model.estimator.get_params().items()
     made |= {"normalise": normalise, **{k: v for k, v in used if not callable(v)}, **chosen}
-    model.told.update({"options": made, **how(getattr(rows.source, "files", []))})
+    model.metadata.update({"options": made, **how(getattr(rows.source, "files", []))})
     if not leads():
         return
     save_model(model, out, replace=force)
@@ -265,7 +265,7 @@ def _audit_of(out: str, column: str, model: Any) -> str:
     """The command that audits predictions, against the P that the model was fitted to."""
     import pyarrow.parquet as pq
 
-    p = str(model.told.get("options", {}).get("p", ""))
+    p = str(model.metadata.get("options", {}).get("p", ""))
     known = p.partition(":")[2] in pq.read_schema(out).names
     command = [
         "pandq",

@@ -68,7 +68,7 @@ class Engine(Protocol):
 
         Args:
             rows: whose parts they are; prepared.
-            parts: consecutive ones; placed, if `needs_places`.
+            parts: consecutive ones; placed, if `needs_row_offsets`.
             of: a chunk's Summary.
             tick: told of rows that were summed, as they are.
             kept: this run's own, to keep chunks in where `cache` asks for it; None for rows that
@@ -76,7 +76,7 @@ class Engine(Protocol):
         """
 
     @property
-    def needs_places(self) -> bool:
+    def needs_row_offsets(self) -> bool:
         """Whether parts must be counted before they are read."""
 
     def counts(self, rows: Rows[Any], parts: Sequence[Part]) -> list[int]:

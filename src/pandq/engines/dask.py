@@ -61,7 +61,7 @@ class Dask:
         _refuse_others(self.client)
 
     @property
-    def needs_places(self) -> bool:
+    def needs_row_offsets(self) -> bool:
         """A part is read by whoever has time, who must know its place."""
         return True
 

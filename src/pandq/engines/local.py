@@ -49,7 +49,7 @@ class Local:
             raise InputError(what="an engine needs a worker", got=f"{self.workers}")
 
     @property
-    def needs_places(self) -> bool:
+    def needs_row_offsets(self) -> bool:
         """Parts are read in order, and so counted on the way."""
         return False
 

@@ -102,7 +102,7 @@ class Run:
             # the rows themselves are kept with them, so that no others can have their id
             self._prepared[id(rows)] = rows, rows.prepared(), rows.parts()
         same, ready, parts = self._prepared[id(rows)]
-        if (placed or self.engine.needs_places) and any(part.start is None for part in parts):
+        if (placed or self.engine.needs_row_offsets) and any(part.start is None for part in parts):
             parts = counted(parts, self.engine.counts(ready, parts))
             self._prepared[id(rows)] = same, ready, parts
         return ready, parts

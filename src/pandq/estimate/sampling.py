@@ -8,7 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pandq.read.chunks import Chunk
-    from pandq.results.decomposition import Evidence
+    from pandq.results.decomposition import LabelType
     from pandq.sums.sample import Sample
 
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
     few = np.flatnonzero(chunk.keys <= (share * (2**64 - 1025)).astype(np.uint64)[strata])
     unit = chunk.keys if chunk.clusters is None else chunk.clusters
     columns: dict[str, NDArray[Any]] = {
-        "p": _evidence_rows(chunk.p[few]),
+        "p": _p_rows(chunk.p[few]),
         "log_q": chunk.q[few].law().log_prob,
         "unit": unit[few],
         "content": hash_rows(chunk.q[few].array),
@@ -125,10 +125,10 @@ def sample_size(n_classes: int) -> int:
     return max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // n_classes), SAMPLE_LEAST)
 
 
-def evidence_of(p_kind: str, most_votes: float) -> Evidence:
+def label_type_of(p_kind: str, most_votes: float) -> LabelType:
     """What P lets one say of its own entropy.
 
-    >>> evidence_of("counts", 3), evidence_of("counts", 1), evidence_of("probs", 0)
+    >>> label_type_of("counts", 3), label_type_of("counts", 1), label_type_of("probs", 0)
     ('votes', 'labels', 'full')
     """
     if p_kind == "labels":
@@ -144,7 +144,7 @@ def folds_of(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:
     return fold_of(unit ^ salt, n_folds)
 
 
-def _evidence_rows(p: View) -> NDArray[Any]:
+def _p_rows(p: View) -> NDArray[Any]:
     return p.array if isinstance(p, Labels | Counts) else p.law().prob
 
 

@@ -58,7 +58,7 @@ class Model:
         classes: their names, where they are known.
         scaling: of the features of a softmax regression.
         curve: what was lost on the way, a dict per epoch or step.
-        told: how it was made: options, command, versions, input.
+        metadata: how it was made: options, command, versions, input.
     """
 
     kind: Kind
@@ -70,7 +70,7 @@ class Model:
     classes: tuple[str, ...] | None
     scaling: Scaling | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)
-    told: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, x: NDArray[Any]) -> LogProbs:
         """Q of rows of features, or of pictures (n, h, w, 3) uint8.
@@ -124,7 +124,7 @@ def write_model(model: Model, folder: Path) -> None:
         },
         "recalibrator": None if recalibrator is None else recalibrator.to_dict(),
         **_bayes_told(model.estimator),
-        **model.told,
+        **model.metadata,
     }
     write_json(document, folder / JSON_FILE)
     write_sealed(folder / WEIGHTS, _weights(model), {"schema": SCHEMA})
@@ -192,11 +192,11 @@ def load_model(path: str | Path) -> Model:
         classes=classes,
         scaling=_scaling(weights, stored),
         curve=_curve(folder / CURVE),
-        told=_told(stored),
+        metadata=_metadata(stored),
     )
 
 
-def _told(stored: Value) -> dict[str, Any]:
+def _metadata(stored: Value) -> dict[str, Any]:
     """How a model was made: whatever its document says beside what it needs."""
     options = stored.get("options")
     if options is not None:

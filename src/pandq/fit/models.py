@@ -297,5 +297,5 @@ def evaluated(model: Model, rows: FeatureScan, run: Run | None = None) -> dict[s
         "valid_cross_entropy": loss,
         "valid_floor": floor,
         "valid_kl": loss - floor,
-        "valid_accuracy": sums.hits / sums.weight,
+        "valid_expected_accuracy": sums.hits / sums.weight,
     }

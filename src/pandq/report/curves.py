@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pandq.report.figures import FLOOR, MISCALIBRATION, REST, UNKNOWN, axes_of
+from pandq.report.figures import CALIBRATION_LOSS, FLOOR, GROUPING_LOSS, UNKNOWN, axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SETS = {"train": ("rows learnt from", MISCALIBRATION), "valid": ("rows set aside", REST)}
+SETS = {"train": ("rows learnt from", CALIBRATION_LOSS), "valid": ("rows set aside", GROUPING_LOSS)}
 
 
 def curve(rows: Sequence[dict[str, Any]], ax: Axes | None = None) -> Figure:

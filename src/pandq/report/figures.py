@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
 
-FLOOR, REST, MISCALIBRATION, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
-COLOURS = {"floor": FLOOR, "rest": REST, "miscalibration": MISCALIBRATION}
+FLOOR, GROUPING_LOSS, CALIBRATION_LOSS, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
+COLOURS = {"floor": FLOOR, "grouping_loss": GROUPING_LOSS, "calibration_loss": CALIBRATION_LOSS}
 INK = "#000000"  # in a page this becomes the colour of its text
 SHOWN = 30
 
@@ -116,7 +116,11 @@ def kl_distribution(audit: Audit, ax: Axes | None = None) -> Figure:
         value = audit.kl_quantiles.get(share, 0.0)
         if rows and 0 < value < np.inf:
             ax.axvline(
-                value, color=REST, linestyle=style, linewidth=1.2, label=f"{name} {short(value)}"
+                value,
+                color=GROUPING_LOSS,
+                linestyle=style,
+                linewidth=1.2,
+                label=f"{name} {short(value)}",
             )
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False)

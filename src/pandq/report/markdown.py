@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pandq.errors import InputError
 from pandq.plain import markdown_safe
-from pandq.report.terminal.comparison import drifted, sentence
+from pandq.report.terminal.comparison import reference_sentence, sentence
 from pandq.report.terminal.tables import interval
 from pandq.report.words import entropy_of, headline, plug_in, said_first
 from pandq.results.comparison import Comparison
@@ -62,10 +62,10 @@ def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
 
 def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate]]]:
     rows = [(markdown_safe(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
-    rows += [(markdown_safe(f"KL(P||Q) of {x.q}"), x.kl) for x in result.drifts]
+    rows += [(markdown_safe(f"KL(P||Q) of {x.q}"), x.kl) for x in result.from_reference]
     rows += [(markdown_safe(f"KL(P||Q) of {x.q}, bounds"), x.kl) for x in result.bounds]
     said = [sentence(x, result.unit) for x in result.differences]
-    return said + [drifted(x, result.unit) for x in result.drifts], rows
+    return said + [reference_sentence(x, result.unit) for x in result.from_reference], rows
 
 
 def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
@@ -76,7 +76,7 @@ def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
     ]
     rows += plug_in(result)
     if result.decomposition is not None:
-        parts = ("floor", "rest", "miscalibration")
+        parts = ("floor", "grouping_loss", "calibration_loss")
         rows += [(name, getattr(result.decomposition, name)) for name in parts]
     lines = [*said_first(result), headline(result)]
     return lines + [x.sentence for x in result.findings if not x.first], rows

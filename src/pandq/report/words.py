@@ -50,7 +50,7 @@ def headline(audit: Audit) -> str:
     if parts.cross_entropy.value == 0.0:
         return "No loss: Q gives everything that is true probability 1."
     start, left, free = _loss(parts, unit)
-    if parts.evidence == "labels":
+    if parts.label_type == "labels":
         return (
             f"{start}{left}, one label per row cannot say how much is noise in the labels and how"
             " much is the model."
@@ -66,14 +66,14 @@ def headline(audit: Audit) -> str:
             " seen them, and its error on new data cannot be read from this; or else a row's votes"
             " are no independent draws."
         )
-    who = "people disagreeing" if parts.evidence == "votes" else "P's own entropy, the floor"
-    told = [f"{share(parts.floor)} is {who}", *free, _model(parts.rest)]
+    who = "people disagreeing" if parts.label_type == "votes" else "P's own entropy, the floor"
+    told = [f"{share(parts.floor)} is {who}", *free, _model(parts.grouping_loss)]
     return f"{start}{', '.join(told)}."
 
 
 def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
     """How a sentence begins: the loss, what is left to explain, and what recalibrating wins."""
-    after = short(parts.recalibrated.value)
+    after = short(parts.refinement_loss.value)
     if parts.infinite_rows:
         rows = f"{parts.infinite_rows:,} row{'s' if parts.infinite_rows > 1 else ''}"
         start = (
@@ -86,7 +86,7 @@ def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
         free = "recalibrating wins nothing that can be shown"
         alone = f"{total}{free}; "
         return (alone, "of the loss", []) if _undivided(parts) else (total, "", [free])
-    free = f"{share(parts.miscalibration)} goes away by recalibrating"
+    free = f"{share(parts.calibration_loss)} goes away by recalibrating"
     if _undivided(parts):
         return f"{total}{free}; ", f"of the other {after}", []
     return total, "", [free]
@@ -94,10 +94,10 @@ def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
 
 def _undivided(parts: Decomposition) -> bool:
     """Is the loss after recalibration not told apart into floor and rest?"""
-    return parts.evidence == "labels" or not parts.independent
+    return parts.label_type == "labels" or not parts.independent
 
 
-def _model(rest: Estimate) -> str:
+def _model(grouping_loss: Estimate) -> str:
     """What is the model's, as far as it can be shown."""
     if (rest.low or 0.0) > 0:
         return f"{share(rest)} is the model"
@@ -119,17 +119,17 @@ def share(part: Estimate) -> str:
 
 def stacked(parts: Decomposition) -> list[tuple[str, float]]:
     """The finite parts that make up the loss, floor first; what is not told apart is one."""
-    sizes = [("floor", parts.floor.value), ("rest", parts.rest.value)]
+    sizes = [("floor", parts.floor.value), ("grouping_loss", parts.grouping_loss.value)]
     if any(size is None for _, size in sizes):
-        sizes = [("floor or rest, not told apart", parts.recalibrated.value)]
+        sizes = [("floor or rest, not told apart", parts.refinement_loss.value)]
     if not parts.infinite_rows:
-        sizes.append(("miscalibration", parts.miscalibration.value))
+        sizes.append(("calibration_loss", parts.calibration_loss.value))
     return [(name, size or 0.0) for name, size in sizes]
 
 
 def wins(parts: Decomposition) -> bool:
     """Can it be shown that recalibrating wins anything?"""
-    return parts.miscalibration.low is not None and parts.miscalibration.low > 0
+    return parts.calibration_loss.low is not None and parts.calibration_loss.low > 0
 
 
 def trained_on(parts: Decomposition) -> str:
@@ -155,20 +155,20 @@ def map_name(parts: Decomposition) -> str:
 
 
 def map_words(parts: Decomposition) -> str:
-    """What the miscalibration is, and of which map, where one wins anything."""
-    value = parts.miscalibration.value
+    """What the calibration loss is, and of which map, where one wins anything."""
+    value = parts.calibration_loss.value
     return f"KL(c(Q)||Q), at least: {map_name(parts) if value != 0 else 'no map wins anything'}"
 
 
 def definition(parts: Decomposition) -> str:
     """What the floor is, and how well it is known."""
-    if parts.evidence == "full":
+    if parts.label_type == "full":
         return (
             "The floor is H(P): no model can pass it. P is taken as exact; if its rows are N votes"
             " divided by N, give the counts instead (counts:COLUMN), or the floor is too low."
         )
     text = "The floor is irreducible for a randomly chosen annotator, slips included."
-    if parts.evidence == "labels":
+    if parts.label_type == "labels":
         return f"{text} One label per row does not identify it: only the bounds are known."
     if not parts.independent:
         return (
@@ -203,15 +203,15 @@ def next_steps(audit: Audit) -> list[str]:
             " a row's votes are independent draws. Audit it on labels that it was not trained on."
         )
         return steps
-    gain, rest = parts.miscalibration, parts.rest
+    gain, rest = parts.calibration_loss, parts.grouping_loss
     if wins(parts) and (parts.infinite_rows or (gain.value or 0.0) > SMALL / 5 * total):
         less = "" if parts.infinite_rows else f"{_range(gain)} less; "
         steps.append(
             f"Recalibrate, today and for free: the {map_name(parts)} takes the loss from"
-            f" {number(total)} to {number(parts.recalibrated.value)} {unit} ({less}if Q has not"
+            f" {number(total)} to {number(parts.refinement_loss.value)} {unit} ({less}if Q has not"
             " seen these labels; --recalibrator FILE saves it)."
         )
-    if parts.evidence == "labels":
+    if parts.label_type == "labels":
         steps.append(
             "Get a second label on some rows: with two or more labels per row the noise in them"
             " can be told from the model's error (give the votes as --p counts:COLUMN)."
@@ -223,7 +223,7 @@ def next_steps(audit: Audit) -> list[str]:
             " drawn anew for each row would show how much of the loss is disagreement."
         )
         return steps
-    total = min(total, parts.recalibrated.value or 0.0) if parts.infinite_rows else total
+    total = min(total, parts.refinement_loss.value or 0.0) if parts.infinite_rows else total
     return steps + _about_the_rest(parts, unit, total, rest.low or 0.0, rest.high or 0.0)
 
 
@@ -242,7 +242,7 @@ def _about_the_rest(
             f"Get a better model, or more data to train it: {short(low)} to {short(high)} {unit}"
             " of the loss is the model's, and no rescaling of its outputs removes it."
         )
-    if parts.evidence == "votes" and (high - low > SMALL * total):
+    if parts.label_type == "votes" and (high - low > SMALL * total):
         steps += _labels_to_buy(parts, unit)
     if not steps:
         steps.append(f"More rows would tell whether anything is left: the model is {within}.")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pandq.results.estimate import Estimate, finite
+from pandq.results.decomposition import Decomposition
+from pandq.results.estimate import Estimate
+from pandq.results.findings import Finding
+from pandq.results.record import HIDDEN, Document
+from pandq.results.uncertainty import Uncertainty
+from pandq.units import Unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,10 +18,6 @@ if TYPE_CHECKING:
 
     from pandq.read.chunks import Chunk
     from pandq.recalibrator import Recalibrator
-    from pandq.results.decomposition import Decomposition
-    from pandq.results.findings import Finding
-    from pandq.results.uncertainty import Uncertainty
-    from pandq.units import Unit
 
 
 class RowParts(Protocol):
@@ -33,13 +34,23 @@ class RowParts(Protocol):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Audit:
+class Audit(Document):
     """What an audit found; `to_dict()` is its JSON form, `print` its text."""
+
+    SCHEMA: ClassVar[str] = "pandq/audit/2"
+    KIND: ClassVar[str] = "audit"
+    COMMAND: ClassVar[str] = "audit"
 
     n: int
     n_classes: int
     unit: Unit
     level: float
+    p_kind: str
+    q_kind: str
+    source: dict[str, Any]
+    options: dict[str, Any]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     cross_entropy: Estimate
     entropy: Estimate
     kl: Estimate
@@ -48,6 +59,8 @@ class Audit:
     expected_accuracy: Estimate
     brier: Estimate
     confidence: Estimate
+    decomposition: Decomposition | None
+    uncertainty: Uncertainty | None
     infinite_rows: int
     infinite: list[dict[str, Any]]
     finite_part: dict[str, Estimate]
@@ -57,58 +70,12 @@ class Audit:
     classes: list[dict[str, Any]]
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
-    decomposition: Decomposition | None
-    uncertainty: Uncertainty | None
-    p_kind: str
-    q_kind: str
-    source: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    trained: RowParts | None = field(default=None, repr=False)
+    trained: RowParts | None = field(default=None, metadata=HIDDEN)
 
     @property
     def recalibrator(self) -> Recalibrator | None:
         """The recalibration map fitted on all rows, to apply to other predictions."""
         return None if self.decomposition is None else self.decomposition.recalibrator
-
-    def to_dict(self) -> dict[str, Any]:
-        """The audit as JSON values (schema pandq/audit/1)."""
-        estimates = [
-            "cross_entropy",
-            "entropy",
-            "kl",
-            "accuracy",
-            "expected_accuracy",
-            "brier",
-            "confidence",
-        ]
-        return {
-            "schema": "pandq/audit/1",
-            "n": self.n,
-            "n_classes": self.n_classes,
-            "unit": self.unit,
-            "level": self.level,
-            "p": self.p_kind,
-            "q": self.q_kind,
-            "source": self.source,
-            "options": self.options,
-            "notes": list(self.notes),
-            "findings": [finding.to_dict() for finding in self.findings],
-            **{name: getattr(self, name).to_dict() for name in estimates},
-            "kl_plug_in": self.kl_plug_in and self.kl_plug_in.to_dict(),
-            "decomposition": self.decomposition and self.decomposition.to_dict(),
-            "uncertainty": self.uncertainty and self.uncertainty.to_dict(),
-            "infinite_rows": self.infinite_rows,
-            "infinite": self.infinite,
-            "finite_part": {name: e.to_dict() for name, e in self.finite_part.items()},
-            "kl_quantiles": {name: finite(x) for name, x in self.kl_quantiles.items()},
-            "kl_quantile_accuracy": self.kl_quantile_accuracy,
-            "kl_histogram": self.kl_histogram,
-            "classes": self.classes,
-            "groups": self.groups,
-            "worst": self.worst,
-        }
 
     def __repr__(self) -> str:
         return f"<pandq.Audit of {self.n:,} rows: {self.cross_entropy}, {self.kl}>"

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pandq.errors import InputError
 from pandq.units import Unit, per_nat, significant
+
+if TYPE_CHECKING:
+    from pandq.documents import Value
+
+ENDS = ("value", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +20,13 @@ class Estimate:
     """A value with an interval of the given level.
 
     `value` is None where the data do not identify the quantity; `low` and `high` then bound it.
+    `standard_error` is the value's, with its `degrees` of freedom, where it has one: the end of an
+    interval by Student's t is then value +- t * standard_error, cut to what is possible.
 
     >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
     floor 0.312 nat [0.298, 0.327]
+    >>> f"{Estimate(0.312, 0.298, 0.327):.2f}", float(Estimate(0.312, 0.298, 0.327))
+    ('0.31', 0.312)
     """
 
     value: float | None
@@ -28,6 +38,8 @@ class Estimate:
     method: str = ""
     name: str = ""
     identified: bool = True
+    standard_error: float | None = None
+    degrees: int | None = None
 
     def __str__(self) -> str:
         name = f"{self.name} " if self.name else ""
@@ -37,8 +49,19 @@ class Estimate:
             return f"{name}{value}{unit}"
         return f"{name}{value}{unit} [{_shown(self.low)}, {_shown(self.high)}]"
 
+    def __float__(self) -> float:
+        if self.value is None:
+            bounds = f"between {_shown(self.low)} and {_shown(self.high)}"
+            raise InputError(
+                what=f"{self.name or 'this estimate'} has no point value",
+                got=bounds,
+                remedy="Use .low and .high.",
+            )
+        return self.value
+
     def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
+        """As text without a specification or with one for text, else as the number itself."""
+        return format(str(self), spec) if spec[-1:] in ("", "s") else format(float(self), spec)
 
     def _repr_html_(self) -> str:
         return f"<span>{self}</span>"
@@ -51,14 +74,46 @@ class Estimate:
         return (self.high - self.low) / 2
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: value, low, high, method; None for what is not finite."""
+        """The JSON form; null for what is not finite, and then `infinite` says which way."""
+        ends = {end: getattr(self, end) for end in ENDS}
+        infinite = {end: math.copysign(1, x) for end, x in ends.items() if x and math.isinf(x)}
         return {
-            "value": finite(self.value),
-            "low": finite(self.low),
-            "high": finite(self.high),
+            **{end: finite(x) for end, x in ends.items()},
+            "unit": self.unit,
+            "n": self.n,
+            "standard_error": finite(self.standard_error),
+            "degrees": self.degrees,
             "method": self.method,
             "identified": self.identified,
+            **({"infinite": infinite} if infinite else {}),
         }
+
+    @classmethod
+    def of(cls, told: Value, name: str, level: float) -> Estimate:
+        """From its JSON form.
+
+        Raises:
+            InputError: it is no such form.
+        """
+        ends, degrees, spread = {}, told.get("degrees"), told.get("standard_error")
+        infinite = told.get("infinite")
+        for end in ENDS:
+            found = told.get(end)
+            ends[end] = None if found is None else found.number()
+            sign = None if infinite is None else infinite.get(end)
+            if sign is not None:
+                ends[end] = math.copysign(math.inf, sign.number(-1, 1))
+        return cls(
+            **ends,
+            level=level,
+            unit=told["unit"].one_of("nat", "bit", ""),
+            n=told["n"].whole(),
+            method=told["method"].text(),
+            name=name,
+            identified=told["identified"].truth(),
+            standard_error=None if spread is None else spread.number(0),
+            degrees=None if degrees is None else degrees.whole(-1),
+        )
 
     def to_unit(self, unit: Unit) -> Estimate:
         """The same in another unit, from nats."""
@@ -67,13 +122,29 @@ class Estimate:
         def scaled(x: float | None) -> float | None:
             return None if x is None else x * factor
 
+        found = {x: scaled(getattr(self, x)) for x in (*ENDS, "standard_error")}
+        return replace(self, **found, unit=unit)  # type: ignore[arg-type]
+
+    def ranged(
+        self, low: float | None, high: float | None, method: str, value: float | None = None
+    ) -> Estimate:
+        """What is known of the same quantity by bounds alone: no standard error is its own."""
         return replace(
-            self, value=scaled(self.value), low=scaled(self.low), high=scaled(self.high), unit=unit
+            self,
+            value=value,
+            low=low,
+            high=high,
+            method=method,
+            identified=False,
+            standard_error=None,
+            degrees=None,
         )
 
 
-def _shown(x: float) -> str:
+def _shown(x: float | None) -> str:
     """Three digits after the point, or three significant ones where it is small."""
+    if x is None:
+        return "-"
     return f"{x + 0.0:.3f}" if x == 0 or abs(x) >= 0.1 else significant(x)
 
 

@@ -38,4 +38,15 @@ def mean_estimate(
     1.2262157...
     """
     half = float(special.stdtrit(max(degrees, 1), (1 + level) / 2)) * math.sqrt(variance)
-    return Estimate(mean, mean - half, mean + half, level, unit, n, method, name)
+    return Estimate(
+        mean,
+        mean - half,
+        mean + half,
+        level,
+        unit,
+        n,
+        method,
+        name,
+        standard_error=math.sqrt(variance),
+        degrees=degrees,
+    )

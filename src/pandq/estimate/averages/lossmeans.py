@@ -99,14 +99,14 @@ class LossMeans:
         return np.inf if self.n_infinite else self.losses.mean(name)
 
     def estimate(
-        self, name: str, *, level: float, unit: str = "nat", method: str = "mean over rows"
+        self, name: str, *, level: float, unit: str | None = None, method: str = "mean over rows"
     ) -> Estimate:
         """One mean with its interval; infinite where a row's loss is."""
         if name in self.others.names:
             return self.others.estimate(name, level=level, unit=unit, method=method)
         if self.n_infinite:
             how = f"infinite: q = 0 < p in {self.n_infinite} rows"
-            return Estimate(np.inf, np.inf, np.inf, level, unit, self.n, how, name)
+            return Estimate(np.inf, np.inf, np.inf, level, unit or "nat", self.n, how, name)
         return self.losses.estimate(name, level=level, unit=unit, method=method)
 
     def finite_part(self, name: str, *, level: float) -> Estimate | None:
@@ -190,9 +190,9 @@ def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:
     method = f"q = 0 < p: infinite in {q} rows of one, {against} of the other"
     if q and against:
         how = f"{method}; infinite less infinite"
-        return replace(found, value=None, low=None, high=None, method=how, identified=False)
+        return found.ranged(None, None, how)
     end = np.inf if q else -np.inf
-    return replace(found, value=end, low=end, high=end, method=method)
+    return replace(found.ranged(end, end, method, end), identified=True)
 
 
 def _finite(losses: Floats, w: Floats | None) -> tuple[Floats, Any]:

@@ -10,6 +10,7 @@ from scipy import special
 
 from pandq.core.hashing import hash_ids
 from pandq.estimate.averages.intervals import mean_estimate
+from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import GroupMoments, Moments
@@ -22,32 +23,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
-
-
-# Where a mean must lie; an interval does not reach beyond.
-_UNIT_RANGE = (0.0, 1.0)
-_POSITIVE = (0.0, np.inf)
-POSSIBLE = {
-    "cross_entropy": _POSITIVE,
-    "recalibrated": _POSITIVE,
-    "entropy": _POSITIVE,
-    "kl": _POSITIVE,
-    "accuracy": _UNIT_RANGE,
-    "mass": _UNIT_RANGE,
-    "confidence": _UNIT_RANGE,
-    "brier": (0.0, 2.0),
-    "kl_reverse": _POSITIVE,
-    "low": _POSITIVE,
-    "high": _POSITIVE,
-    "against_better": _UNIT_RANGE,
-    "q_better": _UNIT_RANGE,
-    "tie": _UNIT_RANGE,
-    "same_top1": _UNIT_RANGE,
-    "accuracy difference": (-1.0, 1.0),
-    "expected_accuracy difference": (-1.0, 1.0),
-    "confidence difference": (-1.0, 1.0),
-    "brier difference": (-2.0, 2.0),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,13 +108,18 @@ class Means:
         return some
 
     def estimate(
-        self, name: str, *, level: float, unit: str = "nat", method: str = "mean over rows"
+        self, name: str, *, level: float, unit: str | None = None, method: str = "mean over rows"
     ) -> Estimate:
-        """One mean with its two-sided interval."""
+        """One mean with its two-sided interval, which does not reach beyond what can be."""
+        known = quantity(name)
+        if unit is None:
+            unit = "nat" if known is None else known.unit
         if self.bootstrap is not None:
             low, high = self._quantiles(name, [(1 - level) / 2, (1 + level) / 2])
             how = f"{method}, Poisson bootstrap of {self._units}"
-            return Estimate(self.mean(name), low, high, level, unit, self.n, how, name)
+            spread = float(self.bootstrap.means()[:, self.names.index(name)].std(ddof=1))
+            mean = self.mean(name)
+            return Estimate(mean, low, high, level, unit, self.n, how, name, standard_error=spread)
         made = mean_estimate(
             self.mean(name),
             self.standard_error(name) ** 2,
@@ -151,12 +131,12 @@ class Means:
         )
         clustered = f"cluster-robust over {self._units}"
         how = clustered if len(self.clusters.cluster) else "Student t"
-        least, most = POSSIBLE.get(name, (-np.inf, np.inf))
+        made = replace(made, method=f"{method}, {how}")
+        if known is None:
+            return made
+        low, high = (float("nan") if x is None else x for x in (made.low, made.high))
         return replace(
-            made,
-            low=None if made.low is None else float(np.maximum(made.low, least)),
-            high=None if made.high is None else float(np.minimum(made.high, most)),
-            method=f"{method}, {how}",
+            made, low=float(np.maximum(low, known.low)), high=float(np.minimum(high, known.high))
         )
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
+from pandq.quantities import QUANTITIES, keys
 from pandq.rows import RowMeasures, measure_rows
 from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
 from pandq.views import Counts
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-LOSSES = ("cross_entropy", "entropy", "kl")
-SCORES = ("accuracy", "mass", "brier", "confidence")
+AVERAGES = keys("average")
+LOSSES = tuple(name for name in AVERAGES if QUANTITIES[name].unit)
 # what is finite whatever Q rules out
-ALWAYS = ("entropy", *SCORES)
-DETAILS = ("kl", "cross_entropy", "entropy", "mass", "confidence", "p_class", "q_class")
+ALWAYS = tuple(name for name in AVERAGES if name not in ("cross_entropy", "kl"))
+DETAILS = (
+    "kl",
+    "cross_entropy",
+    "entropy",
+    "expected_accuracy",
+    "confidence",
+    "p_class",
+    "q_class",
+)
 
 INFINITE_SHOWN = 20
 # Of a row that is shown, the laws over so many classes.
@@ -112,7 +121,7 @@ class RowSums:
 
     def estimate(self, name: str, *, level: float) -> Estimate:
         """The mean of one measure over all rows; infinite where it is infinite in any."""
-        return self.means.estimate(name, level=level, unit="" if name in SCORES else "nat")
+        return self.means.estimate(name, level=level)
 
     def kl(self, *, level: float) -> tuple[Estimate, Estimate | None]:
         """KL(P||Q) as far as it is known without a floor, and of votes the plug-in figure.
@@ -127,7 +136,7 @@ class RowSums:
         if self.n_infinite:
             return found, plug_in
         how = "of votes, without a floor: at most what their shares have"
-        return replace(found, value=None, low=0.0, method=how, identified=False), plug_in
+        return found.ranged(0.0, found.high, how), plug_in
 
 
 def _extreme(

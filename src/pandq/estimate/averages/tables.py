@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from pandq.core.scores import TIED
-from pandq.estimate.averages.rowsums import DETAILS, LOSSES, SCORES
+from pandq.estimate.averages.rowsums import AVERAGES, DETAILS
+from pandq.quantities import QUANTITIES
 from pandq.results.estimate import finite
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from pandq.estimate.averages.lossmeans import GroupLossMeans
     from pandq.results.estimate import Estimate
     from pandq.sums.tallies import Shown, WorstRows
-
-_IN_UNITS = frozenset(LOSSES)
 
 
 def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[dict[str, Any]]:
@@ -30,7 +29,7 @@ def rows_table(rows: WorstRows, classes: Sequence[str], scale: float) -> list[di
             "p_class": class_name(classes, found.pop("p_class")),
             "q_class": class_name(classes, found.pop("q_class")),
         }
-        line |= {k: finite(x * scale if k in _IN_UNITS else x) for k, x in found.items()}
+        line |= {k: finite(x * scale if QUANTITIES[k].unit else x) for k, x in found.items()}
         top = [
             {"class": classes[k], "p": float(p), "q": float(q)}
             for k, p, q in zip(shown.top, shown.p, shown.q, strict=True)
@@ -61,9 +60,9 @@ def groups_table(
             "weight": means.weight,
             "infinite_rows": means.n_infinite,
         }
-        for measure in (*LOSSES, *SCORES):
+        for measure in AVERAGES:
             estimate = means.estimate(measure, level=level)
-            entry[measure] = ends(estimate, scale if measure in _IN_UNITS else 1.0)
+            entry[measure] = ends(estimate, scale if estimate.unit else 1.0)
         if votes:
             entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(("value", "low", "high"))
         part = means.finite_part("kl", level=level)

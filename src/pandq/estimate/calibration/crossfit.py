@@ -49,7 +49,7 @@ class CrossFit:
         fold_map: fold id -> the chosen map, fitted on the other folds.
         row_loss: (n,) float64 out-of-fold cross entropy of the fold's chosen map, nats.
         row_gain: (n,) float64 H(P, Q) - row_loss, nats; infinite where H(P, Q) is.
-        miscalibration: paired mean of row_gain: below KL(c(Q) || Q) in expectation, may be < 0.
+        calibration loss: paired mean of row_gain: below KL(c(Q) || Q) in expectation, may be < 0.
         kind: the kind with the least cross-fitted loss over all rows.
         map: that kind fitted on all rows, for rows outside this sample.
     """
@@ -61,7 +61,7 @@ class CrossFit:
     fold_map: Mapping[int, Recalibrator]
     row_loss: Array
     row_gain: Array
-    miscalibration: PairedMean
+    calibration_loss: PairedMean
     kind: Kind
     map: Recalibrator
 
@@ -108,7 +108,7 @@ def crossfit(
         weights: (n,) non-negative row weights; None for equal ones.
 
     Returns:
-        Losses, choices, maps and the miscalibration estimate.
+        Losses, choices, maps and the calibration loss estimate.
 
     Raises:
         InputError: for malformed input, no candidate, fold ids out of range, or one fold only.
@@ -120,7 +120,7 @@ def crossfit(
         >>> log_q = np.log(np.tile([[0.99, 0.01], [0.01, 0.99]], (100, 1)))
         >>> labels = np.tile([0, 1, 0, 1, 1, 0, 0, 1], 25)
         >>> result = crossfit(labels, log_q, np.arange(200) // 8 % 5)
-        >>> result.kind != "identity", round(result.miscalibration.mean, 1)
+        >>> result.kind != "identity", round(result.calibration_loss.mean, 1)
         (True, 0.6)
     """
     log_q = check_log_q(log_q)
@@ -166,7 +166,7 @@ def crossfit(
         fold_map={j: fold_maps[j][fold_kind[j]] for j in used},
         row_loss=chosen_loss,
         row_gain=chosen_gain,
-        miscalibration=paired_mean(chosen_gain, w),
+        calibration_loss=paired_mean(chosen_gain, w),
         kind=best,
         map=fit_map(best, target, log_q, w),
     )

@@ -115,4 +115,6 @@ def against_baseline(
     )
     called = then.q or "the baseline"
     against = f"{called} of the baseline" if called == new.q else called
-    return Unpaired(new.q, against, loss, verdict(loss.low, loss.high))
+    return Unpaired(
+        new.q, against, paired=False, cross_entropy=loss, verdict=verdict(loss.low, loss.high)
+    )

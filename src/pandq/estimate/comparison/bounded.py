@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pandq.views import TopK, View
 
 
+LOW, HIGH = "lower_bound", "upper_bound"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundSums:
     """Sums of each row's lower and upper bound, the upper over the rows where it is finite."""
@@ -28,7 +31,7 @@ class BoundSums:
     @classmethod
     def empty(cls) -> Self:
         """No rows."""
-        return cls(Means.empty(("low",)), Means.empty(("high",)))
+        return cls(Means.empty((LOW,)), Means.empty((HIGH,)))
 
     def of(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
@@ -57,12 +60,12 @@ def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -
     Returns:
         Bounds; the upper one is infinite where it is infinite in any row.
     """
-    low = sums.low.estimate("low", level=level, method="certified: unseen classes merged")
-    high = sums.high.estimate("high", level=level, method="unseen classes at their worst")
-    lost = {"low": n - sums.low.n, "high": n - sums.high.n}
-    ends = [sums.low.one_sided("low", level=level)[0], sums.high.one_sided("high", level=level)[1]]
+    low = sums.low.estimate(LOW, level=level, method="certified: unseen classes merged")
+    high = sums.high.estimate(HIGH, level=level, method="unseen classes at their worst")
+    lost = {LOW: n - sums.low.n, HIGH: n - sums.high.n}
+    ends = [sums.low.one_sided(LOW, level=level)[0], sums.high.one_sided(HIGH, level=level)[1]]
     found = [low, high]
-    for place, key in enumerate(("low", "high")):
+    for place, key in enumerate((LOW, HIGH)):
         if lost[key]:
             method = f"infinite in {lost[key]} rows"
             found[place] = Estimate(np.inf, np.inf, np.inf, level, "nat", n, method, key)
@@ -70,4 +73,4 @@ def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -
     method = "between certified bounds: no point is identified"
     kl = Estimate(None, max(ends[0], 0.0), ends[1], level, "nat", n, method, "kl", identified=False)
     low, high, kl = (x.to_unit(unit) for x in (*found, kl))
-    return Bounds(name, n, low, high, kl, lost["low"])
+    return Bounds(q=name, n=n, lower_bound=low, upper_bound=high, kl=kl, infinite_rows=lost[LOW])

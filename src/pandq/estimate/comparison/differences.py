@@ -9,6 +9,7 @@ from pandq.estimate.averages.lossmeans import infinite_difference
 from pandq.estimate.averages.tables import class_name, ends
 from pandq.estimate.comparison.paired import DETAILS, LOSS
 from pandq.estimate.comparison.verdicts import holm, p_value, verdict
+from pandq.quantities import DIFFERENCE
 from pandq.results.comparison import Difference, Model
 from pandq.results.estimate import Estimate, finite
 from pandq.units import Unit, per_nat
@@ -24,18 +25,17 @@ if TYPE_CHECKING:
     from pandq.sums.tallies import WorstRows
 
 PAIRED = "mean of paired differences"
+LOSSES = ("cross_entropy",)
+SCORES = ("accuracy", "expected_accuracy", "brier")
 IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
 
 
 def model_of(name: str, sums: RowSums, *, unit: Unit, level: float) -> Model:
     """One model's averages."""
-    losses = {
-        "cross_entropy": sums.estimate("cross_entropy", level=level).to_unit(unit),
-        "kl": sums.kl(level=level)[0].to_unit(unit),
-    }
-    scores = {n: sums.estimate(n, level=level) for n in ("accuracy", "brier")}
-    mass = sums.estimate("mass", level=level)
-    return Model(name, **losses, **scores, expected_accuracy=mass, infinite_rows=sums.n_infinite)
+    found = {name: sums.estimate(name, level=level).to_unit(unit) for name in LOSSES}
+    found |= {name: sums.estimate(name, level=level) for name in SCORES}
+    found["kl"] = sums.kl(level=level)[0].to_unit(unit)
+    return Model(q=name, **found, infinite_rows=sums.n_infinite)
 
 
 def difference_of(
@@ -63,7 +63,7 @@ def difference_of(
     scale = per_nat(unit)
 
     def of(name: str) -> Estimate:
-        return sums.means.estimate(f"{name} difference", level=level, unit="", method=PAIRED)
+        return sums.means.estimate(f"{name}{DIFFERENCE}", level=level, method=PAIRED)
 
     loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
     loss = replace(loss, name="difference").to_unit(unit)
@@ -73,12 +73,14 @@ def difference_of(
     if sums.means.n_infinite:
         part = replace(loss, method=f"{loss.method}, over the rows where it is finite")
         loss = infinite_difference(loss, *lost)
-    parts: dict[str, Estimate | None] = {"rest": None, "miscalibration": None}
+    parts: dict[str, Estimate | None] = {"grouping_loss": None, "calibration_loss": None}
     if split is not None:
         for name in parts:
             pair = split[0].pairs[split[1]]
-            found_part = pair.estimate(name, level=level, method=PAIRED).to_unit(unit)
-            if name == "miscalibration" and sums.means.n_infinite:
+            found_part = pair.estimate(f"{name}{DIFFERENCE}", level=level, method=PAIRED).to_unit(
+                unit
+            )
+            if name == "calibration_loss" and sums.means.n_infinite:
                 found_part = infinite_difference(found_part, *lost)
             parts[name] = found_part
     tables = {"": sums.classes, **sums.groups}
@@ -95,16 +97,18 @@ def difference_of(
         line["p_holm"] = float(p)
         sure = p < 1 - level
         line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
-    wins = {name: sums.wins.estimate(name, level=level, unit="") for name in sums.wins.names}
+    wins = {name: sums.wins.estimate(name, level=level) for name in sums.wins.names}
     return Difference(
         q=names[1],
         against=names[0],
+        paired=True,
         cross_entropy=loss,
+        kl=replace(loss, name="kl"),
         finite_part=part if part is not None and part.n else None,
         p_value=_p_value(sums.means.losses) if part is None else None,
         verdict=verdict(loss.low, loss.high),
-        rest=parts["rest"],
-        miscalibration=parts["miscalibration"],
+        grouping_loss=parts["grouping_loss"],
+        calibration_loss=parts["calibration_loss"],
         accuracy=of("accuracy"),
         expected_accuracy=of("expected_accuracy"),
         brier=of("brier"),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 from pandq.errors import InputError
 from pandq.estimate.averages.rowsums import RowSums
 from pandq.estimate.comparison.paired import PairSums
-from pandq.estimate.comparison.reference import DriftSums
+from pandq.estimate.comparison.reference import ReferenceSums
 from pandq.estimate.passes import Shape
-from pandq.estimate.sampling import evidence_of, sample_of, sample_size
+from pandq.estimate.sampling import label_type_of, sample_of, sample_size
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.sample import Sample
 
@@ -26,13 +26,13 @@ MOST_CLASSES = 1500
 class ComparisonSums:
     """The first pass: each model alone, each rival against the first, each copy's drift.
 
-    `drifts` is empty where P is no reference.
+    `from_reference` is empty where P is no reference.
     """
 
     shape: Shape
     models: tuple[RowSums, ...]
     pairs: tuple[PairSums, ...]
-    drifts: tuple[DriftSums, ...]
+    from_reference: tuple[ReferenceSums, ...]
     sample: Sample
 
     def of(self, chunk: Chunk, sample: Sample) -> Self:
@@ -51,7 +51,7 @@ class ComparisonSums:
                 )
                 for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
             ),
-            tuple(x.of(chunk, view) for x, view in zip(self.drifts, views, strict=False)),
+            tuple(x.of(chunk, view) for x, view in zip(self.from_reference, views, strict=False)),
             sample,
         )
 
@@ -61,7 +61,9 @@ class ComparisonSums:
             self.shape.merge(other.shape),
             tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
             tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
-            tuple(a.merge(b) for a, b in zip(self.drifts, other.drifts, strict=True)),
+            tuple(
+                a.merge(b) for a, b in zip(self.from_reference, other.from_reference, strict=True)
+            ),
             self.sample.merge(other.sample),
         )
 
@@ -79,12 +81,12 @@ class FirstPass:
     def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
         """Over these rows."""
         size = 1 + len(rows.rivals)
-        copies = size if evidence_of(rows.p.kind, 0) == "full" else 0
+        copies = size if label_type_of(rows.p.kind, 0) == "full" else 0
         empty = ComparisonSums(
             Shape(),
             (RowSums.empty(worst=0),) * size,
             (PairSums.empty(by=tuple(rows.by), worst=worst),) * (size - 1),
-            (DriftSums.empty(),) * copies,
+            (ReferenceSums.empty(),) * copies,
             Sample.empty(0),
         )
         return cls(empty, sampled and size > 1, alone, rows.n_rows)
@@ -92,7 +94,7 @@ class FirstPass:
     def __call__(self, chunk: Chunk) -> ComparisonSums:
         """The sums of one chunk."""
         size, k = len(self.empty.models), chunk.q.n_classes or 0
-        if size == 1 and not self.alone and evidence_of(chunk.p.kind, 0) != "full":
+        if size == 1 and not self.alone and label_type_of(chunk.p.kind, 0) != "full":
             raise InputError(
                 what="one Q alone is compared with a reference, and P is none",
                 got=f"P is {chunk.p.kind}",

@@ -14,6 +14,7 @@ import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
+from pandq.quantities import DIFFERENCE
 from pandq.sums.tallies import WorstRows
 
 if TYPE_CHECKING:
@@ -26,14 +27,8 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-# not by the measures' own names, whose means lie in another range
-LOSS = "cross_entropy difference"
-SCORES = (
-    "accuracy difference",
-    "expected_accuracy difference",
-    "brier difference",
-    "confidence difference",
-)
+LOSS = f"cross_entropy{DIFFERENCE}"
+SCORES = ("accuracy", "expected_accuracy", "brier", "confidence")
 WINS = ("against_better", "tie", "q_better", "same_top1")
 DETAILS = (
     "difference",
@@ -68,7 +63,9 @@ class PairSums:
     ) -> Self:
         """No rows."""
         return cls(
-            LossMeans.empty((LOSS,), SCORES, replicates=replicates, seed=seed),
+            LossMeans.empty(
+                (LOSS,), tuple(f"{x}{DIFFERENCE}" for x in SCORES), replicates=replicates, seed=seed
+            ),
             Means.empty(WINS),
             GroupLossMeans.empty((LOSS,), ()),
             {name: GroupLossMeans.empty((LOSS,), ()) for name in by},
@@ -85,12 +82,7 @@ class PairSums:
             apart = losses[1] - losses[0]
         # two infinite losses are equally bad
         apart = np.where(losses[0] == losses[1], 0.0, apart)
-        scores = [
-            q.accuracy - against.accuracy,
-            q.mass - against.mass,
-            q.brier - against.brier,
-            q.confidence - against.confidence,
-        ]
+        scores = [getattr(q, name) - getattr(against, name) for name in SCORES]
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
         won = [apart > 0, apart == 0, apart < 0, same_top]

@@ -11,6 +11,7 @@ from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.trained import losses_of
 from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
+from pandq.quantities import DIFFERENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
     Keys = NDArray[np.uint64]
+
+
+CALIBRATION, GROUPING = f"calibration_loss{DIFFERENCE}", f"grouping_loss{DIFFERENCE}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +64,8 @@ class PairedMaps:
 class PartDifferences:
     """Of each rival: what it pays more than the first after recalibrating both, and what it wins.
 
-    Of H(P,Q) = floor + rest + miscalibration the floor is the same; the difference of the losses
-    after recalibration is that of the rest, and is finite in every row.
+    Of H(P,Q) = floor + grouping loss + calibration loss the floor is the same; the difference of the losses
+    after recalibration is that of the grouping losses, and is finite in every row.
     """
 
     pairs: tuple[LossMeans, ...]
@@ -69,7 +73,7 @@ class PartDifferences:
     @classmethod
     def empty(cls, n_pairs: int) -> Self:
         """No rows."""
-        return cls((LossMeans.empty(("miscalibration",), ("rest",)),) * n_pairs)
+        return cls((LossMeans.empty((CALIBRATION,), (GROUPING,)),) * n_pairs)
 
     def of(self, chunk: Chunk, maps: PairedMaps) -> Self:
         """The differences of one chunk."""

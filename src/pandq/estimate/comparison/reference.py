@@ -1,6 +1,6 @@
-"""How far a copy has drifted from its reference: P is the reference's own law.
+"""How far a copy is from its reference: P is the reference's own distribution.
 
-The names are those of llama.cpp's perplexity tool where it has one; its intervals take tokens as
+The statistics are those of llama.cpp's perplexity tool where it has one; its intervals take tokens as
 independent, ours are over clusters (documents, chunks) where these are given.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from pandq.estimate.averages.intervals import mean_estimate
 from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.averages.means import Means, quadratic
-from pandq.results.reference import Drift, Tokens
+from pandq.results.reference import FromReference, Tokens
 from pandq.rows import both_ways, label_losses
 from pandq.sums.tallies import LogHistogram, UnitHistogram
 from pandq.units import Unit, per_nat
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
 
 DIVERGENCES = ("kl", "kl_reverse")
-TOPS = ("same_top1", "top_change", "top_change_squared")
-TOKENS = ("nll", "nll_base", "nll_difference")
-MOVED = ("p_difference", "p_difference_squared")
+TOPS = ("same_top1", "top_change", "top_change_rms")
+TOKENS = ("nll", "nll_base", "log_perplexity_ratio")
+MOVED = ("probability_change", "probability_change_rms")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DriftSums:
+class ReferenceSums:
     """Sums over rows of a copy against its reference; the last two only where labels are given.
 
     `losses` and `base_losses` are the tokens' under each model alone, `tokens` under both.
@@ -116,7 +116,7 @@ KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)
 P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.0)
 
 
-def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
+def from_reference(name: str, sums: ReferenceSums, *, unit: Unit, level: float) -> FromReference:
     """What the sums say of one copy.
 
     Args:
@@ -126,33 +126,33 @@ def drift_of(name: str, sums: DriftSums, *, unit: Unit, level: float) -> Drift:
         level: of the intervals.
 
     Returns:
-        A Drift.
+        A FromReference.
     """
     scale = per_nat(unit)
     tops = sums.tops
     both = {"kl": sums.kl, "kl_reverse": sums.kl_reverse}
     found = {key: means.estimate(key, level=level).to_unit(unit) for key, means in both.items()}
-    return Drift(
+    return FromReference(
         q=name,
         **found,
-        infinite={key: means.n_infinite for key, means in both.items()},
+        infinite_rows={key: means.n_infinite for key, means in both.items()},
         kl_quantiles=_quantiles(sums.kl_spread, KLD_QUANTILES, scale),
         kl_reverse_quantiles=_quantiles(sums.reverse_spread, KLD_QUANTILES, scale),
         quantile_accuracy=sums.kl_spread.accuracy,
-        same_top1=tops.estimate("same_top1", level=level, unit=""),
-        top_change=tops.estimate("top_change", level=level, unit=""),
-        top_rms=_root(tops, "top_change_squared", level),
-        top_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
+        same_top1=tops.estimate("same_top1", level=level),
+        top_change=tops.estimate("top_change", level=level),
+        top_change_rms=_root(tops, "top_change_rms", level),
+        top_change_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
         tokens=_tokens(sums, level) if sums.tokens.n else None,
     )
 
 
-def _tokens(sums: DriftSums, level: float) -> Tokens:
+def _tokens(sums: ReferenceSums, level: float) -> Tokens:
     means, moved = sums.tokens.losses, sums.tokens.others
     lost = sums.losses.n_infinite, sums.base_losses.n_infinite
     nll, base = means.mean("nll"), means.mean("nll_base")
     # from the rows' differences: of a model and its copy nearly nothing is left of the two
-    apart, names = means.mean("nll_difference"), ("nll_difference", "nll_base")
+    apart, names = means.mean("log_perplexity_ratio"), ("log_perplexity_ratio", "nll_base")
     change = float(np.exp(base) * np.expm1(apart))
     # the difference of two exponentials moves by their own sizes (delta method)
     slope = np.array([np.exp(nll), change])
@@ -165,21 +165,21 @@ def _tokens(sums: DriftSums, level: float) -> Tokens:
         unit="",
         method="paired, delta method",
     )
-    log_ratio = means.estimate("nll_difference", level=level, method="mean of differences")
+    log_ratio = means.estimate("log_perplexity_ratio", level=level, method="mean of differences")
     correlation = _correlation(*(means.standard_error(x) for x in ("nll", *names)))
     if any(lost):
         log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
         correlation = float("nan")
     return Tokens(
-        ppl=_exponential(sums.losses.estimate("nll", level=level)),
-        ppl_base=_exponential(sums.base_losses.estimate("nll_base", level=level)),
-        ppl_ratio=_exponential(log_ratio),
-        log_ppl_ratio=log_ratio,
-        ppl_difference=difference,
+        perplexity=_exponential(sums.losses.estimate("nll", level=level)),
+        reference_perplexity=_exponential(sums.base_losses.estimate("nll_base", level=level)),
+        perplexity_ratio=_exponential(log_ratio),
+        log_perplexity_ratio=log_ratio,
+        perplexity_difference=difference,
         correlation=correlation,
-        p_difference=moved.estimate("p_difference", level=level, unit=""),
-        p_rms=_root(moved, "p_difference_squared", level),
-        p_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
+        probability_change=moved.estimate("probability_change", level=level),
+        probability_change_rms=_root(moved, "probability_change_rms", level),
+        probability_change_quantiles=_quantiles(sums.token_spread, P_QUANTILES),
     )
 
 
@@ -196,26 +196,27 @@ def _exponential(found: Estimate) -> Estimate:
         return None if x is None else float(np.exp(x))
 
     ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
-    return replace(found, **ends, unit="", method=f"exp of the {found.method}")  # type: ignore[arg-type]
+    low, high, value = (ends[end] for end in ("low", "high", "value"))
+    made = found.ranged(low, high, f"exp of the {found.method}", value)
+    return replace(made, unit="", identified=True)
 
 
 def _root(means: Means, name: str, level: float) -> Estimate:
     """The root of a mean square, and of the ends of its interval."""
-    found = means.estimate(name, level=level, unit="")
+    found = means.estimate(name, level=level)
 
     def rooted(x: float | None) -> float | None:
         return None if x is None else float(np.sqrt(max(x, 0.0)))
 
     ends = {end: rooted(getattr(found, end)) for end in ("value", "low", "high")}
-    return replace(found, **ends, method=f"root of the {found.method}")  # type: ignore[arg-type]
+    low, high, value = (ends[end] for end in ("low", "high", "value"))
+    made = found.ranged(low, high, f"root of the {found.method}", value)
+    return replace(made, identified=True)
 
 
 def _quantiles(
     spread: LogHistogram | UnitHistogram, shares: Sequence[float], scale: float = 1.0
 ) -> dict[str, float]:
-    """By llama.cpp's names: Maximum, 99.9%, ..., Median, ..., Minimum."""
-    named = {1.0: "Maximum", 0.5: "Median", 0.0: "Minimum"}
+    """By the share of rows below them, as text."""
     found = spread.quantile(shares) * scale
-    return {
-        named.get(share, f"{share:.1%}"): float(x) for share, x in zip(shares, found, strict=True)
-    }
+    return {f"{share:g}": float(x) for share, x in zip(shares, found, strict=True)}

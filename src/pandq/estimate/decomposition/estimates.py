@@ -1,4 +1,4 @@
-"""Parts: what the second pass says of floor, rest and miscalibration, as estimates."""
+"""Parts: what the second pass says of floor, grouping loss and calibration loss, as estimates."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pandq.estimate.averages.tables import ends
-from pandq.estimate.decomposition.partsums import BRIER, PartSums
+from pandq.estimate.decomposition.partsums import BRIER, OF_BRIER, PartSums
 from pandq.estimate.decomposition.trained import MODEL, Trained
-from pandq.results.decomposition import Decomposition
+from pandq.results.decomposition import CalibrationError, Decomposition, Recalibration
 from pandq.results.estimate import Estimate, finite
 from pandq.units import per_nat
 
@@ -36,9 +36,10 @@ BLINDLY = (
 DEPENDENT = "a row's votes are no independent draws from one P: nothing is certified"
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 # The finite parts by their names, and the columns that they are means of.
-FINITE_PART = {"cross_entropy": "cross_entropy", "miscalibration": "gain"}
+FINITE_PART = {"cross_entropy": "cross_entropy", "calibration_loss": "gain"}
 # What is this share of a loss is what is left of equal numbers.
 ROUNDING = 1e-12
+BINNED = "15 bins of confidence; biased upwards by the noise in each bin"
 NO_MAP = "no map that was tried gained anything"
 
 Doubt = Literal["leak", "dependent"]
@@ -68,16 +69,16 @@ def decomposed(
     Returns:
         A Decomposition.
     """
-    means, evidence = sums.parts, trained.evidence
+    means, label_type = sums.parts, trained.label_type
     doubt = _doubt(means, level=level)
     found = _parts(means, trained, doubt=doubt, level=level)
-    won = (found["miscalibration"].value or 0.0) > 0
-    trusted = evidence == "votes" and doubt != "dependent"
+    won = (found["calibration_loss"].value or 0.0) > 0
+    trusted = label_type == "votes" and doubt != "dependent"
     model = means.estimate(MODEL, level=level) if trusted else None
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
     return Decomposition(
-        evidence=evidence,
+        label_type=label_type,
         n=means.n,
         infinite_rows=means.n_infinite,
         **{name: estimate.to_unit(unit) for name, estimate in found.items()},
@@ -86,22 +87,30 @@ def decomposed(
         independent=doubt != "dependent",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, doubt, won=won, level=level),
-        kind=trained.recalibration.kind,
-        trained_rows=len(trained.recalibration.row_loss),
-        losses={
-            k: Estimate(x, None, None).to_unit(unit).value or 0.0
-            for k, x in trained.recalibration.loss.items()
-        },
+        recalibration=_recalibration_of(trained, unit),
         recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
         reliability=_reliability(sums.reliability, level=level),
-        calibration_error=sums.reliability.ece,
-        calibration_error_of_noise=sums.reliability.ece_of_noise,
+        expected_calibration_error=CalibrationError(
+            sums.reliability.ece, sums.reliability.ece_of_noise, BINNED
+        ),
         classes=_table(sums.classes.groups(), trained, table, doubt=doubt, unit=unit, level=level),
         groups={
             name: _table(groups.groups(), trained, None, doubt=doubt, unit=unit, level=level)
             for name, groups in sums.groups.items()
         },
         plan=_plan(plan, unit) if plan is not None and trusted else [],
+    )
+
+
+def _recalibration_of(trained: Trained, unit: Unit) -> Recalibration:
+    """The map fitted on all rows of the sample, and what each kind left of their loss."""
+    found, scale = trained.recalibration, per_nat(unit)
+    return Recalibration(
+        kind=found.kind,
+        rows=len(found.row_loss),
+        mixing_weight=found.map.eps,
+        cross_entropy={kind: x * scale for kind, x in found.loss.items()},
+        torch=found.map.to_torch(),
     )
 
 
@@ -112,33 +121,33 @@ def _parts(
     loss = means.estimate("cross_entropy", level=level)
     after, gain = _recalibration(means, trained, loss, level=level)
     # without a gain the identity is the map, and what it leaves above the floor is all of KL
-    left = "kl" if after is loss else "rest"
-    if trained.evidence == "full":
+    left = "kl" if after is loss else "grouping_loss"
+    if trained.label_type == "full":
         how = "mean H(P), P known in full"
         floor = means.estimate("floor_low", level=level, method=how)
-        rest, kl = (
+        grouping_loss, kl = (
             _above_rounding(means.estimate(f"{name}_low", level=level), after)
             for name in (left, "kl")
         )
     else:
         known = trained.certificates is not None
         floor = _floor(means, after, known=known, level=level)
-        rest = _above(means, left, after, floor, level=level)
+        grouping_loss = _above(means, left, after, floor, level=level)
         kl = _above(means, "kl", loss, floor, level=level)
     if doubt == "dependent":
         # the mean of the votes is unbiased whoever gave them, and so is every loss
-        floor = _anywhere(floor, 0.0, after.high, DEPENDENT)
-        rest = _anywhere(rest, 0.0, after.high, DEPENDENT)
-        kl = _anywhere(kl, gain.low, loss.high, DEPENDENT)
+        floor = floor.ranged(0.0, after.high, DEPENDENT)
+        grouping_loss = grouping_loss.ranged(0.0, after.high, DEPENDENT)
+        kl = kl.ranged(gain.low, loss.high, DEPENDENT)
     elif doubt == "leak":
         # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
         low, high = means.bounds("blind_low", "blind_high", level=level)
-        floor = _anywhere(floor, max(low, 0.0), high, BLINDLY)
+        floor = floor.ranged(max(low, 0.0), high, BLINDLY)
         if high < max(low, 0.0):
-            floor = _anywhere(floor, None, None, BLINDLY)
-        rest, kl = (_anywhere(part, None, None, BLINDLY) for part in (rest, kl))
-    parts = {"cross_entropy": loss, "recalibrated": after, "miscalibration": gain}
-    parts |= {"floor": floor, "rest": rest, "kl": kl}
+            floor = floor.ranged(None, None, BLINDLY)
+        grouping_loss, kl = (part.ranged(None, None, BLINDLY) for part in (grouping_loss, kl))
+    parts = {"cross_entropy": loss, "refinement_loss": after, "calibration_loss": gain}
+    parts |= {"floor": floor, "grouping_loss": grouping_loss, "kl": kl}
     return {name: replace(estimate, name=name) for name, estimate in parts.items()}
 
 
@@ -150,9 +159,9 @@ def _recalibration(
     how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
     gain = means.estimate("gain", level=level, method=how)
     if (gain.value or 0.0) > 0:
-        return means.estimate("recalibrated", level=level, method=how), _at_least_zero(gain)
-    none = replace(gain, value=0.0, low=0.0, high=max(gain.high or 0.0, 0.0))
-    return loss, replace(none, method=f"{how}; {NO_MAP}")
+        return means.estimate("refinement_loss", level=level, method=how), _at_least_zero(gain)
+    none = gain.ranged(0.0, max(gain.high or 0.0, 0.0), f"{how}; {NO_MAP}", 0.0)
+    return loss, replace(none, identified=gain.identified)
 
 
 def _doubt(means: LossMeans, *, level: float) -> Doubt | None:
@@ -181,14 +190,9 @@ def _floor(means: LossMeans, after: Estimate, *, known: bool, level: float) -> E
     if low > high:
         low, high = 0.0, cap
     middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
-    return replace(
-        after,
-        value=float(middle) if known else None,
-        low=low,
-        high=high,
-        method=CERTIFIED if known else NOT_IDENTIFIED,
-        identified=False,
-    )
+    if not known:
+        return after.ranged(low, high, NOT_IDENTIFIED)
+    return after.ranged(low, high, CERTIFIED, float(middle))
 
 
 def _above(
@@ -199,15 +203,7 @@ def _above(
         return loss
     low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
     point = None if floor.value is None else (loss.value or 0.0) - floor.value
-    method = floor.method
-    return replace(
-        loss, value=point, low=min(low, high), high=high, method=method, identified=False
-    )
-
-
-def _anywhere(part: Estimate, low: float | None, high: float | None, why: str) -> Estimate:
-    """No point, and bounds that need no certificate."""
-    return replace(part, value=None, low=low, high=high, method=why, identified=False)
+    return loss.ranged(min(low, high), high, floor.method, point)
 
 
 def _at_least_zero(part: Estimate) -> Estimate:
@@ -223,38 +219,38 @@ def _above_rounding(part: Estimate, of: Estimate) -> Estimate:
 
 def _model_based(model: Estimate) -> Estimate:
     """Tagged: the mixture's own error, which is not the interval's, is left out."""
-    return replace(
-        model,
-        low=None,
-        high=None,
-        method="model-based: mixture of three Dirichlets",
-        identified=False,
-    )
+    return model.ranged(None, None, "model-based: mixture of three Dirichlets", model.value)
 
 
 def _brier(means: Means, doubt: Doubt | None, *, won: bool, level: float) -> dict[str, Estimate]:
     """The Brier score and its parts, what a doubt leaves of them; they add up.
 
     Where no map wins anything there is none, as for the loss. An unbiased floor above the score
-    is cut to it, as no rest is below 0.
+    is cut to it, as no grouping loss is below 0.
     """
     if not means.n:
         return {}
     how = "mean over rows with a full P or two votes; the floor is unbiased"
-    found = {name: means.estimate(name, level=level, unit="", method=how) for name in BRIER}
+    found = {
+        name.removesuffix(OF_BRIER): replace(
+            means.estimate(name, level=level, unit="", method=how),
+            name=name.removesuffix(OF_BRIER),
+        )
+        for name in BRIER
+    }
     above = found.pop("above")
     if not won:
-        found["rest"] = replace(above, name="rest")
-        found["miscalibration"] = replace(found["miscalibration"], value=0.0, low=0.0, high=0.0)
-    rest, floor = found["rest"], found["floor"]
-    left = rest.value or 0.0
+        found["grouping_loss"] = replace(above, name="grouping_loss")
+        found["calibration_loss"] = replace(found["calibration_loss"], value=0.0, low=0.0, high=0.0)
+    grouping_loss, floor = found["grouping_loss"], found["floor"]
+    left = grouping_loss.value or 0.0
     if left < 0:
         found["floor"] = replace(floor, value=(floor.value or 0.0) + left)
-        found["rest"] = replace(rest, value=0.0)
-    found |= {name: _cut(found[name]) for name in ("floor", "rest")}
-    found["rest"] = _above_rounding(found["rest"], found["brier"])
+        found["grouping_loss"] = replace(grouping_loss, value=0.0)
+    found |= {name: _cut(found[name]) for name in ("floor", "grouping_loss")}
+    found["grouping_loss"] = _above_rounding(found["grouping_loss"], found["brier"])
     # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
-    untold = ("floor", "rest") if doubt is not None else ()
+    untold = ("floor", "grouping_loss") if doubt is not None else ()
     return {name: part for name, part in found.items() if name not in untold}
 
 
@@ -270,14 +266,14 @@ def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:
     low, high = table.interval(level=level)
     bins = len(table.count)
     with np.errstate(invalid="ignore"):
-        confidence, mass = table.confidence / table.count, table.hit / table.count
+        confidence, hit = table.confidence / table.count, table.hit / table.count
     return [
         {
             "from": b / bins,
             "to": (b + 1) / bins,
             "rows": float(table.count[b]),
             "confidence": float(confidence[b]),
-            "accuracy": float(mass[b]),
+            "expected_accuracy": float(hit[b]),
             "low": float(low[b]),
             "high": float(high[b]),
         }
@@ -305,7 +301,7 @@ def _table(
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
         if MODEL in means.others.names and doubt != "dependent":
             entry["model_floor"] = finite(means.mean(MODEL) * scale)
-        removable = (parts["miscalibration"].value or 0.0) + (parts["rest"].value or 0.0)
+        removable = (parts["calibration_loss"].value or 0.0) + (parts["grouping_loss"].value or 0.0)
         entry["removable"] = finite(removable * scale)
         table.append((-removable * means.n, entry["name"], entry))
     return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LOSSES = ("cross_entropy", "gain", "kl_low", "kl_high")
 
 
-PARTS = ("recalibrated", "floor_low", "floor_high", "rest_low", "rest_high")
+PARTS = ("refinement_loss", "floor_low", "floor_high", "grouping_loss_low", "grouping_loss_high")
 
 
 # Only votes have these: what Q's losses leave above bounds that ignore Q, those bounds, the gap of
@@ -44,7 +44,12 @@ BLIND_LOSSES = ("leak",)
 BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 
 
-BRIER = ("brier", "floor", "miscalibration", "rest", "above")
+# the parts of the Brier score are no parts of the loss, whatever they have in common
+OF_BRIER = " of brier"
+BRIER = (
+    "brier",
+    *(f"{part}{OF_BRIER}" for part in ("floor", "calibration_loss", "grouping_loss", "above")),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +111,7 @@ class PartSums:
         low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
         losses = [loss, loss - after, loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
-        if trained.evidence == "votes":
+        if trained.label_type == "votes":
             blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
             losses += [loss - blind_low]
             parts += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]

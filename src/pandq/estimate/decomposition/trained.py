@@ -1,7 +1,7 @@
-"""The decomposition of a cross entropy into floor, rest and miscalibration.
+"""The decomposition of a cross entropy into floor, grouping loss and calibration loss.
 
     H(P,Q) = H(P) + KL(P || c(Q)) + KL(c(Q) || Q),   c(q) = E[p | q]
-             floor  the rest        miscalibration
+             floor  the rest        calibration loss
 
 What is trained (recalibration maps, certificates) is trained on a sample of rows, each fold's on
 the other folds; what is averaged is averaged over all rows, each under the map that never saw it.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk
-    from pandq.results.decomposition import Evidence
+    from pandq.results.decomposition import LabelType
     from pandq.sums.sample import Sample
     from pandq.views import View
 
@@ -47,7 +47,7 @@ MODEL = "model_floor"
 class Trained:
     """What one pass over a sample taught: maps for five folds, certificates for two."""
 
-    evidence: Evidence
+    label_type: LabelType
     seed: int
     recalibration: CrossFit
     best: CrossFit | None = None
@@ -57,12 +57,14 @@ class Trained:
     by_content: bool = False
 
     @classmethod
-    def of(cls, sample: Sample, evidence: Evidence, *, seed: int, by_content: bool = False) -> Self:
+    def of(
+        cls, sample: Sample, label_type: LabelType, *, seed: int, by_content: bool = False
+    ) -> Self:
         """Fit the maps and, for votes, the certificates.
 
         Args:
             sample: from `sample_of`.
-            evidence: what P is.
+            label_type: what P is.
             seed: of the folds' hash.
             by_content: whether rows of equal Q are copies, and belong into one fold.
 
@@ -78,7 +80,7 @@ class Trained:
         if "best_log_q" in columns:
             best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
         certificates, blind, frequencies = None, None, None
-        if evidence == "votes":
+        if label_type == "votes":
             # certificates weigh all rows alike: what was drawn for its class alone stays out
             drawn = sample.uniform
             halves, p = folds_of(unit[drawn], 2, seed), p[drawn]
@@ -89,7 +91,7 @@ class Trained:
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
             frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
-        return cls(evidence, seed, maps, best, certificates, blind, frequencies, by_content)
+        return cls(label_type, seed, maps, best, certificates, blind, frequencies, by_content)
 
     def unit_of(self, chunk: Chunk) -> Keys:
         """What is never split between folds: each row, its cluster, or its copies; (n,)."""
@@ -121,7 +123,7 @@ class Trained:
         self, p: View, log_q: Floats, unit: Keys, ceiling: Floats
     ) -> tuple[Floats, Floats]:
         """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats."""
-        if self.evidence == "full":
+        if self.label_type == "full":
             exact = entropy(p.law())
             return exact, exact
         if self.certificates is None:
@@ -186,14 +188,14 @@ class Trained:
     @property
     def row_names(self) -> tuple[str, ...]:
         """What `rows` tells of each row."""
-        return ("recalibrated",) if self.certificates is None else ("recalibrated", MODEL)
+        return ("refinement_loss",) if self.certificates is None else ("refinement_loss", MODEL)
 
     def rows(self, chunk: Chunk) -> dict[str, Floats]:
         """Each row's own numbers, in nats: (n,) by name."""
         log_q = chunk.q.law().log_prob
         unit = self.unit_of(chunk)
         after = self.recalibrated(self.recalibration, log_q, unit)
-        found = {"recalibrated": losses_of(chunk.p, after)}
+        found = {"refinement_loss": losses_of(chunk.p, after)}
         if self.certificates is not None:
             found[MODEL] = self.model_floor(chunk.p, log_q, unit)
         return found

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-AVERAGED = ("member", "averaged probabilities", "averaged logits")
-PEOPLE = ("aleatoric", "people", "gap")
+AVERAGED = ("member", "averaged_probabilities", "averaged_logits")
+PEOPLE = ("aleatoric", "p_entropy", "gap")
 DETAILS = (*SPLIT, "q_class")
 # Edges of the bins of claimed ignorance, nats: half a decade each.
 EDGES = tuple(float(10**x) for x in np.arange(-4.0, 0.51, 0.5))
@@ -58,8 +58,8 @@ class MemberSums:
     curve: GroupLossMeans
     classes: GroupMeans
     groups: Mapping[str, GroupMeans]
-    unknown: WorstRows
-    disputed: WorstRows
+    most_epistemic: WorstRows
+    most_aleatoric: WorstRows
 
     @classmethod
     def empty(cls, *, by: Sequence[str] = (), worst: int = 10) -> Self:
@@ -72,8 +72,8 @@ class MemberSums:
             curve=GroupLossMeans.empty(("measured",), ("claimed",)),
             classes=GroupMeans.empty(SPLIT),
             groups={name: GroupMeans.empty(SPLIT) for name in by},
-            unknown=WorstRows.empty(worst, len(DETAILS)),
-            disputed=WorstRows.empty(worst, len(DETAILS)),
+            most_epistemic=WorstRows.empty(worst, len(DETAILS)),
+            most_aleatoric=WorstRows.empty(worst, len(DETAILS)),
         )
 
     def of(self, chunk: Chunk) -> Self:
@@ -113,8 +113,8 @@ class MemberSums:
                 for name, (codes, names) in chunk.groups.items()
                 if name in self.groups
             },
-            unknown=self.unknown.of(epistemic, row, details, chunk.ids),
-            disputed=self.disputed.of(aleatoric, row, details, chunk.ids),
+            most_epistemic=self.most_epistemic.of(epistemic, row, details, chunk.ids),
+            most_aleatoric=self.most_aleatoric.of(aleatoric, row, details, chunk.ids),
         )
 
     def merge(self, other: Self) -> Self:

@@ -39,15 +39,15 @@ def uncertainty(
             name: means.estimate(name, level=level).to_unit(unit)
             for name, means in sums.averaged.items()
         },
-        people=sums.people.estimate("people", level=level).to_unit(unit) if people else None,
+        p_entropy=sums.people.estimate("p_entropy", level=level).to_unit(unit) if people else None,
         gap=sums.people.estimate("gap", level=level).to_unit(unit) if people else None,
         correlation=_correlation(sums) if people else None,
         distance=distance,
         curve=_curve(sums, distance, scale, level),
         classes=_table(sums.classes, {str(k): name for k, name in enumerate(names)}, scale, level),
         groups={name: _table(table, None, scale, level) for name, table in sums.groups.items()},
-        unknown=_rows(sums.unknown, names, scale),
-        disputed=_rows(sums.disputed, names, scale),
+        most_epistemic=_rows(sums.most_epistemic, names, scale),
+        most_aleatoric=_rows(sums.most_aleatoric, names, scale),
     )
 
 

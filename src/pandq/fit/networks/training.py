@@ -344,6 +344,8 @@ def _validated(
         "valid_floor": floor,
         "valid_kl": plain - floor,
         "valid_kl_recalibrated": after - floor,
-        "valid_accuracy": float(np.average(hard[np.arange(len(top)), top], weights=valid.w)),
+        "valid_expected_accuracy": float(
+            np.average(hard[np.arange(len(top)), top], weights=valid.w)
+        ),
     }
     return row, recalibrator

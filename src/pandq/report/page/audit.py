@@ -138,7 +138,7 @@ def _in_words(audit: Audit) -> str:
         return f"Cross entropy {figures.summary_of(audit.cross_entropy)} {audit.unit}."
     found = ", ".join(f"{name} {number(size)}" for name, size in stacked(audit.decomposition))
     if audit.infinite_rows:
-        after = number(audit.decomposition.recalibrated.value)
+        after = number(audit.decomposition.refinement_loss.value)
         return f"An infinite loss; of the {after} {audit.unit} after recalibration: {found}."
     total = audit.decomposition.cross_entropy.value
     return f"Of {number(total)} {audit.unit} per row: {found}."
@@ -172,12 +172,13 @@ def _charts(audit: Audit) -> Iterator[Markup]:
 def _parts_table(parts: Decomposition, unit: str) -> Markup:
     said = {
         "floor": "H(P): no model can pass it",
-        "rest": "KL(P||c(Q)): the model",
-        "miscalibration": map_words(parts),
-        "recalibrated": "floor + rest: the loss after recalibration",
+        "grouping_loss": "KL(P||c(Q)): the model",
+        "calibration_loss": map_words(parts),
+        "refinement_loss": "floor + rest: the loss after recalibration",
     }
     grid = Grid(
-        "H(P,Q) = floor + rest + miscalibration", ("part", f"{unit}#", "interval#", "what it is")
+        "H(P,Q) = floor + grouping loss + calibration loss",
+        ("part", f"{unit}#", "interval#", "what it is"),
     )
     for name, what in said.items():
         estimate: Estimate = getattr(parts, name)
@@ -331,7 +332,7 @@ def _how(audit: Audit, how: Mapping[str, object]) -> Iterator[object]:
         "quantiles of KL": f"within {audit.kl_quantile_accuracy:.1%}",
     }
     if audit.decomposition is not None:
-        for name in ("floor", "rest", "miscalibration"):
+        for name in ("floor", "grouping_loss", "calibration_loss"):
             pairs[name] = getattr(audit.decomposition, name).method
     yield definitions(pairs)
 

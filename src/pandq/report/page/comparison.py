@@ -8,7 +8,7 @@ from pandq.report import figures
 from pandq.report.page.audit import SHOWN, figure, input_label, numbers, top
 from pandq.report.page.elements import Cell, Grid, Markup, definitions, framed, report, tag
 from pandq.report.page.svg import chart
-from pandq.report.terminal.comparison import drifted, sentence
+from pandq.report.terminal.comparison import reference_sentence, sentence
 from pandq.report.terminal.tables import interval
 from pandq.report.words import class_word
 from pandq.results.comparison import Difference
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pandq.results.comparison import Comparison
-    from pandq.results.reference import Drift, Tokens
+    from pandq.results.reference import FromReference, Tokens
 
 
 def comparison_page(comparison: Comparison, *, how: Mapping[str, object] | None = None) -> str:
@@ -44,7 +44,7 @@ def comparison_fragment(comparison: Comparison) -> str:
 def _comparison(comparison: Comparison) -> Iterator[object]:
     unit = comparison.unit
     said = [sentence(x, unit) for x in comparison.differences]
-    said += [drifted(x, unit) for x in comparison.drifts]
+    said += [reference_sentence(x, unit) for x in comparison.from_reference]
     said += [
         f"KL(P||{x.q}) lies between {number(x.low.value)} and {number(x.high.value)} {unit}."
         for x in comparison.bounds
@@ -75,7 +75,7 @@ def _comparison(comparison: Comparison) -> Iterator[object]:
     for place, difference in enumerate(comparison.differences):
         if isinstance(difference, Difference):
             yield from _difference(difference, comparison, place)
-    for place, drift in enumerate(comparison.drifts):
+    for place, drift in enumerate(comparison.from_reference):
         yield from _drift(drift, unit, place)
     if comparison.bounds:
         yield _bounds(comparison)
@@ -100,8 +100,8 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
     rows = {
         "cross entropy, and KL(P||Q)": difference.cross_entropy,
         "the same over rows finite in both": difference.finite_part,
-        "rest: left after recalibrating both": difference.rest,
-        "miscalibration: what recalibrating each wins": difference.miscalibration,
+        "rest: left after recalibrating both": difference.grouping_loss,
+        "calibration loss: what recalibrating each wins": difference.calibration_loss,
         "accuracy": difference.accuracy,
         "expected accuracy": difference.expected_accuracy,
         "Brier score": difference.brier,
@@ -166,7 +166,7 @@ def _rows(
     yield grid.markup()
 
 
-def _drift(drift: Drift, unit: str, place: int) -> Iterator[object]:
+def _drift(drift: FromReference, unit: str, place: int) -> Iterator[object]:
     yield tag("h2", f"{drift.q}: drift from its reference P")
     grid = Grid("means over rows", ("statistic", "value#", "interval#"))
     grid.rows.extend(

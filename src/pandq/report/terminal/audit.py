@@ -106,7 +106,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
 
 
 def _bar(parts: Decomposition) -> Text:
-    """One stacked bar: floor, rest and miscalibration as shares of the loss."""
+    """One stacked bar: floor, grouping loss and calibration loss as shares of the loss."""
     sizes = stacked(parts)
     total = sum(size for _, size in sizes)
     marks = "#." if len(sizes) < 3 and sizes[0][0] != "floor" else "#+."
@@ -115,7 +115,7 @@ def _bar(parts: Decomposition) -> Text:
         bar += mark * (round(BAR * size / total) if total > 0 else 0)
         key.append(f"{mark} {name}")
     if parts.infinite_rows:
-        key.append("and an infinite miscalibration")
+        key.append("and an infinite calibration loss")
     return Text(f"|{bar[:BAR]:<{BAR}}|  {'   '.join(key)}", no_wrap=True)
 
 
@@ -123,23 +123,23 @@ def _decomposition(parts: Decomposition, audit: Audit) -> Iterator[RenderableTyp
     yield _bar(parts)
     yield Text()
     table = table_of(
-        "H(P,Q) = floor + rest + miscalibration",
+        "H(P,Q) = floor + grouping loss + calibration loss",
         audit.unit,
         f"{audit.level:.0%} interval",
         words="what it is",
     )
     said = {
         "floor": "H(P)",
-        "rest": "KL(P||c(Q)): the model",
-        "miscalibration": map_words(parts),
+        "grouping_loss": "KL(P||c(Q)): the model",
+        "calibration_loss": map_words(parts),
     }
     for name, what in said.items():
         estimate: Estimate = getattr(parts, name)
         table.add_row(name, number(estimate.value), interval(estimate), what)
     table.add_row(
         "cross entropy after recalibration",
-        number(parts.recalibrated.value),
-        interval(parts.recalibrated),
+        number(parts.refinement_loss.value),
+        interval(parts.refinement_loss),
         "floor + rest",
     )
     if parts.model_floor is not None:
@@ -204,7 +204,9 @@ def _calibration(parts: Decomposition) -> Iterator[RenderableType]:
 
 
 def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
-    table = table_of(title, "rows", "loss", "floor", "interval", "rest", "miscalibration")
+    table = table_of(
+        title, "rows", "loss", "floor", "interval", "grouping_loss", "calibration_loss"
+    )
     for group in groups[:SHOWN]:
         table.add_row(
             group["name"],
@@ -212,8 +214,8 @@ def _parts_table(title: str, groups: Sequence[Mapping[str, Any]]) -> Table:
             told(group, "cross_entropy"),
             number(group["floor"]["value"]),
             interval(group["floor"]),
-            number(group["rest"]["value"]),
-            told(group, "miscalibration"),
+            number(group["grouping_loss"]["value"]),
+            told(group, "calibration_loss"),
         )
     if len(groups) > SHOWN:
         table.caption = f"{len(groups) - SHOWN} more in --json; largest removable part first"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pandq.results.comparison import Comparison
     from pandq.results.estimate import Estimate
-    from pandq.results.reference import Drift, Tokens
+    from pandq.results.reference import FromReference, Tokens
 
 
 def comparison_text(comparison: Comparison, *, width: int = 110) -> str:
@@ -67,7 +67,7 @@ def sentence(difference: Difference | Unpaired, unit: str) -> str:
     return f"{what}: it is {difference.verdict}."
 
 
-def drifted(drift: Drift, unit: str) -> str:
+def reference_sentence(drift: FromReference, unit: str) -> str:
     """How far a copy is from its reference, in a sentence."""
     size = f"{short(drift.kl.value)} {unit} from P, {interval(drift.kl)} at {drift.kl.level:.0%}"
     same = f"the same top class in {drift.same_top1.value:.2%} of rows"
@@ -78,8 +78,8 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
     unit = comparison.unit
     for difference in comparison.differences:
         yield Text(sentence(difference, unit))
-    for drift in comparison.drifts:
-        yield Text(drifted(drift, unit))
+    for drift in comparison.from_reference:
+        yield Text(reference_sentence(drift, unit))
     yield Text(f"{comparison.n:,} rows, {comparison.n_classes:,} classes; P is {comparison.p_kind}")
     for note in comparison.notes:
         yield Text(f"note: {note}")
@@ -111,7 +111,7 @@ def _parts(comparison: Comparison) -> Iterator[RenderableType]:
         if isinstance(difference, Difference):
             yield Text()
             yield from _difference(difference, comparison)
-    for drift in comparison.drifts:
+    for drift in comparison.from_reference:
         yield Text()
         yield from _drift(drift, unit)
 
@@ -154,8 +154,8 @@ def _difference(difference: Difference, comparison: Comparison) -> Iterator[Rend
             difference.finite_part,
             "which their outcomes chose: no estimate",
         ),
-        ("  rest", difference.rest, "what is left after recalibrating both: the models"),
-        ("  miscalibration", difference.miscalibration, "what recalibrating each wins"),
+        ("  rest", difference.grouping_loss, "what is left after recalibrating both: the models"),
+        ("  calibration loss", difference.calibration_loss, "what recalibrating each wins"),
         ("accuracy", difference.accuracy, "P's top class is Q's"),
         ("expected accuracy", difference.expected_accuracy, "P at Q's top class"),
         ("Brier score", difference.brier, ""),
@@ -229,7 +229,7 @@ def _rows(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _drift(drift: Drift, unit: str) -> Iterator[RenderableType]:
+def _drift(drift: FromReference, unit: str) -> Iterator[RenderableType]:
     table = table_of(f"{drift.q} from its reference P", "", "interval")
     for name, estimate in (
         (f"Mean KLD: KL(P||Q), {unit}", drift.kl),

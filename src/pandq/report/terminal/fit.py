@@ -57,9 +57,9 @@ def fitted_lines(model: Model) -> Iterator[str]:
     if "valid_kl_recalibrated" in kept:
         after, floor = kept["valid_kl_recalibrated"], kept["valid_floor"]
         yield _parts("  after recalibration", after + floor, floor, after)
-    if "valid_accuracy" in kept:
-        yield f"P at Q's top class, rows set aside: {number(kept['valid_accuracy'])}"
-    p_kind = str(model.told.get("options", {}).get("p", "")).partition(":")[0]
+    if "valid_expected_accuracy" in kept:
+        yield f"P at Q's top class, rows set aside: {number(kept['valid_expected_accuracy'])}"
+    p_kind = str(model.metadata.get("options", {}).get("p", "")).partition(":")[0]
     if p_kind in FLOOR_NOTES:
         yield FLOOR_NOTES[p_kind]
     if getattr(model.estimator, "augment", "none") != "none":

@@ -1,0 +1,169 @@
+"""Quantities: every number that pandq shows, once, in the field's own terms.
+
+From here come JSON keys, the labels of text, pages and Markdown, what has a unit, the range that an
+interval is clipped to, and the columns of `--items`. A new number is one more row, and what computes
+it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+# Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
+# one model against another; a copy against its reference; the labels' perplexity under both.
+Of = Literal["average", "row", "part", "ensemble", "difference", "reference", "tokens"]
+DIFFERENCE = " difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One number: what it is called everywhere, and what it can be.
+
+    Args:
+        key: its name in Python, in JSON and as a column.
+        label: its name in a report.
+        symbol: how a formula writes it; "" where none does.
+        unit: "nat" where it is measured in nats (or bits), "" where it has no unit.
+        low: the least that it can be.
+        high: the most.
+        better: "less" or "more" where a model is better for it; "" where it is no merit.
+        source: textbook or paper.
+        of: what it tells of.
+        meaning: what it is, in one phrase, for tables and the glossary.
+
+    >>> quantity("kl").heading
+    'divergence KL(P||Q)'
+    """
+
+    key: str
+    label: str
+    symbol: str
+    unit: Literal["nat", ""]
+    low: float
+    high: float
+    better: Literal["less", "more", ""]
+    source: str
+    of: Of
+    meaning: str
+
+    @property
+    def heading(self) -> str:
+        """Label and symbol."""
+        return f"{self.label} {self.symbol}".rstrip()
+
+
+COVER = "Cover and Thomas 2006, Elements of Information Theory, chapter 2"
+BROECKER = "Bröcker 2009, Reliability, sufficiency, and the decomposition of proper scores"
+KULL = "Kull and Flach 2015, Novel decompositions of proper scoring rules"
+DEPEWEG = "Depeweg et al. 2018, Decomposition of uncertainty, equation 1"
+LLAMA = "llama.cpp, tools/perplexity"
+INF = math.inf
+
+_ALL = (
+    Quantity("cross_entropy", "cross entropy", "H(P,Q)", "nat", 0, INF, "less", COVER, "average",
+             "the loss: what is minimised"),
+    Quantity("entropy", "entropy", "H(P)", "nat", 0, INF, "", COVER, "average",
+             "P's own uncertainty"),
+    Quantity("kl", "divergence", "KL(P||Q)", "nat", 0, INF, "less", COVER, "average",
+             "what Q loses against P: grouping loss + calibration loss"),
+    Quantity("accuracy", "accuracy", "", "", 0, 1, "more", "", "average",
+             "Q's top class is P's (of labels: the label)"),
+    Quantity("expected_accuracy", "expected accuracy", "", "", 0, 1, "more", "", "average",
+             "P at Q's top class: accuracy for a label drawn from P"),
+    Quantity("brier", "Brier score", "", "", 0, 2, "less",
+             "Brier 1950, Verification of forecasts expressed in terms of probability", "average",
+             "squared distance of P and Q, over all classes"),
+    Quantity("confidence", "mean confidence", "", "", 0, 1, "",
+             "Guo et al. 2017, On calibration of modern neural networks", "average",
+             "Q at its top class"),
+    Quantity("q_entropy", "entropy of Q", "H(Q)", "nat", 0, INF, "", COVER, "row",
+             "Q's own uncertainty"),
+    Quantity("kl_plug_in", "divergence of the votes' shares", "", "nat", 0, INF, "less",
+             "Miller 1955, Note on the bias of information estimates", "part",
+             "plug-in: more than KL(P||Q), as shares of few votes have too little entropy"),
+    Quantity("floor", "floor", "H(P)", "nat", 0, INF, "", BROECKER, "part",
+             "irreducible (aleatoric): no model can pass it"),
+    Quantity("grouping_loss", "grouping loss", "KL(P||c(Q))", "nat", 0, INF, "less", KULL, "part",
+             "the model: what the maps that were tried cannot remove (an upper bound)"),
+    Quantity("calibration_loss", "calibration loss", "KL(c(Q)||Q)", "nat", 0, INF, "less", BROECKER,
+             "part", "goes away by recalibrating (a lower bound)"),
+    Quantity("refinement_loss", "refinement loss", "H(P,c(Q))", "nat", 0, INF, "less", KULL, "part",
+             "floor + grouping loss: the loss after recalibration"),
+    Quantity("model_floor", "floor, model-based", "", "nat", 0, INF, "", "", "part",
+             "mixture of Dirichlets"),
+    Quantity("total", "total uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",
+             "entropy of the members' mean"),
+    Quantity("aleatoric", "aleatoric uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",
+             "mean entropy of a member: what members agree is uncertain"),
+    Quantity("epistemic", "epistemic uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",
+             "what members disagree about: more data would shrink it"),
+    Quantity("p_entropy", "P's own entropy", "H(P)", "nat", 0, INF, "", COVER, "ensemble",
+             "how much people disagree"),
+    Quantity("gap", "aleatoric uncertainty less P's entropy", "", "nat", -INF, INF, "", "",
+             "ensemble", "0 where what members call noise is noise"),
+    Quantity("member", "cross entropy of a member", "", "nat", 0, INF, "less", "", "ensemble",
+             "a member taken at random"),
+    Quantity("averaged_probabilities", "cross entropy, averaged probabilities", "", "nat", 0, INF,
+             "less", "", "ensemble", "the mean of their probabilities (Q here)"),
+    Quantity("averaged_logits", "cross entropy, averaged logits", "", "nat", 0, INF, "less",
+             "Heskes 1998, Bias/variance decompositions for likelihood-based estimators",
+             "ensemble", "the mean of their logits"),
+    Quantity("same_top1", "same top class", "", "", 0, 1, "", LLAMA, "difference",
+             "the top class of one is the other's"),
+    Quantity("against_better", "lower loss: the model compared with", "", "", 0, 1, "", "",
+             "difference", "share of rows in which the other has the lower loss"),
+    Quantity("q_better", "lower loss: this model", "", "", 0, 1, "", "", "difference",
+             "share of rows in which this model has the lower loss"),
+    Quantity("tie", "equal loss", "", "", 0, 1, "", "", "difference",
+             "share of rows in which both have the same loss"),
+    Quantity("lower_bound", "divergence, at least", "", "nat", 0, INF, "less", COVER, "reference",
+             "certified: unseen classes merged"),
+    Quantity("upper_bound", "divergence, at most", "", "nat", 0, INF, "less", "", "reference",
+             "unseen classes at their worst"),
+    Quantity("kl_reverse", "reverse divergence", "KL(Q||P)", "nat", 0, INF, "less", COVER,
+             "reference", "what P loses against Q"),
+    Quantity("top_change", "change of P's top probability, mean", "", "", -1, 1, "", LLAMA,
+             "reference", "Q less P at P's top class"),
+    Quantity("top_change_rms", "change of P's top probability, RMS", "", "", 0, 1, "less", LLAMA,
+             "reference", "root of its mean square"),
+    Quantity("perplexity", "Mean PPL(Q)", "", "", 1, INF, "less", LLAMA, "tokens",
+             "of the labels under Q"),
+    Quantity("reference_perplexity", "Mean PPL(base)", "", "", 1, INF, "", LLAMA, "tokens",
+             "of the labels under P"),
+    Quantity("log_perplexity_ratio", "Mean ln(PPL(Q)/PPL(base))", "", "", -INF, INF, "less", LLAMA,
+             "tokens", "mean of the tokens' differences"),
+    Quantity("perplexity_ratio", "Mean PPL(Q)/PPL(base)", "", "", 0, INF, "less", LLAMA, "tokens",
+             "1 where nothing is lost"),
+    Quantity("perplexity_difference", "Mean PPL(Q)-PPL(base)", "", "", -INF, INF, "less", LLAMA,
+             "tokens", "0 where nothing is lost"),
+    Quantity("probability_change", "Mean Δp", "", "", -1, 1, "more", LLAMA, "tokens",
+             "change of the label's probability"),
+    Quantity("probability_change_rms", "RMS Δp", "", "", 0, 1, "less", LLAMA, "tokens",
+             "root of its mean square"),
+)  # fmt: skip
+
+QUANTITIES = {x.key: x for x in _ALL}
+
+
+def keys(*of: Of) -> tuple[str, ...]:
+    """The names of all quantities that tell of something, in the order in which they are shown.
+
+    >>> keys("ensemble")[:3]
+    ('total', 'aleatoric', 'epistemic')
+    """
+    return tuple(x.key for x in _ALL if x.of in of)
+
+
+def quantity(name: str) -> Quantity | None:
+    """The quantity of a name, or the difference of two models in one; None for any other name.
+
+    >>> quantity("accuracy difference").low
+    -1
+    """
+    found = QUANTITIES.get(name.removesuffix(DIFFERENCE))
+    if found is None or not name.endswith(DIFFERENCE):
+        return found
+    size = found.high - found.low
+    return replace(found, key=name, label=f"{found.label}{DIFFERENCE}", low=-size, high=size)

@@ -1,0 +1,133 @@
+"""Record: a result as a frozen dataclass that is a JSON document, and one again.
+
+A field is a key of the same name. What only Python can hold has the metadata HIDDEN.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import fields
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import get_type_hints as hints_of
+
+from pandq.documents import Value
+from pandq.results.estimate import Estimate, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from dataclasses import Field
+
+HIDDEN = {"json": False}
+# An estimate's level is its document's.
+LEAST_LEVEL = 1e-9
+
+
+class Record:
+    """A result whose fields are a JSON document's keys."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {f.name: as_json(getattr(self, f.name)) for f in keys_of(type(self))}
+
+    @classmethod
+    def of(cls, told: Value, level: float) -> Self:
+        """The result that a part of a document tells.
+
+        Raises:
+            InputError: it is no such part.
+        """
+        kinds = _kinds(cls)
+        return cls(
+            **{
+                f.name: _read(told[f.name], f.metadata.get("name", f.name), kinds[f.name], level)
+                for f in keys_of(cls)
+            }
+        )
+
+
+class Document(Record):
+    """A result that is a document of its own, with a schema."""
+
+    __slots__ = ()
+
+    SCHEMA: ClassVar[str]
+    KIND: ClassVar[str]
+    COMMAND: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values; the package has its schema in `pandq/results/schemas`."""
+        about = {"schema": self.SCHEMA, "pandq_version": metadata.version("pandq")}
+        return about | Record.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any] | Value) -> Self:
+        """The result that a JSON document tells; what only Python could hold is None.
+
+        Args:
+            document: what `to_dict` made, perhaps read from a file.
+
+        Raises:
+            InputError: it is no such document; it names the place.
+        """
+        remedy = f"It is written by `pandq {cls.COMMAND} ... --json FILE`."
+        told = Value.of(document, cls.KIND, remedy)
+        told.schema(cls.SCHEMA)
+        return cls.of(told, told["level"].number(LEAST_LEVEL, 1 - LEAST_LEVEL))
+
+
+def keys_of(record: Any) -> tuple[Field[Any], ...]:
+    """The fields that are in the document."""
+    return tuple(f for f in fields(record) if f.metadata.get("json", True))
+
+
+def as_json(value: Any) -> Any:
+    """A field as JSON values; null for what is not finite."""
+    if isinstance(value, Estimate | Record):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {name: as_json(x) for name, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(x) for x in value]
+    return finite(value) if isinstance(value, float) else value
+
+
+@cache
+def _kinds(record: type[Record]) -> dict[str, Any]:
+    return hints_of(record)
+
+
+def _read(told: Value, name: str, kind: Any, level: float) -> Any:
+    """A value of an annotated kind."""
+    origin, of = get_origin(kind), get_args(kind)
+    if origin in (types.UnionType, Union):
+        some = [x for x in of if x is not type(None)]
+        if told.it is None and len(some) < len(of):
+            return None
+        return _read(told, name, _fitting(told, some), level)
+    if kind is Estimate:
+        return Estimate.of(told, name, level)
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return kind.of(told, level)
+    if origin is dict and of[1] is not Any:
+        return {key: _read(x, key, of[1], level) for key, x in told.entries().items()}
+    if origin in (list, tuple):
+        return origin(_read(x, name, of[0], level) for x in told.items())
+    if origin is dict:
+        return {key: x.it for key, x in told.entries().items()}
+    if origin is Literal:
+        return told.one_of(*of)
+    if kind is float:
+        return float("inf") if told.it is None else told.number()
+    return {bool: told.truth, int: told.whole, str: told.text}[kind]()
+
+
+def _fitting(told: Value, kinds: list[Any]) -> Any:
+    """The first kind of record of which the document has every key."""
+    if len(kinds) == 1:
+        return kinds[0]
+    keys = set(told.entries())
+    return next((k for k in kinds if {f.name for f in keys_of(k)} <= keys), kinds[-1])
