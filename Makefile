@@ -1,5 +1,8 @@
 # Habits. `make check` is what must pass before a change is shared.
-.PHONY: setup test slow lint format types check
+.PHONY: help setup test slow coverage lint format types check
+
+help:           ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
 
 setup:          ## a fresh environment with everything a developer needs
 	python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
@@ -10,15 +13,18 @@ test:           ## the suite, without what takes minutes
 slow:           ## coverage simulations and other long tests
 	.venv/bin/python -m pytest -m slow
 
-lint:
+coverage:       ## the suite, and which lines and branches it leaves out
+	.venv/bin/python -m pytest --cov
+
+lint:           ## style: ruff's rules and its format
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-format:
+format:         ## put right what ruff can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-types:
+types:          ## types, by mypy
 	.venv/bin/mypy
 
-check: lint types test
+check: lint types test  ## what must pass before a change is shared
