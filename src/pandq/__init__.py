@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         confidence,
         cross_entropy,
         entropy,
-        hellinger,
+        hellinger_distance,
         jeffreys_divergence,
         js_divergence,
         kl_divergence,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         renyi_divergence,
         top1,
         top_class,
-        total_variation,
+        total_variation_distance,
     )
     from pandq.montecarlo import elbo, monte_carlo_kl
     from pandq.outputs.model import save_model
@@ -85,7 +85,7 @@ _HOMES = {
         "confidence",
         "cross_entropy",
         "entropy",
-        "hellinger",
+        "hellinger_distance",
         "jeffreys_divergence",
         "js_divergence",
         "kl_divergence",
@@ -93,7 +93,7 @@ _HOMES = {
         "renyi_divergence",
         "top1",
         "top_class",
-        "total_variation",
+        "total_variation_distance",
     ),
     "montecarlo": (
         "elbo",

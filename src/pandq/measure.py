@@ -236,7 +236,7 @@ def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     Args:
         p: n rows over K classes.
         q: n rows over K classes.
-        alpha: any finite order; 1 is KL(P||Q), 0 is KL(Q||P), 1/2 is 4 hellinger^2,
+        alpha: any finite order; 1 is KL(P||Q), 0 is KL(Q||P), 1/2 is 4 hellinger_distance^2,
             2 is half of chi2.
         unit: "nat" or "bit".
 
@@ -259,7 +259,7 @@ def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     return _divergence(partial(measures.alpha_divergence, alpha=float(alpha)), p, q, unit)
 
 
-def total_variation(p: View, q: View) -> Rows:
+def total_variation_distance(p: View, q: View) -> Rows:
     """Half of sum |p - q|: the largest difference in the probability of any event.
 
     Args:
@@ -276,13 +276,13 @@ def total_variation(p: View, q: View) -> Rows:
     Source: Levin, Peres and Wilmer, Markov Chains and Mixing Times, 2009, prop. 4.2.
 
     >>> from pandq import Probs
-    >>> total_variation(Probs([[1.0, 0.0]]), Probs([[0.75, 0.25]]))
+    >>> total_variation_distance(Probs([[1.0, 0.0]]), Probs([[0.75, 0.25]]))
     array([0.25])
     """
-    return _divergence(measures.total_variation, p, q)
+    return _divergence(measures.total_variation_distance, p, q)
 
 
-def hellinger(p: View, q: View) -> Rows:
+def hellinger_distance(p: View, q: View) -> Rows:
     """Hellinger's distance sqrt(half of sum (sqrt p - sqrt q)^2).
 
     Args:
@@ -299,10 +299,10 @@ def hellinger(p: View, q: View) -> Rows:
     Source: van der Vaart, Asymptotic Statistics, 1998, section 14.5, scaled to [0, 1].
 
     >>> from pandq import Probs
-    >>> hellinger(Probs([[1.0, 0.0]]), Probs([[0.0, 1.0]]))
+    >>> hellinger_distance(Probs([[1.0, 0.0]]), Probs([[0.0, 1.0]]))
     array([1.])
     """
-    return _divergence(measures.hellinger, p, q)
+    return _divergence(measures.hellinger_distance, p, q)
 
 
 def chi2_divergence(p: View, q: View) -> Rows:

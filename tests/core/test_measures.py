@@ -127,11 +127,11 @@ def ref_alpha(pairs, alpha):
     return (_powers(pairs, a) - masses) / (a * (a - 1))
 
 
-def ref_total_variation(pairs):
+def ref_total_variation_distance(pairs):
     return total(n * abs(x - y) for x, y, n in pairs) / 2
 
 
-def ref_hellinger(pairs):
+def ref_hellinger_distance(pairs):
     return mp.sqrt(total(n * (mp.sqrt(x) - mp.sqrt(y)) ** 2 for x, y, n in pairs) / 2)
 
 
@@ -165,8 +165,8 @@ MEASURES = {
     "js_3_to_7": _js(0.3),
     "js_1_to_9999": _js(1e-4),
     "jeffreys": (measure.jeffreys_divergence, ref_jeffreys),
-    "total_variation": (measure.total_variation, ref_total_variation),
-    "hellinger": (measure.hellinger, ref_hellinger),
+    "total_variation_distance": (measure.total_variation_distance, ref_total_variation_distance),
+    "hellinger_distance": (measure.hellinger_distance, ref_hellinger_distance),
     "chi2": (measure.chi2_divergence, ref_chi2),
     "brier": (measure.brier_score, ref_brier),
     **{f"renyi_{alpha}": _renyi(alpha) for alpha in RENYI},
@@ -520,7 +520,9 @@ def test_renyi_rises_with_alpha(pair, kind):
 @given(logit_pairs())
 def test_alpha_divergence_of_half_is_four_hellinger_squared(pair):
     p, q = both(pair)
-    assert agree(measure.alpha_divergence(p, q, alpha=0.5), 4 * measure.hellinger(p, q) ** 2)
+    assert agree(
+        measure.alpha_divergence(p, q, alpha=0.5), 4 * measure.hellinger_distance(p, q) ** 2
+    )
 
 
 @given(logit_pairs())
@@ -551,7 +553,9 @@ def test_js_is_at_most_log_2(pair, p_kind, q_kind):
     assert (js <= math.log(2) * (1 + 1e-15)).all()
 
 
-@pytest.mark.parametrize("name", ["js", "jeffreys", "total_variation", "hellinger", "renyi_0.5"])
+@pytest.mark.parametrize(
+    "name", ["js", "jeffreys", "total_variation_distance", "hellinger_distance", "renyi_0.5"]
+)
 @given(logit_pairs())
 def test_symmetric_divergence_is_symmetric(name, pair):
     p, q = both(pair)
@@ -569,20 +573,23 @@ def test_weighted_js_is_the_same_with_p_and_q_and_weights_exchanged(pair):
 def test_pinsker(pair):
     p, q = both(pair)
     half = measure.kl_divergence(p, q) / 2
-    assert (measure.total_variation(p, q) ** 2 <= half * (1 + 1e-12)).all()
+    assert (measure.total_variation_distance(p, q) ** 2 <= half * (1 + 1e-12)).all()
 
 
 @given(logit_pairs())
 def test_hellinger_squared_is_at_most_total_variation(pair):
     p, q = both(pair)
-    assert (measure.hellinger(p, q) ** 2 <= measure.total_variation(p, q) * (1 + 1e-14)).all()
+    assert (
+        measure.hellinger_distance(p, q) ** 2
+        <= measure.total_variation_distance(p, q) * (1 + 1e-14)
+    ).all()
 
 
 @given(logit_pairs())
 def test_total_variation_is_at_most_root_two_hellinger(pair):
     p, q = both(pair)
-    bound = math.sqrt(2) * measure.hellinger(p, q) * (1 + 1e-12)
-    assert (measure.total_variation(p, q) <= bound).all()
+    bound = math.sqrt(2) * measure.hellinger_distance(p, q) * (1 + 1e-12)
+    assert (measure.total_variation_distance(p, q) <= bound).all()
 
 
 @given(logit_pairs())

@@ -111,12 +111,12 @@ def alpha_divergence(p: Law, q: Law, alpha: float) -> Rows:
     return total + 0.0
 
 
-def total_variation(p: Law, q: Law) -> Rows:
+def total_variation_distance(p: Law, q: Law) -> Rows:
     """Half of sum |p - q|, between 0 and 1."""
     return 0.5 * row_sums(np.abs(_difference(p, q, log_ratio(p, q))))
 
 
-def hellinger(p: Law, q: Law) -> Rows:
+def hellinger_distance(p: Law, q: Law) -> Rows:
     """The distance sqrt(half of sum (sqrt p - sqrt q)^2), between 0 and 1."""
     t = log_ratio(p, q)
     near = np.abs(t) <= _NEAR
