@@ -17,7 +17,7 @@ FLOORS = {
     "": [
         ("plain",),
         ("errors",),
-        ("units", "documents"),
+        ("units", "documents", "quantities"),
         ("core",),
         ("views", "sealed"),
         ("sums", "measure", "rows", "torch"),

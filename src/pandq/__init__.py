@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         total_variation_distance,
     )
     from pandq.montecarlo import elbo, monte_carlo_kl
+    from pandq.outputs.items import items
     from pandq.outputs.model import save_model
     from pandq.parametric import (
         bernoulli_kl,
@@ -99,6 +100,7 @@ _HOMES = {
         "elbo",
         "monte_carlo_kl",
     ),
+    "outputs.items": ("items",),
     "outputs.model": ("save_model",),
     "parametric": (
         "bernoulli_kl",

@@ -18,9 +18,8 @@ from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
-from pandq.estimate.passes import Shape, check_choices, name_of, require_laws, run_of
+from pandq.estimate.passes import Shape, check_choices, name_of, rows_of, run_of
 from pandq.estimate.sampling import label_type_of, reasons_to_stop, sample_of, sample_size
-from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.report.shown import Audit
 from pandq.rows import measure_rows
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, MemoryScan
     from pandq.results.decomposition import Decomposition
     from pandq.results.uncertainty import Uncertainty
 
@@ -104,24 +103,9 @@ def audit(
     0.105361
     """
     check_choices(unit, level, seed, worst, floor=(floor, Floor), intervals=(intervals, Intervals))
-    options = {
-        "classes": classes,
-        "by": by,
-        "cluster": cluster,
-        "ids": ids,
-        "weights": weights,
-        "best_q": best_q,
-    }
-    if isinstance(p, Scan | MemoryScan):
-        given = [name for name, value in {"q": q, **options}.items() if value is not None]
-        if given:
-            raise InputError(
-                what=f"a scan brings its own {given[0]}", remedy="Give it to pandq.scan(...)."
-            )
-        rows: Scan | MemoryScan = p
-    else:
-        rows = views_scan(p, q, **options)  # type: ignore[arg-type]
-    require_laws(rows)
+    rows = rows_of(
+        p, q, classes=classes, by=by, cluster=cluster, ids=ids, weights=weights, best_q=best_q
+    )
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
     chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}

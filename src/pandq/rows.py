@@ -13,7 +13,7 @@ from pandq.core.scores import TIED
 from pandq.views import Labels, paired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
 class RowMeasures:
     """(n,) float64 each, in nats where it has a unit; classes are whole numbers, or TIED.
 
-    `expected_accuracy` is P's probability of Q's most probable class: the expected accuracy for a label
-    drawn from P, which is what a confidence claims. Of classes that share the largest probability
-    each counts its share: the order of classes is of no matter.
+    `expected_accuracy` is P's probability of Q's most probable class: the expected accuracy for a
+    label drawn from P, which is what a confidence claims. Of classes that share the largest
+    probability each counts its share: the order of classes is of no matter.
+
+    A new one is a field here and its formula in FORMULAS.
     """
 
     cross_entropy: Rows
     entropy: Rows
     kl: Rows
     accuracy: Rows
+    expected_accuracy: Rows
     brier: Rows
     confidence: Rows
-    expected_accuracy: Rows
     q_entropy: Rows
     p_class: NDArray[Any]
     q_class: NDArray[Any]
@@ -49,6 +51,20 @@ class RowMeasures:
 
 
 NAMES = tuple(field.name for field in fields(RowMeasures))
+
+# What no kernel and no short cut for labels knows is measured by these.
+FORMULAS: dict[str, Callable[[Law, Law], NDArray[Any]]] = {
+    "cross_entropy": measures.cross_entropy,
+    "entropy": lambda p, _: measures.entropy(p),
+    "kl": measures.kl_divergence,
+    "accuracy": scores.accuracy,
+    "expected_accuracy": scores.at_top,
+    "brier": scores.brier_score,
+    "confidence": lambda _, q: scores.confidence(q),
+    "q_entropy": lambda _, q: measures.entropy(q),
+    "p_class": lambda p, _: scores.top_class(p),
+    "q_class": lambda _, q: scores.top_class(q),
+}
 
 
 def measure_rows(p: View, q: View) -> RowMeasures:
@@ -70,25 +86,22 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     array([0.125])
     """
     p, q = paired(p, q)
-    found = kernels.measured(p.kind, p.array, q.kind, q.array)
-    if found is not None:
-        if isinstance(p, Labels):
-            return RowMeasures(**_certain(p, found))
+    found: dict[str, Any] = kernels.measured(p.kind, p.array, q.kind, q.array) or {}
+    if isinstance(p, Labels):
+        found = _certain(p, found or _of_labels(p, q))
+    elif found:
         tied = np.flatnonzero((found["p_class"] == TIED) | (found["q_class"] == TIED))
         for rows, law_p, law_q in _laws(p, q, tied):
             found["accuracy"][rows] = scores.accuracy(law_p, law_q)
             found["expected_accuracy"][rows] = scores.at_top(law_p, law_q)
-        return RowMeasures(**{name: found[name] for name in NAMES})
-    if isinstance(p, Labels):
-        p.check_range()
-    out = np.empty((len(NAMES), len(q)))
-    for rows in blocks(len(q), q.n_classes or 1):
-        law = q[rows].law()
-        if isinstance(p, Labels):
-            out[:, rows] = _of_labels(p.array[rows], law)
-        else:
-            out[:, rows] = _of_laws(p[rows].law(), law)
-    return RowMeasures(*out)
+    unknown = [name for name in NAMES if name not in found]
+    if unknown:
+        found |= {name: np.empty(len(q)) for name in unknown}
+        for some in blocks(len(q), q.n_classes or 1):
+            laws = p[some].law(), q[some].law()
+            for name in unknown:
+                found[name][some] = FORMULAS[name](*laws)
+    return RowMeasures(**{name: found[name] for name in NAMES})
 
 
 def both_ways(p: View, q: View) -> dict[str, Rows]:
@@ -195,43 +208,27 @@ def label_losses(y: Labels, q: View) -> Rows:
     return out
 
 
-def _certain(p: Labels, found: dict[str, Rows]) -> dict[str, Any]:
-    """What a kernel found for labels, with what follows from P being certain."""
+def _certain(p: Labels, found: dict[str, Any]) -> dict[str, Any]:
+    """What was measured of Q and its labels, with what follows from P being certain."""
     loss, right = found["cross_entropy"], found["accuracy"]
     certain = {"entropy": np.zeros(len(p)), "kl": loss, "expected_accuracy": right}
     return found | certain | {"p_class": p.array}
 
 
-def _of_laws(p: Law, q: Law) -> tuple[Rows, ...]:
-    return (
-        measures.cross_entropy(p, q),
-        measures.entropy(p),
-        measures.kl_divergence(p, q),
-        scores.accuracy(p, q),
-        scores.brier_score(p, q),
-        scores.confidence(q),
-        scores.at_top(p, q),
-        measures.entropy(q),
-        scores.top_class(p).astype(np.float64),
-        scores.top_class(q).astype(np.float64),
-    )
-
-
-def _of_labels(y: NDArray[np.intp], q: Law) -> tuple[Rows, ...]:
-    """The same for one-hot P, which needs one number of each row of Q where it can."""
-    row = np.arange(len(y))
-    loss = -q.log_prob[row, y] + 0.0
-    right = scores.top_shares(q)[row, y]
-    at_label = q.prob[row, y]
-    return (
-        loss,
-        np.zeros(len(y)),
-        loss,
-        right,
-        np.square(q.prob).sum(axis=1) - np.square(at_label) + np.square(1.0 - at_label),
-        scores.confidence(q),
-        right,
-        measures.entropy(q),
-        y.astype(np.float64),
-        scores.top_class(q).astype(np.float64),
-    )
+def _of_labels(p: Labels, q: View) -> dict[str, Any]:
+    """What a kernel would measure, with one number of each row of Q where that is enough."""
+    p.check_range()
+    names = ("cross_entropy", "accuracy", "brier", "confidence", "q_entropy", "q_class")
+    out = {name: np.empty(len(q)) for name in names}
+    for rows in blocks(len(q), q.n_classes or 1):
+        law, y = q[rows].law(), p.array[rows]
+        row = np.arange(len(y))
+        at_label = law.prob[row, y]
+        others = np.square(law.prob).sum(axis=1) - np.square(at_label)
+        out["cross_entropy"][rows] = 0.0 - law.log_prob[row, y]
+        out["accuracy"][rows] = scores.top_shares(law)[row, y]
+        out["brier"][rows] = others + np.square(1.0 - at_label)
+        out["confidence"][rows] = scores.confidence(law)
+        out["q_entropy"][rows] = measures.entropy(law)
+        out["q_class"][rows] = scores.top_class(law)
+    return out

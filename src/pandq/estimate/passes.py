@@ -11,7 +11,7 @@ from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
 from pandq.errors import InputError
-from pandq.read.chunks import MemoryScan
+from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
 from pandq.units import Unit, per_nat
@@ -68,6 +68,31 @@ class Shape:
                 got=f"{len(names)} names, {self.n_classes} classes",
             )
         return names
+
+
+def rows_of(p: object, q: object, **options: Any) -> Scan | MemoryScan:
+    """P and Q as rows to go through, whether they were given as views or as a Scan.
+
+    Args:
+        p: a view, or a Scan, which brings Q and all else.
+        q: a view.
+        options: what belongs to views, as for `views_scan`; None where it was left out.
+
+    Raises:
+        ViewTypeError: P or Q is not a view, or knows a distribution only in part.
+        InputError: they do not fit together, or a Scan came with something that it brings itself.
+    """
+    rows: Scan | MemoryScan
+    if isinstance(p, Scan | MemoryScan):
+        given = [name for name, value in {"q": q, **options}.items() if value is not None]
+        if given:
+            remedy = "Give it to pandq.scan(...)."
+            raise InputError(what=f"a scan brings its own {given[0]}", remedy=remedy)
+        rows = p
+    else:
+        rows = views_scan(p, q, **options)
+    require_laws(rows)
+    return rows
 
 
 def run_of(
