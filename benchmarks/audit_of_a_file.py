@@ -55,7 +55,7 @@ def main() -> None:
             jobs = {
                 "decode, batch by batch": batches,
                 "decode": lambda file=file: pq.read_table(file, columns=["label", "logits"]),
-                "audit, averages (--floor none)": lambda audit=audit: audit("none"),
+                "audit, averages (--no-decompose)": lambda audit=audit: audit("none"),
                 "audit with decomposition": lambda audit=audit: audit("auto"),
             }
             table(f"{n:,} rows of {k:,} classes, parquet", in_turns(jobs, rounds), "decode")

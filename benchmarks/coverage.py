@@ -77,8 +77,8 @@ def averages(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     p, q = rows_of(case, n, seed)
     rng = np.random.default_rng(seed)
     votes = rng.multinomial(VOTES, p)
-    counted = pandq.audit(pandq.Counts(votes), pandq.Probs(q), floor="none", worst=0)
-    full = pandq.audit(pandq.Probs(p), pandq.Probs(q), floor="none", worst=0)
+    counted = pandq.audit(pandq.Counts(votes), pandq.Probs(q), decompose=False, worst=0)
+    full = pandq.audit(pandq.Probs(p), pandq.Probs(q), decompose=False, worst=0)
     agree = 1 - (votes * (votes - 1)).sum(axis=1) / (VOTES * (VOTES - 1))
     brier_floor = Means.empty(("x",)).of(agree[:, None].astype(float)).estimate("x", level=0.95)
     found = {
@@ -98,8 +98,8 @@ def clusters(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     p, q = rows_of(case, n, seed, cluster=CLUSTER)
     votes = np.random.default_rng(seed).multinomial(VOTES, p)
     views = pandq.Counts(votes), pandq.Probs(q)
-    robust = pandq.audit(*views, floor="none", worst=0, cluster=np.arange(n) // CLUSTER)
-    naive = pandq.audit(*views, floor="none", worst=0)
+    robust = pandq.audit(*views, decompose=False, worst=0, cluster=np.arange(n) // CLUSTER)
+    naive = pandq.audit(*views, decompose=False, worst=0)
     return {
         "cross entropy": (robust.cross_entropy.low, robust.cross_entropy.high),
         "Brier score": (robust.brier.low, robust.brier.high),
@@ -113,7 +113,7 @@ def bootstrap(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     p, q = rows_of(case, n, seed)
     votes = np.random.default_rng(seed).multinomial(VOTES, p)
     views = pandq.Counts(votes), pandq.Probs(q)
-    found = pandq.audit(*views, floor="none", worst=0, intervals="bootstrap", seed=seed)
+    found = pandq.audit(*views, decompose=False, worst=0, intervals="bootstrap", seed=seed)
     return {
         "cross entropy": (found.cross_entropy.low, found.cross_entropy.high),
         "Brier score": (found.brier.low, found.brier.high),

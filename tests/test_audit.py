@@ -21,7 +21,9 @@ VOTES = np.array([rng.multinomial(5, row) for row in TRUTH])
 
 
 def test_resnet18_on_the_votes_has_the_known_averages(cifar10h):
-    result = pandq.audit(pandq.scan(cifar10h, p="counts:counts", q="probs:resnet18"), floor="none")
+    result = pandq.audit(
+        pandq.scan(cifar10h, p="counts:counts", q="probs:resnet18"), decompose=False
+    )
     assert result.n == 10_000
     assert result.entropy.value == pytest.approx(0.154460, abs=5e-7)
     assert result.cross_entropy.value == pytest.approx(0.327670, abs=5e-7)
@@ -31,7 +33,9 @@ def test_resnet18_on_the_votes_has_the_known_averages(cifar10h):
 
 
 def test_crossval_on_the_labels_has_the_known_log_loss(cifar10h):
-    result = pandq.audit(pandq.scan(cifar10h, p="labels:label", q="probs:crossval"), floor="none")
+    result = pandq.audit(
+        pandq.scan(cifar10h, p="labels:label", q="probs:crossval"), decompose=False
+    )
     assert result.cross_entropy.value == pytest.approx(0.249171, abs=5e-7)
     assert result.accuracy.value == pytest.approx(0.9294, abs=1e-9)
 
@@ -132,7 +136,7 @@ def test_few_rows_still_get_their_averages():
 def test_a_column_that_tells_every_row_apart_makes_no_groups():
     p, q = pandq.Labels(np.zeros(20_000, int)), pandq.Probs(np.full((20_000, 2), 0.5))
     with pytest.raises(pandq.InputError, match="too many values to group by"):
-        pandq.audit(p, q, by={"id": np.arange(20_000)}, floor="none")
+        pandq.audit(p, q, by={"id": np.arange(20_000)}, decompose=False)
 
 
 def test_few_clusters_still_get_their_averages():
@@ -167,7 +171,9 @@ def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
     assert result.infinite_rows == parts.infinite_rows == 1
     assert parts.n == N
     assert parts.cross_entropy.value == parts.calibration_loss.value == parts.kl.value == np.inf
-    assert np.isfinite([parts.floor.value, parts.grouping_loss.value, parts.refinement_loss.value]).all()
+    assert np.isfinite(
+        [parts.floor.value, parts.grouping_loss.value, parts.refinement_loss.value]
+    ).all()
     assert parts.finite_part["cross_entropy"].n == N - 1
     assert "infinite: Q rules out what happened in 1 row; after recalibration" in str(result)
     assert result.to_dict()["decomposition"]["calibration_loss"]["value"] is None
@@ -355,16 +361,16 @@ def test_files_and_arrays_give_the_same_audit(tmp_path):
 def test_rows_that_come_in_copies_get_wider_intervals_with_their_cluster():
     twice = np.repeat(np.arange(500), 4)
     p, q = pandq.Labels(LABELS[twice]), pandq.Probs(SHARP[twice])
-    naive = pandq.audit(p, q, floor="none").cross_entropy
-    robust = pandq.audit(p, q, floor="none", cluster=twice).cross_entropy
+    naive = pandq.audit(p, q, decompose=False).cross_entropy
+    robust = pandq.audit(p, q, decompose=False, cluster=twice).cross_entropy
     assert robust.half_width == pytest.approx(2 * naive.half_width, rel=0.01)
     assert "500 clusters" in robust.method
 
 
 def test_bootstrap_and_normal_intervals_agree_on_ordinary_data():
     p, q = pandq.Labels(LABELS), pandq.Probs(SHARP)
-    normal = pandq.audit(p, q, floor="none").cross_entropy
-    drawn = pandq.audit(p, q, floor="none", intervals="bootstrap").cross_entropy
+    normal = pandq.audit(p, q, decompose=False).cross_entropy
+    drawn = pandq.audit(p, q, decompose=False, intervals="bootstrap").cross_entropy
     assert drawn.value == normal.value
     assert drawn.half_width == pytest.approx(normal.half_width, rel=0.1)
     assert "bootstrap" in drawn.method
@@ -373,8 +379,8 @@ def test_bootstrap_and_normal_intervals_agree_on_ordinary_data():
 def test_weights_of_two_are_like_rows_given_twice():
     w = np.where(np.arange(N) % 3 == 0, 2.0, 1.0)
     rows = np.repeat(np.arange(N), w.astype(int))
-    weighted = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP), weights=w, floor="none")
-    copied = pandq.audit(pandq.Labels(LABELS[rows]), pandq.Probs(SHARP[rows]), floor="none")
+    weighted = pandq.audit(pandq.Labels(LABELS), pandq.Probs(SHARP), weights=w, decompose=False)
+    copied = pandq.audit(pandq.Labels(LABELS[rows]), pandq.Probs(SHARP[rows]), decompose=False)
     assert weighted.cross_entropy.value == pytest.approx(copied.cross_entropy.value, rel=1e-12)
 
 

@@ -433,7 +433,7 @@ def test_a_list_is_no_label(tmp_path):
 
 @pytest.mark.parametrize(("limit", "code"), [("9", 0), ("0.001", 1)])
 def test_a_limit_is_held_against_the_end_of_the_interval(good, limit, code):
-    done = pandq("audit", good, "--floor", "none", "--max-kl", limit)
+    done = pandq("audit", good, "--no-decompose", "--max-kl", limit)
     assert done.returncode == code
     if code:
         assert done.stderr.count("\n") == 1
@@ -443,9 +443,9 @@ def test_a_limit_is_held_against_the_end_of_the_interval(good, limit, code):
 
 
 def test_a_limit_between_the_mean_and_the_end_of_its_interval_is_breached(good):
-    kl = json.loads(pandq("audit", good, "--floor", "none", "--json", "-").stdout)["kl"]
+    kl = json.loads(pandq("audit", good, "--no-decompose", "--json", "-").stdout)["kl"]
     between = (kl["value"] + kl["high"]) / 2
-    assert pandq("audit", good, "--floor", "none", "--max-cross-entropy", between).returncode == 1
+    assert pandq("audit", good, "--no-decompose", "--max-cross-entropy", between).returncode == 1
 
 
 def test_too_few_rows_for_a_map_still_print_the_report(tmp_path):

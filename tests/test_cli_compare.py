@@ -50,7 +50,13 @@ def test_compare_prints_a_sentence_and_tables(folder):
     run = pandq("compare", folder / "both.parquet", *COMPARE, "--by", "site")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith("probs:dull pays ")
-    for text in ("it is worse", "cancels", "calibration_loss", "site", "groups were looked at (Holm"):
+    for text in (
+        "it is worse",
+        "cancels",
+        "calibration_loss",
+        "site",
+        "groups were looked at (Holm",
+    ):
         assert text.split(" (")[0] in run.stdout
 
 
@@ -132,7 +138,7 @@ def test_a_model_of_infinite_loss_is_worse_and_breaches_every_limit(folder, tmp_
 
 
 def test_a_limit_on_kl_holds_for_every_q(folder):
-    limits = [pandq("compare", folder / "both.parquet", *q, "--max-kl", "0.83", "--parts", "none")
+    limits = [pandq("compare", folder / "both.parquet", *q, "--max-kl", "0.83", "--no-decompose")
               for q in (COMPARE, (*COMPARE[:2], *COMPARE[4:], *COMPARE[2:4]))]  # fmt: skip
     assert {run.returncode for run in limits} == {1}
 

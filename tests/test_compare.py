@@ -42,7 +42,7 @@ def test_the_difference_on_real_votes_is_that_of_a_plain_calculation(cifar10h):
     ]
     assert losses[0].mean() == pytest.approx(0.32767, abs=5e-7)
     rows = pandq.scan(cifar10h, p="counts:counts", q=["probs:resnet18", "probs:crossval"])
-    found = pandq.compare(rows, parts="none").differences[0]
+    found = pandq.compare(rows, decompose=False).differences[0]
     assert ends(found.cross_entropy) == pytest.approx(paired(losses[1] - losses[0]), abs=1e-12)
     assert found.verdict == "worse"
     assert found.wins["q_better"].value == pytest.approx((losses[1] < losses[0]).mean(), abs=1e-12)
@@ -134,7 +134,7 @@ def test_the_interval_covers_the_true_difference(clustered):
         draws = rng.gumbel(size=(60, k) if clustered else (n, k))
         y = (np.log(p) + (np.repeat(draws, 5, axis=0) if clustered else draws)).argmax(axis=1)
         cluster = np.repeat(np.arange(60), 5) if clustered else None
-        found = pandq.compare(Labels(y, k), Probs(a), Probs(b), cluster=cluster, parts="none")
+        found = pandq.compare(Labels(y, k), Probs(a), Probs(b), cluster=cluster, decompose=False)
         truth = (p * (np.log(a) - np.log(b))).sum(axis=1).mean()
         estimate = found.differences[0].cross_entropy
         covered += estimate.low <= truth <= estimate.high
@@ -222,9 +222,9 @@ def test_chunks_do_not_change_a_bit_of_the_result(monkeypatch):
     from pandq.read import chunks
 
     y, a, b = models(n=1500)
-    whole = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), parts="none")
+    whole = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), decompose=False)
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 1 << 9)
-    parts = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), parts="none")
+    parts = pandq.compare(Labels(y), Logits(np.log(a)), Logits(np.log(b)), decompose=False)
     one, other = (x.differences[0].cross_entropy for x in (whole, parts))
     assert one.value == pytest.approx(other.value, rel=1e-13)
 
@@ -304,7 +304,9 @@ def test_drift_within_documents_is_clustered():
     z += np.repeat(np.random.default_rng(1).normal(size=(20, 50)), 20, axis=0) * 0.5
     document = np.repeat(np.arange(20), 20)
     plain = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).from_reference[0]
-    robust = pandq.compare(Logits(x), Logits(z), labels=Labels(y), cluster=document).from_reference[0]
+    robust = pandq.compare(Logits(x), Logits(z), labels=Labels(y), cluster=document).from_reference[
+        0
+    ]
     assert robust.kl.value == plain.kl.value
     assert "20 clusters" in robust.kl.method
     assert robust.tokens.ppl_ratio.half_width != plain.tokens.ppl_ratio.half_width

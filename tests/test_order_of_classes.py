@@ -105,7 +105,7 @@ def test_an_ensemble_does_not_depend_on_the_order_of_classes():
     for order in (np.arange(4), np.array([2, 3, 1, 0])):
         both = Ensemble([Probs(x[:, order]) for x in members])
         names = [NAMES[i] for i in order]
-        result = pandq.audit(Counts(votes[:, order]), both, classes=names, floor="none")
+        result = pandq.audit(Counts(votes[:, order]), both, classes=names, decompose=False)
         found.append(document(result))
     assert same(*found) == []
 
@@ -116,7 +116,7 @@ def test_accuracy_of_two_votes_is_the_same_with_the_two_classes_swapped():
     votes = rng.binomial(2, truth)
     votes, q = np.stack([2 - votes, votes], axis=1), np.stack([1 - truth, truth], axis=1)
     one, other = (
-        pandq.audit(Counts(votes[:, order]), Probs(q[:, order]), floor="none").accuracy.value
+        pandq.audit(Counts(votes[:, order]), Probs(q[:, order]), decompose=False).accuracy.value
         for order in ([0, 1], [1, 0])
     )
     assert one == other == pytest.approx((shares(votes) * shares(q)).sum(axis=1).mean())
@@ -131,12 +131,12 @@ def test_a_tie_of_q_counts_its_share(k, view):
     given = x if view is Probs else (10 * x).astype(np.float32)
     assert pandq.top1(Labels([1, 2]), view(given)).tolist() == [0.5, 1.0]
     assert pandq.top1(Labels([2, 0]), view(given)).tolist() == [0.0, 0.0]
-    found = pandq.audit(Labels([1, 2]), view(given), floor="none")
+    found = pandq.audit(Labels([1, 2]), view(given), decompose=False)
     assert found.accuracy.value == 0.75
 
 
 def test_expected_accuracy_of_a_tie_is_the_mean_of_those_that_share_the_top():
-    found = pandq.audit(Probs([[0.7, 0.2, 0.1]]), Probs([[0.4, 0.4, 0.2]]), floor="none")
+    found = pandq.audit(Probs([[0.7, 0.2, 0.1]]), Probs([[0.4, 0.4, 0.2]]), decompose=False)
     assert found.expected_accuracy.value == pytest.approx(0.45)
     assert found.accuracy.value == 0.5
 
@@ -144,7 +144,7 @@ def test_expected_accuracy_of_a_tie_is_the_mean_of_those_that_share_the_top():
 def test_a_row_whose_votes_tie_is_in_both_of_its_classes_with_half_its_weight():
     votes = np.array([[1, 1, 0], [2, 0, 0], [0, 0, 2]])
     q = np.array([[0.5, 0.3, 0.2], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
-    found = pandq.audit(Counts(votes), Probs(q), classes=["a", "b", "c"], floor="none")
+    found = pandq.audit(Counts(votes), Probs(q), classes=["a", "b", "c"], decompose=False)
     weights = {line["name"]: line["weight"] for line in found.classes}
     assert weights == {"a": 1.5, "b": 0.5, "c": 1.0}
     assert sum(weights.values()) == found.n
@@ -153,8 +153,8 @@ def test_a_row_whose_votes_tie_is_in_both_of_its_classes_with_half_its_weight():
 
 def test_a_model_and_its_copy_have_the_same_top_class_in_ties_too():
     q = Probs([[0.5, 0.5], [0.9, 0.1]])
-    found = pandq.compare(Labels([0, 1]), q, q, parts="none")
+    found = pandq.compare(Labels([0, 1]), q, q, decompose=False)
     assert found.differences[0].same_top1.value == 1.0
     other = Probs([[0.6, 0.4], [0.9, 0.1]])
-    found = pandq.compare(Labels([0, 1]), q, other, parts="none")
+    found = pandq.compare(Labels([0, 1]), q, other, decompose=False)
     assert found.differences[0].same_top1.value == 0.75

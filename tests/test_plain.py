@@ -94,10 +94,10 @@ def test_a_name_in_a_markdown_table_is_one_cell(name):
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_name_in_a_report_is_written_as_it_is_and_takes_one_line(name):
+    from pandq.report.terminal.tables import table_of
     from rich.text import Text
 
     from pandq.report.terminal.console import Page
-    from pandq.report.terminal.tables import table_of
 
     said = io.StringIO()
     console = Page(file=said, width=200, force_terminal=True, color_system=None)

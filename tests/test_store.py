@@ -204,7 +204,7 @@ def test_where_standard_output_goes_nothing_else_is_written(file, tmp_path, line
     out = tmp_path / "out"
     words = line.format(out)
     done = subprocess.run(
-        ["bash", "-c", f"{' '.join(COMMAND)} audit {file} --floor none {words}"],
+        ["bash", "-c", f"{' '.join(COMMAND)} audit {file} --no-decompose {words}"],
         capture_output=True,
         text=True,
         check=False,
@@ -242,9 +242,9 @@ def test_a_summary_may_not_be_the_data(file):
 @pytest.mark.parametrize(
     "words",
     [
-        ("audit", "{file}", "--floor", "none", "--json", "{out}"),
-        ("audit", "{file}", "--floor", "none", "--html", "{out}"),
-        ("audit", "{file}", "--floor", "none", "--items", "{out}"),
+        ("audit", "{file}", "--no-decompose", "--json", "{out}"),
+        ("audit", "{file}", "--no-decompose", "--html", "{out}"),
+        ("audit", "{file}", "--no-decompose", "--items", "{out}"),
         ("explore", "--out", "{out}"),
         ("fit", "{file}", "--x", "features", "--p", "labels:label", "--out", "{out}"),
     ],
@@ -277,9 +277,9 @@ def test_of_several_outputs_all_are_written_or_none(file, tmp_path):
 
 def test_a_map_that_nobody_fits_leaves_nothing_beside_it(file, tmp_path):
     outputs = ("--json", tmp_path / "a.json", "--recalibrator", tmp_path / "map.json")
-    found = pandq("audit", file, "--p", "labels:label", *Q, "--floor", "none", *outputs)
+    found = pandq("audit", file, "--p", "labels:label", *Q, "--no-decompose", *outputs)
     assert found.returncode == 2
-    assert "--recalibrator has no map to write, got --floor none" in found.stderr
+    assert "--recalibrator has no map to write, got --no-decompose" in found.stderr
     assert found.stdout == ""
     assert not {x.name for x in tmp_path.iterdir()} - {file.name}
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pandq.results.decomposition import Decomposition
     from pandq.results.uncertainty import Uncertainty
 
-Floor = Literal["auto", "certified", "none"]
-Intervals = Literal["normal", "bootstrap"]
+Floor = Literal["auto", "certified"]
+Intervals = Literal["t", "bootstrap"]
 
 REPLICATES = 1000
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
@@ -59,8 +59,9 @@ def audit(
     unit: Unit = "nat",
     level: float = 0.95,
     seed: int = 0,
+    decompose: bool = True,
     floor: Floor = "auto",
-    intervals: Intervals = "normal",
+    intervals: Intervals = "t",
     worst: int = 10,
     engine: Engine | None = None,
     checkpoint: str | Path | None = None,
@@ -80,9 +81,9 @@ def audit(
         unit: "nat" or "bit" of the report.
         level: of the intervals.
         seed: of the folds and of the bootstrap.
-        floor: "auto" decomposes as far as P allows, "certified" insists on votes, "none" skips
-            the second pass over the rows.
-        intervals: "normal" from the rows' (or clusters') covariances, or "bootstrap".
+        decompose: whether a second pass over the rows takes the loss apart.
+        floor: "auto" bounds it as far as P allows, "certified" insists on votes.
+        intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
             when left out. The result is the same, to the last bit.
@@ -108,12 +109,13 @@ def audit(
     )
     replicates = REPLICATES if intervals == "bootstrap" else 0
     shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
-    chosen = {"seed": seed, "floor": floor, "intervals": intervals, "worst": worst}
+    chosen = {"seed": seed, "decompose": decompose, "floor": floor, "intervals": intervals}
+    chosen |= {"worst": worst}
     run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **chosen})
     blank = RowSums.empty(worst=worst, **shared)
     members = MemberSums.empty(by=tuple(rows.by), worst=worst)
     empty = _FirstSums(Shape(), blank, Sample.empty(0), members, Seen.empty())
-    first = _first_pass(rows, empty, run, sampled=floor != "none")
+    first = _first_pass(rows, empty, run, sampled=decompose)
     shape, sums, sample = first.shape, first.rows, first.sample
     label_type = label_type_of(shape.p_kind, sums.most_votes)
     if floor == "certified" and label_type != "votes":
@@ -125,9 +127,9 @@ def audit(
         )
     parts, trained = None, None
     notes = []
-    if floor != "none":
+    if decompose:
         notes = reasons_to_stop(sample, shape.n_classes)
-    if floor != "none" and not notes:
+    if decompose and not notes:
         run.tell("fitting maps and bounds")
         # many small products: BLAS threads would cost more than they bring
         with threadpool_limits(limits=1, user_api="blas"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from threadpoolctl import threadpool_limits
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from pandq.results.comparison import Difference, Unpaired
     from pandq.units import Unit
 
-Parts = Literal["auto", "none"]
-
 
 @resumable
 def compare(
@@ -53,7 +51,7 @@ def compare(
     unit: Unit = "nat",
     level: float = 0.95,
     seed: int = 0,
-    parts: Parts = "auto",
+    decompose: bool = True,
     worst: int = 10,
     baseline: Mapping[str, Any] | Value | None = None,
     q_floor: float | None = None,
@@ -80,7 +78,7 @@ def compare(
         unit: "nat" or "bit" of the report.
         level: of the intervals.
         seed: of the folds.
-        parts: "auto" splits the difference into recalibration and the rest, "none" skips that pass.
+        decompose: whether a second pass splits differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
         baseline: an earlier audit's `to_dict()`, for one Q to be held against; unpaired then.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
@@ -104,7 +102,7 @@ def compare(
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
     difference 0.0393 nat [-0.333, 0.412]
     """
-    check_choices(unit, level, seed, worst, parts=(parts, Parts))
+    check_choices(unit, level, seed, worst)
     options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = _rows(p, qs, labels=labels, **options)
     called = _called(rows, names)
@@ -114,19 +112,24 @@ def compare(
         )
     _refuse_idle(rows, q_floor, alone=baseline is not None)
     then = None if baseline is None else Baseline.of(baseline)
-    chosen = {"seed": seed, "parts": parts, "worst": worst, "baseline": baseline is not None}
+    chosen = {
+        "seed": seed,
+        "decompose": decompose,
+        "worst": worst,
+        "baseline": baseline is not None,
+    }
     about = {"command": "compare", **chosen, "q_floor": q_floor}
     run = run_of(rows, engine, progress, checkpoint, about)
     if _partly_known(rows):
         return _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
-    first = FirstPass.of(rows, worst=worst, sampled=parts != "none", alone=baseline is not None)
+    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=baseline is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
     shape = sums.shape
     if sums.models[0].n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
     if sums.models[0].weight == 0:
         raise InputError(what="all weights are zero", where=name_of(rows))
-    notes, split = _split(rows, sums, run, seed=seed, parts=parts)
+    notes, split = _split(rows, sums, run, seed=seed, decompose=decompose)
     table = shape.class_names(rows)
     scale: dict[str, Any] = {"unit": unit, "level": level}
     models = tuple(
@@ -167,6 +170,7 @@ def compare(
             for name, drift in zip(called, sums.from_reference, strict=False)
         ),
         source=source,
+        options=chosen,
         notes=(*rows.notes, *notes),
     )
 
@@ -294,10 +298,10 @@ def _split(
     run: Run,
     *,
     seed: int,
-    parts: Parts,
+    decompose: bool,
 ) -> tuple[list[str], PartDifferences | None]:
     """What recalibration would do to each difference, or why that is not said."""
-    if parts == "none" or not sums.pairs:
+    if not decompose or not sums.pairs:
         return [], None
     if sums.shape.n_classes > MOST_CLASSES:
         return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None

@@ -58,7 +58,7 @@ def run_demo(folder: Path) -> Demo:
         for name, result in audits.items():
             write_json(result.to_dict(), part / f"{name}.json")
         both = scan(file, p="labels:label", q=["probs:regression", "probs:naive_bayes"])
-        difference = compare(both, parts="none").differences[0].cross_entropy
+        difference = compare(both, decompose=False).differences[0].cross_entropy
     return Demo(audits["regression"], audits["naive_bayes"], difference, folder / FILE)
 
 

@@ -1,8 +1,8 @@
 """Quantities: every number that pandq shows, once, in the field's own terms.
 
 From here come JSON keys, the labels of text, pages and Markdown, what has a unit, the range that an
-interval is clipped to, and the columns of `--items`. A new number is one more row, and what computes
-it.
+interval is clipped to, and the columns of `--items`. A new number is one more row, and what
+computes it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 # Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
-# one model against another; a copy against its reference; the labels' perplexity under both.
-Of = Literal["average", "row", "part", "ensemble", "difference", "reference", "tokens"]
+# one model against another; of a TopK; a copy against its reference; the labels' perplexity under
+# both.
+Of = Literal["average", "row", "part", "ensemble", "difference", "bound", "reference", "tokens"]
 DIFFERENCE = " difference"
 
 
@@ -84,13 +85,13 @@ _ALL = (
              "Miller 1955, Note on the bias of information estimates", "part",
              "plug-in: more than KL(P||Q), as shares of few votes have too little entropy"),
     Quantity("floor", "floor", "H(P)", "nat", 0, INF, "", BROECKER, "part",
-             "irreducible (aleatoric): no model can pass it"),
+             "irreducible: no model can pass it"),
     Quantity("grouping_loss", "grouping loss", "KL(P||c(Q))", "nat", 0, INF, "less", KULL, "part",
-             "the model: what the maps that were tried cannot remove (an upper bound)"),
+             "the model's, at most"),
     Quantity("calibration_loss", "calibration loss", "KL(c(Q)||Q)", "nat", 0, INF, "less", BROECKER,
-             "part", "goes away by recalibrating (a lower bound)"),
+             "part", "goes away by recalibrating, at least"),
     Quantity("refinement_loss", "refinement loss", "H(P,c(Q))", "nat", 0, INF, "less", KULL, "part",
-             "floor + grouping loss: the loss after recalibration"),
+             "the loss after recalibration"),
     Quantity("model_floor", "floor, model-based", "", "nat", 0, INF, "", "", "part",
              "mixture of Dirichlets"),
     Quantity("total", "total uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",
@@ -118,9 +119,9 @@ _ALL = (
              "share of rows in which this model has the lower loss"),
     Quantity("tie", "equal loss", "", "", 0, 1, "", "", "difference",
              "share of rows in which both have the same loss"),
-    Quantity("lower_bound", "divergence, at least", "", "nat", 0, INF, "less", COVER, "reference",
+    Quantity("lower_bound", "divergence, at least", "", "nat", 0, INF, "less", COVER, "bound",
              "certified: unseen classes merged"),
-    Quantity("upper_bound", "divergence, at most", "", "nat", 0, INF, "less", "", "reference",
+    Quantity("upper_bound", "divergence, at most", "", "nat", 0, INF, "less", "", "bound",
              "unseen classes at their worst"),
     Quantity("kl_reverse", "reverse divergence", "KL(Q||P)", "nat", 0, INF, "less", COVER,
              "reference", "what P loses against Q"),

@@ -110,7 +110,7 @@ def test_a_report_that_cannot_be_said_is_one_line_and_exit_code_2(file, into):
 @pytest.mark.parametrize("into", ["2>/dev/full", "2>&-"])
 @pytest.mark.parametrize(("limit", "code"), [("0.001", 1), ("9", 0)])
 def test_a_limit_is_heard_where_standard_error_is_not(file, into, limit, code):
-    line = f"PANDQ audit {file} --floor none --progress json --max-kl {limit} --json - {into}"
+    line = f"PANDQ audit {file} --no-decompose --progress json --max-kl {limit} --json - {into}"
     done = shell(line)
     assert done.returncode == code
     assert json.loads(done.stdout)["n"] == 60
@@ -150,7 +150,7 @@ def test_a_terminal_of_few_characters_gets_replacements(file, encoding, tmp_path
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\\u2603" in done.stdout
     done = subprocess.run(
-        [*COMMAND, "audit", path, "--floor", "none", "--json", "-"],
+        [*COMMAND, "audit", path, "--no-decompose", "--json", "-"],
         capture_output=True,
         env=environment,
         check=False,

@@ -221,11 +221,11 @@ def test_a_pass_of_another_number_or_another_run_is_refused(tmp_path):
 
 def test_a_checkpoint_of_more_parts_than_there_are_is_refused(rows, tmp_path):
     folder = tmp_path / "kept"
-    pandq.audit(rows, checkpoint=folder, floor="none")
+    pandq.audit(rows, checkpoint=folder, decompose=False)
     arrays, told = read_sealed(folder / "pass-00001", "pass")
     write_sealed(folder / "pass-00001", arrays, {**told.it, "done": told["done"].it + 1})
     with pytest.raises(pandq.InputError, match=r"has summed \d+ parts, and there are \d+"):
-        pandq.audit(rows, checkpoint=folder, floor="none")
+        pandq.audit(rows, checkpoint=folder, decompose=False)
 
 
 def test_a_fit_that_is_watched_on_other_rows_is_another_fit(tmp_path):

@@ -133,7 +133,7 @@ def test_a_summary_that_comes_back_is_small(votes, client, monkeypatch):
         return found
 
     monkeypatch.setattr(Dask, "_result", weighed)
-    pandq.audit(rows, engine=Dask(client), floor="none")
+    pandq.audit(rows, engine=Dask(client), decompose=False)
     assert len(sizes) == 18
     assert max(sizes) < 1 << 16
 
@@ -296,7 +296,7 @@ def test_a_workers_memory_does_not_grow_with_a_row_group(tmp_path):
             table = pa.table({"label": np.zeros(rows, np.int64), "logits": logits})
             pq.write_table(table, folder / "a.parquet", row_group_size=rows)
             found = pandq.scan(folder / "a.parquet", p="labels:label", q="logits:logits")
-            pandq.audit(found, engine=Dask(client), floor="none")
+            pandq.audit(found, engine=Dask(client), decompose=False)
             peaks.append(max(client.run(peak).values()))
     # 216 MB more to read
     assert peaks[1] - peaks[0] < 60

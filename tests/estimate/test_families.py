@@ -158,7 +158,7 @@ def test_the_elbo_is_the_evidence_when_q_is_the_posterior_and_never_above_it_oth
     n, prior = len(y), 4.0
     variance = 1 / (n + 1 / prior)
     mean = variance * y.sum()
-    label_type = stats.multivariate_normal(np.zeros(n), np.eye(n) + prior).logpdf(y)
+    evidence = stats.multivariate_normal(np.zeros(n), np.eye(n) + prior).logpdf(y)
 
     def bound(m, v):
         draws = rng.normal(m, np.sqrt(v), 4000)

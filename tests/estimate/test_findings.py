@@ -34,7 +34,7 @@ def finding(result, key):
 def test_there_is_nothing_to_say_of_ordinary_rows(rows):
     q, labels, _ = rows
     assert keys(pandq.audit(Labels(labels, 3), Probs(q))) == []
-    assert keys(pandq.audit(Probs(np.roll(q, 1, axis=0)), Probs(q), floor="none")) == []
+    assert keys(pandq.audit(Probs(np.roll(q, 1, axis=0)), Probs(q), decompose=False)) == []
 
 
 @pytest.mark.parametrize("by", [1, 2])
@@ -103,7 +103,7 @@ def test_soft_labels_are_no_few_votes():
 def test_ties_are_counted(rows):
     q, _, votes = rows
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    found = pandq.audit(Counts(votes), Probs(q), floor="none")
+    found = pandq.audit(Counts(votes), Probs(q), decompose=False)
     assert finding(found, "ties_p")["rows"] == tied.sum()
     said = f"In {tied.sum()} rows several classes share P's largest"
     assert said in " ".join(str(found).split())
@@ -128,7 +128,7 @@ def test_a_q_that_says_few_things_makes_no_copies(rows):
     coarse = np.round(q * 5) / 5
     coarse[:, 2] = 1 - coarse[:, :2].sum(axis=1)
     coarse = np.abs(coarse) / np.abs(coarse).sum(axis=1, keepdims=True)
-    found = pandq.audit(Labels(labels, 3), Probs(coarse), floor="none")
+    found = pandq.audit(Labels(labels, 3), Probs(coarse), decompose=False)
     assert "equal_rows" not in keys(found)
 
 

@@ -30,9 +30,9 @@ def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
 def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):
     for m, q in ((2, law), (3, np.roll(law, 1, axis=0))):
         parts = pandq.audit(Counts(votes_of(law, m)), Probs(q)).decomposition.brier
-        assert sum(parts[x].value for x in ("floor", "calibration_loss", "grouping_loss")) == pytest.approx(
-            parts["brier"].value, abs=1e-12
-        )
+        assert sum(
+            parts[x].value for x in ("floor", "calibration_loss", "grouping_loss")
+        ) == pytest.approx(parts["brier"].value, abs=1e-12)
         for name in ("floor", "grouping_loss"):
             assert 0.0 <= parts[name].low <= parts[name].value <= parts[name].high
     assert "above" not in parts

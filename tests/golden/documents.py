@@ -62,7 +62,7 @@ def audits():
         "ensemble": lambda: audit_of(truth, members, by={"site": d["site"]}),
         "infinite-rows": lambda: audit_of(votes, pandq.Probs(d["certain"])),
         "better-q": lambda: audit_of(labels, pandq.Probs(d["blurred"]), best_q=truth),
-        "averages-alone": lambda: audit_of(votes, sharp, floor="none"),
+        "averages-alone": lambda: audit_of(votes, sharp, decompose=False),
     }
 
 

@@ -49,7 +49,7 @@ class Format:
     def arguments(self) -> list[str]:
         """An audit without its second pass."""
         named = ["--p", self.p, "--q", self.q]
-        return ["audit", *self.files, *named, "--floor", "none", "--json", "out.json"]
+        return ["audit", *self.files, *named, "--no-decompose", "--json", "out.json"]
 
     def truth(self, here: Path) -> dict[str, float | None]:
         """The losses of what is in the files.

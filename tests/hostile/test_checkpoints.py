@@ -37,12 +37,12 @@ def table(tmp_path_factory):
 
 def audited(table, folder):
     rows = pandq.scan(table, p="counts:votes", q="logits:logits", by="site")
-    return pandq.audit(rows, floor="none", worst=2, intervals="bootstrap", checkpoint=folder)
+    return pandq.audit(rows, decompose=False, worst=2, intervals="bootstrap", checkpoint=folder)
 
 
 def compared(table, folder):
     rows = pandq.scan(table, p="logits:other", q=["logits:logits", "logits:other"])
-    return pandq.compare(rows, parts="none", worst=2, checkpoint=folder)
+    return pandq.compare(rows, decompose=False, worst=2, checkpoint=folder)
 
 
 VERBS = {"audit": audited, "compare": compared}

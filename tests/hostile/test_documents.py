@@ -209,7 +209,7 @@ def audit():
     rng = np.random.default_rng(2)
     q = rng.dirichlet([1.0, 1.0, 1.0], size=60)
     y = rng.integers(3, size=60)
-    return pandq.audit(pandq.Labels(y), pandq.Probs(q), floor="none", worst=3).to_dict()
+    return pandq.audit(pandq.Labels(y), pandq.Probs(q), decompose=False, worst=3).to_dict()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ FRAME = pl.DataFrame(
 
 def document(data, **options):
     scan = pandq.scan(data, p="labels:label", q="probs:q", by="site", **options)
-    found = pandq.audit(scan, floor="none").to_dict()
+    found = pandq.audit(scan, decompose=False).to_dict()
     del found["source"]
     return json.dumps(found)
 

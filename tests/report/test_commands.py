@@ -147,7 +147,7 @@ def test_explore_of_what_is_no_audit_is_one_line(tmp_path, text, said):
 def test_a_preset_is_a_law_of_at_most_12_bars_that_keeps_the_largest_classes(k):
     rng = np.random.default_rng(k)
     p, q = rng.dirichlet(np.full(k, 0.3), (2, 100))
-    audit = pandq.audit(pandq.Probs(p), pandq.Probs(q), floor="none").to_dict()
+    audit = pandq.audit(pandq.Probs(p), pandq.Probs(q), decompose=False).to_dict()
     presets = presets_of(audit)
     assert len(presets) == 10
     for row, preset in zip(audit["worst"], presets, strict=True):

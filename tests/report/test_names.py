@@ -38,7 +38,7 @@ def audit():
     groups = np.array(NAMES, dtype=object)[y]
     return pandq.audit(
         pandq.Labels(y, classes=NAMES), pandq.Probs(q), by={"<g>$\\frac$": groups},
-        floor="none",
+        decompose=False,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pandq
 from pandq.cli.auditing import audit_command
 from pandq.cli.comparing import compare_command
 from pandq.cli.fitting import fit_command, predict_command
+from pandq.cli.groups import Grouped
 from pandq.cli.streams import Ended, flushed, prepare, tell
 from pandq.cli.tools import (
     demo_command,
@@ -37,7 +38,7 @@ def _noted(context: click.Context, _: click.Parameter, given: bool) -> None:  # 
         context.ensure_object(dict)["debug"] = True
 
 
-DEBUG = click.Option(
+DEBUG = Grouped(
     ["--debug"],
     is_flag=True,
     expose_value=False,

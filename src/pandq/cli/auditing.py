@@ -8,7 +8,8 @@ import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.options import data_options, no_dash, result_options, scan_options
+from pandq.cli.groups import INPUT, RESULT, Command, option
+from pandq.cli.options import data_options, decompose_option, no_dash, result_options, scan_options
 from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
@@ -16,44 +17,52 @@ if TYPE_CHECKING:
     from pandq.results.gates import GateOn
 
 
-@click.command("audit")
+@click.command("audit", cls=Command, short_help="How far Q is from P, and why.")
 @click.argument("files", nargs=-1, required=True)
 @data_options()
-@click.option(
+@option(
+    INPUT,
     "--best-q",
     metavar="KIND:COLUMN",
     help="A better model's predictions, for the upper bound on the floor.",
 )
 @result_options
-@click.option(
+@decompose_option(
+    "Split the loss into floor, grouping loss and calibration loss, or skip that pass. A soft P that"
+    " is really N votes divided by N should be given as counts."
+)
+@option(
+    RESULT,
     "--floor",
-    type=click.Choice(["auto", "certified", "none"]),
+    type=click.Choice(["auto", "certified"]),
     default="auto",
     show_default=True,
-    help="Decompose as far as P allows; insist on votes; or skip the second pass. A soft"
-    " P that is really N votes divided by N should be given as counts.",
+    help="Bound the floor as far as P allows, or insist on votes that certify it.",
 )
-@click.option(
+@option(
+    RESULT,
     "--intervals",
-    type=click.Choice(["normal", "bootstrap"]),
-    default="normal",
+    type=click.Choice(["t", "bootstrap"]),
+    default="t",
     show_default=True,
-    help="How intervals of averages are made.",
+    help="Intervals of averages: Student's t, or a Poisson bootstrap.",
 )
-@click.option(
+@option(
+    RESULT,
     "--recalibrator",
     "recalibrator_file",
     metavar="FILE",
     help="Write the recalibration map, fitted on all rows, as JSON.",
 )
-@gate_options
-@engine_options(keep="Keep what was summed there: after a loss the same command goes on.")
-@click.option(
+@option(
+    RESULT,
     "--items",
     "items_file",
     metavar="FILE",
     help="Write one row of measures per input row, as parquet, in nats.",
 )
+@gate_options
+@engine_options()
 def audit_command(
     files: tuple[str, ...],
     *,
@@ -64,9 +73,11 @@ def audit_command(
     unit: Any,
     level: float,
     seed: int,
+    decompose: bool,
     floor: Any,
     intervals: Any,
     worst: int,
+    full: bool,
     max_kl: float | None,
     max_cross_entropy: float | None,
     gate_on: GateOn,
@@ -86,8 +97,7 @@ def audit_command(
     from pandq.outputs.items import write_items
     from pandq.read.scan import scan
     from pandq.report.markdown import summary_file
-    from pandq.report.page.files import write_audit_page
-    from pandq.report.terminal.audit import show
+    from pandq.report.page.files import write_report
     from pandq.store import all_or_none, check_outputs, write_json
 
     only_files = {
@@ -95,12 +105,11 @@ def audit_command(
         "--items": items_file,
         "--recalibrator": recalibrator_file,
     }
-    named = [no_dash(option, path) for option, path in only_files.items()]
+    named = [no_dash(name, path) for name, path in only_files.items()]
     check_outputs(files, json_file, *named, appended=summary_file(), folders=[checkpoint])
-    if recalibrator_file is not None and floor == "none":
-        raise InputError(
-            what="--recalibrator has no map to write", got="--floor none, which skips it"
-        )
+    if recalibrator_file is not None and not decompose:
+        got = "--no-decompose, which skips it"
+        raise InputError(what="--recalibrator has no map to write", got=got)
     who = engine_given(data)
     if items_file is not None and who["engine"] != "local":
         raise InputError(
@@ -115,6 +124,7 @@ def audit_command(
             unit=unit,
             level=level,
             seed=seed,
+            decompose=decompose,
             floor=floor,
             intervals=intervals,
             worst=worst,
@@ -126,12 +136,13 @@ def audit_command(
         if items_file is not None:
             write_items(rows, items_file, result.trained)
         if html_file is not None:
-            write_audit_page(result, rows, html_file)
+            files_of = getattr(rows.source, "files", [])
+            write_report(result, files_of, html_file, pictured=rows)
         if recalibrator_file is not None and result.recalibrator is not None:
             write_json(result.recalibrator.to_dict(), recalibrator_file)
         if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
-    hand_over(result, json_file, show)
+    hand_over(result, json_file, full=full)
     if recalibrator_file is not None and result.recalibrator is None:
         why = "; ".join(result.notes)
         raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)

@@ -10,7 +10,8 @@ import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import a_number, finish, gate_options, limits
-from pandq.cli.options import data_options, no_dash, result_options, scan_options
+from pandq.cli.groups import GATES, INPUT, Command, option
+from pandq.cli.options import data_options, decompose_option, no_dash, result_options, scan_options
 from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
@@ -20,60 +21,60 @@ if TYPE_CHECKING:
     from pandq.results.gates import GateOn
 
 
-@click.command("compare")
+@click.command("compare", cls=Command, short_help="Is one model better, or a copy the same?")
 @click.argument("files", nargs=-1, required=True)
 @data_options(several=True)
-@click.option(
+@option(
+    INPUT,
     "--labels",
     metavar="COLUMN",
     help="Labels (next tokens) beside a P that is a reference's, for perplexities.",
 )
-@click.option(
+@option(
+    INPUT,
     "--id-duplicates",
     type=click.Choice(["refuse", "first"]),
     default="refuse",
     show_default=True,
-    help="What to do with ids that stand more than once in a file that is joined.",
+    help="What to do with duplicate ids in a file that is joined.",
 )
-@click.option(
-    "--parts",
-    type=click.Choice(["auto", "none"]),
-    default="auto",
-    show_default=True,
-    help="Split differences into recalibration and the rest, or skip that pass.",
-)
-@result_options
-@gate_options
-@engine_options(keep="Keep what was summed there: after a loss the same command goes on.")
-@click.option(
-    "--max-regression",
-    type=float,
-    callback=a_number,
-    metavar="X",
-    help="Exit with 1 if a model may pay more than the first (or the baseline) by more than X.",
-)
-@click.option(
+@option(
+    INPUT,
     "--baseline",
     "baseline_file",
     metavar="FILE",
-    help="An earlier audit's JSON as the model to hold against: unpaired.",
+    help="An earlier audit's JSON as the model to compare with: unpaired.",
 )
-@click.option(
+@option(
+    INPUT,
     "--q-floor",
     type=float,
     metavar="X",
     help="For topk: a probability that Q gives every class at least.",
 )
+@result_options
+@decompose_option("Split differences into grouping and calibration loss, or skip that pass.")
+@gate_options
+@option(
+    GATES,
+    "--max-regression",
+    type=float,
+    callback=a_number,
+    metavar="X",
+    help="Exit with 1 if a model's loss may exceed the first's (or the baseline's) by more than X.",
+)
+@engine_options()
 def compare_command(
     files: tuple[str, ...],
     *,
     q: tuple[str, ...],
     id_duplicates: Any,
-    parts: Any,
+    decompose: bool,
     unit: Any,
     level: float,
     seed: int,
     worst: int,
+    full: bool,
     max_kl: float | None,
     max_cross_entropy: float | None,
     max_regression: float | None,
@@ -100,9 +101,9 @@ def compare_command(
     from pandq.comparisons import compare
     from pandq.documents import read_document
     from pandq.estimate.comparison.baseline import AUDIT, WRITTEN_BY
+    from pandq.read.paths import expanded
     from pandq.report.markdown import summary_file
-    from pandq.report.page.files import write_comparison_page
-    from pandq.report.terminal.comparison import show_comparison
+    from pandq.report.page.files import write_report
     from pandq.store import all_or_none, check_outputs, write_json
 
     check_outputs(
@@ -128,7 +129,7 @@ def compare_command(
             unit=unit,
             level=level,
             seed=seed,
-            parts=parts,
+            decompose=decompose,
             worst=worst,
             baseline=old,
             q_floor=q_floor,
@@ -143,10 +144,10 @@ def compare_command(
         raise InputError(what=what, remedy=remedy)
     with all_or_none():
         if html_file is not None:
-            write_comparison_page(result, files, html_file)
+            write_report(result, expanded(list(files)), html_file)
         if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
-    hand_over(result, json_file, show_comparison)
+    hand_over(result, json_file, full=full)
     held = result.models or result.bounds
     gates = limits(
         {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.options import with_options
+from pandq.cli.groups import ENGINE, option, with_options
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
-def _a_folder(_: click.Context, option: click.Parameter, given: str | None) -> str | None:
+def _a_folder(_: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
     """A folder's name; an empty one, as of a variable that is not set, would be this folder."""
     if given is not None and not given.strip():
-        raise InputError(what=f"{option.opts[0]} needs the name of a folder", got=repr(given))
+        raise InputError(what=f"{parameter.opts[0]} needs the name of a folder", got=repr(given))
     return given
 
 
-def engine_options(*, keep: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Who goes through the rows; `keep` is the help of --checkpoint."""
+RESUME = "Checkpoint directory; run the same command again to resume."
+
+
+def engine_options(
+    *, checkpoint: str = RESUME
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Who goes through the rows; `checkpoint` is the help of that option."""
     options = [
-        click.option(
+        option(
+            ENGINE,
             "--engine",
             type=click.Choice(["local", "dask"]),
             default="local",
@@ -37,25 +43,29 @@ def engine_options(*, keep: str) -> Callable[[Callable[..., None]], Callable[...
             help="Who goes through the rows: this process, or a Dask cluster. The result is the"
             " same, to the last bit.",
         ),
-        click.option(
+        option(
+            ENGINE,
             "--scheduler",
             metavar="ADDRESS",
             help=f"dask: the scheduler, as tcp://HOST:PORT (default: {ADDRESS}; without either a"
             " cluster on this machine is started, and closed at the end).",
         ),
-        click.option(
+        option(
+            ENGINE,
             "--workers",
             type=click.IntRange(min=1),
             help="Threads of this process, or processes of a cluster on this machine (default: one"
             " per core).",
         ),
-        click.option(
+        option(
+            ENGINE,
             "--cache",
             is_flag=True,
             help="Keep what was read in the workers' memory from one pass to the next.",
         ),
-        click.option("--checkpoint", metavar="DIR", callback=_a_folder, help=keep),
-        click.option(
+        option(ENGINE, "--checkpoint", metavar="DIR", callback=_a_folder, help=checkpoint),
+        option(
+            ENGINE,
             "--progress",
             "progress_how",
             type=click.Choice(["auto", "json", "none"]),

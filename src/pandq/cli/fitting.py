@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options
+from pandq.cli.groups import INPUT, RESULT, Command, option
 from pandq.cli.options import class_names, no_dash
 from pandq.cli.page import fit_progress, json_lines
 from pandq.cli.streams import say
@@ -40,72 +41,98 @@ OTHERS = {
 }
 
 
-@click.command("fit")
+@click.command("fit", cls=Command, short_help="Fit Q to P, by divergence, likelihood or ELBO.")
 @click.argument("data", nargs=-1, required=True)
-@click.option(
+@option(
+    INPUT,
     "--x",
     metavar="COLUMN",
     help="The features: a column of numeric lists or of pictures ({bytes, path}); several numeric"
     " columns as a,b,c or 'f_*'.",
 )
-@click.option(
+@option(
+    INPUT,
     "--p",
     metavar="KIND:COLUMN",
     help="What is true: labels, counts, probs, logprobs or logits; recognised by its name when left"
     " out, and printed.",
 )
-@click.option(
+@option(
+    "Model",
     "--model",
     "kind",
     type=click.Choice(["softmax", "bayes", "mlp", "cnn"]),
     help="A softmax regression, a Bayesian one, or a network (networks need torch). Default: cnn"
     " for pictures, softmax for features.",
 )
-@click.option("--out", metavar="DIR", required=True, help="The model's folder, made by this.")
-@click.option(
+@option(
+    RESULT, "--out", metavar="DIR", required=True, help="The model's folder, which this creates."
+)
+@option(
+    INPUT,
     "--valid",
     metavar="FILE|FRACTION",
     help="Rows to watch: a file with the same columns, or a share of these rows (default: 0.1 for a"
     " network; it keeps the epoch of least KL on them after recalibration).",
 )
-@click.option(
+@option(
+    INPUT,
     "--classes",
     metavar="A,B,...|K",
     help="Class names in order, for labels that are names (default: alphabetical); or how many.",
 )
-@click.option("--weights", metavar="COLUMN", help="Row weights.")
-@click.option("--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".')
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything drawn.")
-@click.option("--l2", type=float, help="softmax: penalty on the standardised coefficients [1.0].")
-@click.option(
+@option(INPUT, "--weights", metavar="COLUMN", help="Row weights.")
+@option(INPUT, "--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".')
+@option(
+    "Model",
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Random seed of all that is drawn.",
+)
+@option(
+    "Model", "--l2", type=float, help="softmax: penalty on the standardised coefficients [1.0]."
+)
+@option(
+    "Model",
     "--covariance",
     type=click.Choice(["full", "blocks", "diagonal"]),
-    help="bayes: of the posterior over the coefficients [full].",
+    help="bayes: covariance of the posterior over the coefficients [full].",
 )
-@click.option(
-    "--prior-scale", metavar="X|auto", help="bayes: of the prior on standardised features [1.0]."
+@option(
+    "Model",
+    "--prior-scale",
+    metavar="X|auto",
+    help="bayes: scale of the prior on standardised features [1.0].",
 )
-@click.option("--epochs", type=int, help="Networks: passes over the rows [mlp 30, cnn 35].")
-@click.option("--batch-size", type=int, help="Networks: rows of a step [mlp 128, cnn 64].")
-@click.option("--lr", type=float, help="Networks: highest learning rate of AdamW [0.003].")
-@click.option("--weight-decay", type=float, help="Networks: [mlp 0.01, cnn 0.05].")
-@click.option(
-    "--patience", type=int, help="Networks: stop after so many epochs without a better one [10]."
+@option("Model", "--epochs", type=int, help="Networks: passes over the rows [mlp 30, cnn 35].")
+@option("Model", "--batch-size", type=int, help="Networks: rows of a step [mlp 128, cnn 64].")
+@option("Model", "--lr", type=float, help="Networks: highest learning rate of AdamW [0.003].")
+@option(
+    "Model",
+    "--weight-decay",
+    type=float,
+    help="Networks: weight decay of AdamW [mlp 0.01, cnn 0.05].",
 )
-@click.option(
+@option(
+    "Model",
+    "--patience",
+    type=int,
+    help="Networks: stop after so many epochs without a better one [10].",
+)
+@option(
+    "Model",
     "--augment",
     type=click.Choice(["none", "flip", "crop", "flip-crop"]),
     help="cnn: what is done to pictures while it learns [flip-crop].",
 )
-@click.option("--normalise", is_flag=True, help="Divide each row of P by its sum.")
-@click.option("--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
-@click.option("--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
-@engine_options(
-    keep="Keep the state there, of networks after each epoch, of regressions within each pass: the"
-    " same command goes on from it."
-)
-@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
-@click.option("--force", is_flag=True, help="Replace a model that is there already.")
+@option(INPUT, "--normalise", is_flag=True, help="Divide each row of P by its sum.")
+@option("Model", "--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
+@option("Model", "--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
+@engine_options()
+@option(INPUT, "--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
+@option(RESULT, "--force", is_flag=True, help="Replace a model that is there already.")
 def fit_command(
     data: tuple[str, ...],
     *,
@@ -188,30 +215,33 @@ def fit_command(
     )
 
 
-@click.command("predict")
+@click.command("predict", cls=Command, short_help="A model's probabilities beside a table's rows.")
 @click.argument("model_dir", metavar="MODEL")
 @click.argument("data", nargs=-1, required=True)
-@click.option(
+@option(
+    RESULT,
     "--out",
     metavar="FILE",
     required=True,
     help="Parquet: every input column, and `probs`, a list of probabilities.",
 )
-@click.option("--x", metavar="COLUMN", help="The features, if they are named otherwise here.")
-@click.option("--where", metavar="SQL", help="Only rows with this.")
-@click.option(
+@option(INPUT, "--x", metavar="COLUMN", help="The features, if they are named otherwise here.")
+@option(INPUT, "--where", metavar="SQL", help="Only rows with this.")
+@option(
+    RESULT,
     "--members",
     type=click.IntRange(2, 10_000),
     help="bayes: also a column `members`, the laws under so many draws of the coefficients.",
 )
-@click.option("--name", default="probs", show_default=True, help="Of the new column.")
-@click.option(
+@option(RESULT, "--name", default="probs", show_default=True, help="Name of the new column.")
+@option(
+    RESULT,
     "--recalibrator",
     "map_file",
     metavar="FILE",
     help="A map written by audit --recalibrator: adds `recalibrated`, its probabilities.",
 )
-@click.option("--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
+@option(INPUT, "--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
 def predict_command(
     model_dir: str,
     data: tuple[str, ...],

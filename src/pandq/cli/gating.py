@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.options import with_options
+from pandq.cli.groups import GATES, option, with_options
 from pandq.cli.streams import say, tell
 from pandq.errors import InputError
 
@@ -21,35 +21,38 @@ if TYPE_CHECKING:
 def gate_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that set limits."""
     options = [
-        click.option(
+        option(
+            GATES,
             "--max-kl",
             type=float,
             callback=a_number,
             metavar="X",
             help="Exit with 1 if KL's interval reaches beyond X.",
         ),
-        click.option(
+        option(
+            GATES,
             "--max-cross-entropy",
             type=float,
             callback=a_number,
             metavar="X",
             help="Exit with 1 if the cross entropy's interval reaches beyond X.",
         ),
-        click.option(
+        option(
+            GATES,
             "--gate-on",
             type=click.Choice(["interval", "point"]),
             default="interval",
             show_default=True,
-            help="Hold limits against the interval's upper end, or against the point.",
+            help="Compare limits with the upper end of the interval, or with the point.",
         ),
     ]
     return with_options(command, options)
 
 
-def a_number(_: click.Context, option: click.Parameter, given: float | None) -> float | None:
+def a_number(_: click.Context, parameter: click.Parameter, given: float | None) -> float | None:
     """A limit must be a number, or nothing could be below it."""
     if given is not None and math.isnan(given):
-        raise InputError(what=f"{option.opts[0]} is not a number", got="nan")
+        raise InputError(what=f"{parameter.opts[0]} is not a number", got="nan")
     return given
 
 
@@ -60,8 +63,8 @@ def limits(
     from pandq.results.gates import Gate
 
     return [
-        Gate(option, limit, estimate, gate_on)
-        for option, (limit, estimates) in asked.items()
+        Gate(name, limit, estimate, gate_on)
+        for name, (limit, estimates) in asked.items()
         if limit is not None
         for estimate in estimates
     ]

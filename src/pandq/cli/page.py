@@ -24,15 +24,17 @@ def page() -> Any:
     return Page(width=None if sys.stdout.isatty() else 110)
 
 
-def hand_over(result: Any, json_file: str | None, show: Callable[[Any, Any], None]) -> None:
+def hand_over(result: Any, json_file: str | None, *, full: bool) -> None:
     """The report on the page, or JSON alone where "-" asks for it there."""
+    from pandq.report.sections.result import sections_of
+    from pandq.report.terminal.sections import show
     from pandq.store import json_text
 
     if json_file == "-":
         every = (sys.stdout.encoding or "").lower().startswith("utf")
         sys.stdout.write(json_text(result.to_dict(), ascii_only=not every) + "\n")
     else:
-        show(result, page())
+        show(sections_of(result), page(), full=full)
 
 
 @contextmanager

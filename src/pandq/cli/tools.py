@@ -7,23 +7,28 @@ from pathlib import Path
 
 import click
 
+from pandq.cli.groups import INPUT, RESULT, Command, option
 from pandq.cli.options import no_dash
 from pandq.cli.page import page
 from pandq.cli.streams import say
 from pandq.errors import InputError
 
 
-@click.command("recalibrate")
+@click.command(
+    "recalibrate", cls=Command, short_help="Apply a recalibration map to a file of predictions."
+)
 @click.argument("files", nargs=-1, required=True)
-@click.option("--q", metavar="KIND:COLUMN", help="The predictions to recalibrate.")
-@click.option(
+@option(INPUT, "--q", metavar="KIND:COLUMN", help="The predictions to recalibrate.")
+@option(
+    INPUT,
     "--with",
     "map_file",
     metavar="FILE",
     required=True,
     help="A map written by audit --recalibrator.",
 )
-@click.option(
+@option(
+    RESULT,
     "--out",
     metavar="FILE",
     required=True,
@@ -47,7 +52,9 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
     )
 
 
-@click.command("inspect")
+@click.command(
+    "inspect", cls=Command, short_help="What a table's columns are, and what to run next."
+)
 @click.argument("files", nargs=-1, required=True)
 def inspect_command(files: tuple[str, ...]) -> None:
     """What pandq thinks the columns of FILES are, and what to run next."""
@@ -59,33 +66,35 @@ def inspect_command(files: tuple[str, ...]) -> None:
         console.print(part, soft_wrap=isinstance(part, str))
 
 
-@click.command("demo")
-@click.option(
+@click.command("demo", cls=Command, short_help="Two classifiers on real digits, offline.")
+@option(
+    RESULT,
     "--out",
     metavar="DIR",
     default="pandq-demo",
     show_default=True,
-    help="The demo's own folder, made by this.",
+    help="The demo's own folder, which this creates.",
 )
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
     from pandq.demo import run_demo
-    from pandq.report.terminal.audit import show
-    from pandq.report.terminal.tables import interval
+    from pandq.report.sections.elements import interval
+    from pandq.report.sections.result import sections_of
+    from pandq.report.terminal.sections import show
     from pandq.units import number
 
     found = run_demo(Path(str(no_dash("--out", out))))
     console = page()
     say("Two classifiers, fitted to half of scikit-learn's digits, audited on the other half.", "")
     say("A. logistic regression")
-    show(found.regression, console)
+    show(sections_of(found.regression), console, full=False)
     say("", "B. naive Bayes")
-    show(found.bayes, console)
+    show(sections_of(found.bayes), console, full=False)
     difference = found.difference
     say(
         "",
-        f"B pays {number(difference.value)} nat {interval(difference)} more than A for the same"
-        " rows.",
+        f"On the same rows B's loss is {number(difference.value)} nat {interval(difference)} higher"
+        " than A's.",
         "The floor H(P) is the same for both, so it cancels: this is KL(P||B) - KL(P||A).",
     )
     file = shlex.quote(str(found.file))
@@ -98,12 +107,16 @@ def demo_command(out: str) -> None:
     )
 
 
-@click.command("explore")
-@click.option(
-    "--from", "audit_file", metavar="FILE", help="An audit's JSON: start from its worst rows."
+@click.command("explore", cls=Command, short_help="A page with P and Q to drag.")
+@option(
+    INPUT,
+    "--from",
+    "audit_file",
+    metavar="FILE",
+    help="An audit's JSON: start from its worst rows.",
 )
-@click.option(
-    "--out", metavar="FILE", help="Write the page here instead of opening it in a browser."
+@option(
+    RESULT, "--out", metavar="FILE", help="Write the page here instead of opening it in a browser."
 )
 def explore_command(*, audit_file: str | None, out: str | None) -> None:
     """A page with P and Q to drag, offline: H(P), H(P,Q), KL both ways and JS as they move."""

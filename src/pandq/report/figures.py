@@ -12,7 +12,7 @@ import numpy as np
 
 from pandq.plain import visible
 from pandq.report.words import divergence_of, of_rows, stacked
-from pandq.units import number, short
+from pandq.units import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pandq.results.comparison import Comparison
 
 FLOOR, GROUPING_LOSS, CALIBRATION_LOSS, UNKNOWN = "#3182bd", "#d55e00", "#009e73", "#8a8a8a"
-COLOURS = {"floor": FLOOR, "grouping_loss": GROUPING_LOSS, "calibration_loss": CALIBRATION_LOSS}
+COLOURS = {"floor": FLOOR, "grouping loss": GROUPING_LOSS, "calibration loss": CALIBRATION_LOSS}
 INK = "#000000"  # in a page this becomes the colour of its text
 SHOWN = 30
 
@@ -150,8 +150,8 @@ def classes(audit: Audit, ax: Axes | None = None) -> Figure:
     return figure
 
 
-def ignorance(audit: Audit, ax: Axes | None = None) -> Figure:
-    """What an ensemble claims not to know against how far it is from P, bin by bin.
+def epistemic(audit: Audit, ax: Axes | None = None) -> Figure:
+    """An ensemble's epistemic uncertainty against how far it is from P, bin by bin.
 
     Args:
         audit: of an Ensemble, with a P that says how far Q is from it.
@@ -181,12 +181,12 @@ def ignorance(audit: Audit, ax: Axes | None = None) -> Figure:
         ax.plot(x, x, color=UNKNOWN, linewidth=1, linestyle="--", label="measured = claimed")
         ax.legend(frameon=False)
     measured = "squared distance from P" if squared else f"KL(P||Q), {audit.unit}"
-    ax.set(xlabel=f"claimed ignorance, {audit.unit}", ylabel=measured)
+    ax.set(xlabel=f"epistemic uncertainty, {audit.unit}", ylabel=measured)
     return figure
 
 
 def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
-    """What each model pays more than the one it is held against, with its interval.
+    """How much larger each model's loss is than that of the one it is compared with.
 
     Args:
         comparison: with differences.
@@ -201,7 +201,7 @@ def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
     _intervals(ax, [x.q for x in comparison.differences], ends)
     ax.axvline(0, color=INK, linewidth=1)
     against = comparison.differences[0].against if comparison.differences else ""
-    ax.set_xlabel(f"{comparison.unit} per row more than {drawn(against)} (less is better)")
+    ax.set_xlabel(f"loss less that of {drawn(against)}, {comparison.unit} per row (less is better)")
     return figure
 
 
@@ -226,8 +226,3 @@ def _intervals(ax: Axes, names: list[str], lines: Sequence[Mapping[str, Any]]) -
 def drawn(name: str) -> str:
     """A name as matplotlib draws it: `$` begins no formula, and no character breaks the SVG."""
     return visible(name).replace("$", r"\$")
-
-
-def summary_of(estimate: Any) -> str:
-    """A value and its interval, for a figure's text alternative."""
-    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 from pandq.errors import InputError
 from pandq.plain import markdown_safe
-from pandq.report.terminal.comparison import reference_sentence, sentence
-from pandq.report.terminal.tables import interval
-from pandq.report.words import entropy_of, headline, plug_in, said_first
-from pandq.results.comparison import Comparison
+from pandq.report.sections.elements import interval
+from pandq.report.sections.result import sections_of
 from pandq.store import append_text
 from pandq.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from pandq.report.sections.elements import Cell, Section
     from pandq.results.audit import Audit
-    from pandq.results.estimate import Estimate
+    from pandq.results.comparison import Comparison
     from pandq.results.gates import Gate
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -34,7 +33,7 @@ def append_summary(result: Audit | Comparison, gates: Sequence[Gate]) -> None:
     if place is None:
         return
     try:
-        append_text(markdown(result, gates), place)
+        append_text(markdown(sections_of(result), gates), place)
     except InputError as error:
         what = f"{VARIABLE} {error.what}"
         raise InputError(what, where=place, got=error.got) from None
@@ -45,38 +44,33 @@ def summary_file() -> str | None:
     return os.environ.get(VARIABLE) or None
 
 
-def markdown(result: Audit | Comparison, gates: Sequence[Gate]) -> str:
-    """The result as Markdown: a sentence, a table, the limits."""
-    lines, rows = _comparison(result) if isinstance(result, Comparison) else _audit(result)
-    table = [f"| {name} | {number(e.value)} | {interval(e)} |" for name, e in rows]
-    heading = f"| mean over {result.n:,} rows | {result.unit} | {result.level:.0%} interval |"
+def markdown(sections: Iterator[Section], gates: Sequence[Gate]) -> str:
+    """The answer, every quantity and the limits as Markdown."""
     marks = {True: "✅", False: "❌"}
     limits = [f"- {marks[gate.passed]} {markdown_safe(str(gate))}" for gate in gates]
-    parts = [
-        "\n".join(["## pandq", *(f"\n{markdown_safe(line)}" for line in lines)]),
-        "\n".join([heading, "|---|---|---|", *table]),
-        "\n".join(limits),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n\n"
+    parts = ["## pandq", *(part for section in sections for part in _drawn(section))]
+    return "\n\n".join([*parts, *(["\n".join(limits)] if limits else [])]) + "\n\n"
 
 
-def _comparison(result: Comparison) -> tuple[list[str], list[tuple[str, Estimate]]]:
-    rows = [(markdown_safe(f"{x.q} less {x.against}"), x.cross_entropy) for x in result.differences]
-    rows += [(markdown_safe(f"KL(P||Q) of {x.q}"), x.kl) for x in result.from_reference]
-    rows += [(markdown_safe(f"KL(P||Q) of {x.q}, bounds"), x.kl) for x in result.bounds]
-    said = [sentence(x, result.unit) for x in result.differences]
-    return said + [reference_sentence(x, result.unit) for x in result.from_reference], rows
+def _drawn(section: Section) -> Iterator[str]:
+    """What a section says in sentences and quantities; tables are what a page is for."""
+    if section.answer:
+        yield from map(markdown_safe, [*section.lead, section.title, *section.note])
+    if section.rows:
+        heading = (
+            f"| {markdown_safe(section.title)} | {section.unit} | {section.level:.0%} interval |"
+        )
+        rows = [
+            f"| {markdown_safe(x.heading)} | {number(x.estimate.value)} | {interval(x.estimate)} |"
+            for x in section.rows
+        ]
+        yield "\n".join([heading, "|---|---|---|", *rows])
+    yield from (f"- {markdown_safe(step)}" for step in section.steps)
+    if section.first and section.table:
+        yield from (_table(table.columns, table.rows) for table in section.table)
 
 
-def _audit(result: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
-    rows = [
-        ("cross entropy H(P,Q)", result.cross_entropy),
-        (markdown_safe(entropy_of(result)), result.entropy),
-        (markdown_safe("divergence KL(P||Q)"), result.kl),
-    ]
-    rows += plug_in(result)
-    if result.decomposition is not None:
-        parts = ("floor", "grouping_loss", "calibration_loss")
-        rows += [(name, getattr(result.decomposition, name)) for name in parts]
-    lines = [*said_first(result), headline(result)]
-    return lines + [x.sentence for x in result.findings if not x.first], rows
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    lines = [columns, *([cell.shown for cell in row] for row in rows)]
+    drawn = [f"| {' | '.join(map(markdown_safe, line))} |" for line in lines]
+    return "\n".join([drawn[0], "|---" * len(columns) + "|", *drawn[1:]])

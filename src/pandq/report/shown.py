@@ -10,23 +10,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+WIDTH = 110
 
-class Audit(audit.Audit):
-    """What an audit found; `to_dict()` is its JSON form, `print` its text."""
+
+class Shown:
+    """A result that can be looked at; what draws it is imported when it is asked to."""
 
     __slots__ = ()
 
+    def to_text(self, *, full: bool = True, width: int = WIDTH) -> str:
+        """The report as plain text.
+
+        Args:
+            full: with every table; without, what `print` shows.
+            width: columns of the text.
+
+        Returns:
+            Lines of at most `width` characters.
+        """
+        from pandq.report.sections.result import sections_of
+        from pandq.report.terminal.sections import text_of
+
+        return text_of(sections_of(self), full=full, width=width)  # type: ignore[arg-type]
+
     def to_html(self) -> str:
         """The report as one self-contained page."""
-        from pandq.report.page.audit import audit_page
+        from pandq.report.page.sections import page_of
+        from pandq.report.sections.result import sections_of
 
-        return audit_page(self)
+        return page_of(self, sections_of(self))  # type: ignore[arg-type]
 
     def _repr_html_(self) -> str:
         """The report for a notebook, which has a page of its own around it."""
-        from pandq.report.page.audit import audit_fragment
+        from pandq.report.page.sections import fragment_of
+        from pandq.report.sections.result import sections_of
 
-        return audit_fragment(self)
+        return fragment_of(self, sections_of(self))  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self.to_text(full=False)
+
+
+class Audit(Shown, audit.Audit):
+    """What an audit found; `to_dict()` is its JSON form, `print` its text."""
+
+    __slots__ = ()
 
     def figure_decomposition(self, ax: Axes | None = None) -> Figure:
         """One stacked bar: what the cross entropy is made of."""
@@ -52,42 +80,20 @@ class Audit(audit.Audit):
 
         return figures.classes(self, ax)
 
-    def figure_ignorance(self, ax: Axes | None = None) -> Figure:
-        """What an ensemble claims not to know against how far it is from P."""
+    def figure_epistemic(self, ax: Axes | None = None) -> Figure:
+        """An ensemble's epistemic uncertainty against how far it is from P."""
         from pandq.report import figures
 
-        return figures.ignorance(self, ax)
-
-    def __str__(self) -> str:
-        from pandq.report.terminal.audit import audit_text
-
-        return audit_text(self)
+        return figures.epistemic(self, ax)
 
 
-class Comparison(comparison.Comparison):
+class Comparison(Shown, comparison.Comparison):
     """What a comparison found; `to_dict()` is its JSON form, `print` its text."""
 
     __slots__ = ()
 
-    def to_html(self) -> str:
-        """The report as one self-contained page."""
-        from pandq.report.page.comparison import comparison_page
-
-        return comparison_page(self)
-
-    def _repr_html_(self) -> str:
-        """The report for a notebook, which has a page of its own around it."""
-        from pandq.report.page.comparison import comparison_fragment
-
-        return comparison_fragment(self)
-
     def figure_differences(self, ax: Axes | None = None) -> Figure:
-        """What each model pays more than the one it is held against, with its interval."""
+        """How much larger each model's loss is than that of the one it is compared with."""
         from pandq.report import figures
 
         return figures.differences(self, ax)
-
-    def __str__(self) -> str:
-        from pandq.report.terminal.comparison import comparison_text
-
-        return comparison_text(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pandq.quantities import QUANTITIES
 from pandq.units import number, short
 
 if TYPE_CHECKING:
@@ -24,6 +25,33 @@ MIXED = 0.02
 def class_word(name: str | None) -> str:
     """A row's most probable class, where it has one."""
     return "tied" if name is None else name
+
+
+def said(key: str) -> str:
+    """A quantity's name within a sentence."""
+    return QUANTITIES[key].label
+
+
+def rows(n: int) -> str:
+    """So many rows.
+
+    >>> rows(1), rows(1200)
+    ('1 row', '1,200 rows')
+    """
+    return f"{n:,} row{'' if n == 1 else 's'}"
+
+
+def in_words(audit: Audit) -> str:
+    """The bar of the parts, for those who do not see it."""
+    parts, unit = audit.decomposition, audit.unit
+    if parts is None:
+        e = audit.cross_entropy
+        return f"Cross entropy {number(e.value)} [{number(e.low)}, {number(e.high)}] {unit}."
+    found = ", ".join(f"{name} {number(size)}" for name, size in stacked(parts))
+    if audit.infinite_rows:
+        after = number(parts.refinement_loss.value)
+        return f"An infinite loss; of the {after} {unit} after recalibration: {found}."
+    return f"Of {number(parts.cross_entropy.value)} {unit} per row: {found}."
 
 
 def row_words(row: Mapping[str, Any]) -> str:
@@ -72,18 +100,17 @@ def headline(audit: Audit) -> str:
 
 
 def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
-    """How a sentence begins: the loss, what is left to explain, and what recalibrating wins."""
+    """How a sentence begins: the loss, what is left to explain, and what recalibrating removes."""
     after = short(parts.refinement_loss.value)
     if parts.infinite_rows:
-        rows = f"{parts.infinite_rows:,} row{'s' if parts.infinite_rows > 1 else ''}"
         start = (
-            f"The loss is infinite: Q rules out what happened in {rows}; after recalibration"
-            f" {after} {unit}: "
+            f"The loss is infinite: Q rules out what happened in {rows(parts.infinite_rows)}; after"
+            f" recalibration {after} {unit}: "
         )
         return start, f"of the {after}", []
     total = f"{short(parts.cross_entropy.value)} {unit} of loss: "
     if not wins(parts):
-        free = "recalibrating wins nothing that can be shown"
+        free = "recalibrating removes nothing that can be shown"
         alone = f"{total}{free}; "
         return (alone, "of the loss", []) if _undivided(parts) else (total, "", [free])
     free = f"{share(parts.calibration_loss)} goes away by recalibrating"
@@ -93,15 +120,15 @@ def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
 
 
 def _undivided(parts: Decomposition) -> bool:
-    """Is the loss after recalibration not told apart into floor and rest?"""
+    """Is the loss after recalibration not told apart into floor and grouping loss?"""
     return parts.label_type == "labels" or not parts.independent
 
 
-def _model(grouping_loss: Estimate) -> str:
+def _model(grouping: Estimate) -> str:
     """What is the model's, as far as it can be shown."""
-    if (rest.low or 0.0) > 0:
-        return f"{share(rest)} is the model"
-    most = f" (at most {short(rest.high)})" if (rest.high or 0.0) > ROUNDING else ""
+    if (grouping.low or 0.0) > 0:
+        return f"{share(grouping)} is the model"
+    most = f" (at most {short(grouping.high)})" if (grouping.high or 0.0) > ROUNDING else ""
     return f"nothing that can be shown is the model{most}"
 
 
@@ -119,24 +146,25 @@ def share(part: Estimate) -> str:
 
 def stacked(parts: Decomposition) -> list[tuple[str, float]]:
     """The finite parts that make up the loss, floor first; what is not told apart is one."""
-    sizes = [("floor", parts.floor.value), ("grouping_loss", parts.grouping_loss.value)]
+    sizes = [("floor", parts.floor.value), ("grouping loss", parts.grouping_loss.value)]
     if any(size is None for _, size in sizes):
-        sizes = [("floor or rest, not told apart", parts.refinement_loss.value)]
+        sizes = [("floor or grouping loss, not told apart", parts.refinement_loss.value)]
     if not parts.infinite_rows:
-        sizes.append(("calibration_loss", parts.calibration_loss.value))
+        sizes.append(("calibration loss", parts.calibration_loss.value))
     return [(name, size or 0.0) for name, size in sizes]
 
 
 def wins(parts: Decomposition) -> bool:
-    """Can it be shown that recalibrating wins anything?"""
+    """Can it be shown that recalibrating removes anything?"""
     return parts.calibration_loss.low is not None and parts.calibration_loss.low > 0
 
 
 def trained_on(parts: Decomposition) -> str:
     """Over which rows the maps' own losses are, where these are not all of them."""
-    if parts.trained_rows == parts.n:
+    trained = parts.recalibration.rows
+    if trained == parts.n:
         return ""
-    return f" on the {parts.trained_rows:,} rows trained on, not on all {parts.n:,}"
+    return f" on the {trained:,} rows trained on, not on all {parts.n:,}"
 
 
 def map_name(parts: Decomposition) -> str:
@@ -145,19 +173,21 @@ def map_name(parts: Decomposition) -> str:
     A map is mixed with a little of the class frequencies, or a label on a class with q = 0 would
     cost an infinite loss.
     """
-    if parts.kind == "identity" and parts.infinite_rows:
-        mixed = f"{short(parts.recalibrator.eps)} of the class frequencies"
-        return f"identity map with {mixed} mixed into rows with a zero"
-    eps = parts.recalibrator.eps
+    kind, eps = parts.recalibration.kind, parts.recalibration.mixing_weight
+    if kind == "identity" and parts.infinite_rows:
+        return (
+            f"identity map with {short(eps)} of the class frequencies mixed into rows with a zero"
+        )
     if eps > MIXED:
-        return f"{parts.kind} map with {eps:.0%} of the class frequencies mixed in"
-    return f"{parts.kind} map"
+        return f"{kind} map with {eps:.0%} of the class frequencies mixed in"
+    return f"{kind} map"
 
 
 def map_words(parts: Decomposition) -> str:
-    """What the calibration loss is, and of which map, where one wins anything."""
-    value = parts.calibration_loss.value
-    return f"KL(c(Q)||Q), at least: {map_name(parts) if value != 0 else 'no map wins anything'}"
+    """What the calibration loss is, and which map removes it, where one does."""
+    if parts.calibration_loss.value == 0:
+        return "no map that was tried removes any"
+    return f"the {map_name(parts)} removes it; at least"
 
 
 def definition(parts: Decomposition) -> str:
@@ -203,13 +233,13 @@ def next_steps(audit: Audit) -> list[str]:
             " a row's votes are independent draws. Audit it on labels that it was not trained on."
         )
         return steps
-    gain, rest = parts.calibration_loss, parts.grouping_loss
+    gain, grouping = parts.calibration_loss, parts.grouping_loss
     if wins(parts) and (parts.infinite_rows or (gain.value or 0.0) > SMALL / 5 * total):
         less = "" if parts.infinite_rows else f"{_range(gain)} less; "
         steps.append(
-            f"Recalibrate, today and for free: the {map_name(parts)} takes the loss from"
-            f" {number(total)} to {number(parts.refinement_loss.value)} {unit} ({less}if Q has not"
-            " seen these labels; --recalibrator FILE saves it)."
+            f"Recalibrate, at no cost in data or training: the {map_name(parts)} takes the loss"
+            f" from {number(total)} to {number(parts.refinement_loss.value)} {unit} ({less}if Q has"
+            " not seen these labels; --recalibrator FILE saves it)."
         )
     if parts.label_type == "labels":
         steps.append(
@@ -224,10 +254,10 @@ def next_steps(audit: Audit) -> list[str]:
         )
         return steps
     total = min(total, parts.refinement_loss.value or 0.0) if parts.infinite_rows else total
-    return steps + _about_the_rest(parts, unit, total, rest.low or 0.0, rest.high or 0.0)
+    return steps + _about_the_model(parts, unit, total, grouping.low or 0.0, grouping.high or 0.0)
 
 
-def _about_the_rest(
+def _about_the_model(
     parts: Decomposition, unit: str, total: float, low: float, high: float
 ) -> list[str]:
     within = f"within {short(high)} {unit} of what these labels allow"
@@ -295,14 +325,7 @@ def of_rows(audit: Audit) -> str:
 
 def entropy_of(audit: Audit) -> str:
     """What P's entropy is called: of votes it is that of their shares, below the floor."""
-    shares = " of the votes' shares (plug-in), too small" if audit.kl_plug_in is not None else ""
-    return f"entropy H(P){shares}"
-
-
-def plug_in(audit: Audit) -> list[tuple[str, Estimate]]:
-    """What the votes' shares have, which is no divergence of P."""
-    found = audit.kl_plug_in
-    return [] if found is None else [("KL of the votes' shares (plug-in), too large", found)]
+    return "" if audit.kl_plug_in is None else "entropy of the votes' shares (plug-in)"
 
 
 def told_kl(line: Mapping[str, Any]) -> str:

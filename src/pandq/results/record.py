@@ -40,7 +40,7 @@ class Record:
         Raises:
             InputError: it is no such part.
         """
-        kinds = _kinds(cls)
+        kinds = _kinds(cls)  # type: ignore[arg-type]
         return cls(
             **{
                 f.name: _read(told[f.name], f.metadata.get("name", f.name), kinds[f.name], level)
@@ -96,7 +96,7 @@ def as_json(value: Any) -> Any:
 
 
 @cache
-def _kinds(record: type[Record]) -> dict[str, Any]:
+def _kinds(record: Any) -> dict[str, Any]:
     return hints_of(record)
 
 
@@ -105,9 +105,8 @@ def _read(told: Value, name: str, kind: Any, level: float) -> Any:
     origin, of = get_origin(kind), get_args(kind)
     if origin in (types.UnionType, Union):
         some = [x for x in of if x is not type(None)]
-        if told.it is None and len(some) < len(of):
-            return None
-        return _read(told, name, _fitting(told, some), level)
+        empty = told.it is None and len(some) < len(of)
+        return None if empty else _read(told, name, _fitting(told, some), level)
     if kind is Estimate:
         return Estimate.of(told, name, level)
     if isinstance(kind, type) and issubclass(kind, Record):
@@ -116,13 +115,18 @@ def _read(told: Value, name: str, kind: Any, level: float) -> Any:
         return {key: _read(x, key, of[1], level) for key, x in told.entries().items()}
     if origin in (list, tuple):
         return origin(_read(x, name, of[0], level) for x in told.items())
-    if origin is dict:
+    return _plain(told, kind)
+
+
+def _plain(told: Value, kind: Any) -> Any:
+    """A value of JSON's own kinds."""
+    if get_origin(kind) is dict:
         return {key: x.it for key, x in told.entries().items()}
-    if origin is Literal:
-        return told.one_of(*of)
+    if get_origin(kind) is Literal:
+        return told.one_of(*get_args(kind))
     if kind is float:
         return float("inf") if told.it is None else told.number()
-    return {bool: told.truth, int: told.whole, str: told.text}[kind]()
+    return told.truth() if kind is bool else told.whole() if kind is int else told.text()
 
 
 def _fitting(told: Value, kinds: list[Any]) -> Any:

@@ -186,7 +186,7 @@ def _large(form: Format) -> Build:
         q[(q <= 0).any(axis=1)] = [0.25, 0.25, 0.5]
         form.write(here, y, q)
         right = form.truth(here)
-        arguments = [x for x in form.arguments() if x not in ("--floor", "none")]
+        arguments = [x for x in form.arguments() if x not in ("--no-decompose")]
         return Given([*arguments, "--progress", "json"], truth=right, seconds=60)
 
     return build

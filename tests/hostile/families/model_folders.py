@@ -214,7 +214,7 @@ def _baseline(tamper: Tamper) -> Build:
     def build(here: Path, rng: np.random.Generator) -> Given:
         stock.stocked("audited", stock.audited, here)
         tamper(here, rng)
-        named = ("--parts", "none", "--baseline", "old.json", "--json", "out.json")
+        named = ("--no-decompose", "--baseline", "old.json", "--json", "out.json")
         one = ("compare", "t.parquet", "--p", "labels:label", "--q", "probs:other")
         answer: Answer = "must" if tamper is untouched else "may"
         return Given([*one, *named], answer=answer)

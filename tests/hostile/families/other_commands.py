@@ -94,7 +94,7 @@ def _compare(one: Made, other: Made) -> Build:
         table = pa.table({"label": y, "a": list(a), "b": list(b)})
         feather.write_feather(table, here / "t.feather", "uncompressed")
         named = ("--p", "labels:label", "--q", f"{kind_a}:a", "--q", f"{kind_b}:b")
-        arguments = ["compare", "t.feather", *named, "--parts", "none", "--json", "out.json"]
+        arguments = ["compare", "t.feather", *named, "--no-decompose", "--json", "out.json"]
         try:
             mean_a, mean_b = (
                 truth.losses(truth.one_hot(y, K), truth.log_law(kind, x))["cross_entropy.value"]

@@ -271,7 +271,7 @@ def _many_groups(here: Path, rng: np.random.Generator) -> Given:
     y, q = labels_and_probs(rng, 18_000)
     groups = [f"group {i // 2}" for i in range(len(y))]
     _written(here, {"label": y, "q": q.tolist(), "site": groups})
-    named = ["--p", "labels:label", "--q", "probs:q", "--by", "site", "--floor", "none"]
+    named = ["--p", "labels:label", "--q", "probs:q", "--by", "site", "--no-decompose"]
     return _given(named, truth.losses(truth.one_hot(y, K), np.log(q)))
 
 
@@ -280,7 +280,7 @@ def _many_classes(here: Path, rng: np.random.Generator) -> Given:
     q = rng.dirichlet(np.ones(k), 60)
     y = rng.integers(0, k, 60)
     _written(here, {"label": y, "q": q.tolist()})
-    named = ["--p", "labels:label", "--q", "probs:q", "--floor", "none"]
+    named = ["--p", "labels:label", "--q", "probs:q", "--no-decompose"]
     return _given(named, truth.losses(truth.one_hot(y, k), np.log(q)))
 
 

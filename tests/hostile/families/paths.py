@@ -33,7 +33,7 @@ def _csv(here: Path, name: str, rng: np.random.Generator) -> dict[str, float | N
 
 
 def _asked(*files: str) -> list[str]:
-    named = ["--p", "labels:label", "--q", "probs:prob_*", "--floor", "none", "--json", "out.json"]
+    named = ["--p", "labels:label", "--q", "probs:prob_*", "--no-decompose", "--json", "out.json"]
     return ["audit", *files, *named]
 
 

@@ -80,7 +80,8 @@ def measured(
     Returns:
         (n,) float64 each, in nats where it has a unit: for labels LABEL_NAMES, else NAMES. None
         where no kernel was compiled, or none is for these arrays. Where several classes share the
-        largest probability, p_class or q_class is TIED; of two laws accuracy, expected_accuracy and q_mass are
+        largest probability, p_class or q_class is TIED; of two laws accuracy,
+        expected_accuracy and q_mass are
         then of the first of them, and the caller's to put right (for labels accuracy is right).
 
     Raises:

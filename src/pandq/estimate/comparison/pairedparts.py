@@ -62,10 +62,10 @@ class PairedMaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartDifferences:
-    """Of each rival: what it pays more than the first after recalibrating both, and what it wins.
+    """Of each rival: its grouping and its calibration loss less those of the first.
 
-    Of H(P,Q) = floor + grouping loss + calibration loss the floor is the same; the difference of the losses
-    after recalibration is that of the grouping losses, and is finite in every row.
+    Of H(P,Q) = floor + grouping loss + calibration loss the floor is the same; the difference of
+    the losses after recalibration is that of the grouping losses, and is finite in every row.
     """
 
     pairs: tuple[LossMeans, ...]

@@ -1,7 +1,7 @@
 """How far a copy is from its reference: P is the reference's own distribution.
 
-The statistics are those of llama.cpp's perplexity tool where it has one; its intervals take tokens as
-independent, ours are over clusters (documents, chunks) where these are given.
+The statistics are those of llama.cpp's perplexity tool where it has one; its intervals take tokens
+as independent, ours are over clusters (documents, chunks) where these are given.
 """
 
 from __future__ import annotations

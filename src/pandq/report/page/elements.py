@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from pandq.plain import json_safe, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from pandq.report.sections.elements import Cell, Table
 
 # No request to any host, and nothing that runs but the page's own script.
 POLICY = (
@@ -66,52 +67,49 @@ def joined(parts: Iterable[object]) -> Markup:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a table: what is shown, what it sorts by, and whether it is a number."""
+def grid(table: Table, caption: str, beside: Sequence[object] = ()) -> Markup:
+    """A table, in a frame that scrolls by keyboard too where it is wider than the page.
 
-    shown: object
-    value: float | None = None
-    kind: str | None = None
+    Args:
+        table: what to show.
+        caption: what it is.
+        beside: pictures of the rows, in a column of their own; empty for none.
 
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table: a caption, headings (a trailing # marks numbers) and rows of cells."""
-
-    caption: str
-    headings: Sequence[str]
-    rows: list[list[Cell]] = field(default_factory=list)
-    name: str | None = None
-
-    def markup(self) -> Markup:
-        """The table, in a frame that scrolls by keyboard too where it is wider than the page."""
-        heads = [
-            tag("th", h.rstrip("#"), scope="col", class_="n" if h.endswith("#") else None)
-            for h in self.headings
-        ]
-        body = [
-            tag("tr", *(tag("td", _clipped(c), class_=c.kind, data_value=c.value) for c in row))
-            for row in self.rows[:MOST_ROWS]
-        ]
-        cut = f"; the first {MOST_ROWS} of {len(self.rows):,}" if len(body) < len(self.rows) else ""
-        caption = f"{self.caption}{cut}"
-        table = tag(
-            "table",
-            tag("caption", caption),
-            tag("thead", tag("tr", *heads)),
-            tag("tbody", *body),
-            class_="sortable",
-            id=self.name,
-        )
-        return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    Returns:
+        The table as markup, of at most so many rows, which its caption says.
+    """
+    numeric = [table.numeric(i) for i in range(len(table.columns))]
+    heads = [
+        tag("th", heading, scope="col", class_="n" if number else None)
+        for heading, number in zip(table.columns, numeric, strict=True)
+    ]
+    body = [
+        tag("tr", *(_td(cell) for cell in row), tag("td", beside[i]) if beside else None)
+        for i, row in enumerate(table.rows[:MOST_ROWS])
+    ]
+    if len(body) < len(table.rows):
+        caption = f"{caption}; the first {MOST_ROWS} of {len(table.rows):,}"
+    inside = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *heads, tag("th", "image", scope="col") if beside else None)),
+        tag("tbody", *body),
+        class_="sortable",
+        id=table.name or None,
+    )
+    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def _clipped(cell: Cell) -> object:
-    """What a cell shows, or the beginning of a text that would fill the page."""
-    if isinstance(cell.shown, Markup) or len(str(cell.shown)) <= LONGEST:
-        return cell.shown
-    return f"{str(cell.shown)[: LONGEST - 1]}…"
+KINDS = {"number": "n", "text": None, "bar": None}
+
+
+def _td(cell: Cell) -> Markup:
+    """A cell: a bar for a share, else its text, cut where it would fill the page."""
+    shown: object = bar(cell.value or 0.0) if cell.kind == "bar" else cell.shown
+    if not isinstance(shown, Markup) and len(cell.shown) > LONGEST:
+        shown = f"{cell.shown[: LONGEST - 1]}…"
+    value = None if cell.kind == "bar" else cell.value
+    return tag("td", shown, class_=KINDS.get(cell.kind, cell.kind), data_value=value)
 
 
 def bar(share: float) -> Markup:
@@ -148,7 +146,7 @@ def page(
     style: str | None = None,
     script: str | None = None,
 ) -> str:
-    """A whole page with a document as JSON inside, one file that asks nothing of any host."""
+    """A whole page with a document as JSON inside, one file that makes no network requests."""
     head = tag(
         "head",
         Markup('<meta charset="utf-8">'),

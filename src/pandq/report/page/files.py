@@ -1,10 +1,13 @@
-"""What an audit or a comparison leaves on disk: pages, items, recalibrated predictions."""
+"""Pages as files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pandq.read.images import images_of
+from pandq.report.page.sections import little_images, page_of
+from pandq.report.provenance import how
+from pandq.report.sections.result import sections_of
 from pandq.store import whole_file
 
 if TYPE_CHECKING:
@@ -22,20 +25,23 @@ def write_page(text: str, path: str | Path) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_audit_page(audit: Audit, rows: Scan, path: str | Path) -> None:
-    """An audit's page, with pictures of its worst rows where the table has some."""
-    from pandq.report.page.audit import audit_page, little_images
-    from pandq.report.provenance import how
+def write_report(
+    result: Audit | Comparison,
+    files: Sequence[str | Path],
+    path: str | Path,
+    *,
+    pictured: Scan | None = None,
+) -> None:
+    """A result's page.
 
-    images = little_images(images_of(rows, [row["row"] for row in audit.worst]))
-    files = getattr(rows.source, "files", [])
-    write_page(audit_page(audit, how=how(files), images=images), path)
-
-
-def write_comparison_page(comparison: Comparison, files: Sequence[str], path: str | Path) -> None:
-    """A comparison's page."""
-    from pandq.read.paths import expanded
-    from pandq.report.page.comparison import comparison_page
-    from pandq.report.provenance import how
-
-    write_page(comparison_page(comparison, how=how(expanded(list(files)))), path)
+    Args:
+        result: what was found.
+        files: it was found in, whose fingerprints the page has.
+        path: of the page.
+        pictured: the rows of an audit, for pictures of the worst where the table has some.
+    """
+    images = None
+    if pictured is not None:
+        shown = [row["row"] for row in getattr(result, "worst", [])]
+        images = little_images(images_of(pictured, shown))
+    write_page(page_of(result, sections_of(result), how=how(files), images=images), path)

@@ -1,0 +1,1 @@
+"""What a report says, before anybody knows how it is drawn."""

@@ -1,0 +1,332 @@
+"""What an audit says."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pandq.quantities import keys
+from pandq.report import figures, words
+from pandq.report.sections.elements import (
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Table,
+    estimated,
+    figure_of,
+    interval,
+    whole,
+)
+from pandq.report.sections.ensemble import ensemble_sections
+from pandq.units import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pandq.results.audit import Audit
+    from pandq.results.decomposition import Decomposition
+
+PARTS = ("floor", "grouping_loss", "calibration_loss", "refinement_loss")
+LARGEST = "largest total KL first"
+BAR = 60
+# A longer line of torch is left to the JSON.
+TORCH = 400
+
+
+def audit_sections(audit: Audit) -> Iterator[Section]:
+    """All that an audit says, the answer first."""
+    parts = audit.decomposition
+    about = (
+        f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind};"
+        f" intervals at {audit.level:.0%}"
+    )
+    yield Section(
+        words.headline(audit),
+        lead=words.said_first(audit),
+        note=[
+            about,
+            *(f"Note: {note.rstrip('.')}." for note in words.said_after(audit)),
+        ],
+        first=True,
+        answer=True,
+    )
+    yield _loss(audit)
+    if steps := words.next_steps(audit):
+        yield Section("What to do next", steps=steps, first=True)
+    yield _averages(audit)
+    if audit.uncertainty is not None:
+        yield from ensemble_sections(audit, audit.uncertainty)
+    yield _spread(audit)
+    yield _groups(audit)
+    if parts is not None:
+        yield from _of_parts(parts, audit)
+    if audit.worst:
+        yield Section("Worst rows", table=[_worst(audit)])
+    yield Section("How it was computed", definitions=_method(audit))
+
+
+def _loss(audit: Audit) -> Section:
+    """What the loss is made of; without a decomposition, what can be said without one."""
+    chart = Chart(
+        "loss",
+        "What the loss is made of",
+        words.in_words(audit),
+        partial(figures.decomposition, audit),
+        text=_bar(audit),
+        wide=True,
+    )
+    parts = audit.decomposition
+    if parts is None:
+        some = [Row(name, getattr(audit, name)) for name in ("cross_entropy", "kl")]
+        return Section("The loss", rows=some, unit=audit.unit, level=audit.level, chart=[chart],
+                       first=True)  # fmt: skip
+    rows = [Row(name, getattr(parts, name)) for name in PARTS]
+    rows[2] = Row("calibration_loss", parts.calibration_loss, meaning=words.map_words(parts))
+    return Section(
+        "H(P,Q) = floor + grouping loss + calibration loss",
+        chart=[chart],
+        rows=rows,
+        unit=audit.unit,
+        level=audit.level,
+        first=True,
+    )
+
+
+def _bar(audit: Audit) -> str:
+    """One stacked bar of characters: the parts as shares of the loss."""
+    if audit.decomposition is None:
+        return ""
+    sizes = words.stacked(audit.decomposition)
+    total = sum(size for _, size in sizes)
+    marks = "#." if len(sizes) < 3 and sizes[0][0] != "floor" else "#+."
+    bar, key = "", []
+    for (name, size), mark in zip(sizes, marks, strict=False):
+        bar += mark * (round(BAR * size / total) if total > 0 else 0)
+        key.append(f"{mark} {name}")
+    if audit.decomposition.infinite_rows:
+        key.append("and an infinite calibration loss")
+    return f"|{bar[:BAR]:<{BAR}}|\n {'   '.join(key)}"
+
+
+def _averages(audit: Audit) -> Section:
+    """The mean of everything that is measured of each row."""
+    rows = [Row(name, getattr(audit, name)) for name in keys("average")]
+    rows[1] = Row("entropy", audit.entropy, words.entropy_of(audit))
+    if audit.kl_plug_in is not None:
+        rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
+    finite = "the rows where it is finite were chosen by their outcome: no estimate"
+    rows += [
+        Row(name, part, f"{name.replace('_', ' ')}, finite rows only", finite)
+        for name, part in audit.finite_part.items()
+    ]
+    said = []
+    if audit.infinite_rows:
+        shown = ", ".join(str(row["id"]) for row in audit.infinite)
+        more = ", ..." if audit.infinite_rows > len(audit.infinite) else ""
+        swapped = " Q is labels, a certainty: are P and Q swapped?"
+        said.append(
+            f"KL(P||Q) is infinite in {words.rows(audit.infinite_rows)}, where q = 0 < p:"
+            f" {shown}{more}. Nothing was clipped; the finite rows are reported apart."
+            + (swapped if audit.q_kind == "labels" else "")
+        )
+    return Section("Means over rows", rows=rows, unit=audit.unit, level=audit.level, note=said)
+
+
+def _spread(audit: Audit) -> Section:
+    """How KL is spread over rows and classes, and how well Q's confidence is calibrated."""
+    what, quantiles = words.of_rows(audit), audit.kl_quantiles
+    parts = audit.decomposition
+    median, high, largest = (number(quantiles.get(x)) for x in ("0.5", "0.99", "1"))
+    charts = [
+        Chart(
+            "spread",
+            f"{what} of single rows",
+            f"{what} of single rows on a log axis: median {median}, 99% below {high}, largest"
+            f" {largest} {audit.unit}.",
+            partial(figures.kl_distribution, audit),
+        )
+    ]
+    if parts is not None and parts.reliability:
+        told = (
+            "Reliability: P at Q's top class in bins of Q's confidence, with intervals; a"
+            " calibrated model lies on the dashed line. Calibration error"
+            f" {number(parts.expected_calibration_error.value)}."
+        )
+        draw = partial(figures.reliability, audit)
+        charts.append(Chart("reliability", "Reliability of Q's confidence", told, draw))
+    if any(words.divergence_of(x)["value"] is not None for x in audit.classes):
+        worst = "; ".join(f"{x['name']}: {words.told_kl(x)}" for x in audit.classes[:3])
+        worst += "; ..." if len(audit.classes) > 3 else ""
+        told = f"{what} by class of P with intervals, largest total first: {worst}."
+        draw = partial(figures.classes, audit)
+        charts.append(Chart("classes", f"{what} by class of P", told, draw))
+    listed = ", ".join(
+        f"{'largest' if q == '1' else f'{float(q):.1%}'.replace('.0%', '%')} {number(x)}"
+        for q, x in quantiles.items()
+    )
+    within = f"within {audit.kl_quantile_accuracy:.1%}"
+    note = f"{what} of single rows, quantiles ({within}): {listed}."
+    return Section("Where the divergence is", chart=charts, note=[note])
+
+
+def _groups(audit: Audit) -> Section:
+    """The averages of each class of P, and of each group of each column."""
+    tables = {"class of P": audit.classes, **audit.groups}
+    return Section("Classes and groups", table=[_group(*item) for item in tables.items()])
+
+
+def _group(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+    entropy, divergence = words.group_columns(lines)
+    largest = max((words.divergence_of(x)["value"] or 0.0 for x in lines), default=0.0) or 1.0
+    rows = []
+    for line in lines:
+        kl = words.divergence_of(line)
+        value, ends = estimated(kl)
+        if line["infinite_rows"]:
+            value, ends = Cell("inf", kind="number"), Cell("-", kind="number")
+        rows.append(
+            (
+                Cell(line["name"]),
+                whole(line["n"]),
+                *(_mean(line, name) for name in ("cross_entropy", "entropy")),
+                value,
+                ends,
+                Cell("", (kl["value"] or 0.0) / largest, "bar"),
+                figure_of(line["accuracy"]["value"], 3),
+            )
+        )
+    columns = (title, "rows", "cross entropy", entropy, divergence, "interval", "of the largest",
+               "accuracy")  # fmt: skip
+    return Table(title, columns, rows, cut=LARGEST)
+
+
+def _mean(line: Mapping[str, Any], name: str) -> Cell:
+    """A mean of a group, infinite where a row of it is."""
+    return Cell(words.told(line, name), line[name]["value"], "number")
+
+
+def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
+    """How well the parts are known, and what they are in classes and groups."""
+    rows = []
+    if parts.model_floor is not None:
+        value, low, high = (
+            x or 0.0 for x in (parts.model_floor.value, parts.floor.low, parts.floor.high)
+        )
+        outside = "" if low <= value <= high else "mixture; OUTSIDE the certified interval"
+        rows.append(Row("model_floor", parts.model_floor, meaning=outside))
+    some = (
+        "" if all(x.n == parts.n for x in parts.brier.values()) else ", rows of two votes or more"
+    )
+    rows += [
+        Row(name, x, f"Brier score{some}" if name == "brier" else f"  its {words.said(name)}", " ")
+        for name, x in parts.brier.items()
+    ]
+    torch = parts.recalibration.torch
+    note = [words.definition(parts)]
+    if words.wins(parts) and len(torch) <= TORCH:
+        note.append(f"The recalibration in torch: {torch}")
+    tables = {"class of Q": parts.classes, **parts.groups}
+    yield Section(
+        "The parts of the loss",
+        rows=rows,
+        unit=audit.unit,
+        level=audit.level,
+        note=note,
+        table=[_parts_of(*item) for item in tables.items()],
+    )
+    yield _calibration(parts)
+    if parts.plan:
+        yield Section("What more labels would bring", table=[_plan(parts, audit.unit)])
+
+
+def _parts_of(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            Cell(line["name"]),
+            whole(line["n"]),
+            _mean(line, "cross_entropy"),
+            *estimated(line["floor"]),
+            figure_of(line["grouping_loss"]["value"]),
+            _mean(line, "calibration_loss"),
+        )
+        for line in lines
+    ]
+    columns = (title, "rows", "loss", "floor", "interval", "grouping loss", "calibration loss")
+    return Table(title, columns, rows, cut="largest removable part first")
+
+
+def _calibration(parts: Decomposition) -> Section:
+    rows = [
+        (
+            Cell(f"{line['from']:.2f} to {line['to']:.2f}"),
+            whole(line["rows"]),
+            figure_of(line["confidence"], 3),
+            figure_of(line["expected_accuracy"], 3),
+            Cell(interval(line), kind="number"),
+        )
+        for line in parts.reliability
+    ]
+    error, found = parts.expected_calibration_error, parts.recalibration
+    losses = ", ".join(f"{kind} {number(x)}" for kind, x in found.cross_entropy.items())
+    columns = ("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
+    biased = (
+        f"Expected calibration error {number(error.value)} (biased upwards: a calibrated model"
+        f" would show about {number(error.of_a_calibrated_model)} here)."
+    )
+    under = (
+        f"Cross entropy under each map, cross-fitted{words.trained_on(parts)}: {losses} (each mixed"
+        " with a little of the class frequencies, so that no row is infinite)."
+    )
+    return Section(
+        "Calibration",
+        table=[Table("confidence of Q", columns, rows)],
+        note=[biased, under],
+    )
+
+
+def _plan(parts: Decomposition, unit: str) -> Table:
+    """What other numbers of labels are expected to do to the floor's interval."""
+    sizes = sorted({p["rows"] for p in parts.plan})
+    width = {(p["votes"], p["rows"]): p["expected_width"] for p in parts.plan}
+    title = f"expected width of the floor's interval, {unit}"
+    rows = [
+        (
+            Cell(f"{votes} vote{'s' if votes > 1 else ''} per row"),
+            *(figure_of(width[votes, n], 3) for n in sizes),
+        )
+        for votes in sorted({p["votes"] for p in parts.plan})
+    ]
+    return Table(title, (title, *(f"{n:,} rows" for n in sizes)), rows)
+
+
+def _worst(audit: Audit) -> Table:
+    what = words.of_rows(audit)
+    rows = [
+        (
+            Cell(str(row["id"])),
+            Cell(str(row["row"]), row["row"], "number"),
+            figure_of(row["kl"]),
+            Cell(words.class_word(row["p_class"])),
+            Cell(words.class_word(row["q_class"])),
+            figure_of(row["confidence"]),
+        )
+        for row in audit.worst
+    ]
+    columns = ("id", "row", f"KL, {audit.unit}", "P's class", "Q's class", "Q's confidence")
+    pictures = [(row["row"], f"row {row['row']}: {words.row_words(row)}") for row in audit.worst]
+    return Table(f"rows of largest {what}", columns, rows, name="worst", pictures=pictures)
+
+
+def _method(audit: Audit) -> dict[str, object]:
+    p, q = audit.source.get("p", audit.p_kind), audit.source.get("q", audit.q_kind)
+    found: dict[str, object] = {
+        "P and Q": f"{p} and {q}",
+        "options": ", ".join(f"{name} {value}" for name, value in audit.options.items()),
+        "cross entropy": audit.cross_entropy.method,
+        "quantiles of KL": f"within {audit.kl_quantile_accuracy:.1%}",
+    }
+    if audit.decomposition is not None:
+        for name in PARTS[:3]:
+            found[words.said(name)] = getattr(audit.decomposition, name).method
+    return found

@@ -1,0 +1,234 @@
+"""What a comparison says."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pandq.quantities import keys
+from pandq.report import figures
+from pandq.report.sections.elements import (
+    Cell,
+    Chart,
+    Row,
+    Section,
+    Table,
+    estimated,
+    figure_of,
+    interval,
+    whole,
+)
+from pandq.report.sections.reference import reference_sections, reference_sentence
+from pandq.report.words import class_word, rows
+from pandq.results.comparison import Difference, Unpaired
+from pandq.units import number, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pandq.results.comparison import Comparison
+
+SCORES = ("accuracy", "expected_accuracy", "brier", "confidence")
+CANCELS = (
+    "The floor H(P) is the same for all and cancels in a difference, H(P,Q) - H(P,A) = KL(P||Q) -"
+    " KL(P||A), also with one label per row. What tells two models apart is the paired difference,"
+    " never their own intervals side by side."
+)
+UNPAIRED = (
+    "Unpaired: the baseline's rows may be others, and their difficulty does not cancel. Both models"
+    " on the same rows would tell more."
+)
+BOUNDED = (
+    "A TopK knows a distribution in part. The lower bound is certified: merging the unseen classes"
+    " can only bring two distributions closer. The upper one spreads P's unseen mass as badly as it"
+    " can be, no class above the least probable one seen; it is infinite where nothing is known of"
+    " Q there (--q-floor)."
+)
+
+
+def comparison_sections(comparison: Comparison) -> Iterator[Section]:
+    """All that a comparison says, the answer first."""
+    unit = comparison.unit
+    said = [difference_sentence(x, unit) for x in comparison.differences]
+    said += [reference_sentence(x, unit) for x in comparison.from_reference]
+    said += [
+        f"KL(P||{x.q}) lies between {number(x.lower_bound.value)} and"
+        f" {number(x.upper_bound.value)} {unit}."
+        for x in comparison.bounds
+    ]
+    about = (
+        f"{comparison.n:,} rows, {comparison.n_classes:,} classes; P is {comparison.p_kind};"
+        f" intervals at {comparison.level:.0%}"
+    )
+    notes = [f"Note: {note.rstrip('.')}." for note in comparison.notes]
+    yield Section(said[0], note=[*said[1:], about, *notes], first=True, answer=True)
+    if comparison.bounds:
+        yield Section("Bounds", table=[_bounds(comparison)], note=[BOUNDED], first=True)
+        return
+    yield _models(comparison)
+    for place, difference in enumerate(comparison.differences):
+        if isinstance(difference, Difference):
+            yield from _difference(difference, comparison, place)
+    for found in comparison.from_reference:
+        yield from reference_sections(found, comparison)
+    yield Section("How it was computed", definitions=_method(comparison))
+
+
+def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:
+    """What an interval lets one say of two models."""
+    loss = difference.cross_entropy
+    one, other = difference.q, difference.against
+    if loss.value is None:
+        return (
+            f"{one} and {other} both have rows of infinite loss (q = 0 < p): no mean compares them."
+        )
+    if not math.isfinite(loss.value):
+        lost = one if loss.value > 0 else other
+        n = getattr(difference, "infinite_rows", {}).get(lost, 0)
+        return (
+            f"{lost} has an infinite loss (q = 0 < p) in {rows(n)}: {one} is {difference.verdict}."
+        )
+    if loss.value == 0.0 and loss.low == loss.high:
+        return f"{one} has the same loss as {other} in every row."
+    size = f"{short(abs(loss.value))} {unit} per row {'higher' if loss.value > 0 else 'lower'}"
+    what = f"The loss of {one} is {size} than that of {other}, {interval(loss)} at {loss.level:.0%}"
+    if difference.verdict == "not told apart":
+        return f"{what}: these rows do not tell the two apart."
+    return f"{what}: it is {difference.verdict}."
+
+
+def _models(comparison: Comparison) -> Section:
+    """Each model alone, and what a difference is."""
+    names = ("cross_entropy", "kl", "accuracy", "brier")
+    lines = [
+        (Cell(x.q), *(figure_of(getattr(x, name).value) for name in names), whole(x.infinite_rows))
+        for x in comparison.models
+    ]
+    columns = ("model", "H(P,Q)", "KL(P||Q)", "accuracy", "Brier", "infinite rows")
+    caption = "each model alone; what tells two apart is their paired difference"
+    charts, note = [], []
+    if comparison.differences:
+        told = " ".join(difference_sentence(x, comparison.unit) for x in comparison.differences)
+        draw = partial(figures.differences, comparison)
+        charts.append(Chart("differences", "Differences in loss", told, draw, wide=True))
+        unpaired = any(isinstance(x, Unpaired) for x in comparison.differences)
+        note.append(UNPAIRED if unpaired else CANCELS)
+    return Section(
+        "Models", chart=charts, table=[Table("models", columns, lines, caption)], note=note,
+        first=True,
+    )  # fmt: skip
+
+
+def _difference(difference: Difference, comparison: Comparison, place: int) -> Iterator[Section]:
+    """One model less the one that it is compared with."""
+    one, other = difference.q, difference.against
+    wins = {name: f"{x.value:.1%} {interval(x)}" for name, x in difference.wins.items()}
+    row_by_row = (
+        f"Row by row {other} has the lower loss in {wins['against_better']}, {one} in"
+        f" {wins['q_better']}, and they are equal in {wins['tie']}; the top class is the same in"
+        f" {difference.same_top1.value:.1%} {interval(difference.same_top1)}."
+    )
+    notes = [row_by_row]
+    notes += [
+        f"{name} has an infinite loss (q = 0 < p) in {rows(lost)}; so has every class and group"
+        " with one of them. What is left after recalibration is over all rows."
+        for name, lost in difference.infinite_rows.items()
+        if lost
+    ]
+    tables = {"class of P": difference.classes, **difference.groups}
+    looked_at = (
+        f"{difference.groups_looked_at} groups were looked at; verdicts allow for all (Holm)"
+    )
+    shown = [_groups(name, lines, looked_at) for name, lines in tables.items()]
+    for model, side, lines in (
+        (other, "against", difference.against_better),
+        (one, "q", difference.q_better),
+    ):
+        if lines:
+            headings = [f"{x}'s class" for x in ("P", other, one)]
+            title = f"rows where {model} is better by most"
+            shown.append(_rows(title, f"{side}-better-{place}", headings, lines))
+    yield Section(
+        f"{one} less {other}",
+        rows=list(_quantities(difference)),
+        unit=comparison.unit,
+        level=comparison.level,
+        note=notes,
+        table=shown,
+    )
+
+
+def _quantities(difference: Difference) -> Iterator[Row]:
+    """The means of the rows' differences."""
+    loss = "cross entropy, and KL(P||Q)"
+    yield Row("cross_entropy", difference.cross_entropy, loss, _p(difference.p_value))
+    for key, estimate, label, words in (
+        ("cross_entropy", difference.finite_part, "over rows finite in both",
+         "which their outcomes chose: no estimate"),
+        ("grouping_loss", difference.grouping_loss, "grouping loss",
+         "after recalibrating both: the models"),
+        ("calibration_loss", difference.calibration_loss, "calibration loss",
+         "what recalibrating each removes"),
+    ):  # fmt: skip
+        if estimate is not None:
+            yield Row(key, estimate, f"  {label}", words)
+    for name in SCORES:
+        yield Row(name, getattr(difference, name))
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "infinite: see below"
+    return f"p = {value:.3g}" if value >= 1e-4 else "p < 0.0001"
+
+
+def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str) -> Table:
+    found = [
+        (
+            Cell(line["name"]),
+            whole(line["n"]),
+            *estimated(line),
+            figure_of(line["p_holm"]),
+            Cell(
+                line["verdict"],
+                kind=line["verdict"] if line["verdict"] in ("better", "worse") else "text",
+            ),
+        )
+        for line in lines
+    ]
+    columns = (name, "rows", "difference", "interval", "p (Holm)", "verdict")
+    return Table(name, columns, found, looked_at, cut="largest total difference first")
+
+
+def _rows(
+    title: str, name: str, headings: Sequence[str], lines: Sequence[Mapping[str, Any]]
+) -> Table:
+    found = [
+        (
+            Cell(str(line["id"])),
+            Cell(str(line["row"]), line["row"], "number"),
+            figure_of(line["difference"]),
+            *(Cell(class_word(line[of])) for of in ("p_class", "against_class", "q_class")),
+        )
+        for line in lines
+    ]
+    return Table(title, ("id", "row", "difference", *headings), found, name=name)
+
+
+def _bounds(comparison: Comparison) -> Table:
+    lines = []
+    for bounds in comparison.bounds:
+        lost = f" ({bounds.infinite_rows:,} infinite)" if bounds.infinite_rows else ""
+        ends = (figure_of(getattr(bounds, name).value, 6) for name in keys("bound"))
+        shown = Cell(interval(bounds.kl, 6), kind="number")
+        lines.append((Cell(bounds.q), *ends, shown, Cell(f"{bounds.n:,}{lost}")))
+    columns = ("model", "at least", "at most", f"{comparison.level:.0%} interval", "rows")
+    return Table("certified bounds of KL(P||Q)", columns, lines)
+
+
+def _method(comparison: Comparison) -> dict[str, object]:
+    found: dict[str, object] = {"P": comparison.source.get("p", comparison.p_kind)}
+    if comparison.differences:
+        found["differences"] = comparison.differences[0].cross_entropy.method
+    return found

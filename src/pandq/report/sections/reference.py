@@ -1,0 +1,70 @@
+"""What a comparison says of a copy and its reference, under the names of llama.cpp's tool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pandq.quantities import keys
+from pandq.report.sections.elements import Cell, Row, Section, Table, figure_of, interval
+from pandq.units import short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pandq.results.comparison import Comparison
+    from pandq.results.reference import FromReference
+
+# llama.cpp's words for the ends and the middle.
+NAMED = {"1": "Maximum", "0.5": "Median", "0": "Minimum"}
+
+
+def reference_sentence(found: FromReference, unit: str) -> str:
+    """How far a copy is from its reference, in a sentence."""
+    size = f"{short(found.kl.value)} {unit}, {interval(found.kl)} at {found.kl.level:.0%}"
+    same = f"the same top class in {found.same_top1.value:.2%} of rows"
+    return f"The divergence of {found.q} from its reference P is {size}; {same}."
+
+
+def reference_sections(found: FromReference, comparison: Comparison) -> Iterator[Section]:
+    """Means over rows, then quantiles, and the labels' perplexities where there are labels."""
+    unit = comparison.unit
+    rows = [
+        Row("kl", found.kl, f"Mean KLD: KL(P||Q), {unit}"),
+        Row("kl_reverse", found.kl_reverse, f"Mean KL(Q||P), {unit}"),
+        Row("same_top1", found.same_top1, "Same top p"),
+        *(Row(name, getattr(found, name)) for name in ("top_change", "top_change_rms")),
+    ]
+    changes = {"change of P's top p, %": _percent(found.top_change_quantiles)}
+    note = []
+    if found.tokens is not None:
+        rows += [Row(name, getattr(found.tokens, name)) for name in keys("tokens")]
+        changes["Δp of the label, %"] = _percent(found.tokens.probability_change_quantiles)
+        together = found.tokens.correlation
+        shown = "-" if together is None else f"{together:.2%}"
+        note.append(f"Cor(ln(PPL(Q)), ln(PPL(base))): {shown}")
+    spread = {f"KLD, {unit}": found.kl_quantiles, f"KL(Q||P), {unit}": found.kl_reverse_quantiles}
+    within = f"within {found.quantile_accuracy:.1%}, of changes within 0.005 %; the ends are exact"
+    yield Section(
+        f"{found.q} from its reference P",
+        rows=rows,
+        unit=unit,
+        level=comparison.level,
+        note=[*note, f"Quantiles of KL are {within}."],
+        table=[_quantiles(spread), _quantiles(changes)],
+    )
+
+
+def _percent(quantiles: Mapping[str, float]) -> dict[str, float]:
+    return {share: 100 * x for share, x in quantiles.items()}
+
+
+def _quantiles(columns: Mapping[str, Mapping[str, float]]) -> Table:
+    shares = next(iter(columns.values()))
+    rows = [
+        (
+            Cell(NAMED.get(share, f"{float(share):.1%}")),
+            *(figure_of(column[share], 6) for column in columns.values()),
+        )
+        for share in shares
+    ]
+    return Table("quantiles over rows", ("quantile", *columns), rows)

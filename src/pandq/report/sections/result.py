@@ -1,0 +1,20 @@
+"""The sections of any result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pandq.report.sections.audit import audit_sections
+from pandq.report.sections.comparison import comparison_sections
+from pandq.results.audit import Audit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pandq.report.sections.elements import Section
+    from pandq.results.comparison import Comparison
+
+
+def sections_of(result: Audit | Comparison) -> Iterator[Section]:
+    """All that a result says, the answer first."""
+    return audit_sections(result) if isinstance(result, Audit) else comparison_sections(result)
