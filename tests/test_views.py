@@ -410,3 +410,112 @@ def test_scores_are_real_numbers(x):
 def test_a_sum_that_is_not_one_says_how_far_it_is_off_and_what_it_may_be(row, text):
     with pytest.raises(RowError, match=text):
         Probs([row], tolerance=1e-8)
+
+
+ROWS = {
+    "labels": Labels([0, 1, 2, 1], 3),
+    "counts": Counts([[1, 2, 0], [0, 1, 0], [2, 0, 0], [1, 1, 1]]),
+    "probs": Probs([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]),
+    "logits": Logits([[0.0, 1.0], [2.0, 3.0], [4.0, 6.0], [-INF, 0.0]]),
+    "bits of bfloat16": Probs(np.full((4, 2), 0x3F00, dtype=np.uint16).view(BFLOAT16)),
+    "ensemble": pandq.Ensemble([Probs(np.eye(4)), Probs(np.full((4, 4), 0.25))]),
+}
+
+
+@pytest.mark.parametrize("row", [0, 3, -1, -4, np.int64(2), np.uint8(1)])
+@pytest.mark.parametrize("view", ROWS)
+def test_one_row_of_a_view_is_a_view_of_one_row(view, row):
+    whole = ROWS[view]
+    one = whole[row]
+    assert type(one) is type(whole)
+    assert one.shape == (1, *whole.shape[1:])
+    assert (one.law().prob[0] == whole.law().prob[row]).all()
+
+
+def test_one_row_can_be_measured():
+    q = Probs([[0.9, 0.1], [0.2, 0.8]])
+    assert kl_divergence(Labels([0, 1])[1], q[-1]) == pytest.approx([-np.log(0.8)])
+
+
+@pytest.mark.parametrize("view", ROWS)
+def test_a_loop_over_a_view_yields_its_rows(view):
+    rows = list(ROWS[view])
+    assert [len(row) for row in rows] == [1] * 4
+    together = np.concatenate([row.array for row in rows])
+    assert (together == ROWS[view].array).all()
+
+
+@pytest.mark.parametrize("row", [4, -5, np.int64(4)])
+@pytest.mark.parametrize("view", ROWS)
+def test_a_row_that_is_not_there_is_an_index_error(view, row):
+    with pytest.raises(IndexError, match=f"there is no row {row} of 4"):
+        ROWS[view][row]
+
+
+@pytest.mark.parametrize(
+    "rows", [True, None, ..., 1.0, "0", (0, 1), [0.5], np.array(2), np.array([[0, 1]])], ids=repr
+)
+@pytest.mark.parametrize("view", [*ROWS, "topk"])
+def test_what_takes_no_rows_is_a_type_error(view, rows):
+    whole = ROWS.get(view, pandq.TopK([[0, 1]], np.log([[0.5, 0.3]]), 3))
+    with pytest.raises(TypeError, match="rows are taken by a number, a slice, or a list"):
+        whole[rows]
+
+
+@pytest.mark.parametrize("rows", [[2, 0], [True, False, True, False], [], np.array([])], ids=repr)
+def test_rows_may_be_listed(rows):
+    found = ROWS["probs"][rows]
+    want = [x for x, kept in zip(range(4), rows, strict=False) if kept] if True in rows else rows
+    assert found.array.tolist() == [ROWS["probs"].array[int(i)].tolist() for i in want]
+
+
+def test_a_row_of_a_topk_is_a_topk():
+    top = pandq.TopK([[0, 1], [2, 0]], np.log([[0.5, 0.3], [0.6, 0.3]]), 3)
+    assert top.shape == (2, 2)
+    assert top[-1].ids.tolist() == [[2, 0]]
+    assert [row.ids.tolist() for row in top] == [[[0, 1]], [[2, 0]]]
+    with pytest.raises(IndexError, match="no row 2 of 2"):
+        top[2]
+    with pytest.raises(TypeError, match="two arrays"):
+        np.asarray(top)
+
+
+@pytest.mark.parametrize("view", ROWS)
+def test_numpy_takes_the_array_that_a_view_holds(view):
+    whole = ROWS[view]
+    assert np.asarray(whole) is not None
+    assert np.shares_memory(np.asarray(whole), whole.array)
+    assert np.shares_memory(np.array(whole, copy=False), whole.array)
+    assert not np.shares_memory(np.array(whole), whole.array)
+    assert np.asarray(whole).shape == whole.shape
+
+
+def test_numpy_takes_a_view_in_another_type_and_copies_only_where_it_may():
+    assert np.asarray(ROWS["probs"], dtype=np.float32).dtype == np.float32
+    half = np.asarray(ROWS["bits of bfloat16"], dtype=np.float64)
+    assert half.tolist() == [[0.5, 0.5]] * 4
+    for view in ("probs", "bits of bfloat16"):
+        with pytest.raises(ValueError, match="copy"):
+            np.array(ROWS[view], dtype=np.float16, copy=False)
+
+
+@pytest.mark.parametrize("make", [Counts, Probs, LogProbs, Logits, Labels, Probs.normalised])
+@pytest.mark.parametrize("view", ROWS)
+def test_a_view_does_not_become_another_view(view, make):
+    with pytest.raises(ViewTypeError, match="need an array of numbers, got a view"):
+        make(ROWS[view])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_tensors_are_measured_as_arrays_are(dtype):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).to(getattr(torch, dtype))
+    assert Probs(x).law().prob.tolist() == [[0.5, 0.5], [0.25, 0.75]]
+    assert Labels(torch.tensor([1, 0])).array.tolist() == [1, 0]
+
+
+def test_a_tensor_without_numbers_is_refused_in_one_line():
+    torch = pytest.importorskip("torch")
+    for x in (torch.empty(2, 2, device="meta"), torch.eye(2).to_sparse()):
+        with pytest.raises(InputError, match="Probs need an array of numbers, got"):
+            Probs(x)

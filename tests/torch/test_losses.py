@@ -290,3 +290,37 @@ def test_checks_can_be_left_out_for_speed():
 def test_a_tensor_that_needs_its_gradient_is_sent_to_the_views_of_tensors():
     with pytest.raises(InputError, match=r"pandq.torch.Logits"):
         pandq.Logits(torch.zeros(1, 2, requires_grad=True))
+
+
+@pytest.mark.parametrize("q_kind", KINDS[2:])
+@pytest.mark.parametrize("p_kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_what_measures_rows_takes_views_of_tensors(p_kind, q_kind, dtype):
+    p, tp = views(p_kind, law(p_kind, seed=1), dtype)
+    q, tq = views(q_kind, law(q_kind, seed=2), dtype)
+    want = pandq.kl_divergence(p, q)
+    assert (pandq.kl_divergence(tp, tq) == want).all()
+    assert (pandq.kl_divergence(p, tq) == want).all()
+    assert pandq.items(tp, tq).equals(pandq.items(p, q))
+
+
+def test_a_view_in_a_training_loop_is_audited_as_it_is():
+    z = torch.tensor(law("logits", n=60), requires_grad=True)
+    y = torch.tensor(law("labels", n=60))
+    shaped = pt.Labels(y.reshape(6, 10)), pt.Logits(z.reshape(6, 10, 5))
+    want = pandq.audit(pandq.Labels(y), pandq.Logits(z.detach()))
+    assert pandq.audit(*shaped).to_dict() == want.to_dict()
+    assert pandq.Ensemble([pt.Logits(z), pt.Logits(z)]).n_members == 2
+
+
+def test_a_view_of_tensors_that_holds_no_law_is_refused_where_it_is_measured():
+    x = torch.tensor([[[0.5, 0.5]], [[0.5, 0.6]]])
+    with pytest.raises(InputError, match=r"Probs row 1 sums to 1.1"):
+        pandq.entropy(pt.Probs(x))
+
+
+def test_a_bad_row_is_found_behind_one_that_only_looks_bad_in_single_precision(monkeypatch):
+    monkeypatch.setattr(pt.Probs, "_doubtful", lambda _: torch.tensor([True, False, True]))
+    x = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.5, 0.6]])
+    with pytest.raises(InputError, match=r"Probs row 2 sums to 1.1 \(tolerance 1e-05\)"):
+        pt.KLDivergence()(pt.Probs(x), pt.Logits(torch.zeros(3, 2)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pandq.core.numerics import BFLOAT16, storage_name
-from pandq.errors import InputError, RowError
+from pandq.errors import InputError, RowError, ViewTypeError
 
 # More classes than any vocabulary has.
 MOST_CLASSES = 1 << 22
@@ -85,34 +85,46 @@ def unmasked(name: str, x: ArrayLike) -> NDArray[Any]:
 
 
 def as_array(view: str, x: ArrayLike) -> NDArray[Any]:
-    """An array of what may be one, none of it masked.
+    """An array of what may be one, none of it masked; a tensor's on the processor.
 
     Raises:
         InputError: it is none, or ragged, or some of it is masked.
+        ViewTypeError: it is a view, whose numbers mean something already.
     """
+    if hasattr(x, "law"):
+        raise ViewTypeError(
+            what=f"{view} need an array of numbers",
+            got=f"a view, {type(x).__name__}",
+            remedy="A view is given as it is; the array that it holds is x.array.",
+        )
     if getattr(x, "requires_grad", False):
         raise InputError(
             what=f"{view} hold arrays, which have no gradient",
             got="a tensor that needs its gradient",
             remedy=f"In a loss use pandq.torch.{view}(x); to measure it, x.detach().",
         )
-    if str(getattr(x, "dtype", "")) == "torch.bfloat16":
-        import torch
-
-        # NumPy takes no bfloat16 of torch's, but its bits
-        x = cast("torch.Tensor", x).cpu().view(torch.uint16).numpy().view(BFLOAT16)
     try:
-        array = unmasked(view, x)
+        array = unmasked(view, _of_tensor(x) if hasattr(x, "cpu") else x)
     except InputError:
         raise
     except ValueError:
         raise InputError(what=f"{view} need rows of equal length", got="ragged rows") from None
-    except (TypeError, OverflowError) as error:
+    except (TypeError, OverflowError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(what=f"{view} need an array of numbers", got=reason) from None
     if array.dtype.kind == "O" and array.ndim == 0:
         raise InputError(what=f"{view} need an array", got=type(x).__name__)
     return array
+
+
+def _of_tensor(x: Any) -> Any:
+    """A tensor where NumPy finds it, which takes no bfloat16 of torch's, but its bits."""
+    here = x.cpu()
+    if str(x.dtype) != "torch.bfloat16":
+        return here
+    import torch
+
+    return here.view(torch.uint16).numpy().view(BFLOAT16)
 
 
 def _of_numbers(what: str, array: NDArray[Any]) -> NDArray[Any]:

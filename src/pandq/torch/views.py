@@ -1,9 +1,15 @@
-"""What a tensor means: the views of `pandq`, around tensors of any leading shape."""
+"""What a tensor means: the views of `pandq`, around tensors of any leading shape.
+
+They are classes of their own because they promise something else. A view of `pandq` was checked,
+once and for all, when it was made; here the rows behind a mask may hold anything, and only a loss
+knows the mask. Its law is `pandq`'s in float64; here it is formed where and as the tensor is, so
+that it has a gradient. Whatever measures rows takes both, and so do the losses.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,9 +19,6 @@ from torch.nn import functional
 from pandq import views as plain
 from pandq.core.numerics import widen
 from pandq.errors import InputError, RowError, ViewTypeError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 INFINITY = float("inf")
 
@@ -62,6 +65,18 @@ class View:
         flat = self.tensor.reshape(-1, self.tensor.shape[-1])
         return type(self)(flat if mask is None else flat[mask.reshape(-1)])
 
+    def as_arrays(self) -> plain.View:
+        """The rows as a view of `pandq`, one after the other: checked, and without a gradient.
+
+        Raises:
+            InputError: a row cannot be used.
+
+        >>> from pandq import entropy
+        >>> entropy(Logits(torch.zeros(2, 3, 4, requires_grad=True))).shape
+        (6,)
+        """
+        return plain.VIEWS[self.kind](self.rows().tensor.detach())  # type: ignore[call-arg]
+
     def law(self, dtype: torch.dtype = torch.float32) -> Law:
         """The rows as probabilities and their logarithms, in `dtype` or their own wider one."""
         raise NotImplementedError
@@ -72,13 +87,12 @@ class View:
         Raises:
             InputError: there is one.
         """
-        bad = self._doubtful()
-        if bool(bad.any()):
-            row = int(bad.to(torch.uint8).argmax())
+        doubtful = self._doubtful().nonzero()[:, 0]
+        if len(doubtful):
             try:
-                plain.MATRICES[self.kind](as_array(self.tensor[row : row + 1]))
+                plain.MATRICES[self.kind](self.tensor[doubtful].detach())
             except RowError as error:
-                raise error.moved(row) from None
+                raise error.moved(int(doubtful[error.row]) - error.row) from None
 
     def _doubtful(self) -> Tensor:
         raise NotImplementedError
@@ -111,7 +125,7 @@ class Labels(View):
         """Refuse the first label outside 0 ... n_classes - 1."""
         outside = (self.tensor < 0) | (self.tensor >= n_classes)
         if bool(outside.any()):
-            plain.Labels(as_array(self.tensor), n_classes)
+            plain.Labels(self.tensor, n_classes)
 
 
 class Counts(View):
@@ -235,12 +249,6 @@ def paired(p: object, q: object) -> tuple[View, View]:
 def widened(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """In `dtype`, or in float64 where it is that already: halves are for storage."""
     return x if x.dtype == torch.float64 else x.to(dtype)
-
-
-def as_array(x: Tensor) -> NDArray[np.float64]:
-    """A few rows on the processor, to be looked at."""
-    found: NDArray[np.float64] = x.detach().cpu().to(torch.float64).numpy()
-    return found
 
 
 def _tolerance(x: Tensor) -> float:

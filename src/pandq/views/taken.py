@@ -29,6 +29,8 @@ VIEWS: dict[str, type[View]] = {Labels.kind: Labels, **MATRICES}
 def require_view(name: str, value: object) -> View:
     """`value` if it is a view, else a TypeError that names the views.
 
+    A view of `pandq.torch` is taken for the numbers that it holds, without their gradient.
+
     >>> require_view("p", [1.0, 0.0])
     Traceback (most recent call last):
     pandq.errors.ViewTypeError: p must say what its numbers mean, got list. Wrap it: ...
@@ -37,6 +39,8 @@ def require_view(name: str, value: object) -> View:
         return value
     if getattr(value, "kind", None) == TOP_KIND:
         raise partly_known(name)
+    if callable(as_arrays := getattr(value, "as_arrays", None)):
+        return require_view(name, as_arrays())
     if hasattr(value, "__arrow_c_stream__"):
         raise ViewTypeError(
             what="a table does not say which column is what",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -18,13 +18,17 @@ from pandq.core.checks import MOST_CLASSES, as_array, first_bad, is_number
 from pandq.core.numerics import storage_name, widen
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.units import Unit, per_nat
-from pandq.views.base import View
+from pandq.views.base import View, places
 from pandq.views.labels import Labels
 from pandq.views.matrix import TOLERANCES
 from pandq.views.taken import TOP_KIND
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from pandq.views.base import Index
 
     Rows = NDArray[np.float64]
 
@@ -100,12 +104,24 @@ class TopK:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Self:
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, k)."""
+        return len(self.ids), self.ids.shape[1]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NoReturn:  # noqa: FBT001 - NumPy's own
+        raise TypeError("a TopK is two arrays: x.ids and x.log_probs")  # noqa: EM101
+
+    def __getitem__(self, rows: Index) -> Self:
+        some = places(rows, len(self))
         few = object.__new__(type(self))
-        object.__setattr__(few, "ids", self.ids[rows])
-        object.__setattr__(few, "log_probs", self.log_probs[rows])
+        object.__setattr__(few, "ids", self.ids[some])
+        object.__setattr__(few, "log_probs", self.log_probs[some])
         object.__setattr__(few, "n_classes", self.n_classes)
         return few
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[row] for row in range(len(self)))
 
     @property
     def unseen(self) -> Rows:
