@@ -29,7 +29,7 @@ FLOORS = {
         ("estimate",),
         ("fit",),
         ("report",),
-        ("outputs", "audits", "comparisons"),
+        ("outputs", "audits", "calibrations", "comparisons"),
         ("demo",),
         ("__init__",),
         ("cli",),

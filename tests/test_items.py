@@ -96,7 +96,7 @@ BAD = {
     ),
     "an audit of averages alone": (
         lambda: pandq.items(
-            Labels(Y), Probs(Q), audit=pandq.audit(Labels(Y), Probs(Q), floor="none")
+            Labels(Y), Probs(Q), audit=pandq.audit(Labels(Y), Probs(Q), decompose=False)
         ),
         InputError,
         "has trained nothing",

@@ -8,6 +8,7 @@ from pandq.core.threads import imported
 
 if TYPE_CHECKING:
     from pandq.audits import audit
+    from pandq.calibrations import calibration_error, fit_calibration
     from pandq.comparisons import compare
     from pandq.core.numerics import BFLOAT16
     from pandq.errors import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     )
     from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
+    from pandq.recalibrator import Recalibrator
     from pandq.report.shown import Audit, Comparison
     from pandq.results.estimate import Estimate
     from pandq.views import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK, View, kl_bounds
@@ -63,6 +65,7 @@ __version__ = "0.1.0"
 # Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
     "audits": ("audit",),
+    "calibrations": ("calibration_error", "fit_calibration"),
     "comparisons": ("compare",),
     "core.numerics": ("BFLOAT16",),
     "errors": (
@@ -110,6 +113,7 @@ _HOMES = {
         "gamma_kl",
         "gaussian_kl",
     ),
+    "recalibrator": ("Recalibrator",),
     "read.features": ("scan_features",),
     "read.scan": (
         "Scan",

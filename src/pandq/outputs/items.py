@@ -73,7 +73,7 @@ def items(
     if audit is not None and audit.trained is None:
         raise InputError(
             what="the audit has trained nothing that tells of single rows",
-            remedy='Make it in this process, with rows enough and without floor="none".',
+            remedy="Make it in this process, of rows enough, and not with decompose=False.",
         )
     rows = rows_of(p, q, classes=classes, cluster=cluster, ids=ids)
     found = list(item_tables(rows, None if audit is None else audit.trained))

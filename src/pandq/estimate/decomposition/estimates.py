@@ -90,9 +90,7 @@ def decomposed(
         recalibration=_recalibration_of(trained, unit),
         recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
         reliability=_reliability(sums.reliability, level=level),
-        expected_calibration_error=CalibrationError(
-            sums.reliability.ece, sums.reliability.ece_of_noise, BINNED
-        ),
+        expected_calibration_error=calibration_error_of(sums.reliability),
         classes=_table(sums.classes.groups(), trained, table, doubt=doubt, unit=unit, level=level),
         groups={
             name: _table(groups.groups(), trained, None, doubt=doubt, unit=unit, level=level)
@@ -259,6 +257,11 @@ def _cut(part: Estimate) -> Estimate:
     value = part.value or 0.0
     low, high = (value if x is None else x for x in (part.low, part.high))
     return replace(part, low=min(max(low, 0.0), value), high=max(high, value))
+
+
+def calibration_error_of(table: Reliability) -> CalibrationError:
+    """The expected calibration error, and what noise alone would make of it."""
+    return CalibrationError(table.ece, table.ece_of_noise, BINNED)
 
 
 def _reliability(table: Reliability, *, level: float) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ class PartSums:
         return type(self)(
             self.parts.of(*rows, clusters=clusters, keys=chunk.keys),
             self._brier_of(chunk, log_q, log_c),
-            self.reliability.of(confidence(law), _mass(chunk.p, law), chunk.weights),
+            reliability_of(chunk, law),
             self.classes.of_tops(chunk.q, top_class(law), names, *rows, clusters=clusters),
             {
                 name: self.groups[name].of(codes, values, *rows, clusters=clusters)
@@ -146,6 +146,17 @@ class PartSums:
             clusters=None if chunk.clusters is None else chunk.clusters[kept],
             keys=chunk.keys[kept],
         )
+
+
+def reliability_of(chunk: Chunk, law: Law | None = None) -> Reliability:
+    """How P at Q's most probable class follows Q's confidence, in one chunk.
+
+    Args:
+        chunk: rows of P and Q.
+        law: of its Q, where that is formed already.
+    """
+    law = chunk.q.law() if law is None else law
+    return Reliability.of(confidence(law), _mass(chunk.p, law), chunk.weights)
 
 
 def _mass(p: View, q: Law) -> Floats:

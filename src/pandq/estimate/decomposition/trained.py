@@ -71,19 +71,16 @@ class Trained:
         Raises:
             InputError: a fold has no rows.
         """
-        columns = sample.columns
-        unit, weight = columns["content" if by_content else "unit"], weights_of(sample)
-        folds = folds_of(unit, FOLDS, seed)
-        p = shares_of(columns["p"])
-        maps = crossfit(p, columns["log_q"], folds, n_folds=FOLDS, weights=weight)
+        columns, maps = sample.columns, cross_fitted_maps(sample, seed, by_content=by_content)
         best = None
         if "best_log_q" in columns:
-            best = crossfit(p, columns["best_log_q"], folds, n_folds=FOLDS, weights=weight)
+            best = cross_fitted_maps(sample, seed, by_content=by_content, of="best_log_q")
         certificates, blind, frequencies = None, None, None
         if label_type == "votes":
             # certificates weigh all rows alike: what was drawn for its class alone stays out
             drawn = sample.uniform
-            halves, p = folds_of(unit[drawn], 2, seed), p[drawn]
+            unit = columns["content" if by_content else "unit"][drawn]
+            halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
             votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
             first, second = (
                 train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
@@ -199,6 +196,26 @@ class Trained:
         if self.certificates is not None:
             found[MODEL] = self.model_floor(chunk.p, log_q, unit)
         return found
+
+
+def cross_fitted_maps(
+    sample: Sample, seed: int, *, by_content: bool, of: str = "log_q"
+) -> CrossFit:
+    """Recalibration maps for the folds of a sample, and the one for all its rows.
+
+    Args:
+        sample: from `sample_of`.
+        seed: of the folds' hash.
+        by_content: whether rows of equal Q are copies, and belong into one fold.
+        of: the column of what is to be recalibrated.
+
+    Raises:
+        InputError: a fold has no rows.
+    """
+    columns = sample.columns
+    folds = folds_of(columns["content" if by_content else "unit"], FOLDS, seed)
+    p, w = shares_of(columns["p"]), weights_of(sample)
+    return crossfit(p, columns[of], folds, n_folds=FOLDS, weights=w)
 
 
 def _votes(p: View) -> NDArray[np.int64]:
