@@ -80,7 +80,9 @@ def averages(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     counted = pandq.audit(pandq.Counts(votes), pandq.Probs(q), decompose=False, worst=0)
     full = pandq.audit(pandq.Probs(p), pandq.Probs(q), decompose=False, worst=0)
     agree = 1 - (votes * (votes - 1)).sum(axis=1) / (VOTES * (VOTES - 1))
-    brier_floor = Means.empty(("x",)).of(agree[:, None].astype(float)).estimate("x", level=0.95)
+    brier_floor = (
+        Means.empty(("x",)).of_only(agree[:, None].astype(float)).estimate("x", level=0.95)
+    )
     found = {
         "cross entropy": counted.cross_entropy,
         "entropy": full.entropy,
@@ -134,7 +136,7 @@ def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
         rows = halves == half
         certificate = train_certificate(votes[~rows], q[~rows])
         bounds[rows] = np.stack(certificate.row_bounds(votes[rows], q[rows]), axis=1)
-    means = Means.empty(("low", "high")).of(bounds)
+    means = Means.empty(("low", "high")).of_only(bounds)
     return {"entropy": means.bounds("low", "high", level=0.95)}
 
 

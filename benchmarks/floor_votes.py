@@ -35,7 +35,7 @@ def interval(votes: np.ndarray, q: np.ndarray, seed: int) -> tuple[float, float,
         certificate = train_certificate(votes[~here], q[~here])
         rows[here, :2] = np.stack(certificate.row_bounds(votes[here], q[here]), axis=1)
         rows[here, 2] = certificate.mixture.posterior_entropy(votes[here], q[here])
-    means = Means.empty(("low", "high", "model")).of(rows)
+    means = Means.empty(("low", "high", "model")).of_only(rows)
     low, high = means.bounds("low", "high", level=0.95)
     return low, (means.mean("low") + means.mean("high")) / 2, high, means.mean("model")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits
 
@@ -24,6 +24,7 @@ from pandq.read.scan import Scan
 from pandq.report.shown import Audit
 from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
+from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -175,22 +176,13 @@ def _first_pass(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstSums:
+@summary
+class _FirstSums(Summary):
     shape: Shape
     rows: RowSums
     sample: Sample
     members: MemberSums
     seen: Seen
-
-    def merge(self, other: Self) -> Self:
-        return type(self)(
-            self.shape.merge(other.shape),
-            self.rows.merge(other.rows),
-            self.sample.merge(other.sample),
-            self.members.merge(other.members),
-            self.seen.merge(other.seen),
-        )
 
 
 def _first(chunk: Chunk, *, empty: _FirstSums, sampled: bool, n_rows: int | None) -> _FirstSums:
@@ -201,16 +193,16 @@ def _first(chunk: Chunk, *, empty: _FirstSums, sampled: bool, n_rows: int | None
     measured = measure_rows(chunk.p, chunk.q)
     return _FirstSums(
         Shape.of(chunk),
-        empty.rows.of(chunk, measured),
+        empty.rows.of_only(chunk, measured),
         few,
-        empty.members.of(chunk),
-        empty.seen.of(chunk, measured),
+        empty.members.of_only(chunk),
+        empty.seen.of_only(chunk, measured),
     )
 
 
 def _parts(chunk: Chunk, *, empty: PartSums, trained: Trained) -> PartSums:
     """Every row's parts under maps that never saw it."""
-    return empty.of(chunk, trained)
+    return empty.of_only(chunk, trained)
 
 
 def _result(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +20,7 @@ from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
+from pandq.sums.summary import Summary, summary
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _bounded(
 ) -> Comparison:
     """Certified bounds of KL(P||Q): differences of bounds would say nothing."""
     empty = _Bounded(Shape(), 0, (BoundSums.empty(),) * len(called))
-    of = partial(empty.of, q_floor=q_floor)
+    of = partial(empty.of_only, q_floor=q_floor)
     found = run.summarise("measuring", rows, of, empty)
     shape = found.shape
     if found.n == 0:
@@ -259,21 +259,16 @@ def _bounded(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounded:
+@summary
+class _Bounded(Summary):
     shape: Shape
     n: int
     sums: tuple[BoundSums, ...]
 
-    def of(self, chunk: Chunk, *, q_floor: float | None) -> Self:
+    def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
         pairs = zip(self.sums, (chunk.q, *chunk.rivals), strict=True)
-        bounds = tuple(x.of(chunk, view, q_floor=q_floor) for x, view in pairs)
+        bounds = tuple(x.of_only(chunk, view, q_floor=q_floor) for x, view in pairs)
         return type(self)(Shape.of(chunk), len(chunk), bounds)
-
-    def merge(self, other: Self) -> Self:
-        pairs = zip(self.sums, other.sums, strict=True)
-        bounds = tuple(a.merge(b) for a, b in pairs)
-        return type(self)(self.shape.merge(other.shape), self.n + other.n, bounds)
 
 
 def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -318,4 +313,4 @@ def _split(
 
 def _parted(chunk: Chunk, *, empty: PartDifferences, maps: PairedMaps) -> PartDifferences:
     """What recalibration does to the differences in one chunk."""
-    return empty.of(chunk, maps)
+    return empty.of_only(chunk, maps)

@@ -228,7 +228,9 @@ def test_the_plan_promises_narrower_intervals_for_more_votes_and_rows():
 
 def test_the_bootstrap_has_the_standard_error_of_the_mean():
     x = rng.normal(size=(4_000, 1))
-    drawn = PoissonBootstrap.empty(1, replicates=800).of(hash_ids(np.arange(4_000)), x)
+    drawn = PoissonBootstrap.empty(1, replicates=800).of_only(hash_ids(np.arange(4_000)), x)
     assert drawn.means().std() == pytest.approx(x.std() / np.sqrt(4_000), rel=0.1)
-    counts = PoissonBootstrap.empty(1, replicates=50).of(hash_ids(np.arange(9)), np.ones((9, 1)))
+    counts = PoissonBootstrap.empty(1, replicates=50).of_only(
+        hash_ids(np.arange(9)), np.ones((9, 1))
+    )
     assert counts.totals[:, 0].mean() == pytest.approx(9, abs=1.5)

@@ -32,34 +32,36 @@ def by_hand(clusters, x, w):
 
 def test_covariance_of_means_is_the_sandwich(rows):
     clusters, x, w = rows
-    got = ClusterTotals.empty(2).of(all_rows(300), clusters, x, w).mean_covariance()
+    got = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x, w).mean_covariance()
     assert got == pytest.approx(by_hand(clusters, x, w), rel=1e-10)
 
 
 def test_rows_without_weights_count_once(rows):
     clusters, x, _ = rows
-    got = ClusterTotals.empty(2).of(all_rows(300), clusters, x).mean_covariance()
+    got = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x).mean_covariance()
     assert got == pytest.approx(by_hand(clusters, x, np.ones(300)), rel=1e-10)
 
 
 def test_clusters_of_one_row_give_the_covariance_of_independent_rows(rows):
     _, x, w = rows
     alone = np.arange(300, dtype=np.uint64)
-    got = ClusterTotals.empty(2).of(all_rows(300), alone, x, w).mean_covariance()
-    assert got == pytest.approx(Moments.empty(2).of(x, w).mean_covariance(), rel=1e-10)
+    got = ClusterTotals.empty(2).of_only(all_rows(300), alone, x, w).mean_covariance()
+    assert got == pytest.approx(Moments.empty(2).of_only(x, w).mean_covariance(), rel=1e-10)
 
 
 def test_every_row_twice_in_its_cluster_changes_nothing(rows):
     clusters, x, w = rows
     twice = [np.repeat(a, 2, axis=0) for a in (all_rows(300), clusters, x, w)]
-    once = ClusterTotals.empty(2).of(all_rows(300), clusters, x, w).mean_covariance()
-    assert ClusterTotals.empty(2).of(*twice).mean_covariance() == pytest.approx(once, rel=1e-10)
+    once = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x, w).mean_covariance()
+    assert ClusterTotals.empty(2).of_only(*twice).mean_covariance() == pytest.approx(
+        once, rel=1e-10
+    )
 
 
 def test_groups_are_kept_apart(rows):
     clusters, x, w = rows
     group = (np.arange(300) % 2).astype(np.uint64)
-    totals = ClusterTotals.empty(2).of(group, clusters, x, w)
+    totals = ClusterTotals.empty(2).of_only(group, clusters, x, w)
     want = by_hand(clusters[1::2], x[1::2], w[1::2])
     assert totals.mean_covariance(group=1) == pytest.approx(want, rel=1e-10)
 
@@ -67,22 +69,22 @@ def test_groups_are_kept_apart(rows):
 def test_clusters_are_counted_in_each_group():
     group = np.array([0, 0, 1], np.uint64)
     cluster = np.array([5, 6, 5], np.uint64)
-    totals = ClusterTotals.empty(1).of(group, cluster, np.ones((3, 1)))
+    totals = ClusterTotals.empty(1).of_only(group, cluster, np.ones((3, 1)))
     assert (totals.n_clusters(0), totals.n_clusters(1), totals.n_clusters(2)) == (2, 1, 0)
 
 
 def test_cluster_in_two_chunks_is_one_cluster(rows):
     clusters, x, w = rows
     halves = [
-        ClusterTotals.empty(2).of(all_rows(150), clusters[part], x[part], w[part])
+        ClusterTotals.empty(2).of_only(all_rows(150), clusters[part], x[part], w[part])
         for part in (slice(0, 150), slice(150, 300))
     ]
-    whole = ClusterTotals.empty(2).of(all_rows(300), clusters, x, w)
+    whole = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x, w)
     merged = halves[0].merge(halves[1])
     assert merged.totals == pytest.approx(whole.totals, rel=1e-10)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_fewer_than_two_clusters_have_no_covariance(n):
-    totals = ClusterTotals.empty(2).of(all_rows(n), all_rows(n), np.ones((n, 2)))
+    totals = ClusterTotals.empty(2).of_only(all_rows(n), all_rows(n), np.ones((n, 2)))
     assert np.isnan(totals.mean_covariance()).all()

@@ -126,7 +126,7 @@ def row_sums(view, name, *, clusters=False, weights=False, by=False):
         )
         start = int(rows["row"][0]) if len(rows["row"]) else 0
         return reduce(
-            lambda total, chunk: total.merge(empty.of(replace(chunk, start=start))),
+            lambda total, chunk: total.merge(empty.of_only(replace(chunk, start=start))),
             scan.chunks(),
             empty,
         )
@@ -155,7 +155,7 @@ def keyed(rng, n):
 
 def stratified(sample, rows):
     strata = rows["row"] % 4 // 3  # one row of four is rare
-    return sample.of(rows["key"], rows["row"], rows, strata, np.bincount(strata, minlength=2))
+    return sample.of_only(rows["key"], rows["row"], rows, strata, np.bincount(strata, minlength=2))
 
 
 def calibrated(rng, n):
@@ -177,7 +177,7 @@ def coarse(rng, n):
 def seen(summary, rows):
     scan = views_scan(Probs(rows["q"]), Probs(rows["q"]))
     return reduce(
-        lambda total, chunk: total.merge(summary.of(chunk, measure_rows(chunk.p, chunk.q))),
+        lambda total, chunk: total.merge(summary.of_only(chunk, measure_rows(chunk.p, chunk.q))),
         scan.chunks(),
         summary,
     )
@@ -193,61 +193,67 @@ def trained_on_votes():
 def part_sums(summary, rows):
     scan = views_scan(Counts(rows["votes"]), Probs(rows["q"]), ids=rows["id"])
     chunks = list(scan.chunks())
-    return summary.of(chunks[0], trained_on_votes()) if chunks else summary
+    return summary.of_only(chunks[0], trained_on_votes()) if chunks else summary
 
 
 CASES = {
-    "Scatter": Case(lambda: Scatter.empty(2), values, lambda s, r: s.of(r["x"])),
-    "Scatter weighted": Case(lambda: Scatter.empty(2), weighted, lambda s, r: s.of(r["x"], r["w"])),
-    "Moments": Case(lambda: Moments.empty(2), values, lambda s, r: s.of(r["x"])),
-    "Moments weighted": Case(lambda: Moments.empty(2), weighted, lambda s, r: s.of(r["x"], r["w"])),
+    "Scatter": Case(lambda: Scatter.empty(2), values, lambda s, r: s.of_only(r["x"])),
+    "Scatter weighted": Case(
+        lambda: Scatter.empty(2), weighted, lambda s, r: s.of_only(r["x"], r["w"])
+    ),
+    "Moments": Case(lambda: Moments.empty(2), values, lambda s, r: s.of_only(r["x"])),
+    "Moments weighted": Case(
+        lambda: Moments.empty(2), weighted, lambda s, r: s.of_only(r["x"], r["w"])
+    ),
     "GroupMoments": Case(
         lambda: GroupMoments.empty(2),
         grouped,
-        lambda s, r: s.of(r["code"], tuple("abcde"), r["x"]),
+        lambda s, r: s.of_only(r["code"], tuple("abcde"), r["x"]),
         order=plain,
     ),
     "GroupMoments weighted": Case(
         lambda: GroupMoments.empty(2),
         grouped,
-        lambda s, r: s.of(r["code"], tuple("abcde"), r["x"], r["w"]),
+        lambda s, r: s.of_only(r["code"], tuple("abcde"), r["x"], r["w"]),
         order=plain,
     ),
     "ClusterTotals": Case(
         lambda: ClusterTotals.empty(2),
         clustered,
-        lambda s, r: s.of(r["group"], r["cluster"], r["x"], r["w"]),
+        lambda s, r: s.of_only(r["group"], r["cluster"], r["x"], r["w"]),
     ),
-    "LogHistogram": Case(LogHistogram.empty, losses, lambda s, r: s.of(r["x"], r["w"])),
-    "LogHistogram coarse": Case(lambda: LogHistogram.empty(0.3), losses, lambda s, r: s.of(r["x"])),
+    "LogHistogram": Case(LogHistogram.empty, losses, lambda s, r: s.of_only(r["x"], r["w"])),
+    "LogHistogram coarse": Case(
+        lambda: LogHistogram.empty(0.3), losses, lambda s, r: s.of_only(r["x"])
+    ),
     "WorstRows": Case(
         lambda: WorstRows.empty(5, 2),
         rated,
-        lambda s, r: s.of(r["x"], r["row"], r["details"], list(r["id"])),
+        lambda s, r: s.of_only(r["x"], r["row"], r["details"], list(r["id"])),
     ),
     "WorstRows none": Case(
         lambda: WorstRows.empty(0, 2),
         rated,
-        lambda s, r: s.of(r["x"], r["row"], r["details"], list(r["id"])),
+        lambda s, r: s.of_only(r["x"], r["row"], r["details"], list(r["id"])),
     ),
-    "Sample": Case(lambda: Sample.empty(7), keyed, lambda s, r: s.of(r["key"], r["row"], r)),
+    "Sample": Case(lambda: Sample.empty(7), keyed, lambda s, r: s.of_only(r["key"], r["row"], r)),
     "Sample with strata": Case(lambda: Sample.empty(7, 3), keyed, stratified),
     "PoissonBootstrap": Case(
         lambda: PoissonBootstrap.empty(2, replicates=9),
         keyed,
-        lambda s, r: s.of(r["key"], r["x"], r["w"]),
+        lambda s, r: s.of_only(r["key"], r["x"], r["w"]),
     ),
-    "Reliability": Case(Reliability.empty, calibrated, lambda s, r: s.of(r["q"], r["hit"])),
+    "Reliability": Case(Reliability.empty, calibrated, lambda s, r: s.of_only(r["q"], r["hit"])),
     "Means in clusters": Case(
         lambda: Means.empty(("a", "b"), replicates=5),
         keyed,
-        lambda s, r: s.of(r["x"], r["w"], clusters=r["cluster"], keys=r["key"]),
+        lambda s, r: s.of_only(r["x"], r["w"], clusters=r["cluster"], keys=r["key"]),
     ),
     "PartSums of votes": Case(lambda: PartSums.empty(votes=True), voted, part_sums, plain),
     "Repeats": Case(
         lambda: Repeats.empty(5),
         coarse,
-        lambda s, r: s.of([r["q"][:, 0]], [r["labels"]]),
+        lambda s, r: s.of_only([r["q"][:, 0]], [r["labels"]]),
     ),
     "Seen": Case(Seen.empty, coarse, seen),
     "RowSums of labels": row_sums(Labels, "labels"),

@@ -25,71 +25,71 @@ def sandwich(x, w):
 
 
 def test_mean_is_numpys(x):
-    assert Moments.empty(3).of(x).mean == pytest.approx(x.mean(axis=0), rel=1e-12)
+    assert Moments.empty(3).of_only(x).mean == pytest.approx(x.mean(axis=0), rel=1e-12)
 
 
 def test_weighted_mean_is_numpys(x, w):
     want = np.average(x, axis=0, weights=w)
-    assert Moments.empty(3).of(x, w).mean == pytest.approx(want, rel=1e-12)
+    assert Moments.empty(3).of_only(x, w).mean == pytest.approx(want, rel=1e-12)
 
 
 def test_covariance_is_numpys(x):
     want = np.cov(x.T, bias=True)
-    assert Moments.empty(3).of(x).covariance() == pytest.approx(want, rel=1e-10)
+    assert Moments.empty(3).of_only(x).covariance() == pytest.approx(want, rel=1e-10)
 
 
 def test_weighted_covariance_is_numpys(x, w):
     want = np.cov(x.T, aweights=w, bias=True)
-    assert Moments.empty(3).of(x, w).covariance() == pytest.approx(want, rel=1e-10)
+    assert Moments.empty(3).of_only(x, w).covariance() == pytest.approx(want, rel=1e-10)
 
 
 def test_covariance_of_means_is_the_sample_covariance_over_n(x):
     want = np.cov(x.T) / len(x)
-    assert Moments.empty(3).of(x).mean_covariance() == pytest.approx(want, rel=1e-10)
+    assert Moments.empty(3).of_only(x).mean_covariance() == pytest.approx(want, rel=1e-10)
 
 
 def test_weighted_covariance_of_means_is_the_sandwich(x, w):
-    got = Moments.empty(3).of(x, w).mean_covariance()
+    got = Moments.empty(3).of_only(x, w).mean_covariance()
     assert got == pytest.approx(sandwich(x, w), rel=1e-10)
 
 
 def test_equal_weights_change_no_interval(x):
-    plain = Moments.empty(3).of(x).mean_covariance()
-    weighted = Moments.empty(3).of(x, np.full(len(x), 7.0)).mean_covariance()
+    plain = Moments.empty(3).of_only(x).mean_covariance()
+    weighted = Moments.empty(3).of_only(x, np.full(len(x), 7.0)).mean_covariance()
     assert weighted == pytest.approx(plain, rel=1e-12)
 
 
 def test_weighted_and_unweighted_chunks_merge(x, w):
-    got = Moments.empty(3).of(x[:50]).merge(Moments.empty(3).of(x[50:], w[50:]))
+    got = Moments.empty(3).of_only(x[:50]).merge(Moments.empty(3).of_only(x[50:], w[50:]))
     want = sandwich(x, np.r_[np.ones(50), w[50:]])
     assert got.mean_covariance() == pytest.approx(want, rel=1e-10)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_covariance_of_means_is_nan_below_two_rows(n):
-    assert np.isnan(Moments.empty(2).of(np.ones((n, 2))).mean_covariance()).all()
+    assert np.isnan(Moments.empty(2).of_only(np.ones((n, 2))).mean_covariance()).all()
 
 
 def test_weight_and_number_of_rows_are_kept(x, w):
-    moments = Moments.empty(3).of(x[:9], w[:9])
+    moments = Moments.empty(3).of_only(x[:9], w[:9])
     assert (moments.n, moments.weight) == (9, pytest.approx(w[:9].sum()))
 
 
 def test_large_offset_costs_no_digits():
     x = np.array([[1e9 + 1], [1e9 + 2], [1e9 + 3], [1e9 + 4]])
-    chunks = [Moments.empty(1).of(row[None]) for row in x]
+    chunks = [Moments.empty(1).of_only(row[None]) for row in x]
     merged = chunks[0].merge(chunks[1]).merge(chunks[2].merge(chunks[3]))
     assert merged.covariance()[0, 0] == pytest.approx(1.25, rel=1e-12)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.floats(-1e6, 1e6))
 def test_scatter_about_a_centre_is_the_sum_of_squares_about_it(x, centre):
-    got = Scatter.empty(1).of(np.array(x)[:, None]).about(np.array([centre]))
+    got = Scatter.empty(1).of_only(np.array(x)[:, None]).about(np.array([centre]))
     assert got[0, 0] == pytest.approx(sum((v - centre) ** 2 for v in x), rel=1e-9, abs=1e-9)
 
 
 def test_rows_of_weight_zero_leave_the_mean_alone():
-    scatter = Scatter.empty(1).of(np.array([[1.0], [99.0]]), np.array([2.0, 0.0]))
+    scatter = Scatter.empty(1).of_only(np.array([[1.0], [99.0]]), np.array([2.0, 0.0]))
     assert (scatter.mean.tolist(), scatter.m2.tolist()) == ([1.0], [[0.0]])
 
 
@@ -105,27 +105,27 @@ NAMES = ("a", "b", "c", "d")
 
 
 def test_group_means_are_numpys(x, w, codes):
-    groups = GroupMoments.empty(3).of(codes, NAMES, x, w)
+    groups = GroupMoments.empty(3).of_only(codes, NAMES, x, w)
     want = [np.average(x[codes == g], axis=0, weights=w[codes == g]) for g in range(4)]
     assert groups.mean == pytest.approx(np.array(want), rel=1e-12)
 
 
 def test_group_covariance_of_means_has_the_variances_of_its_rows(x, w, codes):
-    groups = GroupMoments.empty(3).of(codes, NAMES, x, w)
+    groups = GroupMoments.empty(3).of_only(codes, NAMES, x, w)
     for g in range(4):
         got = np.diag(groups.group(g).mean_covariance())
-        want = np.diag(Moments.empty(3).of(x[codes == g], w[codes == g]).mean_covariance())
+        want = np.diag(Moments.empty(3).of_only(x[codes == g], w[codes == g]).mean_covariance())
         assert got == pytest.approx(want, rel=1e-10)
 
 
 def test_group_counts_rows_and_weight(x, w, codes):
-    groups = GroupMoments.empty(3).of(codes, NAMES, x, w)
+    groups = GroupMoments.empty(3).of_only(codes, NAMES, x, w)
     assert groups.n.tolist() == np.bincount(codes).tolist()
     assert groups.weight == pytest.approx(np.bincount(codes, weights=w))
 
 
 def test_groups_without_rows_are_left_out(x):
-    groups = GroupMoments.empty(3).of(np.full(200, 2), NAMES, x)
+    groups = GroupMoments.empty(3).of_only(np.full(200, 2), NAMES, x)
     assert groups.names == ("c",)
 
 
@@ -135,7 +135,7 @@ def by_name(groups):
 
 def one_each(names, values):
     x = np.array(values, dtype=float)[:, None]
-    return GroupMoments.empty(1).of(np.arange(len(names)), tuple(names), x)
+    return GroupMoments.empty(1).of_only(np.arange(len(names)), tuple(names), x)
 
 
 def test_disjoint_groups_stay_apart():
@@ -149,9 +149,9 @@ def test_overlapping_groups_are_joined_by_name():
 
 
 def test_same_name_under_another_code_is_the_same_group(x, codes):
-    turned = GroupMoments.empty(3).of(3 - codes[100:], NAMES[::-1], x[100:])
-    merged = GroupMoments.empty(3).of(codes[:100], NAMES, x[:100]).merge(turned)
-    whole = GroupMoments.empty(3).of(codes, NAMES, x)
+    turned = GroupMoments.empty(3).of_only(3 - codes[100:], NAMES[::-1], x[100:])
+    merged = GroupMoments.empty(3).of_only(codes[:100], NAMES, x[:100]).merge(turned)
+    whole = GroupMoments.empty(3).of_only(codes, NAMES, x)
     assert by_name(merged) == pytest.approx(by_name(whole))
 
 

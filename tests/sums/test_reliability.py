@@ -13,9 +13,11 @@ HIT = (GENERATOR.random(500) < CONFIDENCE**1.3).astype(float)
 
 
 def test_chunks_give_the_table_of_the_whole():
-    whole = Reliability.of(CONFIDENCE, HIT)
-    parts = Reliability.of(CONFIDENCE[:123], HIT[:123]).merge(
-        Reliability.of(CONFIDENCE[123:], HIT[123:])
+    whole = Reliability.empty().of_only(CONFIDENCE, HIT)
+    parts = (
+        Reliability.empty()
+        .of_only(CONFIDENCE[:123], HIT[:123])
+        .merge(Reliability.empty().of_only(CONFIDENCE[123:], HIT[123:]))
     )
     np.testing.assert_allclose(whole.confidence, parts.confidence, rtol=1e-12)
     np.testing.assert_array_equal(whole.count, parts.count)
@@ -23,7 +25,7 @@ def test_chunks_give_the_table_of_the_whole():
 
 
 def test_labels_get_clopper_and_pearsons_interval():
-    table = Reliability.of(CONFIDENCE, HIT)
+    table = Reliability.empty().of_only(CONFIDENCE, HIT)
     low, high = table.interval()
     for b in np.flatnonzero(table.count):
         exact = binomtest(int(table.hit[b]), int(table.count[b])).proportion_ci()
@@ -32,7 +34,7 @@ def test_labels_get_clopper_and_pearsons_interval():
 
 
 def test_votes_get_an_interval_that_is_no_shorter():
-    table = Reliability.of(CONFIDENCE, HIT)
+    table = Reliability.empty().of_only(CONFIDENCE, HIT)
     used = table.count > 0
     low, high = table.interval()
     wide_low, wide_high = table.interval(method="hoeffding")
@@ -42,9 +44,9 @@ def test_votes_get_an_interval_that_is_no_shorter():
 
 def test_clopper_pearson_is_refused_for_votes():
     with pytest.raises(InputError):
-        Reliability.of(CONFIDENCE, HIT * 0.5).interval(method="clopper-pearson")
+        Reliability.empty().of_only(CONFIDENCE, HIT * 0.5).interval(method="clopper-pearson")
 
 
 def test_ece_is_the_weighted_gap_between_confidence_and_accuracy():
-    table = Reliability.of(np.array([0.9, 0.9, 0.8]), np.array([1.0, 0.0, 1.0]), n_bins=2)
+    table = Reliability.empty(2).of_only(np.array([0.9, 0.9, 0.8]), np.array([1.0, 0.0, 1.0]))
     assert table.ece == pytest.approx(abs(2.6 - 2.0) / 3)

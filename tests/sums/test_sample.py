@@ -16,7 +16,7 @@ def drawn(size, least, parts=1):
     for rows in np.array_split(np.arange(N), parts):
         seen = np.bincount(RARE[rows], minlength=2)
         few = Sample.empty(size, least)
-        whole = whole.merge(few.of(KEYS[rows], rows, {"x": rows % 13}, RARE[rows], seen))
+        whole = whole.merge(few.of_only(KEYS[rows], rows, {"x": rows % 13}, RARE[rows], seen))
     return whole
 
 
@@ -37,7 +37,7 @@ def test_weighted_means_over_many_draws_are_those_of_all_rows():
     means = []
     for seed in range(200):
         keys = hash_ids(np.arange(N), seed=seed)
-        sample = Sample.empty(300, 40).of(keys, np.arange(N), {}, RARE, np.bincount(RARE))
+        sample = Sample.empty(300, 40).of_only(keys, np.arange(N), {}, RARE, np.bincount(RARE))
         means.append(np.average(x[sample.row], weights=sample.inverse_share))
     error = np.std(means) / np.sqrt(len(means))
     assert abs(np.mean(means) - x.mean()) < 4 * error

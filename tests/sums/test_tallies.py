@@ -20,52 +20,52 @@ def wide():
 @pytest.mark.parametrize("accuracy", ACCURACIES)
 def test_quantile_is_within_the_stated_relative_error(wide, accuracy):
     shares = np.linspace(0, 1, 101)
-    got = LogHistogram.empty(accuracy).of(wide).quantile(shares)
+    got = LogHistogram.empty(accuracy).of_only(wide).quantile(shares)
     want = np.quantile(wide, shares, method="inverted_cdf")
     assert got == pytest.approx(want, rel=accuracy * (1 + 1e-9))
 
 
 @given(st.floats(1e-300, 1e300), st.sampled_from(ACCURACIES))
 def test_single_value_is_within_the_stated_relative_error(value, accuracy):
-    got = LogHistogram.empty(accuracy).of(np.array([value])).quantile([0.5])
+    got = LogHistogram.empty(accuracy).of_only(np.array([value])).quantile([0.5])
     assert got == pytest.approx([value], rel=accuracy * (1 + 1e-9))
 
 
 @pytest.mark.parametrize("value", [5e-324, np.finfo(float).tiny, np.finfo(float).max])
 def test_ends_of_float64_stay_positive_and_finite(value):
-    got = LogHistogram.empty().of(np.array([value])).quantile([0.5])[0]
+    got = LogHistogram.empty().of_only(np.array([value])).quantile([0.5])[0]
     assert 0 < got < np.inf
 
 
 def test_weights_are_repetitions(wide):
     times = np.random.default_rng(1).integers(1, 5, size=len(wide))
     shares = np.linspace(0, 1, 101)
-    weighted = LogHistogram.empty().of(wide, times.astype(float)).quantile(shares)
-    repeated = LogHistogram.empty().of(np.repeat(wide, times)).quantile(shares)
+    weighted = LogHistogram.empty().of_only(wide, times.astype(float)).quantile(shares)
+    repeated = LogHistogram.empty().of_only(np.repeat(wide, times)).quantile(shares)
     assert weighted.tolist() == repeated.tolist()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1 / 3, 1e6])
 def test_scale_of_the_weights_does_not_matter(wide, scale):
     shares = np.linspace(0, 1, 101)
-    scaled = LogHistogram.empty().of(wide, np.full(len(wide), scale)).quantile(shares)
-    assert scaled.tolist() == LogHistogram.empty().of(wide).quantile(shares).tolist()
+    scaled = LogHistogram.empty().of_only(wide, np.full(len(wide), scale)).quantile(shares)
+    assert scaled.tolist() == LogHistogram.empty().of_only(wide).quantile(shares).tolist()
 
 
 def test_zero_and_infinity_have_bins_of_their_own():
-    rows = LogHistogram.empty().of(np.array([np.inf, 0.0, 1e-300, 1e300, 0.0]))
+    rows = LogHistogram.empty().of_only(np.array([np.inf, 0.0, 1e-300, 1e300, 0.0]))
     value, weight = rows.bins()
     assert (value[0], value[-1]) == (0.0, np.inf)
     assert weight.tolist() == [2.0, 1.0, 1.0, 1.0]
 
 
 def test_quantiles_of_half_zeros_and_half_infinities():
-    rows = LogHistogram.empty().of(np.array([0.0, np.inf, 0.0, np.inf]))
+    rows = LogHistogram.empty().of_only(np.array([0.0, np.inf, 0.0, np.inf]))
     assert rows.quantile([0.0, 0.5, 0.51, 1.0]).tolist() == [0.0, 0.0, np.inf, np.inf]
 
 
 def test_values_of_no_weight_are_no_quantile():
-    rows = LogHistogram.empty(1e-4).of(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0]))
+    rows = LogHistogram.empty(1e-4).of_only(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0]))
     assert rows.quantile([0.0, 0.5, 1.0]) == pytest.approx([2.0, 2.0, 2.0], rel=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_quantile_of_nothing_is_nan():
 
 def test_histogram_grows_with_the_range_not_with_the_rows():
     x = np.random.default_rng(2).uniform(1, 100, size=100_000)
-    assert len(LogHistogram.empty(0.005).of(x).index) <= np.log(100) / 0.01 + 2
+    assert len(LogHistogram.empty(0.005).of_only(x).index) <= np.log(100) / 0.01 + 2
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 1e-7, 1.0, -1.0, float("nan")])
@@ -90,7 +90,7 @@ def test_accuracy_out_of_range_is_refused(accuracy):
 def worst(value, k):
     value = np.asarray(value, dtype=float)
     row = np.arange(len(value))
-    return WorstRows.empty(k, 1).of(value, row, value[:, None], [f"id{i}" for i in row])
+    return WorstRows.empty(k, 1).of_only(value, row, value[:, None], [f"id{i}" for i in row])
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.5, np.inf]), max_size=30), st.integers(0, 9))
@@ -106,6 +106,6 @@ def test_worst_rows_bring_their_ids_and_details():
 
 def test_merged_worst_rows_bring_their_ids_and_details():
     row = np.array([7])
-    later = WorstRows.empty(2, 1).of(np.array([9.0]), row, np.array([[9.0]]), ["late"])
+    later = WorstRows.empty(2, 1).of_only(np.array([9.0]), row, np.array([[9.0]]), ["late"])
     got = worst([1.0, 3.0, 2.0], 2).merge(later)
     assert (got.ids, got.row.tolist()) == (("late", "id1"), [7, 1])

@@ -1,8 +1,8 @@
 """What an engine is given and what it owes: parts of rows in, one Summary of each part out.
 
-An engine knows nothing of statistics. It maps `of` over a part's chunks and merges them in chunk
-order; whoever called it merges the parts in their order. With the same boundaries everywhere the
-same additions are made in the same order, so that every engine gives the same bits.
+An engine knows nothing of statistics. It makes a Summary of each of a part's chunks and merges them
+in chunk order; whoever called it merges the parts in their order. With the same boundaries
+everywhere the same additions are made in the same order, so that every engine gives the same bits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from pandq.sums.summary import Summary
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
@@ -19,16 +21,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 C_co = TypeVar("C_co", covariant=True)
-
-
-class Mergeable(Protocol):
-    """All that an engine knows of a Summary."""
-
-    def merge(self, other: Self, /) -> Self:
-        """Both together."""
-
-
-S = TypeVar("S", bound=Mergeable)
+S = TypeVar("S", bound=Summary)
 
 
 class Rows(Protocol[C_co]):

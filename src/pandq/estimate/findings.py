@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from pandq.estimate.calibration.inputs import as_targets
 from pandq.estimate.sampling import shares_of, weights_of
 from pandq.results.findings import Finding
 from pandq.sums.repeats import Repeats
+from pandq.sums.summary import Summary, merged_by, summary
 from pandq.units import per_nat
 from pandq.views import Labels, Probs
 
@@ -40,8 +41,13 @@ ROUNDING = 1e-12
 LEAST_DIFFERENT = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+def _common(a: int, b: int) -> int:
+    """The least number of votes that is a multiple of both, or MOST_VOTES + 1."""
+    return min(math.lcm(a, b), MOST_VOTES + 1)
+
+
+@summary
+class Seen(Summary):
     """A Summary of what findings are made of.
 
     `most` is the largest number of votes that a row of P could be made of, MOST_VOTES + 1 where
@@ -50,8 +56,8 @@ class Seen:
 
     ties_p: int
     ties_q: int
-    most: int
-    common: int
+    most: int = merged_by(max)
+    common: int = merged_by(_common)
     repeats: Repeats
 
     @classmethod
@@ -59,32 +65,21 @@ class Seen:
         """No rows."""
         return cls(0, 0, 1, 1, Repeats.empty())
 
-    def of(self, chunk: Chunk, m: RowMeasures) -> Self:
+    def of_only(self, chunk: Chunk, m: RowMeasures) -> Self:
         """Of one chunk and its measures."""
         votes = np.full(1, MOST_VOTES + 1)
         if isinstance(chunk.p, Probs):
             votes = votes_in(chunk.p.law().prob[:GLANCE])
             if votes.max(initial=1) <= MOST_VOTES:
                 votes = votes_in(chunk.p.law().prob)
-        common = math.lcm(*np.unique(votes).tolist())
         return type(self)(
             0 if isinstance(chunk.p, Labels) else int((m.p_class == TIED).sum()),
             int((m.q_class == TIED).sum()),
             int(votes.max(initial=1)),
-            min(common, MOST_VOTES + 1),
-            self.repeats.of(
+            reduce(_common, np.unique(votes).tolist(), 1),
+            self.repeats.of_only(
                 [m.q_entropy, m.confidence, m.q_class], [m.cross_entropy, m.entropy, m.p_class]
             ),
-        )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.ties_p + other.ties_p,
-            self.ties_q + other.ties_q,
-            max(self.most, other.most),
-            min(math.lcm(self.common, other.common), MOST_VOTES + 1),
-            self.repeats.merge(other.repeats),
         )
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -14,6 +13,7 @@ from pandq.errors import InputError
 from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
+from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
 from pandq.views import TOP_KIND, partly_known
 
@@ -30,8 +30,8 @@ SEEDS = 2**32
 MOST_WORST = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+@summary
+class Shape(Summary):
     """What chunks are, as a Summary that refuses those of another number of classes."""
 
     n_classes: int = 0

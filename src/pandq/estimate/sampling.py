@@ -73,7 +73,7 @@ def sample_of(size: int, chunk: Chunk, *, of_rows: int | None = None) -> Sample:
     for place, rival in enumerate(chunk.rivals):
         columns[rival_name(place)] = rival[few].law().log_prob
     blank = Sample.empty(size, least)
-    return blank.of(chunk.keys[few], chunk.start + few, columns, strata[few], seen)
+    return blank.of_only(chunk.keys[few], chunk.start + few, columns, strata[few], seen)
 
 
 def _share(wanted: int, of: Any) -> Any:

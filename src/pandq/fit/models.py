@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -22,6 +21,7 @@ from pandq.fit.regressions.scaling import standardised
 from pandq.fit.regressions.softmax import SoftmaxRegression
 from pandq.fit.targets import Targets
 from pandq.read.feature_scan import FeatureScan
+from pandq.sums.summary import Summary, summary
 from pandq.views import Labels
 
 if TYPE_CHECKING:
@@ -248,8 +248,8 @@ def loaded(rows: FeatureScan) -> tuple[NDArray[Any], View, NDArray[np.float64] |
     return x, p, np.concatenate(weights) if weights else None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOutSums:
+@summary
+class HeldOutSums(Summary):
     """Sums over rows of weight, cross entropy, entropy, and of P at Q's top class."""
 
     weight: float = 0.0
@@ -271,15 +271,6 @@ class HeldOutSums:
         hits = at_top(p, Law.from_log_probs(log_q))
         sums = (float(w.sum()), float(w @ losses), float(w @ targets.entropies()), float(w @ hits))
         return cls(*sums)
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.weight + other.weight,
-            self.cross_entropy + other.cross_entropy,
-            self.entropy + other.entropy,
-            self.hits + other.hits,
-        )
 
 
 def evaluated(model: Model, rows: FeatureScan, run: Run | None = None) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     Keys = NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClusterTotals:
+@summary
+class ClusterTotals(Summary):
     """sum w and sum w x for each (group, cluster); grows with the clusters, not with the rows.
 
     >>> keys, group = np.array([1, 1, 2], dtype=np.uint64), np.zeros(3, dtype=np.uint64)
-    >>> totals = ClusterTotals.empty(1).of(group, keys, np.array([[1.0], [2.0], [3.0]]))
+    >>> totals = ClusterTotals.empty(1).of_only(group, keys, np.array([[1.0], [2.0], [3.0]]))
     >>> totals.totals
     array([[2., 3.],
            [1., 3.]])
@@ -35,7 +36,7 @@ class ClusterTotals:
         none = np.zeros(0, np.uint64)
         return cls(none, none, np.zeros((0, d + 1)))
 
-    def of(self, group: Keys, cluster: Keys, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, group: Keys, cluster: Keys, x: Floats, w: Floats | None = None) -> Self:
         """(n, d) values of rows with hashed group and cluster ids and (n,) weights."""
         w = np.ones(len(x)) if w is None else w
         return self._gathered(group, cluster, np.column_stack([w, x * w[:, None]]))

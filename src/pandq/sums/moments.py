@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.core.kernels import group_sums
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scatter:
+@summary
+class Scatter(Summary):
     """Total weight, mean, and summed squares and products about the mean."""
 
     weight: float
@@ -28,7 +28,7 @@ class Scatter:
         """No rows of `d` quantities."""
         return cls(0.0, np.zeros(d), np.zeros((d, d)))
 
-    def of(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The scatter of (n, d) values with (n,) weights, or weights of one."""
         weight = float(len(x)) if w is None else float(w.sum())
         if weight == 0.0:
@@ -57,11 +57,11 @@ class Scatter:
         return self.m2 + self.weight * np.outer(step, step)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moments:
+@summary
+class Moments(Summary):
     """Means of `d` quantities and the covariance of those means.
 
-    >>> rows = Moments.empty(1).of(np.array([[1.0], [2.0], [3.0]]))
+    >>> rows = Moments.empty(1).of_only(np.array([[1.0], [2.0], [3.0]]))
     >>> rows.mean, rows.mean_covariance()
     (array([2.]), array([[0.33333333]]))
     """
@@ -75,16 +75,12 @@ class Moments:
         """No rows of `d` quantities."""
         return cls(0, Scatter.empty(d), Scatter.empty(d))
 
-    def of(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The moments of (n, d) finite values, with (n,) weights if rows count unequally."""
-        plain = self.plain.of(x, w)
+        plain = self.plain.of_only(x, w)
         # rows drawn independently: Var(sum w x / sum w) needs the scatter under w^2
-        return type(self)(len(x), plain, plain if w is None else self.squared.of(x, np.square(w)))
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
         return type(self)(
-            self.n + other.n, self.plain.merge(other.plain), self.squared.merge(other.squared)
+            len(x), plain, plain if w is None else self.squared.of_only(x, np.square(w))
         )
 
     @property
@@ -108,8 +104,8 @@ class Moments:
         return self.squared.about(self.mean) / self.weight**2 * (self.n / (self.n - 1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupMoments:
+@summary
+class GroupMoments(Summary):
     """Means and their variances of `d` quantities in each named group, in order of appearance."""
 
     names: tuple[str, ...]
@@ -126,7 +122,7 @@ class GroupMoments:
         none = np.zeros((0, d))
         return cls((), np.zeros(0, np.int64), np.zeros(0), none, np.zeros(0), none, none)
 
-    def of(
+    def of_only(
         self,
         codes: NDArray[np.intp],
         names: tuple[str, ...],

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, cast
+from operator import and_
+from typing import Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri, xlogy
 
 from pandq.errors import InputError
+from pandq.sums.summary import Summary, merged_by, summary
 
 Array = NDArray[np.float64]
 Method = Literal["clopper-pearson", "hoeffding", "normal"]
 
 
-@dataclass(frozen=True, eq=False)
-class Reliability:
+@summary
+class Reliability(Summary):
     """Sums per equal-width bin of the top-label confidence max_k q_k; merging adds them.
 
     Bin b of B holds confidences in [b/B, (b + 1)/B), the last one also 1.  Of several classes with
@@ -30,7 +31,7 @@ class Reliability:
         one_label: whether every P so far had all its weight on one class.
 
     Example:
-        >>> table = Reliability.of(np.array([0.9, 0.8, 0.9]), np.array([1.0, 1.0, 0.0]), n_bins=2)
+        >>> table = Reliability.empty(2).of_only(np.array([0.9, 0.8, 0.9]), np.array([1.0, 1.0, 0.0]))
         >>> table.count.tolist(), table.hit.tolist(), round(table.ece, 6)
         ([0.0, 3.0], [0.0, 2.0], 0.2)
         >>> Reliability.empty(2).merge(table).ece == table.ece
@@ -41,23 +42,21 @@ class Reliability:
     confidence: Array
     hit: Array
     hit_squared: Array
-    one_label: bool
+    one_label: bool = merged_by(and_)
 
-    @staticmethod
-    def empty(n_bins: int = 15) -> Reliability:
+    @classmethod
+    def empty(cls, n_bins: int = 15) -> Self:
         """Table of no rows."""
         zeros = np.zeros(n_bins)
-        return Reliability(zeros, zeros, zeros, zeros, one_label=True)
+        return cls(zeros, zeros, zeros, zeros, one_label=True)
 
-    @staticmethod
-    def of(q: Array, mass: Array, w: Array | None = None, *, n_bins: int = 15) -> Reliability:
+    def of_only(self, q: Array, mass: Array, w: Array | None = None) -> Self:
         """Table of one chunk of rows.
 
         Args:
             q: (n,) float64 confidence max_k q_k of each row.
             mass: (n,) float64 P at the predicted class; 0 or 1 for labels.
             w: (n,) float64 row weights, or None for equal ones.
-            n_bins: number of bins.
 
         Returns:
             The table.
@@ -65,6 +64,7 @@ class Reliability:
         Source: Guo et al. 2017, equations 2 and 3.
         """
         # q can exceed 1 by rounding, and 1 itself belongs to the last bin.
+        n_bins = len(self.count)
         where = np.minimum((q * n_bins).astype(np.intp), n_bins - 1)
         w = np.ones(len(q)) if w is None else w
 
@@ -72,28 +72,12 @@ class Reliability:
             sums = np.bincount(where, weights=value * w, minlength=n_bins)
             return sums.astype(np.float64)
 
-        return Reliability(
+        return type(self)(
             count=binned(np.ones(len(q))),
             confidence=binned(q),
             hit=binned(mass),
             hit_squared=binned(mass * mass),
             one_label=bool(((mass == 0) | (mass == 1)).all() and (w == 1).all()),
-        )
-
-    def merge(self, other: Reliability) -> Reliability:
-        """Table of two disjoint sets of rows.
-
-        Raises:
-            InputError: if the numbers of bins differ.
-        """
-        if self.count.size != other.count.size:
-            raise InputError(what=f"cannot merge {self.count.size} bins with {other.count.size}")
-        return Reliability(
-            self.count + other.count,
-            self.confidence + other.confidence,
-            self.hit + other.hit,
-            self.hit_squared + other.hit_squared,
-            self.one_label and other.one_label,
         )
 
     def interval(self, *, level: float = 0.95, method: Method | None = None) -> tuple[Array, Array]:

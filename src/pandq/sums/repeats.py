@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from pandq.core.hashing import mix
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +24,15 @@ DIFFER = np.uint64(0)
 BY_CHANCE = 0.05
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Repeats:
+@summary
+class Repeats(Summary):
     """Rows by what Q says of them, of the `size` different rows of Q of the smallest hash.
 
     With so many or fewer different rows of Q all of them are counted, else a sample that is
     uniform over them (Bar-Yossef and others 2002, algorithm 1).
 
     >>> q_entropy, loss = np.array([0.3, 0.5, 0.3]), np.array([0.1, 0.2, 0.1])
-    >>> seen = Repeats.empty().of([q_entropy], [loss])
+    >>> seen = Repeats.empty().of_only([q_entropy], [loss])
     >>> seen.different, seen.again
     (2, 1)
     """
@@ -47,7 +48,7 @@ class Repeats:
         """No rows."""
         return cls(size)
 
-    def of(self, q: Sequence[Floats], both: Sequence[Floats]) -> Self:
+    def of_only(self, q: Sequence[Floats], both: Sequence[Floats]) -> Self:
         """Rows by what was measured of them, all digits of it.
 
         Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.core.hashing import mix
+from pandq.sums.summary import Summary, alike, merged_by, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,19 +21,19 @@ _THRESHOLDS = (_PROBABILITIES * 2.0**64).astype(np.uint64)
 _BLOCK_ROWS = 1 << 12
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PoissonBootstrap:
+@summary
+class PoissonBootstrap(Summary):
     """sum w and sum w x of `d` quantities in each replicate, every row drawn Poisson(1) times.
 
     Source: Hanley and MacGibbon 2006; Chamandy et al. 2012, section 3.
 
     >>> keys = np.arange(30, dtype=np.uint64)
-    >>> rows = PoissonBootstrap.empty(1, replicates=2).of(keys, np.ones((30, 1)))
+    >>> rows = PoissonBootstrap.empty(1, replicates=2).of_only(keys, np.ones((30, 1)))
     >>> bool((rows.means() == 1.0).all())
     True
     """
 
-    seed: int
+    seed: int = merged_by(alike)
     totals: Floats
 
     @classmethod
@@ -41,7 +41,7 @@ class PoissonBootstrap:
         """No rows of `d` quantities."""
         return cls(seed, np.zeros((replicates, d + 1)))
 
-    def of(self, keys: Keys, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, keys: Keys, x: Floats, w: Floats | None = None) -> Self:
         """(n, d) values of rows, or of rows whose clusters, have these hashed ids."""
         values = np.column_stack([np.ones(len(x)), x])
         if w is not None:
@@ -56,10 +56,6 @@ class PoissonBootstrap:
             drawn = np.searchsorted(_THRESHOLDS, words, side="right")
             totals += drawn.astype(np.float64) @ values[rows]
         return type(self)(self.seed, totals)
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.seed, self.totals + other.totals)
 
     def means(self) -> Floats:
         """(replicates, d) weighted means."""

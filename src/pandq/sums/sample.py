@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StrataSizes:
+@summary
+class StrataSizes(Summary):
     """How many rows went by in each stratum."""
 
     n: Whole
@@ -26,7 +27,7 @@ class StrataSizes:
         """No strata."""
         return cls(np.zeros(0, np.int64))
 
-    def of(self, n: Whole) -> Self:
+    def of_only(self, n: Whole) -> Self:
         """So many rows of each."""
         return type(self)(n)
 
@@ -38,8 +39,8 @@ class StrataSizes:
         return type(self)(n)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+@summary
+class Sample(Summary):
     """The `size` rows of smallest key, and the `least` of each stratum, by their row numbers.
 
     With keys that are hashes the first are a uniform sample without replacement (Cohen 1997), and
@@ -47,7 +48,7 @@ class Sample:
     stand for all rows (Cochran 1977, section 5A.9, stratification after selection).
 
     >>> keys = np.array([5, 1, 9], dtype=np.uint64)
-    >>> Sample.empty(2).of(keys, np.arange(3), {"x": np.array([50, 10, 90])}).columns["x"]
+    >>> Sample.empty(2).of_only(keys, np.arange(3), {"x": np.array([50, 10, 90])}).columns["x"]
     array([50, 10])
     """
 
@@ -65,7 +66,7 @@ class Sample:
         none = np.zeros(0, np.int64)
         return cls(size, least, np.zeros(0, np.uint64), none, none, StrataSizes.empty(), {})
 
-    def of(
+    def of_only(
         self,
         keys: Keys,
         row: Whole,
@@ -84,7 +85,7 @@ class Sample:
         """
         if strata is None or seen is None:
             strata, seen = np.zeros(len(keys), np.int64), np.full(1, len(keys))
-        return self._smallest(keys, row, strata, self.seen.of(seen), columns)
+        return self._smallest(keys, row, strata, self.seen.of_only(seen), columns)
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.errors import InputError
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 LARGEST_LOG = math.log(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LogHistogram:
+@summary
+class LogHistogram(Summary):
     """Weights in log-spaced bins: quantiles of non-negative values within `accuracy` of exact.
 
-    >>> rows = LogHistogram.empty().of(np.array([0.0, 1.0, 2.0, 3.0, np.inf]))
+    >>> rows = LogHistogram.empty().of_only(np.array([0.0, 1.0, 2.0, 3.0, np.inf]))
     >>> rows.quantile([0.0, 0.5, 1.0]).round(2)
     array([ 0.,  2., inf])
     """
@@ -50,7 +51,7 @@ class LogHistogram:
     def _log_base(self) -> float:
         return float(np.log1p(self.accuracy) - np.log1p(-self.accuracy))
 
-    def of(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The tally of (n,) values from 0 to infinity.
 
         Source: Masson, Rim and Lee 2019 (DDSketch), section 2.
@@ -139,11 +140,11 @@ class LogHistogram:
         return type(self)(self.accuracy, index, total, largest, least)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UnitHistogram:
+@summary
+class UnitHistogram(Summary):
     """Weights in equal bins from -1 to 1: quantiles of differences of probabilities, to WIDTH / 2.
 
-    >>> rows = UnitHistogram.empty().of(np.array([-0.5, 0.0, 0.25]))
+    >>> rows = UnitHistogram.empty().of_only(np.array([-0.5, 0.0, 0.25]))
     >>> rows.quantile([0.0, 0.5, 1.0]).round(4)
     array([-0.5 ,  0.  ,  0.25])
     """
@@ -160,7 +161,7 @@ class UnitHistogram:
         """No values."""
         return cls(np.zeros(0, np.int64), np.zeros(0))
 
-    def of(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The tally of (n,) values from -1 to 1."""
         if w is not None:
             x, w = x[w > 0], w[w > 0]
@@ -220,8 +221,8 @@ class Shown:
     q: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WorstRows:
+@summary
+class WorstRows(Summary):
     """The `k` rows of largest value, largest first, earliest first among equals."""
 
     k: int
@@ -235,7 +236,7 @@ class WorstRows:
         """No rows yet; each will bring `d` details."""
         return cls(k, np.zeros(0), np.zeros(0, np.int64), np.zeros((0, d)), ())
 
-    def of(self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Any) -> Self:
+    def of_only(self, value: Floats, row: NDArray[np.int64], details: Floats, ids: Any) -> Self:
         """The worst of (n,) values, with their row numbers, (n, d) details and ids."""
         keep = self.chosen(value, row)
         chosen = tuple(plain(ids[int(i)]) for i in keep)

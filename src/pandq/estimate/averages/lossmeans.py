@@ -7,7 +7,7 @@ is finite is averaged over every row, and the mean over the finite rows is only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.results.estimate import Estimate
 from pandq.rows import by_top
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 FINITE_PART = "mean over the rows where it is finite, which their outcomes chose"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LossMeans:
+@summary
+class LossMeans(Summary):
     """A Summary: means of `losses` over the rows where all are finite, and of `others` over all.
 
     >>> blank = LossMeans.empty(("loss",), ("entropy",))
-    >>> rows = blank.of(np.array([[1.0], [np.inf]]), np.array([[0.2], [0.4]]))
+    >>> rows = blank.of_only(np.array([[1.0], [np.inf]]), np.array([[0.2], [0.4]]))
     >>> rows.estimate("loss", level=0.95).value, rows.estimate("entropy", level=0.95).value
     (inf, 0.30000000000000004)
     """
@@ -55,7 +56,7 @@ class LossMeans:
         drawn: dict[str, Any] = {"replicates": replicates, "seed": seed}
         return cls(Means.empty(losses, **drawn), Means.empty(others, **drawn))
 
-    def of(
+    def of_only(
         self,
         losses: Floats,
         others: Floats,
@@ -67,15 +68,11 @@ class LossMeans:
         """(n, d) values that may be infinite, (n, e) finite ones, and what belongs to the rows."""
         losses, kept = _finite(losses, w)
         return type(self)(
-            self.losses.of(
+            self.losses.of_only(
                 losses[kept], _of(w, kept), clusters=_of(clusters, kept), keys=_of(keys, kept)
             ),
-            self.others.of(others, w, clusters=clusters, keys=keys),
+            self.others.of_only(others, w, clusters=clusters, keys=keys),
         )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.losses.merge(other.losses), self.others.merge(other.others))
 
     @property
     def n(self) -> int:
@@ -122,8 +119,8 @@ class LossMeans:
         return (np.inf, np.inf) if self.n_infinite else self.losses.bounds(low, high, level=level)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupLossMeans:
+@summary
+class GroupLossMeans(Summary):
     """The same for the groups of a column."""
 
     losses: GroupMeans
@@ -134,7 +131,7 @@ class GroupLossMeans:
         """No groups."""
         return cls(GroupMeans.empty(losses), GroupMeans.empty(others))
 
-    def of(
+    def of_only(
         self,
         codes: NDArray[np.intp],
         groups: tuple[str, ...],
@@ -147,13 +144,13 @@ class GroupLossMeans:
         """Rows whose group is groups[codes]: (n, d) losses, (n, e) finite values."""
         losses, kept = _finite(losses, w)
         return type(self)(
-            self.losses.of(
+            self.losses.of_only(
                 codes[kept], groups, losses[kept], _of(w, kept), clusters=_of(clusters, kept)
             ),
-            self.others.of(codes, groups, others, w, clusters=clusters),
+            self.others.of_only(codes, groups, others, w, clusters=clusters),
         )
 
-    def of_tops(
+    def of_only_by_top(
         self,
         view: View,
         tops: NDArray[Any],
@@ -166,11 +163,9 @@ class GroupLossMeans:
     ) -> Self:
         """Rows by a view's most probable class; where several are, the row counts its share."""
         rows, codes, w = by_top(view, tops, w)
-        return self.of(codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows))
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.losses.merge(other.losses), self.others.merge(other.others))
+        return self.of_only(
+            codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows)
+        )
 
     def groups(self) -> Iterator[tuple[str, LossMeans]]:
         """Each group's own LossMeans, in order of appearance."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import GroupMoments, Moments
 from pandq.sums.resample import PoissonBootstrap
+from pandq.sums.summary import Summary, alike, merged_by, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
     Keys = NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Means:
+@summary
+class Means(Summary):
     """A Summary of named quantities: moments, totals per cluster, bootstrap replicates.
 
-    >>> rows = Means.empty(("loss",)).of(np.array([[1.0], [2.0], [3.0]]))
+    >>> rows = Means.empty(("loss",)).of_only(np.array([[1.0], [2.0], [3.0]]))
     >>> print(rows.estimate("loss", level=0.95))
     loss 2.000 nat [-0.484, 4.484]
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = merged_by(alike)
     moments: Moments
     clusters: ClusterTotals
     bootstrap: PoissonBootstrap | None = None
@@ -46,7 +47,7 @@ class Means:
         drawn = PoissonBootstrap.empty(d, replicates=replicates, seed=seed) if replicates else None
         return cls(names, Moments.empty(d), ClusterTotals.empty(d), drawn)
 
-    def of(
+    def of_only(
         self,
         x: Floats,
         w: Floats | None = None,
@@ -55,31 +56,23 @@ class Means:
         keys: Keys | None = None,
     ) -> Self:
         """(n, d) finite values; `keys` and `clusters` are hashed ids."""
-        totals = self.clusters
+        totals = ClusterTotals.empty(len(self.names))
         if clusters is not None:
-            totals = totals.of(np.zeros(len(x), np.uint64), clusters, x, w)
+            totals = totals.of_only(np.zeros(len(x), np.uint64), clusters, x, w)
         drawn = self.bootstrap
         if drawn is not None:
             units = keys if clusters is None else clusters
-            drawn = drawn.of(hash_ids(np.arange(len(x))) if units is None else units, x, w)
-        return type(self)(self.names, self.moments.of(x, w), totals, drawn)
+            drawn = drawn.of_only(hash_ids(np.arange(len(x))) if units is None else units, x, w)
+        return type(self)(self.names, self.moments.of_only(x, w), totals, drawn)
 
-    def of_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
+    def of_only_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
         """(n, d) values, of which the rows count that are finite throughout."""
         kept = np.isfinite(x).all(axis=1)
-        return self.of(
+        return self.of_only(
             x[kept],
             None if w is None else w[kept],
             clusters=None if clusters is None else clusters[kept],
         )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        drawn = self.bootstrap
-        if drawn is not None and other.bootstrap is not None:
-            drawn = drawn.merge(other.bootstrap)
-        moments, clusters = self.moments.merge(other.moments), self.clusters.merge(other.clusters)
-        return type(self)(self.names, moments, clusters, drawn)
 
     @property
     def n(self) -> int:
@@ -170,11 +163,11 @@ class Means:
         return [float(x) for x in np.nanquantile(means, probabilities)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupMeans:
+@summary
+class GroupMeans(Summary):
     """The same for the groups of a column."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = merged_by(alike)
     moments: GroupMoments
     clusters: ClusterTotals
 
@@ -183,7 +176,7 @@ class GroupMeans:
         """No groups."""
         return cls(names, GroupMoments.empty(len(names)), ClusterTotals.empty(len(names)))
 
-    def of(
+    def of_only(
         self,
         codes: NDArray[np.intp],
         groups: tuple[str, ...],
@@ -193,15 +186,10 @@ class GroupMeans:
         clusters: Keys | None = None,
     ) -> Self:
         """(n, d) finite values of rows whose group is groups[codes]."""
-        totals = self.clusters
+        totals = ClusterTotals.empty(len(self.names))
         if clusters is not None:
-            totals = totals.of(_group_keys(groups)[codes], clusters, x, w)
-        return type(self)(self.names, self.moments.of(codes, groups, x, w), totals)
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        moments, clusters = self.moments.merge(other.moments), self.clusters.merge(other.clusters)
-        return type(self)(self.names, moments, clusters)
+            totals = totals.of_only(_group_keys(groups)[codes], clusters, x, w)
+        return type(self)(self.names, self.moments.of_only(codes, groups, x, w), totals)
 
     def groups(self) -> Iterator[tuple[str, Means]]:
         """Each group's own Means, in order of appearance."""

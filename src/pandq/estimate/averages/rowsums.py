@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.quantities import QUANTITIES, keys
 from pandq.rows import RowMeasures, measure_rows
+from pandq.sums.summary import Summary, merged_by, summary
 from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
 from pandq.views import Counts
 
@@ -42,8 +43,8 @@ INFINITE_SHOWN = 20
 TOP = 12
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowSums:
+@summary
+class RowSums(Summary):
     """What is kept of the rows that have gone by."""
 
     means: LossMeans
@@ -52,8 +53,8 @@ class RowSums:
     infinite: WorstRows
     classes: GroupLossMeans
     groups: Mapping[str, GroupLossMeans]
-    least_votes: float
-    most_votes: float
+    least_votes: float = merged_by(min)
+    most_votes: float = merged_by(max)
 
     @classmethod
     def empty(
@@ -71,7 +72,7 @@ class RowSums:
             most_votes=0.0,
         )
 
-    def of(self, chunk: Chunk, measured: RowMeasures | None = None) -> Self:
+    def of_only(self, chunk: Chunk, measured: RowMeasures | None = None) -> Self:
         """The sums of one chunk."""
         m = measure_rows(chunk.p, chunk.q) if measured is None else measured
         finite = np.isfinite(m.cross_entropy)
@@ -81,27 +82,20 @@ class RowSums:
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
         clusters = chunk.clusters
         return type(self)(
-            means=self.means.of(*rows, clusters=clusters, keys=chunk.keys),
-            divergence=self.divergence.of(m.kl, chunk.weights),
+            means=self.means.of_only(*rows, clusters=clusters, keys=chunk.keys),
+            divergence=self.divergence.of_only(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
             infinite=_extreme(self.infinite, ~finite, m, row, chunk),
-            classes=self.classes.of_tops(chunk.p, m.p_class, classes, *rows, clusters=clusters),
+            classes=self.classes.of_only_by_top(
+                chunk.p, m.p_class, classes, *rows, clusters=clusters
+            ),
             groups={
-                name: self.groups[name].of(codes, names, *rows, clusters=clusters)
+                name: self.groups[name].of_only(codes, names, *rows, clusters=clusters)
                 for name, (codes, names) in chunk.groups.items()
                 if name in self.groups
             },
             least_votes=float(votes.min(initial=np.inf)),
             most_votes=float(votes.max(initial=0.0)),
-        )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            **{
-                f.name: _merged(f.name, getattr(self, f.name), getattr(other, f.name))
-                for f in fields(self)
-            }
         )
 
     @property
@@ -151,7 +145,7 @@ def _extreme(
     worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
     shown = [Shown(plain(chunk.ids[int(i)]), *_laws(chunk, int(i))) for i in worst]
-    return blank.of(m.kl[worst], row[worst], details, shown)
+    return blank.of_only(m.kl[worst], row[worst], details, shown)
 
 
 def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
@@ -166,11 +160,3 @@ def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
         above = int((most > most[top[TOP]]).sum())
         top = top[: above or TOP]
     return top, p[top], q[top]
-
-
-def _merged(name: str, a: Any, b: Any) -> Any:
-    if name in ("least_votes", "most_votes"):
-        return (min if name == "least_votes" else max)(a, b)
-    if isinstance(a, dict):
-        return {key: a[key].merge(b[key]) for key in a}
-    return a.merge(b)

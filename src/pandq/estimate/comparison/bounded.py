@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from pandq.estimate.averages.means import Means
 from pandq.results.comparison import Bounds
 from pandq.results.estimate import Estimate
+from pandq.sums.summary import Summary, summary
 from pandq.views import kl_bounds
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LOW, HIGH = "lower_bound", "upper_bound"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BoundSums:
+@summary
+class BoundSums(Summary):
     """Sums of each row's lower and upper bound, the upper over the rows where it is finite."""
 
     low: Means
@@ -33,18 +33,14 @@ class BoundSums:
         """No rows."""
         return cls(Means.empty((LOW,)), Means.empty((HIGH,)))
 
-    def of(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
+    def of_only(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
         found = kl_bounds(chunk.p, q, q_floor=q_floor)
         low, high = (
-            means.of_finite(x[:, None], chunk.weights, chunk.clusters)
+            means.of_only_finite(x[:, None], chunk.weights, chunk.clusters)
             for means, x in zip((self.low, self.high), found, strict=True)
         )
         return type(self)(low, high)
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.low.merge(other.low), self.high.merge(other.high))
 
 
 def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -> Bounds:

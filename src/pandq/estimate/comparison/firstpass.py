@@ -13,6 +13,7 @@ from pandq.estimate.passes import Shape
 from pandq.estimate.sampling import label_type_of, sample_of, sample_size
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.sample import Sample
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from pandq.read.chunks import Chunk, MemoryScan
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 MOST_CLASSES = 1500
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonSums:
+@summary
+class ComparisonSums(Summary):
     """The first pass: each model alone, each rival against the first, each copy's drift.
 
     `from_reference` is empty where P is no reference.
@@ -35,15 +36,15 @@ class ComparisonSums:
     from_reference: tuple[ReferenceSums, ...]
     sample: Sample
 
-    def of(self, chunk: Chunk, sample: Sample) -> Self:
+    def of_only(self, chunk: Chunk, sample: Sample) -> Self:
         """The sums of one chunk."""
         views = (chunk.q, *chunk.rivals)
         measured = [measure_rows(chunk.p, view) for view in views]
         return type(self)(
             Shape.of(chunk),
-            tuple(x.of(chunk, m) for x, m in zip(self.models, measured, strict=True)),
+            tuple(x.of_only(chunk, m) for x, m in zip(self.models, measured, strict=True)),
             tuple(
-                x.of(
+                x.of_only(
                     chunk,
                     measured[0],
                     m,
@@ -51,20 +52,10 @@ class ComparisonSums:
                 )
                 for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
             ),
-            tuple(x.of(chunk, view) for x, view in zip(self.from_reference, views, strict=False)),
-            sample,
-        )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.shape.merge(other.shape),
-            tuple(a.merge(b) for a, b in zip(self.models, other.models, strict=True)),
-            tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)),
             tuple(
-                a.merge(b) for a, b in zip(self.from_reference, other.from_reference, strict=True)
+                x.of_only(chunk, view) for x, view in zip(self.from_reference, views, strict=False)
             ),
-            self.sample.merge(other.sample),
+            sample,
         )
 
 
@@ -104,4 +95,4 @@ class FirstPass:
         few = self.empty.sample
         if self.sampled and k <= MOST_CLASSES:
             few = sample_of(sample_size(size * k), chunk, of_rows=self.n_rows)
-        return self.empty.of(chunk, few)
+        return self.empty.of_only(chunk, few)

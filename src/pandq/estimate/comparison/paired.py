@@ -7,14 +7,14 @@ the rows' own difficulty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
 from pandq.quantities import DIFFERENCE
+from pandq.sums.summary import Summary, summary
 from pandq.sums.tallies import WorstRows
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ DETAILS = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PairSums:
+@summary
+class PairSums(Summary):
     """What is kept of the rows that have gone by, for one Q against another.
 
     Two losses that are infinite in the same row are equally bad there; where only one is, so is
@@ -75,7 +75,7 @@ class PairSums:
             0,
         )
 
-    def of(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
+    def of_only(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
         """The differences of one chunk, and how much of one's top class is the other's."""
         losses = against.cross_entropy, q.cross_entropy
         with np.errstate(invalid="ignore"):
@@ -89,23 +89,19 @@ class PairSums:
         names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
-            self.means.of(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
-            self.wins.of(np.stack(won).T.astype(np.float64), w, clusters=clusters),
-            self.classes.of_tops(chunk.p, q.p_class, names, x, nothing, w, clusters=clusters),
+            self.means.of_only(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
+            self.wins.of_only(np.stack(won).T.astype(np.float64), w, clusters=clusters),
+            self.classes.of_only_by_top(
+                chunk.p, q.p_class, names, x, nothing, w, clusters=clusters
+            ),
             {
-                name: self.groups[name].of(codes, values, x, nothing, w, clusters=clusters)
+                name: self.groups[name].of_only(codes, values, x, nothing, w, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()
             },
             _extreme(self.worse, apart, details, chunk),
             _extreme(self.better, -apart, details, chunk),
             int(np.isinf(losses[1]).sum()),
             int(np.isinf(losses[0]).sum()),
-        )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            **{f.name: _merged(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
         )
 
 
@@ -115,10 +111,4 @@ def _extreme(blank: WorstRows, value: Rows, details: Sequence[Rows], chunk: Chun
     row = np.arange(chunk.start, chunk.start + len(chunk))
     worst = place[blank.chosen(value[place], row[place])]
     shown = np.stack([column[worst] for column in details], axis=1)
-    return blank.of(value[worst], row[worst], shown, [chunk.ids[int(i)] for i in worst])
-
-
-def _merged(a: Any, b: Any) -> Any:
-    if isinstance(a, dict):
-        return {key: a[key].merge(b[key]) for key in a}
-    return a + b if isinstance(a, int) else a.merge(b)
+    return blank.of_only(value[worst], row[worst], shown, [chunk.ids[int(i)] for i in worst])

@@ -9,9 +9,10 @@ import numpy as np
 
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
-from pandq.estimate.decomposition.trained import losses_of
+from pandq.estimate.decomposition.trained import law_of, losses_of
 from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
 from pandq.quantities import DIFFERENCE
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class PairedMaps:
         """Each model's cross entropies before and after the map that never saw the row."""
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
         folds = folds_of(unit, FOLDS, self.seed)
+        law = law_of(chunk.p)
         found = []
         for view, fit in zip((chunk.q, *chunk.rivals), self.fits, strict=True):
             log_q = view.law().log_prob
@@ -56,12 +58,12 @@ class PairedMaps:
             for fold in np.unique(folds):
                 here = folds == fold
                 after[here] = fit.fold_map[int(fold)].apply(log_q[here])
-            found.append((losses_of(chunk.p, log_q), losses_of(chunk.p, after)))
+            found.append((losses_of(chunk.p, law, log_q), losses_of(chunk.p, law, after)))
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PartDifferences:
+@summary
+class PartDifferences(Summary):
     """Of each rival: its grouping and its calibration loss less those of the first.
 
     Of H(P,Q) = floor + grouping loss + calibration loss the floor is the same; the difference of
@@ -75,7 +77,7 @@ class PartDifferences:
         """No rows."""
         return cls((LossMeans.empty((CALIBRATION,), (GROUPING,)),) * n_pairs)
 
-    def of(self, chunk: Chunk, maps: PairedMaps) -> Self:
+    def of_only(self, chunk: Chunk, maps: PairedMaps) -> Self:
         """The differences of one chunk."""
         (before, after), *others = maps.losses(chunk)
         found = []
@@ -85,9 +87,5 @@ class PartDifferences:
             rest = left - after
             won = np.where(loss == before, -rest, won)
             rows = won[:, None], rest[:, None], chunk.weights
-            found.append(means.of(*rows, clusters=chunk.clusters))
+            found.append(means.of_only(*rows, clusters=chunk.clusters))
         return type(self)(tuple(found))
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(tuple(a.merge(b) for a, b in zip(self.pairs, other.pairs, strict=True)))

@@ -6,7 +6,7 @@ as independent, ours are over clusters (documents, chunks) where these are given
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.averages.means import Means, quadratic
 from pandq.results.reference import FromReference, Tokens
 from pandq.rows import both_ways, label_losses
+from pandq.sums.summary import Summary, summary
 from pandq.sums.tallies import LogHistogram, UnitHistogram
 from pandq.units import Unit, per_nat
 
@@ -36,8 +37,8 @@ TOKENS = ("nll", "nll_base", "log_perplexity_ratio")
 MOVED = ("probability_change", "probability_change_rms")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReferenceSums:
+@summary
+class ReferenceSums(Summary):
     """Sums over rows of a copy against its reference; the last two only where labels are given.
 
     `losses` and `base_losses` are the tokens' under each model alone, `tokens` under both.
@@ -70,18 +71,19 @@ class ReferenceSums:
             UnitHistogram.empty(),
         )
 
-    def of(self, chunk: Chunk, q: View) -> Self:
+    def of_only(self, chunk: Chunk, q: View) -> Self:
         """The sums of one chunk."""
         found = both_ways(chunk.p, q)
         w, clusters = chunk.weights, chunk.clusters
         change = found["q_mass"] - found["p_confidence"]
         tops = np.stack([found["same_top1"], change, np.square(change)]).T
-        own, reference = self.losses, self.base_losses
-        tokens, token_spread = self.tokens, self.token_spread
+        blank = self.empty()
+        own, reference = blank.losses, blank.base_losses
+        tokens, token_spread = blank.tokens, blank.token_spread
         nothing = np.empty((len(change), 0))
 
         def alone(means: LossMeans, loss: Rows) -> LossMeans:
-            return means.of(loss[:, None], nothing, w, clusters=clusters)
+            return means.of_only(loss[:, None], nothing, w, clusters=clusters)
 
         if chunk.labels is not None:
             nll, base = label_losses(chunk.labels, q), label_losses(chunk.labels, chunk.p)
@@ -89,26 +91,20 @@ class ReferenceSums:
             with np.errstate(invalid="ignore"):
                 losses = np.stack([nll, base, nll - base]).T
             changes = np.stack([moved, np.square(moved)]).T
-            tokens = tokens.of(losses, changes, w, clusters=clusters)
+            tokens = tokens.of_only(losses, changes, w, clusters=clusters)
             own, reference = alone(own, nll), alone(reference, base)
-            token_spread = token_spread.of(moved, w)
+            token_spread = token_spread.of_only(moved, w)
         return type(self)(
             alone(self.kl, found["kl"]),
             alone(self.kl_reverse, found["kl_reverse"]),
-            self.tops.of(tops, w, clusters=clusters),
-            self.kl_spread.of(found["kl"], w),
-            self.reverse_spread.of(found["kl_reverse"], w),
-            self.top_spread.of(change, w),
+            self.tops.of_only(tops, w, clusters=clusters),
+            self.kl_spread.of_only(found["kl"], w),
+            self.reverse_spread.of_only(found["kl_reverse"], w),
+            self.top_spread.of_only(change, w),
             own,
             reference,
             tokens,
             token_spread,
-        )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            **{f.name: getattr(self, f.name).merge(getattr(other, f.name)) for f in fields(self)}
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,9 +10,10 @@ from pandq.core.numerics import row_sums
 from pandq.core.scores import at_top, confidence, top_class, top_shares
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
-from pandq.estimate.decomposition.trained import MODEL, Trained, _pairs_apart, losses_of
+from pandq.estimate.decomposition.trained import MODEL, Trained, _pairs_apart, law_of, losses_of
 from pandq.sums.reliability import Reliability
-from pandq.views import Counts, Labels
+from pandq.sums.summary import Summary, summary
+from pandq.views import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,8 +52,8 @@ BRIER = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PartSums:
+@summary
+class PartSums(Summary):
     """The Summary of the second pass: the parts of every row under what was trained."""
 
     parts: LossMeans
@@ -78,37 +78,44 @@ class PartSums:
             {name: GroupLossMeans.empty(*names) for name in by},
         )
 
-    def of(self, chunk: Chunk, trained: Trained) -> Self:
+    def of_only(self, chunk: Chunk, trained: Trained) -> Self:
         """The parts of one chunk."""
-        law = chunk.q.law()
-        log_q = law.log_prob
+        p, q = law_of(chunk.p), chunk.q.law()
+        log_q = q.log_prob
         unit = trained.unit_of(chunk)
         log_c = trained.recalibrated(trained.recalibration, log_q, unit)
-        losses, parts = self._rows(chunk, trained, log_q, log_c, unit)
+        losses, parts = self._rows(chunk, p, trained, log_q, log_c, unit)
         rows = losses, parts, chunk.weights
         names = tuple(str(k) for k in range(log_q.shape[1]))
         clusters = chunk.clusters
         return type(self)(
-            self.parts.of(*rows, clusters=clusters, keys=chunk.keys),
-            self._brier_of(chunk, log_q, log_c),
-            reliability_of(chunk, law),
-            self.classes.of_tops(chunk.q, top_class(law), names, *rows, clusters=clusters),
+            self.parts.of_only(*rows, clusters=clusters, keys=chunk.keys),
+            self._brier_of(chunk, p, log_q, log_c),
+            reliability_of(chunk, (p, q)),
+            self.classes.of_only_by_top(chunk.q, top_class(q), names, *rows, clusters=clusters),
             {
-                name: self.groups[name].of(codes, values, *rows, clusters=clusters)
+                name: self.groups[name].of_only(codes, values, *rows, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()
             },
         )
 
     def _rows(
-        self, chunk: Chunk, trained: Trained, log_q: Floats, log_c: Floats, unit: Keys
+        self,
+        chunk: Chunk,
+        p: Law | None,
+        trained: Trained,
+        log_q: Floats,
+        log_c: Floats,
+        unit: Keys,
     ) -> tuple[Floats, Floats]:
         """Each row's losses and finite parts, in the order of their names."""
-        loss, after = losses_of(chunk.p, log_q), losses_of(chunk.p, log_c)
+        loss, after = losses_of(chunk.p, p, log_q), losses_of(chunk.p, p, log_c)
         ceiling = after
         if trained.best is not None and chunk.best_q is not None:
             best_log_q = chunk.best_q.law().log_prob
-            ceiling = losses_of(chunk.p, trained.recalibrated(trained.best, best_log_q, unit))
-        low, high = trained.floor_bounds(chunk.p, log_q, unit, ceiling)
+            best = trained.recalibrated(trained.best, best_log_q, unit)
+            ceiling = losses_of(chunk.p, p, best)
+        low, high = trained.floor_bounds(chunk.p, p, log_q, unit, ceiling)
         losses = [loss, loss - after, loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
         if trained.label_type == "votes":
@@ -118,29 +125,18 @@ class PartSums:
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
         return np.stack(losses, axis=1), np.stack(parts, axis=1)
 
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.parts.merge(other.parts),
-            self.brier.merge(other.brier),
-            self.reliability.merge(other.reliability),
-            self.classes.merge(other.classes),
-            {name: table.merge(other.groups[name]) for name, table in self.groups.items()},
-        )
-
-    def _brier_of(self, chunk: Chunk, log_q: Floats, log_c: Floats) -> Means:
+    def _brier_of(self, chunk: Chunk, p: Law | None, log_q: Floats, log_c: Floats) -> Means:
         """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
+        if p is None:
+            return self.brier.of_only(np.empty((0, len(BRIER))))
         kept = np.ones(len(chunk), dtype=bool)
-        if isinstance(chunk.p, Labels):
-            return self.brier
         if isinstance(chunk.p, Counts):
             kept = chunk.p.votes > 1
-        p = chunk.p[kept]
-        prob = p.law().prob
+        prob = p.prob[kept]
         before = _brier(prob, np.exp(log_q[kept]))
         after = _brier(prob, np.exp(log_c[kept]))
-        floor = _brier_floor(p, prob)
-        return self.brier.of(
+        floor = _brier_floor(chunk.p[kept], prob)
+        return self.brier.of_only(
             np.stack([before, floor, before - after, after - floor, before - floor], axis=1),
             None if chunk.weights is None else chunk.weights[kept],
             clusters=None if chunk.clusters is None else chunk.clusters[kept],
@@ -148,23 +144,23 @@ class PartSums:
         )
 
 
-def reliability_of(chunk: Chunk, law: Law | None = None) -> Reliability:
+def reliability_of(chunk: Chunk, laws: tuple[Law | None, Law] | None = None) -> Reliability:
     """How P at Q's most probable class follows Q's confidence, in one chunk.
 
     Args:
         chunk: rows of P and Q.
-        law: of its Q, where that is formed already.
+        laws: of its P (see `law_of`) and its Q, where those are formed already.
     """
-    law = chunk.q.law() if law is None else law
-    return Reliability.of(confidence(law), _mass(chunk.p, law), chunk.weights)
+    p, q = (law_of(chunk.p), chunk.q.law()) if laws is None else laws
+    return Reliability.empty().of_only(confidence(q), _mass(chunk.p, p, q), chunk.weights)
 
 
-def _mass(p: View, q: Law) -> Floats:
+def _mass(p: View, law: Law | None, q: Law) -> Floats:
     """P's probability of Q's most probable class; (n,)."""
-    if isinstance(p, Labels):
+    if law is None:
         hit: Floats = top_shares(q)[np.arange(len(p)), p.array]
         return hit
-    return at_top(p.law(), q)
+    return at_top(law, q)
 
 
 def _brier(p: Floats, q: Floats) -> Floats:

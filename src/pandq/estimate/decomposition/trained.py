@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.core.laws import Law
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk
     from pandq.results.decomposition import LabelType
@@ -117,11 +118,19 @@ class Trained:
         return self._cross_fitted(unit, FOLDS, log_q.shape[1], of)
 
     def floor_bounds(
-        self, p: View, log_q: Floats, unit: Keys, ceiling: Floats
+        self, p: View, law: Law | None, log_q: Floats, unit: Keys, ceiling: Floats
     ) -> tuple[Floats, Floats]:
-        """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats."""
-        if self.label_type == "full":
-            exact = entropy(p.law())
+        """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats.
+
+        Args:
+            p: n rows of P.
+            law: their distributions; None for labels.
+            log_q: (n, K) float64 log-probabilities of Q.
+            unit: (n,) what is never split between folds.
+            ceiling: (n,) float64 losses that the mean of H(P) is not above.
+        """
+        if self.label_type == "full" and law is not None:
+            exact = entropy(law)
             return exact, exact
         if self.certificates is None:
             return np.zeros(len(log_q)), ceiling
@@ -192,7 +201,7 @@ class Trained:
         log_q = chunk.q.law().log_prob
         unit = self.unit_of(chunk)
         after = self.recalibrated(self.recalibration, log_q, unit)
-        found = {"refinement_loss": losses_of(chunk.p, after)}
+        found = {"refinement_loss": losses_of(chunk.p, law_of(chunk.p), after)}
         if self.certificates is not None:
             found[MODEL] = self.model_floor(chunk.p, log_q, unit)
         return found
@@ -222,12 +231,17 @@ def _votes(p: View) -> NDArray[np.int64]:
     return p.array.astype(np.int64)
 
 
-def losses_of(p: View, log_q: Floats) -> Floats:
-    """(n,) cross entropies; for labels one number of each row."""
-    if isinstance(p, Labels):
+def law_of(p: View) -> Law | None:
+    """P's distributions, to be formed once for a chunk; None for labels, which need none."""
+    return None if isinstance(p, Labels) else p.law()
+
+
+def losses_of(p: View, law: Law | None, log_q: Floats) -> Floats:
+    """(n,) cross entropies of P, with what `law_of` made of it; for labels one number a row."""
+    if law is None:
         at_label: Floats = 0.0 - log_q[np.arange(len(log_q)), p.array]
         return at_label
-    return row_losses(p.law().prob, log_q)
+    return row_losses(law.prob, log_q)
 
 
 def _pairs_apart(votes: Floats, m: Floats) -> Floats:

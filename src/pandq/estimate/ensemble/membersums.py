@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.results.uncertainty import SPLIT
 from pandq.rows import by_top
+from pandq.sums.summary import Summary, merged_by, summary
 from pandq.sums.tallies import WorstRows
 from pandq.views import Counts, Ensemble, Labels, geometric, split
 
@@ -42,8 +42,8 @@ def bin_names(unit_scale: float = 1.0) -> tuple[str, ...]:
     return (f"below {ends[0]}", *between, f"above {ends[-1]}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemberSums:
+@summary
+class MemberSums(Summary):
     """Sums over rows of an ensemble.
 
     `split` are the entropies; `averaged` what a member taken at random pays, and what the means of
@@ -51,7 +51,7 @@ class MemberSums:
     `curve` the claimed epistemic part beside the measured distance from P, by bins of the claim.
     """
 
-    members: int
+    members: int = merged_by(max)
     split: Means
     averaged: Mapping[str, LossMeans]
     people: Means
@@ -76,11 +76,11 @@ class MemberSums:
             most_aleatoric=WorstRows.empty(worst, len(DETAILS)),
         )
 
-    def of(self, chunk: Chunk) -> Self:
+    def of_only(self, chunk: Chunk) -> Self:
         """The sums of one chunk; nothing, where Q is one law per row."""
         q = chunk.q
         if not isinstance(q, Ensemble):
-            return self
+            return self.empty(by=tuple(self.groups), worst=self.most_epistemic.k)
         total, aleatoric, epistemic = split(q.array)
         x = np.stack([total, aleatoric, epistemic], axis=1)
         some: dict[str, Any] = {"w": chunk.weights, "clusters": chunk.clusters}
@@ -98,34 +98,24 @@ class MemberSums:
         names = tuple(str(k) for k in range(q.n_classes or 1))
         return type(self)(
             members=q.n_members,
-            split=self.split.of(x, **some),
+            split=self.split.of_only(x, **some),
             averaged={
-                name: self.averaged[name].of(loss[:, None], np.empty((len(loss), 0)), **some)
+                name: self.averaged[name].of_only(loss[:, None], np.empty((len(loss), 0)), **some)
                 for name, loss in zip(AVERAGED, _averaged(chunk.p, q, mean).T, strict=True)
             },
-            people=self.people.of(beside[known], **_of(some, known)),
-            curve=self.curve.of(bins, bin_names(), *claim, **_of(some, kept)),
-            classes=self.classes.of(
+            people=self.people.of_only(beside[known], **_of(some, known)),
+            curve=self.curve.of_only(bins, bin_names(), *claim, **_of(some, kept)),
+            classes=self.classes.of_only(
                 codes, names, x[rows], shares, clusters=_of(some, rows)["clusters"]
             ),
             groups={
-                name: self.groups[name].of(codes, names, x, **some)
+                name: self.groups[name].of_only(codes, names, x, **some)
                 for name, (codes, names) in chunk.groups.items()
                 if name in self.groups
             },
-            most_epistemic=self.most_epistemic.of(epistemic, row, details, chunk.ids),
-            most_aleatoric=self.most_aleatoric.of(aleatoric, row, details, chunk.ids),
+            most_epistemic=self.most_epistemic.of_only(epistemic, row, details, chunk.ids),
+            most_aleatoric=self.most_aleatoric.of_only(aleatoric, row, details, chunk.ids),
         )
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        merged: dict[str, Any] = {"members": max(self.members, other.members)}
-        for field in fields(self)[1:]:
-            a, b = getattr(self, field.name), getattr(other, field.name)
-            merged[field.name] = (
-                {key: a[key].merge(b[key]) for key in a} if isinstance(a, dict) else a.merge(b)
-            )
-        return type(self)(**merged)
 
 
 def people_entropy(p: View) -> Rows:

@@ -18,6 +18,7 @@ from scipy import special, stats
 from pandq.core.hashing import hash_ids
 from pandq.fit.regressions.softmaxsums import Rows
 from pandq.fit.targets import observations
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,8 +137,8 @@ def contrasts(scores: int) -> Floats:
     return np.asarray(basis[:, : scores - 1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BoundSums:
+@summary
+class BoundSums(Summary):
     """Sums over rows under one q: E[log likelihood], its gradient in the mean, and E[-Hessian].
 
     `weight` counts observations: a row's votes, or 1, times its weight.
@@ -190,15 +191,6 @@ class BoundSums:
         residual = w[:, None] * (p - total[:, None] * rule.mean(law))
         return cls(float(w @ total), float(w @ value), x.T @ residual, curvature)
 
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.weight + other.weight,
-            self.log_likelihood + other.log_likelihood,
-            self.gradient + other.gradient,
-            self.curvature + other.curvature,
-        )
-
 
 def parts_of(rows: Rows, step: int) -> Iterator[Rows]:
     """The same rows, at most `step` of them at a time."""
@@ -225,8 +217,8 @@ def blocks_of(x: Floats, bend: Floats, *, joint: bool = True) -> Floats:
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DrawSums:
+@summary
+class DrawSums(Summary):
     """The log-likelihood of rows at each of (T, d, S) coefficients: (T,)."""
 
     log_likelihood: Floats
@@ -247,10 +239,6 @@ class DrawSums:
             losses = (z @ p[:, :, None])[..., 0] - observations(part.p)[:, None] * norm
             total += losses.sum(axis=0) if part.w is None else part.w @ losses
         return cls(total)
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.log_likelihood + other.log_likelihood)
 
 
 def scores_of(x: Floats, coefficients: Floats) -> Floats:

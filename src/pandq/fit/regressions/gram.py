@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy import sparse
 
+from pandq.sums.summary import Summary, summary
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,8 +24,8 @@ MOST_FEATURES = 4000
 LEAST = 1e-14
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GramSums:
+@summary
+class GramSums(Summary):
     """The sum of w x x^T over rows, (d, d); its diagonal alone where that would be too large."""
 
     weight: float
@@ -41,10 +43,6 @@ class GramSums:
         whole = problem.shape[0] <= MOST_FEATURES
         weight = float(len(rows)) if rows.w is None else float(rows.w.sum())
         return cls(weight, _moments(rows, problem) if whole else _squares(rows, problem))
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.weight + other.weight, self.total + other.total)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

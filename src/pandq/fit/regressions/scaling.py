@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.read.feature_scan import Scaling, flattened
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnSums:
+@summary
+class ColumnSums(Summary):
     """Rows, their mean and their squared deviations from it, column by column."""
 
     n: int

@@ -14,6 +14,7 @@ from pandq.fit.regressions.gram import Gram, GramSums
 from pandq.fit.regressions.newton import Minimum, Point, minimise
 from pandq.fit.regressions.softmaxsums import LossSums, ProductSums, hessian_times
 from pandq.fit.targets import Targets, observations
+from pandq.sums.summary import Summary, merged_by, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +82,8 @@ class Scanned:
 SURVEY = "surveying"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EntropySums:
+@summary
+class EntropySums(Summary):
     """The sum of w H(P) over rows, of votes per vote: what cross entropy and KL differ by."""
 
     weight: float
@@ -100,31 +101,20 @@ class EntropySums:
         w = observations(rows.p) if rows.w is None else rows.w * observations(rows.p)
         return cls(float(w.sum()), float(w @ h))
 
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.weight + other.weight, self.entropy + other.entropy)
 
-
-@dataclass(frozen=True, slots=True)
-class Largest:
+@summary
+class Largest(Summary):
     """The largest of numbers that are not negative."""
 
-    value: float
-
-    def merge(self, other: Self) -> Self:
-        """Of both together."""
-        return type(self)(max(self.value, other.value))
+    value: float = merged_by(max)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Survey:
+@summary
+class _Survey(Summary):
     """What one pass finds out before the first step."""
 
     gram: GramSums
     entropy: EntropySums
-
-    def merge(self, other: Self) -> Self:
-        return type(self)(self.gram.merge(other.gram), self.entropy.merge(other.entropy))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy import special
 
+from pandq.sums.summary import Summary, summary
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -114,8 +116,8 @@ class Problem:
         return soft
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LossSums:
+@summary
+class LossSums(Summary):
     """Sums over rows at one point: the cross entropy, its gradient, and the laws' curvature.
 
     `curvature` is the sum of w (diag(q) - q q^T), the Hessian of rows without features.
@@ -152,18 +154,9 @@ class LossSums:
         )
         return found, q
 
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(
-            self.weight + other.weight,
-            self.loss + other.loss,
-            self.gradient + other.gradient,
-            self.curvature + other.curvature,
-        )
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ProductSums:
+@summary
+class ProductSums(Summary):
     """The Hessian of the loss times a direction, features by scores."""
 
     product: Floats
@@ -172,10 +165,6 @@ class ProductSums:
     def empty(cls, problem: Problem) -> Self:
         """No rows."""
         return cls(np.zeros(problem.shape))
-
-    def merge(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(self.product + other.product)
 
 
 def hessian_times(x: Features, w: Floats | None, problem: Problem, q: Any, direction: Any) -> Any:
