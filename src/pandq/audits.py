@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +18,15 @@ from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
-from pandq.estimate.passes import Shape, check_choices, name_of, rows_of, run_of
+from pandq.estimate.passes import (
+    Shape,
+    check_choices,
+    name_of,
+    refuse_empty,
+    require_laws,
+    rows_of,
+    run_of,
+)
 from pandq.estimate.sampling import label_type_of, reasons_to_stop, sample_of, sample_size
 from pandq.read.scan import Scan
 from pandq.report.shown import Audit
@@ -34,10 +42,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pandq.engines.contract import Engine, Progress
-    from pandq.engines.run import Run
+    from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk, MemoryScan
-    from pandq.results.decomposition import Decomposition
-    from pandq.results.uncertainty import Uncertainty
+    from pandq.results.decomposition import Decomposition, LabelType
 
 Floor = Literal["auto", "certified"]
 Intervals = Literal["t", "bootstrap"]
@@ -108,161 +115,186 @@ def audit(
     rows = rows_of(
         p, q, classes=classes, by=by, cluster=cluster, ids=ids, weights=weights, best_q=best_q
     )
-    replicates = REPLICATES if intervals == "bootstrap" else 0
-    shared: dict[str, Any] = {"by": tuple(rows.by), "replicates": replicates, "seed": seed}
-    chosen = {"seed": seed, "decompose": decompose, "floor": floor, "intervals": intervals}
-    chosen |= {"worst": worst}
-    run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **chosen})
-    blank = RowSums.empty(worst=worst, **shared)
-    members = MemberSums.empty(by=tuple(rows.by), worst=worst)
-    empty = _FirstSums(Shape(), blank, Sample.empty(0), members, Seen.empty())
-    first = _first_pass(rows, empty, run, sampled=decompose)
-    shape, sums, sample = first.shape, first.rows, first.sample
-    label_type = label_type_of(shape.p_kind, sums.most_votes)
-    if floor == "certified" and label_type != "votes":
-        raise InputError(
-            what="a certified floor needs at least two votes per row",
-            where=name_of(rows),
-            got="one vote in every row" if label_type == "labels" else f"P is {shape.p_kind}",
-            remedy="Give the votes as Counts, or leave --floor at auto.",
-        )
+    require_laws(rows)
+    options = {"seed": seed, "decompose": decompose, "floor": floor, "intervals": intervals}
+    options |= {"worst": worst}
+    run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **options})
+    kept: dict[str, Any] = {"by": tuple(rows.by), "seed": seed}
+    kept["replicates"] = REPLICATES if intervals == "bootstrap" else 0
+    blank = AuditSums.empty(worst=worst, **kept)
+    of_first = partial(_first, blank=blank, sampled=decompose, n_rows=rows.n_rows)
+    first = run.summarise("measuring", rows, of_first, blank)
+    refuse_empty(rows, first.rows.n, first.rows.weight)
+    label_type = _label_type(rows, first, certified=floor == "certified")
+    stop = reasons_to_stop(first.sample, first.shape.n_classes) if decompose else []
     parts, trained = None, None
-    notes = []
-    if decompose:
-        notes = reasons_to_stop(sample, shape.n_classes)
-    if decompose and not notes:
+    scale: dict[str, Any] = {"unit": unit, "level": level}
+    if decompose and not stop:
         run.tell("fitting maps and bounds")
-        # many small products: BLAS threads would cost more than they bring
-        with threadpool_limits(limits=1, user_api="blas"):
-            copies = rows.cluster is None and first.seen.copies
-            trained = Trained.of(sample, label_type, seed=seed, by_content=copies)
-            plan = trained.plan(sample, sums.n) if trained.certificates else None
-        blank_parts = PartSums.empty(votes=label_type == "votes", **shared)
-        of = partial(_parts, empty=blank_parts, trained=trained)
-        parts = decomposed(
-            run.summarise("decomposing", rows, of, blank_parts),
-            trained,
-            plan,
-            classes=shape.class_names(rows),
-            named=rows.classes is not None,
-            unit=unit,
-            level=level,
-        )
-    names = shape.class_names(rows)
-    split = uncertainty(first.members, shape.p_kind, names, unit=unit, level=level)
-    found = _result(sums, rows, shape, parts, split, trained, notes, unit=unit, level=level)
+        trained, plan = _trained(rows, first, label_type, seed=seed)
+        empty = PartSums.empty(votes=label_type == "votes", **kept)
+        of_parts = partial(_parts, blank=empty, trained=trained)
+        sums = run.summarise("decomposing", rows, of_parts, empty)
+        names = first.shape.class_names(rows)
+        parts = decomposed(sums, trained, plan, names, named=rows.classes is not None, **scale)
+    found = _result(rows, first, parts, **scale)
     told = findings_of(
         first.seen,
-        shape.n_classes,
+        first.shape.n_classes,
         accuracy=found.accuracy,
-        cross_entropy=sums.estimate("cross_entropy", level=level),
-        sample=sample if trained is not None else None,
+        cross_entropy=first.rows.estimate("cross_entropy", level=level),
+        sample=None if trained is None else first.sample,
         clustered=rows.cluster is not None,
         unit=unit,
     )
-    return replace(found, options=chosen, findings=told)
-
-
-def _first_pass(
-    rows: Scan | MemoryScan, empty: _FirstSums, run: Run, *, sampled: bool
-) -> _FirstSums:
-    """Every plain average, and the rows to train on."""
-    of = partial(_first, empty=empty, sampled=sampled, n_rows=rows.n_rows)
-    found = run.summarise("measuring", rows, of, empty)
-    if found.rows.n == 0:
-        raise InputError(what="there are no rows", where=name_of(rows))
-    if found.rows.weight == 0:
-        raise InputError(what="all weights are zero", where=name_of(rows))
-    return found
+    notes = (*rows.notes, *stop)
+    return replace(found, options=options, notes=notes, findings=told, trained=trained)
 
 
 @summary
-class _FirstSums(Summary):
+class AuditSums(Summary):
+    """The first pass of an audit: every plain average, and the rows to train on."""
+
     shape: Shape
     rows: RowSums
     sample: Sample
     members: MemberSums
     seen: Seen
 
+    @classmethod
+    def empty(cls, *, by: Sequence[str] = (), worst: int = 10, **drawn: int) -> Self:
+        """No rows; `replicates` of a bootstrap and its `seed` as for RowSums."""
+        return cls(
+            Shape(),
+            RowSums.empty(by=by, worst=worst, **drawn),
+            Sample.empty(0),
+            MemberSums.empty(by=by, worst=worst),
+            Seen.empty(),
+        )
 
-def _first(chunk: Chunk, *, empty: _FirstSums, sampled: bool, n_rows: int | None) -> _FirstSums:
-    """The averages of one chunk, and those of its rows that may be trained on."""
-    few = empty.sample
+    def of_only(self, chunk: Chunk, sample: Sample) -> Self:
+        """The averages of one chunk, with those of its rows that may be trained on."""
+        measured = measure_rows(chunk.p, chunk.q)
+        return type(self)(
+            Shape.of(chunk),
+            self.rows.of_only(chunk, measured),
+            sample,
+            self.members.of_only(chunk),
+            self.seen.of_only(chunk, measured),
+        )
+
+
+def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -> LabelType:
+    """What P is, and whether its floor can be certified where it must be.
+
+    Raises:
+        InputError: it must be, and P has no two votes in any row.
+    """
+    kind = first.shape.p_kind
+    label_type = label_type_of(kind, first.rows.most_votes)
+    if certified and label_type != "votes":
+        raise InputError(
+            what="a certified floor needs at least two votes per row",
+            where=name_of(rows),
+            got="one vote in every row" if label_type == "labels" else f"P is {kind}",
+            remedy="Give the votes as Counts, or leave --floor at auto.",
+        )
+    return label_type
+
+
+def _first(chunk: Chunk, *, blank: AuditSums, sampled: bool, n_rows: int | None) -> AuditSums:
+    """The first pass over one chunk."""
+    few = blank.sample
     if sampled:
         few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
-    measured = measure_rows(chunk.p, chunk.q)
-    return _FirstSums(
-        Shape.of(chunk),
-        empty.rows.of_only(chunk, measured),
-        few,
-        empty.members.of_only(chunk),
-        empty.seen.of_only(chunk, measured),
-    )
+    return blank.of_only(chunk, few)
 
 
-def _parts(chunk: Chunk, *, empty: PartSums, trained: Trained) -> PartSums:
-    """Every row's parts under maps that never saw it."""
-    return empty.of_only(chunk, trained)
+def _trained(
+    rows: Scan | MemoryScan, first: AuditSums, label_type: LabelType, *, seed: int
+) -> tuple[Trained, BudgetPlan | None]:
+    """Maps and bounds from the sample, and of votes what more of them would bring."""
+    # many small products: BLAS threads would cost more than they bring
+    with threadpool_limits(limits=1, user_api="blas"):
+        copies = rows.cluster is None and first.seen.copies
+        trained = Trained.of(first.sample, label_type, seed=seed, by_content=copies)
+        plan = trained.plan(first.sample, first.rows.n) if trained.certificates else None
+    return trained, plan
+
+
+def _parts(chunk: Chunk, *, blank: PartSums, trained: Trained) -> PartSums:
+    """The second pass over one chunk: every row's parts under maps that never saw it."""
+    return blank.of_only(chunk, trained)
 
 
 def _result(
-    sums: RowSums,
     rows: Scan | MemoryScan,
-    shape: Shape,
+    first: AuditSums,
     parts: Decomposition | None,
-    split: Uncertainty | None,
-    trained: Trained | None,
-    notes: list[str],
     *,
     unit: Unit,
     level: float,
 ) -> Audit:
-    scale = per_nat(unit)
-    names = shape.class_names(rows)
-    of = {str(k): name for k, name in enumerate(names)}
-
-    kl, kl_plug_in = sums.kl(level=level)
-    votes = kl_plug_in is not None
-    found_all = {name: sums.estimate(name, level=level) for name in AVERAGES}
-    averages = {name: x.to_unit(unit) if x.unit else x for name, x in found_all.items()}
-    averages["kl"] = kl.to_unit(unit) if parts is None or not votes else parts.kl
+    """What both passes found; what was asked for, and what is told of it, is yet to come."""
+    sums, scale = first.rows, per_nat(unit)
+    names = first.shape.class_names(rows)
+    numbered = {str(k): name for k, name in enumerate(names)}
+    votes = sums.most_votes > 1
     part = {name: sums.means.finite_part(name, level=level) for name in LOSSES}
-    groups = {
-        name: groups_table(table, None, scale, level, votes=votes)
-        for name, table in sums.groups.items()
-    }
-    if votes and parts is not None:
-        for name, lines in groups.items():
-            found = {line["name"]: line["kl"] for line in parts.groups[name]}
-            for line in lines:
-                line["kl"] = found[line["name"]]
     source: dict[str, Any] = {"rows": sums.n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p), "q": str(rows.q)}
     quantiles = sums.divergence.quantile(QUANTILES) * scale
     return Audit(
         n=sums.n,
-        n_classes=shape.n_classes,
+        n_classes=first.shape.n_classes,
         unit=unit,
         level=level,
-        **averages,
-        kl_plug_in=None if kl_plug_in is None else kl_plug_in.to_unit(unit),
+        **_averages(sums, parts, unit=unit, level=level),
         infinite_rows=sums.n_infinite,
         infinite=rows_table(sums.infinite, names, scale),
         finite_part={name: x.to_unit(unit) for name, x in part.items() if x is not None},
         kl_quantiles={f"{q:g}": float(x) for q, x in zip(QUANTILES, quantiles, strict=True)},
         kl_quantile_accuracy=sums.divergence.accuracy,
         kl_histogram=sums.divergence.coarse(scale),
-        classes=groups_table(sums.classes, of, scale, level, votes=votes),
-        groups=groups,
+        classes=groups_table(sums.classes, numbered, scale, level, votes=votes),
+        groups=_groups(sums, parts, scale, level),
         worst=rows_table(sums.worst, names, scale),
         decomposition=parts,
-        uncertainty=split,
-        p_kind=shape.p_kind,
-        q_kind=shape.q_kind,
+        uncertainty=uncertainty(first.members, first.shape.p_kind, names, unit=unit, level=level),
+        p_kind=first.shape.p_kind,
+        q_kind=first.shape.q_kind,
         source=source,
         options={},
-        notes=(*rows.notes, *notes),
+        notes=(),
         findings=(),
-        trained=trained,
     )
+
+
+def _averages(
+    sums: RowSums, parts: Decomposition | None, *, unit: Unit, level: float
+) -> dict[str, Any]:
+    """The averages by name; of votes KL(P||Q) is the decomposition's, as far as there is one."""
+    found = {name: sums.estimate(name, level=level) for name in AVERAGES}
+    averages: dict[str, Any] = {name: x.to_unit(unit) if x.unit else x for name, x in found.items()}
+    kl, plug_in = sums.kl(level=level)
+    averages["kl"] = kl.to_unit(unit) if parts is None or plug_in is None else parts.kl
+    averages["kl_plug_in"] = None if plug_in is None else plug_in.to_unit(unit)
+    return averages
+
+
+def _groups(
+    sums: RowSums, parts: Decomposition | None, scale: float, level: float
+) -> dict[str, list[dict[str, Any]]]:
+    """A table for each column of groups; of votes with the decomposition's KL(P||Q)."""
+    votes = sums.most_votes > 1
+    tables = {
+        name: groups_table(table, None, scale, level, votes=votes)
+        for name, table in sums.groups.items()
+    }
+    if votes and parts is not None:
+        for name, lines in tables.items():
+            kl = {line["name"]: line["kl"] for line in parts.groups[name]}
+            for line in lines:
+                line["kl"] = kl[line["name"]]
+    return tables

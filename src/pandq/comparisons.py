@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.comparison.baseline import Baseline, against_baseline
-from pandq.estimate.comparison.bounded import BoundSums, bounds_of
+from pandq.estimate.comparison.bounded import BoundedSums, bounds_of
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import from_reference
-from pandq.estimate.passes import Shape, check_choices, name_of, run_of
+from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of, run_of
 from pandq.estimate.sampling import label_type_of, reasons_to_stop
-from pandq.read.chunks import MemoryScan, views_scan
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
-from pandq.sums.summary import Summary, summary
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pandq.documents import Value
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, MemoryScan
     from pandq.results.comparison import Difference, Unpaired
     from pandq.units import Unit
 
@@ -103,8 +102,8 @@ def compare(
     difference 0.0393 nat [-0.333, 0.412]
     """
     check_choices(unit, level, seed, worst)
-    options = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
-    rows = _rows(p, qs, labels=labels, **options)
+    given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
+    rows = rows_of(p, *qs, **given, labels=labels)
     called = _called(rows, names)
     if baseline is not None and rows.rivals:
         raise InputError(
@@ -112,82 +111,18 @@ def compare(
         )
     _refuse_idle(rows, q_floor, alone=baseline is not None)
     then = None if baseline is None else Baseline.of(baseline)
-    chosen = {
-        "seed": seed,
-        "decompose": decompose,
-        "worst": worst,
-        "baseline": baseline is not None,
-    }
-    about = {"command": "compare", **chosen, "q_floor": q_floor}
+    options: dict[str, Any] = {"seed": seed, "decompose": decompose, "worst": worst}
+    options["baseline"] = baseline is not None
+    about = {"command": "compare", **options, "q_floor": q_floor}
     run = run_of(rows, engine, progress, checkpoint, about)
     if _partly_known(rows):
         return _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
-    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=baseline is not None)
+    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=then is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
-    shape = sums.shape
-    if sums.models[0].n == 0:
-        raise InputError(what="there are no rows", where=name_of(rows))
-    if sums.models[0].weight == 0:
-        raise InputError(what="all weights are zero", where=name_of(rows))
-    notes, split = _split(rows, sums, run, seed=seed, decompose=decompose)
-    table = shape.class_names(rows)
-    scale: dict[str, Any] = {"unit": unit, "level": level}
-    models = tuple(
-        model_of(name, model, **scale) for name, model in zip(called, sums.models, strict=True)
-    )
-    differences: list[Difference | Unpaired] = [
-        difference_of(
-            pair,
-            names=(called[0], called[place + 1]),
-            split=None if split is None else (split, place),
-            classes=table,
-            **scale,
-        )
-        for place, pair in enumerate(sums.pairs)
-    ]
-    if then is not None:
-        differences = [
-            against_baseline(
-                then,
-                models[0],
-                n_classes=shape.n_classes,
-                p_kind=shape.p_kind,
-                unit=unit,
-            )
-        ]
-    source: dict[str, Any] = {"rows": sums.models[0].n}
-    if isinstance(rows, Scan):
-        source |= {"name": rows.source.name, "p": str(rows.p)}
-    return Comparison(
-        n=sums.models[0].n,
-        n_classes=shape.n_classes,
-        **scale,
-        p_kind=shape.p_kind,
-        models=models,
-        differences=tuple(differences),
-        from_reference=tuple(
-            from_reference(name, drift, **scale)
-            for name, drift in zip(called, sums.from_reference, strict=False)
-        ),
-        source=source,
-        options=chosen,
-        notes=(*rows.notes, *notes),
-    )
-
-
-def _rows(p: object, qs: Sequence[object], **options: Any) -> Scan | MemoryScan:
-    """The rows to go through: those of a scan, or of views."""
-    if isinstance(p, Scan | MemoryScan):
-        given = [name for name, value in options.items() if value is not None]
-        if given or qs:
-            raise InputError(
-                what=f"a scan brings its own {given[0] if given else 'q'}",
-                remedy="Give it to pandq.scan(...).",
-            )
-        return p
-    if not qs:
-        raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
-    return views_scan(p, qs[0], rivals=qs[1:], **options)
+    refuse_empty(rows, sums.models[0].n, sums.models[0].weight)
+    notes, split = _split(rows, sums, run, seed=seed) if decompose else ([], None)
+    found = _result(rows, called, sums, split, then, unit=unit, level=level)
+    return replace(found, options=options, notes=(*rows.notes, *notes))
 
 
 def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:
@@ -235,40 +170,67 @@ def _bounded(
     level: float,
 ) -> Comparison:
     """Certified bounds of KL(P||Q): differences of bounds would say nothing."""
-    empty = _Bounded(Shape(), 0, (BoundSums.empty(),) * len(called))
+    empty = BoundedSums.empty(len(called))
     of = partial(empty.of_only, q_floor=q_floor)
     found = run.summarise("measuring", rows, of, empty)
-    shape = found.shape
     if found.n == 0:
         raise InputError(what="there are no rows", where=name_of(rows))
+    scale: dict[str, Any] = {"unit": unit, "level": level}
     return Comparison(
         n=found.n,
-        n_classes=shape.n_classes,
-        unit=unit,
-        level=level,
-        p_kind=shape.p_kind,
+        n_classes=found.shape.n_classes,
+        **scale,
+        p_kind=found.shape.p_kind,
         models=(),
         differences=(),
         from_reference=(),
-        bounds=tuple(
-            bounds_of(name, sums, n=found.n, unit=unit, level=level)
-            for name, sums in zip(called, found.sums, strict=True)
-        ),
+        bounds=tuple(map(partial(bounds_of, n=found.n, **scale), called, found.sums)),
         source={"rows": found.n},
         notes=rows.notes,
     )
 
 
-@summary
-class _Bounded(Summary):
-    shape: Shape
-    n: int
-    sums: tuple[BoundSums, ...]
-
-    def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
-        pairs = zip(self.sums, (chunk.q, *chunk.rivals), strict=True)
-        bounds = tuple(x.of_only(chunk, view, q_floor=q_floor) for x, view in pairs)
-        return type(self)(Shape.of(chunk), len(chunk), bounds)
+def _result(
+    rows: Scan | MemoryScan,
+    called: tuple[str, ...],
+    sums: ComparisonSums,
+    split: PartDifferences | None,
+    then: Baseline | None,
+    *,
+    unit: Unit,
+    level: float,
+) -> Comparison:
+    """What the passes found, of each model and of each against the first or the baseline."""
+    shape, n = sums.shape, sums.models[0].n
+    scale: dict[str, Any] = {"unit": unit, "level": level}
+    models = tuple(map(partial(model_of, **scale), called, sums.models))
+    differences: list[Difference | Unpaired] = []
+    if then is not None:
+        known: dict[str, Any] = {"n_classes": shape.n_classes, "p_kind": shape.p_kind}
+        differences.append(against_baseline(then, models[0], **known, unit=unit))
+    for place, pair in enumerate(sums.pairs):
+        found = difference_of(
+            pair,
+            names=(called[0], called[place + 1]),
+            parts=None if split is None else split.pairs[place],
+            classes=shape.class_names(rows),
+            **scale,
+        )
+        differences.append(found)
+    source: dict[str, Any] = {"rows": n}
+    if isinstance(rows, Scan):
+        source |= {"name": rows.source.name, "p": str(rows.p)}
+    return Comparison(
+        n=n,
+        n_classes=shape.n_classes,
+        **scale,
+        p_kind=shape.p_kind,
+        models=models,
+        differences=tuple(differences),
+        from_reference=tuple(map(partial(from_reference, **scale), called, sums.from_reference)),
+        source=source,
+        notes=(),
+    )
 
 
 def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -293,10 +255,9 @@ def _split(
     run: Run,
     *,
     seed: int,
-    decompose: bool,
 ) -> tuple[list[str], PartDifferences | None]:
     """What recalibration would do to each difference, or why that is not said."""
-    if not decompose or not sums.pairs:
+    if not sums.pairs:
         return [], None
     if sums.shape.n_classes > MOST_CLASSES:
         return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None

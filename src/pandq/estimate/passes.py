@@ -70,29 +70,40 @@ class Shape(Summary):
         return names
 
 
-def rows_of(p: object, q: object, **options: Any) -> Scan | MemoryScan:
+def rows_of(p: object, *qs: object, **options: Any) -> Scan | MemoryScan:
     """P and Q as rows to go through, whether they were given as views or as a Scan.
 
     Args:
         p: a view, or a Scan, which brings Q and all else.
-        q: a view.
+        qs: views of one Q or more.
         options: what belongs to views, as for `views_scan`; None where it was left out.
 
     Raises:
-        ViewTypeError: P or Q is not a view, or knows a distribution only in part.
+        ViewTypeError: one is not a view.
         InputError: they do not fit together, or a Scan came with something that it brings itself.
     """
-    rows: Scan | MemoryScan
     if isinstance(p, Scan | MemoryScan):
-        given = [name for name, value in {"q": q, **options}.items() if value is not None]
+        given = ["q" for q in qs if q is not None]
+        given += [name for name, value in options.items() if value is not None]
         if given:
             remedy = "Give it to pandq.scan(...)."
             raise InputError(what=f"a scan brings its own {given[0]}", remedy=remedy)
-        rows = p
-    else:
-        rows = views_scan(p, q, **options)
-    require_laws(rows)
-    return rows
+        return p
+    if not qs:
+        raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
+    return views_scan(p, qs[0], rivals=qs[1:], **options)
+
+
+def refuse_empty(rows: Scan | MemoryScan, n: int, weight: float) -> None:
+    """Refuse rows of which there is no average: how many there were, and their total weight.
+
+    Raises:
+        InputError: there are none, or all weights are zero.
+    """
+    if n == 0:
+        raise InputError(what="there are no rows", where=name_of(rows))
+    if weight == 0:
+        raise InputError(what="all weights are zero", where=name_of(rows))
 
 
 def run_of(

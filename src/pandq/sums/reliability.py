@@ -31,7 +31,8 @@ class Reliability(Summary):
         one_label: whether every P so far had all its weight on one class.
 
     Example:
-        >>> table = Reliability.empty(2).of_only(np.array([0.9, 0.8, 0.9]), np.array([1.0, 1.0, 0.0]))
+        >>> q, hits = np.array([0.9, 0.8, 0.9]), np.array([1.0, 1.0, 0.0])
+        >>> table = Reliability.empty(2).of_only(q, hits)
         >>> table.count.tolist(), table.hit.tolist(), round(table.ece, 6)
         ([0.0, 3.0], [0.0, 2.0], 0.2)
         >>> Reliability.empty(2).merge(table).ece == table.ece

@@ -85,7 +85,7 @@ def alike(a: T, b: T) -> T:
 
 
 def merged_by(rule: Rule, **options: Any) -> Any:
-    """A field with a rule of its own, as in `largest: float = merged_by(max)`.
+    """A field with a rule of its own, such as `max` for the largest of all.
 
     Args:
         rule: of the field in two Summaries, what it is in both together.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pandq.estimate.averages.means import Means
+from pandq.estimate.passes import Shape
 from pandq.results.comparison import Bounds
 from pandq.results.estimate import Estimate
 from pandq.sums.summary import Summary, summary
@@ -41,6 +42,26 @@ class BoundSums(Summary):
             for means, x in zip((self.low, self.high), found, strict=True)
         )
         return type(self)(low, high)
+
+
+@summary
+class BoundedSums(Summary):
+    """The one pass of a comparison where P or a Q is a TopK: the bounds of each model."""
+
+    shape: Shape
+    n: int
+    sums: tuple[BoundSums, ...]
+
+    @classmethod
+    def empty(cls, n_models: int) -> Self:
+        """No rows."""
+        return cls(Shape(), 0, (BoundSums.empty(),) * n_models)
+
+    def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
+        """The bounds of one chunk."""
+        pairs = zip(self.sums, (chunk.q, *chunk.rivals), strict=True)
+        bounds = tuple(x.of_only(chunk, view, q_floor=q_floor) for x, view in pairs)
+        return type(self)(Shape.of(chunk), len(chunk), bounds)
 
 
 def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -> Bounds:

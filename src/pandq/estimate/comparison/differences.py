@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.averages.lossmeans import infinite_difference
@@ -17,16 +18,16 @@ from pandq.units import Unit, per_nat
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pandq.estimate.averages.lossmeans import GroupLossMeans
+    from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
     from pandq.estimate.averages.means import Means
     from pandq.estimate.averages.rowsums import RowSums
     from pandq.estimate.comparison.paired import PairSums
-    from pandq.estimate.comparison.pairedparts import PartDifferences
     from pandq.sums.tallies import WorstRows
 
 PAIRED = "mean of paired differences"
 LOSSES = ("cross_entropy",)
 SCORES = ("accuracy", "expected_accuracy", "brier")
+DIFFERENCES = (*SCORES, "confidence")
 IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
 
 
@@ -42,7 +43,7 @@ def difference_of(
     sums: PairSums,
     *,
     names: tuple[str, str],
-    split: tuple[PartDifferences, int] | None,
+    parts: LossMeans | None,
     classes: Sequence[str],
     unit: Unit,
     level: float,
@@ -52,7 +53,7 @@ def difference_of(
     Args:
         sums: of the model named second against the one named first.
         names: what they are called.
-        split: the second pass, and the pair's place in it.
+        parts: the second pass over the pair.
         classes: class names.
         unit: of the result.
         level: of the intervals.
@@ -62,33 +63,54 @@ def difference_of(
     """
     scale = per_nat(unit)
 
-    def of(name: str) -> Estimate:
-        return sums.means.estimate(f"{name}{DIFFERENCE}", level=level, method=PAIRED)
+    def of(name: str, means: LossMeans = sums.means) -> Estimate:
+        return means.estimate(f"{name}{DIFFERENCE}", level=level, method=PAIRED)
 
-    loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
-    loss = replace(loss, name="difference").to_unit(unit)
     lost = sums.infinite_q, sums.infinite_against
-    infinite = dict(zip(reversed(names), lost, strict=True))
-    part = None
-    if sums.means.n_infinite:
-        part = replace(loss, method=f"{loss.method}, over the rows where it is finite")
+    finite_loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
+    loss = finite_loss = replace(finite_loss, name="difference").to_unit(unit)
+    grouping = calibration = None
+    if parts is not None:
+        grouping = of("grouping_loss", parts).to_unit(unit)
+        calibration = of("calibration_loss", parts).to_unit(unit)
+    infinite = sums.means.n_infinite > 0
+    if infinite:
         loss = infinite_difference(loss, *lost)
-    parts: dict[str, Estimate | None] = {"grouping_loss": None, "calibration_loss": None}
-    if split is not None:
-        for name in parts:
-            pair = split[0].pairs[split[1]]
-            found_part = pair.estimate(f"{name}{DIFFERENCE}", level=level, method=PAIRED).to_unit(
-                unit
-            )
-            if name == "calibration_loss" and sums.means.n_infinite:
-                found_part = infinite_difference(found_part, *lost)
-            parts[name] = found_part
-    tables = {"": sums.classes, **sums.groups}
-    named = {str(k): name for k, name in enumerate(classes)}
-    found = {
-        name: _groups(table, scale, level, {} if name else named) for name, table in tables.items()
-    }
-    lines = [line for table in found.values() for line in table]
+        if calibration is not None:
+            calibration = infinite_difference(calibration, *lost)
+        how = f"{finite_loss.method}, over the rows where it is finite"
+        finite_loss = replace(finite_loss, method=how)
+    by_class = _groups(sums.classes, scale, level, {str(k): x for k, x in enumerate(classes)})
+    groups = {name: _groups(table, scale, level, {}) for name, table in sums.groups.items()}
+    wins = {name: sums.wins.estimate(name, level=level) for name in sums.wins.names}
+    return Difference(
+        q=names[1],
+        against=names[0],
+        paired=True,
+        cross_entropy=loss,
+        kl=replace(loss, name="kl"),
+        finite_part=finite_loss if infinite and finite_loss.n else None,
+        p_value=None if infinite else _p_value(sums.means.losses),
+        verdict=verdict(loss.low, loss.high),
+        grouping_loss=grouping,
+        calibration_loss=calibration,
+        **{name: of(name) for name in DIFFERENCES},
+        same_top1=wins.pop("same_top1"),
+        wins=wins,
+        infinite_rows=dict(zip(reversed(names), lost, strict=True)),
+        groups_looked_at=_judge([*by_class, *chain(*groups.values())], level),
+        classes=by_class,
+        groups=groups,
+        against_better=_rows(sums.worse, classes, scale),
+        q_better=_rows(sums.better, classes, scale),
+    )
+
+
+def _judge(lines: Sequence[dict[str, Any]], level: float) -> int:
+    """Give each group's line its verdict, allowing for how many groups there are; how many had one.
+
+    Source: Holm 1979.
+    """
     judged = [line for line in lines if line["n"] >= FEWEST and not line["infinite_rows"]]
     for line in lines:
         why = "infinite" if line["infinite_rows"] else "too few rows"
@@ -97,31 +119,7 @@ def difference_of(
         line["p_holm"] = float(p)
         sure = p < 1 - level
         line["verdict"] = verdict(line["low"], line["high"]) if sure else "not told apart"
-    wins = {name: sums.wins.estimate(name, level=level) for name in sums.wins.names}
-    return Difference(
-        q=names[1],
-        against=names[0],
-        paired=True,
-        cross_entropy=loss,
-        kl=replace(loss, name="kl"),
-        finite_part=part if part is not None and part.n else None,
-        p_value=_p_value(sums.means.losses) if part is None else None,
-        verdict=verdict(loss.low, loss.high),
-        grouping_loss=parts["grouping_loss"],
-        calibration_loss=parts["calibration_loss"],
-        accuracy=of("accuracy"),
-        expected_accuracy=of("expected_accuracy"),
-        brier=of("brier"),
-        confidence=of("confidence"),
-        same_top1=wins.pop("same_top1"),
-        wins=wins,
-        infinite_rows=infinite,
-        groups_looked_at=len(judged),
-        classes=found.pop(""),
-        groups=found,
-        against_better=_rows(sums.worse, classes, scale),
-        q_better=_rows(sums.better, classes, scale),
-    )
+    return len(judged)
 
 
 # Fewer rows than this make no verdict on a group, nor one of the groups that verdicts allow for.
