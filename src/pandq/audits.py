@@ -23,7 +23,6 @@ from pandq.estimate.passes import (
     check_choices,
     name_of,
     refuse_empty,
-    require_laws,
     rows_of,
     run_of,
 )
@@ -115,7 +114,6 @@ def audit(
     rows = rows_of(
         p, q, classes=classes, by=by, cluster=cluster, ids=ids, weights=weights, best_q=best_q
     )
-    require_laws(rows)
     options = {"seed": seed, "decompose": decompose, "floor": floor, "intervals": intervals}
     options |= {"worst": worst}
     run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **options})

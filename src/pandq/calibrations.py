@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +20,7 @@ from pandq.recalibrator import KINDS, Kind
 from pandq.rows import measure_rows
 from pandq.sums.reliability import Reliability
 from pandq.sums.sample import Sample
+from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def fit_calibration(
         listed = ", ".join(("best", *KINDS))
         raise InputError(what=f"the kind of a map is one of {listed}", got=repr(kind))
     rows = rows_of(p, q, classes=classes, cluster=cluster, ids=ids, weights=weights)
-    empty = _Learnt(Shape(), Sample.empty(0), Seen.empty())
+    empty = LearntSums(Shape(), Sample.empty(0), Seen.empty())
     learn = partial(_learn, empty=empty, n_rows=rows.n_rows)
     found = run_of(rows, None, None, None, {}).summarise("measuring", rows, learn, empty)
     _require(found, kind, name_of(rows))
@@ -146,29 +147,22 @@ def calibration_error(
     return calibration_error_of(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Learnt:
+@summary
+class LearntSums(Summary):
     """What a map is fitted to, and whether its rows come again."""
 
     shape: Shape
     sample: Sample
     seen: Seen
 
-    def merge(self, other: Self) -> Self:
-        return type(self)(
-            self.shape.merge(other.shape),
-            self.sample.merge(other.sample),
-            self.seen.merge(other.seen),
-        )
 
-
-def _learn(chunk: Chunk, *, empty: _Learnt, n_rows: int | None) -> _Learnt:
+def _learn(chunk: Chunk, *, empty: LearntSums, n_rows: int | None) -> LearntSums:
     few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
     measured = measure_rows(chunk.p, chunk.q)
-    return _Learnt(Shape.of(chunk), few, empty.seen.of(chunk, measured))
+    return LearntSums(Shape.of(chunk), few, empty.seen.of_only(chunk, measured))
 
 
-def _require(found: _Learnt, kind: str, where: str) -> None:
+def _require(found: LearntSums, kind: str, where: str) -> None:
     """Refuse rows that no map, or not this one, can be fitted to.
 
     Raises:

@@ -103,7 +103,7 @@ def compare(
     """
     check_choices(unit, level, seed, worst)
     given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
-    rows = rows_of(p, *qs, **given, labels=labels)
+    rows = rows_of(p, *qs, in_full=False, labels=labels, **given)
     called = _called(rows, names)
     if baseline is not None and rows.rivals:
         raise InputError(

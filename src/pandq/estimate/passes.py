@@ -70,16 +70,17 @@ class Shape(Summary):
         return names
 
 
-def rows_of(p: object, *qs: object, **options: Any) -> Scan | MemoryScan:
+def rows_of(p: object, *qs: object, in_full: bool = True, **options: Any) -> Scan | MemoryScan:
     """P and Q as rows to go through, whether they were given as views or as a Scan.
 
     Args:
         p: a view, or a Scan, which brings Q and all else.
         qs: views of one Q or more.
+        in_full: whether distributions must be known in full, and not only in part as by a TopK.
         options: what belongs to views, as for `views_scan`; None where it was left out.
 
     Raises:
-        ViewTypeError: one is not a view.
+        ViewTypeError: one is not a view, or knows a distribution only in part.
         InputError: they do not fit together, or a Scan came with something that it brings itself.
     """
     if isinstance(p, Scan | MemoryScan):
@@ -88,10 +89,14 @@ def rows_of(p: object, *qs: object, **options: Any) -> Scan | MemoryScan:
         if given:
             remedy = "Give it to pandq.scan(...)."
             raise InputError(what=f"a scan brings its own {given[0]}", remedy=remedy)
-        return p
-    if not qs:
+        rows: Scan | MemoryScan = p
+    elif not qs:
         raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
-    return views_scan(p, qs[0], rivals=qs[1:], **options)
+    else:
+        rows = views_scan(p, qs[0], rivals=qs[1:], **options)
+    if in_full:
+        require_laws(rows)
+    return rows
 
 
 def refuse_empty(rows: Scan | MemoryScan, n: int, weight: float) -> None:

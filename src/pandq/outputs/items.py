@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.core.scores import TIED
 from pandq.errors import InputError
-from pandq.estimate.passes import name_of, require_laws, rows_of
+from pandq.estimate.passes import name_of, rows_of
 from pandq.quantities import keys
 from pandq.results.uncertainty import SPLIT
 from pandq.rows import measure_rows
@@ -76,7 +76,6 @@ def items(
             remedy="Make it in this process, of rows enough, and not with decompose=False.",
         )
     rows = rows_of(p, q, classes=classes, cluster=cluster, ids=ids)
-    require_laws(rows)
     found = list(item_tables(rows, None if audit is None else audit.trained))
     n = sum(len(table) for table in found)
     if not n:
