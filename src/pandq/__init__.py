@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
+    from pandq.read.scan_joined import scan_joined
     from pandq.recalibrator import Recalibrator
     from pandq.report.shown import Audit, Comparison
     from pandq.results.estimate import Estimate
@@ -113,6 +114,7 @@ _HOMES = {
         "gamma_kl",
         "gaussian_kl",
     ),
+    "read.scan_joined": ("scan_joined",),
     "recalibrator": ("Recalibrator",),
     "read.features": ("scan_features",),
     "read.scan": (

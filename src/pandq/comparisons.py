@@ -243,6 +243,8 @@ def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, 
             )
         return tuple(names)
     if isinstance(rows, Scan):
+        if rows.names is not None:
+            return rows.names
         called = [str(spec) for spec in (rows.q, *rows.rivals)]
         repeated = len(set(called)) != size
         return tuple(f"{name} ({i + 1})" if repeated else name for i, name in enumerate(called))

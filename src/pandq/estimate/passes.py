@@ -137,9 +137,11 @@ def run_of(
         raise InputError(what="this is no engine", got=type(engine).__name__, remedy=remedy)
     if progress is not None and not callable(progress):
         raise InputError(what="progress is a function of what is done", got=type(progress).__name__)
-    if engine.needs_row_offsets and not getattr(getattr(rows, "source", None), "files", None):
+    source = getattr(rows, "source", None)
+    lasting = getattr(source, "files", None) and not getattr(source, "passing", False)
+    if engine.needs_row_offsets and not lasting:
         raise InputError(
-            what="workers read files themselves, and these rows are in memory",
+            what="workers read files themselves, and these rows are in memory or joined here",
             remedy="Give pandq.scan(...) of files that they can read, or leave the engine out.",
         )
     if isinstance(rows, Scan | MemoryScan):

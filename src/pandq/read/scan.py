@@ -48,7 +48,8 @@ PREDICTED_ROWS = 1 << 13
 class Scan:
     """Rows of P and Q that can be gone through again and again, in constant memory.
 
-    Made by `pandq.scan(...)` from files and tables, or inside `pandq.audit(p, q)` from views.
+    Made by `pandq.scan(...)` from files and tables, and by `pandq.scan_joined(...)` from two of
+    them. `names` are what to call Q and its rivals, where their columns do not say it.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class Scan:
     tolerance: float | None = None
     best_q: Spec | None = None
     rivals: tuple[Spec, ...] = ()
+    names: tuple[str, ...] | None = None
     labels: Spec | None = None
     notes: tuple[str, ...] = ()
     width: int | None = None
