@@ -59,12 +59,12 @@ def test_with_one_parameter_the_bound_and_the_posterior_are_those_of_quadrature(
     log_p = stats.norm(0, 2).logpdf(w) - np.logaddexp(0, np.outer(w, np.where(y, -x, x))).sum(
         axis=1
     )
-    label_type = np.log(integrate.trapezoid(np.exp(log_p), w))
+    evidence = np.log(integrate.trapezoid(np.exp(log_p), w))
     q = stats.norm(model.coef_[0, 0], np.sqrt(model.posterior_.variance[0, 0]))
     bound = integrate.trapezoid(q.pdf(w) * (log_p - q.logpdf(w)), w)
     assert model.bound_ == pytest.approx(bound, abs=1e-5)
     assert bound < evidence < bound + 0.02
-    gap = integrate.trapezoid(q.pdf(w) * (q.logpdf(w) - (log_p - label_type)), w)
+    gap = integrate.trapezoid(q.pdf(w) * (q.logpdf(w) - (log_p - evidence)), w)
     assert evidence - bound == pytest.approx(gap, abs=1e-8)
     for m, s in ((0.02, 0.0), (0.0, 0.03), (-0.02, 0.0), (0.0, -0.03)):
         other = stats.norm(q.mean() + m, q.std() * np.exp(s))

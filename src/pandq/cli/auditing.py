@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pandq.results.gates import GateOn
 
 
-@click.command("audit", cls=Command, short_help="How far Q is from P, and why.")
+@click.command("audit", cls=Command, short_help="How far Q is from P, and why")
 @click.argument("files", nargs=-1, required=True)
 @data_options()
 @option(

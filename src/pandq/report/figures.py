@@ -80,7 +80,8 @@ def reliability(audit: Audit, ax: Axes | None = None) -> Figure:
     figure, ax = axes_of(ax, 4.6, 4.2)
     lines = audit.decomposition.reliability if audit.decomposition is not None else []
     x, y, low, high = (
-        np.array([line[key] for line in lines]) for key in ("confidence", "accuracy", "low", "high")
+        np.array([line[key] for line in lines])
+        for key in ("confidence", "expected_accuracy", "low", "high")
     )
     ax.plot([0, 1], [0, 1], color=UNKNOWN, linewidth=1, linestyle="--")
     ends = np.stack([np.maximum(y - low, 0.0), np.maximum(high - y, 0.0)])

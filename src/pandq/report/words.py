@@ -184,10 +184,9 @@ def map_name(parts: Decomposition) -> str:
 
 
 def map_words(parts: Decomposition) -> str:
-    """What the calibration loss is, and which map removes it, where one does."""
-    if parts.calibration_loss.value == 0:
-        return "no map that was tried removes any"
-    return f"the {map_name(parts)} removes it; at least"
+    """Which map removes the calibration loss, where one does."""
+    gone = parts.calibration_loss.value != 0
+    return f"{parts.recalibration.kind} map, at least" if gone else "no map removes any"
 
 
 def definition(parts: Decomposition) -> str:

@@ -81,10 +81,10 @@ def _loss(audit: Audit) -> Section:
         some = [Row(name, getattr(audit, name)) for name in ("cross_entropy", "kl")]
         return Section("The loss", rows=some, unit=audit.unit, level=audit.level, chart=[chart],
                        first=True)  # fmt: skip
-    rows = [Row(name, getattr(parts, name)) for name in PARTS]
-    rows[2] = Row("calibration_loss", parts.calibration_loss, meaning=words.map_words(parts))
+    rows = [Row.part(name, getattr(parts, name)) for name in PARTS]
+    rows[2] = Row.part("calibration_loss", parts.calibration_loss, words.map_words(parts))
     return Section(
-        "H(P,Q) = floor + grouping loss + calibration loss",
+        "The loss, per row",
         chart=[chart],
         rows=rows,
         unit=audit.unit,
@@ -93,20 +93,20 @@ def _loss(audit: Audit) -> Section:
     )
 
 
-def _bar(audit: Audit) -> str:
+def _bar(audit: Audit) -> list[str]:
     """One stacked bar of characters: the parts as shares of the loss."""
     if audit.decomposition is None:
-        return ""
+        return []
     sizes = words.stacked(audit.decomposition)
     total = sum(size for _, size in sizes)
     marks = "#." if len(sizes) < 3 and sizes[0][0] != "floor" else "#+."
-    bar, key = "", []
+    bar, key = "", ["H(P,Q) ="]
     for (name, size), mark in zip(sizes, marks, strict=False):
         bar += mark * (round(BAR * size / total) if total > 0 else 0)
         key.append(f"{mark} {name}")
     if audit.decomposition.infinite_rows:
         key.append("and an infinite calibration loss")
-    return f"|{bar[:BAR]:<{BAR}}|\n {'   '.join(key)}"
+    return [f"|{bar[:BAR]:<{BAR}}|", "   ".join(key)]
 
 
 def _averages(audit: Audit) -> Section:

@@ -76,16 +76,22 @@ class Row:
         """What it is."""
         return self.meaning or QUANTITIES[self.key].meaning
 
+    @classmethod
+    def part(cls, key: str, estimate: Estimate, meaning: str = "") -> Row:
+        """A part of the loss: its symbol tells what it is."""
+        known = QUANTITIES[key]
+        return cls(key, estimate, known.label, f"{known.symbol}: {meaning or known.meaning}")
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure, drawn only by who can show one, and the same in words and in a line of text."""
+    """A figure, drawn only by who can show one, and the same in words and in lines of text."""
 
     name: str
     title: str
     told: str
     draw: Callable[[], Figure]
-    text: str = ""
+    text: Sequence[str] = ()
     wide: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -42,7 +43,9 @@ def show(sections: Iterable[Section], console: Console, *, full: bool) -> None:
 def _drawn(section: Section) -> Iterator[RenderableType]:
     """One section, with an empty line before what is a block of lines."""
     blocks: list[RenderableType] = [
-        *(Text(chart.text, no_wrap=True) for chart in section.chart if chart.text)
+        Group(*(Text(line, no_wrap=True) for line in chart.text))
+        for chart in section.chart
+        if chart.text
     ]
     blocks += [_rows(section)] if section.rows else []
     blocks += map(_table, section.table)
@@ -85,11 +88,15 @@ def _table(table: Table) -> Grid:
         said.append(f"{len(table.rows) - SHOWN:,} more in --json; {table.cut}")
     if said:
         grid.caption = "; ".join(said)
+    if table.title != table.columns[0]:
+        grid.title = table.title
     return grid
 
 
 def _grid(title: str) -> Grid:
-    grid = Grid(box=None, pad_edge=False, header_style="bold", caption_justify="left")
+    grid = Grid(
+        box=None, pad_edge=False, header_style="bold", caption_justify="left", title_justify="left"
+    )
     grid.add_column(title, no_wrap=True, overflow="ellipsis", max_width=48)
     return grid
 
