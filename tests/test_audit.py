@@ -98,7 +98,7 @@ def test_a_model_that_has_seen_its_labels_is_found_out():
     memory = (votes + 0.02) / (votes + 0.02).sum(axis=1, keepdims=True)
     result = pandq.audit(pandq.Counts(votes), pandq.Probs(memory))
     assert result.decomposition.leak
-    assert "Distrust Q" in str(result)
+    assert "Distrust Q" in result.to_text()
 
 
 def test_votes_of_unequal_number_are_told_apart():
@@ -147,7 +147,7 @@ def test_few_clusters_still_get_their_averages():
 
 def test_a_perfect_model_is_told_so():
     result = pandq.audit(pandq.Labels(LABELS), pandq.Probs(np.eye(K)[LABELS]))
-    assert str(result).startswith("No loss")
+    assert result.to_text().startswith("No loss")
 
 
 def test_a_class_that_is_never_predicted_is_no_obstacle():
@@ -175,7 +175,7 @@ def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
         [parts.floor.value, parts.grouping_loss.value, parts.refinement_loss.value]
     ).all()
     assert parts.finite_part["cross_entropy"].n == N - 1
-    assert "infinite: Q rules out what happened in 1 row; after recalibration" in str(result)
+    assert "infinite: Q rules out what happened in 1 row; after recalibration" in result.to_text()
     assert result.to_dict()["decomposition"]["calibration_loss"]["value"] is None
 
 
@@ -286,8 +286,8 @@ def test_two_fixed_readers_are_no_independent_draws_and_no_leak():
     assert parts.floor.value is None
     # the mean of both readers' distributions has an entropy of ln 2
     assert parts.floor.low <= np.log(2) <= parts.floor.high + 1e-12
-    assert "no independent draws" in str(result)
-    assert "has seen" not in str(result)
+    assert "no independent draws" in result.to_text()
+    assert "has seen" not in result.to_text()
     assert parts.model_floor is None
     assert parts.plan == []
     assert set(parts.brier) == {"brier", "calibration_loss"}
@@ -321,7 +321,7 @@ def test_parts_lie_where_they_can_and_their_numbers_are_shown_by_their_intervals
     assert parts.floor.high <= parts.refinement_loss.high
     total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
     assert total == pytest.approx(parts.cross_entropy.value, rel=1e-9)
-    first = str(result).replace("\n", " ").split(". ")[0]
+    first = result.to_text().replace("\n", " ").split(". ")[0]
     assert (parts.grouping_loss.low > 0) == ("nothing that can be shown is the model" not in first)
 
 

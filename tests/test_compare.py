@@ -280,7 +280,7 @@ def test_a_copy_that_rounding_made_has_differences_that_say_so(n, stored, cluste
     options = {"labels": Labels(y), "cluster": np.arange(n) // 3 if clustered else None}
     for copy, size in ((x, 0.0), ((x + noise).astype(stored), 1e-8), (x + stored(7), 1e-4)):
         found = pandq.compare(Logits(x), Logits(x), Logits(copy), **options)
-        assert str(found)
+        assert found.to_text()
         drift, apart = found.from_reference[1], found.differences[0]
         tokens = drift.tokens
         estimates = [drift.kl, drift.kl_reverse, drift.top_change, apart.cross_entropy]
@@ -451,7 +451,7 @@ def test_the_json_has_what_the_contract_names():
 
 def test_the_text_says_that_the_floor_cancels():
     y, a, b = models(n=300)
-    text = str(pandq.compare(Labels(y), Probs(a), Probs(b)))
+    text = pandq.compare(Labels(y), Probs(a), Probs(b)).to_text()
     assert text.startswith("B pays ")
     assert "cancels" in text
     assert "groups were looked at" in text
@@ -459,7 +459,7 @@ def test_the_text_says_that_the_floor_cancels():
 
 def test_the_text_of_a_drift_has_the_names_of_llama_cpp():
     x, z, y = copied()
-    text = str(pandq.compare(Logits(x), Logits(z), labels=Labels(y)))
+    text = pandq.compare(Logits(x), Logits(z), labels=Labels(y)).to_text()
     for name in ("Mean KLD", "99.9%", "Median", "Same top p", "RMS Δp", "Mean PPL(Q)/PPL(base)"):
         assert name in text
 
@@ -475,7 +475,7 @@ def test_bounds_of_a_topk_enclose_the_divergence_in_full():
     assert copy.low.value <= truth <= copy.high.value
     assert copy.kl.value is None
     assert itself.low.value == pytest.approx(0.0, abs=1e-12)
-    assert "certified" in str(found)
+    assert "certified" in found.to_text()
 
 
 def test_a_perplexity_with_an_impossible_token_is_infinite_and_the_references_is_not():

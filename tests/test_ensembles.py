@@ -114,7 +114,7 @@ def test_an_audit_splits_what_an_ensemble_is_uncertain_of():
     assert split.averaged["averaged logits"].value < split.averaged["member"].value
     document = found.to_dict()["uncertainty"]
     assert document["members"] == 8
-    assert "epistemic" in str(found)
+    assert "epistemic" in found.to_text()
     page = found.to_html()
     assert "What Q does not know" in page
     assert "What the claim is worth" in page
@@ -166,7 +166,7 @@ def test_one_label_per_row_cannot_check_the_claim_and_the_report_says_so():
     assert found.uncertainty.distance is None
     assert found.uncertainty.curve == []
     assert found.uncertainty.people is None
-    assert "One label per row cannot check the claim" in str(found)
+    assert "One label per row cannot check the claim" in found.to_text()
 
 
 def test_the_items_of_an_audit_have_each_rows_split(tmp_path):

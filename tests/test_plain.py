@@ -94,14 +94,14 @@ def test_a_name_in_a_markdown_table_is_one_cell(name):
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_name_in_a_report_is_written_as_it_is_and_takes_one_line(name):
-    from pandq.report.terminal.tables import table_of
+    from rich.table import Table
     from rich.text import Text
 
     from pandq.report.terminal.console import Page
 
     said = io.StringIO()
     console = Page(file=said, width=200, force_terminal=True, color_system=None)
-    table = table_of(name, "rows")
+    table = Table(name, "rows", box=None, caption_justify="left")
     table.add_row(name, "1")
     table.caption = name
     for part in (Text(f"says {name}."), name, table):

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.comparison.baseline import Baseline, against_baseline
+from pandq.estimate.comparison.baseline import against_baseline
 from pandq.estimate.comparison.bounded import BoundedSums, bounds_of
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
@@ -20,6 +20,7 @@ from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of,
 from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
+from pandq.results.audit import Audit
 from pandq.views import TOP_KIND
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def compare(
     seed: int = 0,
     decompose: bool = True,
     worst: int = 10,
-    baseline: Mapping[str, Any] | Value | None = None,
+    baseline: Audit | Mapping[str, Any] | Value | None = None,
     q_floor: float | None = None,
     engine: Engine | None = None,
     checkpoint: str | Path | None = None,
@@ -79,7 +80,7 @@ def compare(
         seed: of the folds.
         decompose: whether a second pass splits differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
-        baseline: an earlier audit's `to_dict()`, for one Q to be held against; unpaired then.
+        baseline: an earlier Audit or its `to_dict()`, to compare one Q with; unpaired then.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
             when left out. The result is the same, to the last bit.
@@ -107,10 +108,10 @@ def compare(
     called = _called(rows, names)
     if baseline is not None and rows.rivals:
         raise InputError(
-            what="a baseline is the model to hold one Q against", got=f"{len(called)} of them"
+            what="a baseline is the model to compare one Q with", got=f"{len(called)} of them"
         )
     _refuse_idle(rows, q_floor, alone=baseline is not None)
-    then = None if baseline is None else Baseline.of(baseline)
+    then = None if baseline is None else _audit_of(baseline)
     options: dict[str, Any] = {"seed": seed, "decompose": decompose, "worst": worst}
     options["baseline"] = baseline is not None
     about = {"command": "compare", **options, "q_floor": q_floor}
@@ -123,6 +124,11 @@ def compare(
     notes, split = _split(rows, sums, run, seed=seed) if decompose else ([], None)
     found = _result(rows, called, sums, split, then, unit=unit, level=level)
     return replace(found, options=options, notes=(*rows.notes, *notes))
+
+
+def _audit_of(baseline: Audit | Mapping[str, Any] | Value) -> Audit:
+    """An earlier audit, from its document where it is one."""
+    return baseline if isinstance(baseline, Audit) else Audit.from_dict(baseline)
 
 
 def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:

@@ -42,7 +42,7 @@ def test_shifted_labels_are_said_first_and_replace_all_advice(rows, by):
     q, labels, _ = rows
     found = pandq.audit(Labels((labels + by) % 3, 3), Probs(q))
     assert keys(found)[:2] == ["below_chance", "inverted"]
-    assert "labels shifted?" in str(found).splitlines()[0]
+    assert "labels shifted?" in found.to_text().splitlines()[0]
     assert len(next_steps(found)) == 1
     assert "Check first" in next_steps(found)[0]
     assert found.to_html().index("labels shifted?") < found.to_html().index("<h1>")
@@ -84,7 +84,7 @@ def test_votes_that_are_divided_by_their_number_are_said_first(rows, digits):
     two = np.column_stack([q[:, 0], 1 - q[:, 0]])
     found = pandq.audit(Probs(np.column_stack([one, 1 - one])), Probs(two))
     assert finding(found, "p_is_votes")["votes"] == 3
-    assert str(found).startswith("P's rows are all multiples of 1/3")
+    assert found.to_text().startswith("P's rows are all multiples of 1/3")
     assert "counts:COLUMN" in next_steps(found)[0]
 
 
@@ -106,7 +106,7 @@ def test_ties_are_counted(rows):
     found = pandq.audit(Counts(votes), Probs(q), decompose=False)
     assert finding(found, "ties_p")["rows"] == tied.sum()
     said = f"In {tied.sum()} rows several classes share P's largest"
-    assert said in " ".join(str(found).split())
+    assert said in " ".join(found.to_text().split())
 
 
 def test_rows_that_come_ten_times_are_counted_and_intervals_are_said_to_be_too_narrow(rows):
@@ -116,7 +116,7 @@ def test_rows_that_come_ten_times_are_counted_and_intervals_are_said_to_be_too_n
     told = finding(found, "equal_rows")
     assert told["rows"] == 1350
     assert told["too_narrow"] == pytest.approx(np.sqrt(10))
-    assert "3.2 times too narrow" in " ".join(str(found).split())
+    assert "3.2 times too narrow" in " ".join(found.to_text().split())
     # each under a map that never saw its copies: nothing is won where Q is the truth
     assert found.decomposition.calibration_loss.low <= 0
     alone = pandq.audit(Labels(labels, 3), Probs(q), cluster=np.arange(1500) // 10)

@@ -24,7 +24,7 @@ def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
     found = pandq.audit(Probs(law), Logits(np.log(law) + 3.0))
     for part in (found.decomposition.grouping_loss, found.decomposition.kl):
         assert (part.value, part.low, part.high) == (0.0, 0.0, 0.0)
-    assert "e-1" not in str(found)
+    assert "e-1" not in found.to_text()
 
 
 def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):
@@ -52,7 +52,7 @@ def test_tables_call_the_votes_shares_what_they_are(law):
     q[:6] = np.roll(np.eye(3)[np.arange(6) % 3], 1, axis=0)
     votes = votes_of(law, 2)
     found = pandq.audit(Counts(votes), Probs(q), by={"site": np.arange(N) % 2})
-    text = str(found)
+    text = found.to_text()
     heads = [
         line.split("  ") for line in text.splitlines() if line.startswith(("class of P", "site"))
     ]
@@ -72,5 +72,5 @@ def test_an_infinite_loss_of_a_group_is_said_in_its_table(law):
     lines = {x["name"]: x for x in found.decomposition.groups["site"]}
     assert lines["0"]["infinite_rows"] == 1
     assert lines["1"]["infinite_rows"] == 0
-    table = str(found).split("calibration loss\n")[-1]
+    table = found.to_text().split("calibration loss\n")[-1]
     assert [row.split()[2] for row in table.splitlines()[:2] if row.startswith("0")] == ["inf"]

@@ -11,7 +11,7 @@ from scipy import special
 
 import pandq
 from pandq.report.explore import explore_page
-from pandq.report.page.files import write_audit_page, write_comparison_page, write_page
+from pandq.report.page.files import write_page, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "screenshots"
@@ -106,7 +106,7 @@ def audit(table):
 @pytest.fixture(scope="session")
 def report(audit, table):
     path = table.with_name("report.html")
-    write_audit_page(audit[1], audit[0], path)
+    write_report(audit[1], [table], path, pictured=audit[0])
     return path
 
 
@@ -114,7 +114,7 @@ def report(audit, table):
 def comparison(table):
     rows = pandq.scan(table, p="counts:votes", q=["probs:q", "probs:dull"], by="site")
     path = table.with_name("comparison.html")
-    write_comparison_page(pandq.compare(rows), [str(table)], path)
+    write_report(pandq.compare(rows), [table], path)
     return path
 
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 import pandq
 from pandq.plain import visible
 from pandq.report import figures
-from pandq.report.page.elements import LARGEST, LONGEST, WHOLE, Cell, Grid, joined, report, tag
+from pandq.report.page.elements import LARGEST, LONGEST, WHOLE, grid, joined, report, tag
 from pandq.report.page.svg import chart
+from pandq.report.sections.elements import Cell, Table
 
 NAMES = [
     r"$\frac$",
@@ -67,7 +68,7 @@ def test_a_figure_shows_a_name_as_it_is(name):
 def test_a_page_of_such_names_is_whole_and_below_a_megabyte(audit):
     page = audit.to_html()
     page.encode()
-    inside = pandq.report.page.elements.audit.audit_page(audit)
+    inside = audit.to_html()
     assert len(inside.encode()) <= LARGEST
     assert len(inside) > 10_000
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]", inside)
@@ -79,16 +80,17 @@ def test_a_page_of_such_names_is_whole_and_below_a_megabyte(audit):
 def test_text_on_a_page_is_seen_and_never_markup():
     assert joined(["<b>\x1b\n"]) == "&lt;b&gt;\\x1b\\n"
     assert tag("p", "x", title='"\u202e<') == '<p title="&quot;\\u202e&lt;">x</p>'
-    grid = Grid("", ("a",), [[Cell("n" * 5000)]])
-    assert "n" * (LONGEST - 1) + "…" in grid.markup()
-    assert "n" * LONGEST not in grid.markup()
+    long = grid(Table("", ("a",), [[Cell("n" * 5000)]]), "")
+    assert "n" * (LONGEST - 1) + "…" in long
+    assert "n" * LONGEST not in long
 
 
 def test_a_table_of_ten_thousand_rows_is_cut_and_says_so():
-    grid = Grid("rows", ("a",), [[Cell(f"row {i}")] for i in range(10_000)])
-    assert grid.markup().count("<td") == 300
-    assert "<caption>rows; the first 300 of 10,000</caption>" in grid.markup()
-    few = Grid("rows", ("a",), grid.rows[:300]).markup()
+    rows = [[Cell(f"row {i}")] for i in range(10_000)]
+    many = grid(Table("", ("a",), rows), "rows")
+    assert many.count("<td") == 300
+    assert "<caption>rows; the first 300 of 10,000</caption>" in many
+    few = grid(Table("", ("a",), rows[:300]), "rows")
     assert (few.count("<td"), "<caption>rows</caption>" in few) == (300, True)
 
 

@@ -100,10 +100,10 @@ def compare_command(
     """
     from pandq.comparisons import compare
     from pandq.documents import read_document
-    from pandq.estimate.comparison.baseline import AUDIT, WRITTEN_BY
     from pandq.read.paths import expanded
     from pandq.report.markdown import summary_file
     from pandq.report.page.files import write_report
+    from pandq.results.audit import Audit
     from pandq.store import all_or_none, check_outputs, write_json
 
     check_outputs(
@@ -113,7 +113,9 @@ def compare_command(
         appended=summary_file(),
         folders=[checkpoint],
     )
-    old = None if baseline_file is None else read_document(baseline_file, AUDIT, WRITTEN_BY)
+    old = None
+    if baseline_file is not None:
+        old = read_document(baseline_file, Audit.KIND, Audit.written_by())
     who = engine_given(data)
     rows, names = comparison_rows(files, q, data, id_duplicates)
     if getattr(rows.source, "passing", False) and who["engine"] != "local":

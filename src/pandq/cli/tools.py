@@ -124,13 +124,15 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
     import webbrowser
 
     from pandq.documents import read_document
-    from pandq.estimate.comparison.baseline import AUDIT, WRITTEN_BY
     from pandq.report.explore import explore_page
     from pandq.report.page.files import write_page
+    from pandq.results.audit import Audit
     from pandq.store import check_outputs
 
     check_outputs([] if audit_file is None else [audit_file], no_dash("--out", out))
-    audit = None if audit_file is None else read_document(audit_file, AUDIT, WRITTEN_BY)
+    audit = (
+        None if audit_file is None else read_document(audit_file, Audit.KIND, Audit.written_by())
+    )
     text = explore_page(audit)
     place = out or str(Path(tempfile.mkdtemp(prefix="pandq-explore-")) / "explore.html")
     write_page(text, place)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.documents import Value
 from pandq.errors import InputError
-from pandq.estimate.comparison.baseline import AUDIT, AUDIT_SCHEMA, WRITTEN_BY
 from pandq.report.page.elements import Markup, asset, page
 from pandq.report.words import row_words
+from pandq.results.audit import Audit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,8 @@ def explore_page(audit: Mapping[str, Any] | Value | None = None) -> str:
 
 def presets_of(audit: Mapping[str, Any] | Value) -> list[dict[str, Any]]:
     """The worst rows of an audit as P and Q of at most 12 classes; the rest is one bar."""
-    told = Value.of(audit, AUDIT, WRITTEN_BY)
-    told.schema(AUDIT_SCHEMA)
+    told = Value.of(audit, Audit.KIND, Audit.written_by())
+    Audit.from_dict(told)
     found = [_preset(row) for row in told["worst"].items() if len(row["top"].items()) > 1]
     if not found:
         raise InputError(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pandq.documents import Value
 
 ENDS = ("value", "low", "high")
+# What arithmetic may do to the order of a value and its ends.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Estimate:
             sign = None if infinite is None else infinite.get(end)
             if sign is not None:
                 ends[end] = math.copysign(math.inf, sign.number(-1, 1))
+        value, low, high = (ends[end] for end in ENDS)
+        slack = ROUNDING * (1 + abs(value or 0.0))
+        known = value is not None and low is not None and high is not None
+        if known and not low - slack <= value <= high + slack:  # type: ignore[operator]
+            told.refuse("must lie between its low and its high", got=f"{value:g}")
         return cls(
             **ends,
             level=level,

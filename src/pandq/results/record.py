@@ -64,6 +64,11 @@ class Document(Record):
         return about | Record.to_dict(self)
 
     @classmethod
+    def written_by(cls) -> str:
+        """Where such a document comes from, for errors."""
+        return f"It is written by `pandq {cls.COMMAND} ... --json FILE`."
+
+    @classmethod
     def from_dict(cls, document: Mapping[str, Any] | Value) -> Self:
         """The result that a JSON document tells; what only Python could hold is None.
 
@@ -73,8 +78,7 @@ class Document(Record):
         Raises:
             InputError: it is no such document; it names the place.
         """
-        remedy = f"It is written by `pandq {cls.COMMAND} ... --json FILE`."
-        told = Value.of(document, cls.KIND, remedy)
+        told = Value.of(document, cls.KIND, cls.written_by())
         told.schema(cls.SCHEMA)
         return cls.of(told, told["level"].number(LEAST_LEVEL, 1 - LEAST_LEVEL))
 

@@ -3,79 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, cast, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from scipy import special
 
-from pandq.documents import Value
 from pandq.errors import InputError
 from pandq.estimate.comparison.verdicts import verdict
 from pandq.results.comparison import Unpaired
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from pandq.results.audit import Audit
     from pandq.results.comparison import Model
+    from pandq.results.estimate import Estimate
 
-# An audit's document, for whoever reads one.
-AUDIT, AUDIT_SCHEMA = "audit", "pandq/audit/1"
-WRITTEN_BY = "It is written by `pandq audit ... --json FILE`."
-LEAST_LEVEL = 1e-9
-UNPAIRED = "unpaired: the rows may be others, and their difficulty does not cancel"
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What an earlier audit said of a model, from its document."""
-
-    value: float
-    low: float
-    high: float
-    level: float
-    unit: Unit
-    n: int
-    n_classes: int
-    p: str
-    q: str | None
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any] | Value) -> Self:
-        """From an audit's JSON document.
-
-        Raises:
-            InputError: it is no audit, or says what no audit could, or the loss was infinite.
-        """
-        told = Value.of(document, AUDIT, WRITTEN_BY)
-        told.schema(AUDIT_SCHEMA)
-        loss, source = told["cross_entropy"], told.get("source")
-        q = None if source is None else source.get("q")
-        if any(loss.get(name) is None for name in ("value", "low", "high")):
-            method = loss.get("method")
-            got = "" if method is None else method.text()
-            raise InputError(what="the baseline's cross entropy is not finite", got=got)
-        value = loss["value"].number(0)
-        return cls(
-            value,
-            loss["low"].number(high=value),
-            loss["high"].number(value),
-            told["level"].number(LEAST_LEVEL, 1 - LEAST_LEVEL),
-            cast("Unit", told["unit"].one_of(*get_args(Unit))),
-            told["n"].whole(1),
-            told["n_classes"].whole(1),
-            told["p"].text(),
-            None if q is None else q.text(),
-        )
+METHOD = "unpaired: the rows may be others, and their difficulty does not cancel; Welch's t"
 
 
 def against_baseline(
-    then: Baseline, new: Model, *, n_classes: int, p_kind: str, unit: Unit
+    then: Audit, new: Model, *, n_classes: int, p_kind: str, unit: Unit
 ) -> Unpaired:
-    """What a model pays more than an earlier audit said of another, unpaired.
+    """A model's loss less what an earlier audit said of another, unpaired.
 
     Args:
-        then: what the audit said.
+        then: the audit.
         new: the model now.
         n_classes: of the rows now.
         p_kind: of P now.
@@ -87,34 +39,49 @@ def against_baseline(
 
     Raises:
         InputError: the audit was of another number of classes or kind of P, or a loss is infinite.
+
+    Source: Welch 1947, The generalization of Student's problem.
     """
-    if then.p != p_kind:
-        got = f"P was {then.p}, and is {p_kind} now"
+    if then.p_kind != p_kind:
+        got = f"P was {then.p_kind}, and is {p_kind} now"
         raise InputError(what="the baseline's losses are of another kind", got=got)
     if then.n_classes != n_classes:
         got = f"{then.n_classes}, and {n_classes} now"
         raise InputError(what="the baseline has another number of classes", got=got)
-    factor = per_nat(unit) / per_nat(then.unit)
-    value, low, high = (factor * x for x in (then.value, then.low, then.high))
-    now = new.cross_entropy
-    if now.value is None or now.high is None or now.low is None or not math.isfinite(now.high):
-        raise InputError(
-            what="the cross entropy is not finite and cannot be held against the baseline",
-            got=now.method,
-        )
-    # an interval's half-width is a quantile times the standard error: both at the level of now
-    quantiles = (
-        special.stdtrit(max(rows - 1, 1), (1 + at) / 2)
-        for rows, at in ((now.n, now.level), (then.n, then.level))
-    )
-    scale = float(next(quantiles) / next(quantiles))
-    half = math.hypot((high - low) / 2 * scale, (now.high - now.low) / 2)
-    apart = now.value - value
+    now, factor = new.cross_entropy, per_nat(unit) / per_nat(then.unit)
+    value, error = _finite(then.cross_entropy, "the baseline's cross entropy")
+    value_now, error_now = _finite(now, "the cross entropy to compare with the baseline")
+    errors = (factor * error, error_now)
+    degrees = _degrees(errors, (then.cross_entropy, now))
+    apart, spread = value_now - factor * value, math.hypot(*errors)
+    half = float(special.stdtrit(degrees, (1 + now.level) / 2)) * spread
     loss = replace(
-        now, value=apart, low=apart - half, high=apart + half, name="difference", method=UNPAIRED
+        now,
+        value=apart,
+        low=apart - half,
+        high=apart + half,
+        name="difference",
+        method=METHOD,
+        standard_error=spread,
+        degrees=int(degrees),
     )
-    called = then.q or "the baseline"
-    against = f"{called} of the baseline" if called == new.q else called
-    return Unpaired(
-        new.q, against, paired=False, cross_entropy=loss, verdict=verdict(loss.low, loss.high)
-    )
+    called = then.source.get("q") or "the baseline"
+    against = f"{called} of the baseline" if called == new.q else str(called)
+    said = verdict(loss.low, loss.high)
+    return Unpaired(q=new.q, against=against, paired=False, cross_entropy=loss, verdict=said)
+
+
+def _finite(loss: Estimate, what: str) -> tuple[float, float]:
+    """A loss and its standard error, both finite."""
+    value, error = loss.value, loss.standard_error
+    if value is None or error is None or not 0 <= value < math.inf or not error < math.inf:
+        raise InputError(what=f"{what} is not finite, or has no standard error", got=loss.method)
+    return value, error
+
+
+def _degrees(errors: tuple[float, float], losses: tuple[Estimate, Estimate]) -> float:
+    """Of freedom of a difference of two means; a bootstrap has those of its rows."""
+    squares = [error**2 for error in errors]
+    each = [max(x.n - 1 if x.degrees is None else x.degrees, 1) for x in losses]
+    lost = sum(square**2 / own for square, own in zip(squares, each, strict=True))
+    return float(sum(squares) ** 2 / lost) if lost > 0 else float(min(each))
