@@ -201,7 +201,7 @@ def _result(
     called: tuple[str, ...],
     sums: ComparisonSums,
     split: PartDifferences | None,
-    then: Baseline | None,
+    then: Audit | None,
     *,
     unit: Unit,
     level: float,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 )
 @result_options
 @decompose_option(
-    "Split the loss into floor, grouping loss and calibration loss, or skip that pass. A soft P that"
-    " is really N votes divided by N should be given as counts."
+    "Split the loss into floor, grouping loss and calibration loss, or skip that pass. A soft P"
+    " that is really N votes divided by N should be given as counts."
 )
 @option(
     RESULT,
