@@ -110,7 +110,7 @@ class Largest(Summary):
 
 
 @summary
-class _Survey(Summary):
+class Survey(Summary):
     """What one pass finds out before the first step."""
 
     gram: GramSums
@@ -137,7 +137,7 @@ class SoftmaxFit:
         Raises:
             InputError: there are no rows, or all weights are zero.
         """
-        empty = _Survey(GramSums.empty(problem), EntropySums.empty())
+        empty = Survey(GramSums.empty(problem), EntropySums.empty())
         found = rows.summarise(SURVEY, partial(_surveyed, problem=problem), empty)
         if not found.entropy.weight > 0:
             raise InputError(what="there are no rows to learn from, or all weights are zero")
@@ -211,8 +211,8 @@ class SoftmaxFit:
         return self.rows.summarise("the next step", of, Largest(0.0)).value > RUNS_AWAY
 
 
-def _surveyed(rows: Rows, *, problem: Problem) -> _Survey:
-    return _Survey(GramSums.of(rows, problem), EntropySums.of(rows))
+def _surveyed(rows: Rows, *, problem: Problem) -> Survey:
+    return Survey(GramSums.of(rows, problem), EntropySums.of(rows))
 
 
 def _lost(rows: Rows, *, problem: Problem, theta: Floats) -> LossSums:
