@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-INPUT, RESULT, GATES, ENGINE = "Input", "Result", "Gates", "Engine"
+INPUT, RESULT, GATES, ENGINE = "Input", "Result", "Gate", "Engine"
 # In this order; what is in none of them comes last.
 GROUPS = (INPUT, "Model", RESULT, GATES, ENGINE)
 OTHER = "Other"
