@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pandq.montecarlo import elbo, monte_carlo_kl
     from pandq.outputs.items import items
     from pandq.outputs.model import save_model
+    from pandq.outputs.recalibrated import recalibrate
     from pandq.parametric import (
         bernoulli_kl,
         beta_kl,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from pandq.recalibrator import Recalibrator
     from pandq.report.shown import Audit, Comparison
     from pandq.results.estimate import Estimate
+    from pandq.results.gates import Gate, require
     from pandq.views import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK, View, kl_bounds
 
 __version__ = "0.1.0"
@@ -106,6 +108,7 @@ _HOMES = {
     ),
     "outputs.items": ("items",),
     "outputs.model": ("save_model",),
+    "outputs.recalibrated": ("recalibrate",),
     "parametric": (
         "bernoulli_kl",
         "beta_kl",
@@ -126,6 +129,7 @@ _HOMES = {
         "Comparison",
     ),
     "results.estimate": ("Estimate",),
+    "results.gates": ("Gate", "require"),
     "views": (
         "Counts",
         "Ensemble",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from pandq.documents import read_document
 from pandq.errors import InputError
 from pandq.read.columns import as_arrow
+from pandq.read.paths import PARQUET, has_suffix
 from pandq.read.scan import open_source, prediction_spec, predictions
 from pandq.recalibrator import MAP, Recalibrator
 from pandq.store import check_outputs, whole_file, write_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -31,6 +32,58 @@ def read_recalibrator(path: str | Path) -> Recalibrator:
     """
     remedy = "It is written by `pandq audit ... --recalibrator FILE`."
     return Recalibrator.from_dict(read_document(path, MAP, remedy))
+
+
+def recalibrate(
+    files: str | Path | Sequence[str | Path],
+    recalibrator: Recalibrator | str | Path,
+    out: str | Path,
+    *,
+    q: str | None = None,
+) -> int:
+    """Apply a recalibration map to predictions in files of any size, as `pandq recalibrate` does.
+
+    Args:
+        files: a path or several that are one table, as for `pandq.scan`.
+        recalibrator: of `pandq.fit_calibration`, of an audit, or the file that
+            `pandq audit --recalibrator FILE` wrote.
+        out: the parquet file to write: every column of the table, and `recalibrated`, a list of
+            probabilities in each row.
+        q: "KIND:COLUMN" of the predictions; recognised by the usual names when left out.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        InputError: the table, the column, the map or the output cannot be used, or the map is for
+            other classes.
+
+    Predictions in memory need no file: `recalibrator.of(q)`.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pandq import Labels, Probs, fit_calibration
+    >>> c = fit_calibration(Labels([0, 1]), Probs([[0.9, 0.1]] * 2), kind="temperature")
+    >>> room = tempfile.TemporaryDirectory()
+    >>> table = Path(room.name) / "x.csv"
+    >>> _ = table.write_text("score\\n0.1\\n0.2\\n")
+    >>> recalibrate(table, c, table.with_name("y.parquet"), q="probs:score")
+    2
+    >>> room.cleanup()
+    """
+    paths = [files] if isinstance(files, str | Path) else files
+    if not isinstance(paths, list | tuple) or not all(isinstance(x, str | Path) for x in paths):
+        remedy = "Predictions in memory: recalibrator.of(q)."
+        raise InputError(what="files are paths", got=type(files).__name__, remedy=remedy)
+    if not isinstance(out, str | Path) or not has_suffix(Path(out), PARQUET):
+        raise InputError(what="the output is parquet", where=str(out), remedy="Call it x.parquet.")
+    if isinstance(recalibrator, str | Path):
+        recalibrator = read_recalibrator(recalibrator)
+    given: object = recalibrator
+    if not isinstance(given, Recalibrator):
+        what = "a recalibration map is a Recalibrator, or the file that one is in"
+        raise InputError(what, got=type(given).__name__)
+    return write_recalibrated([str(path) for path in paths], q, recalibrator, out)
 
 
 def write_recalibrated(

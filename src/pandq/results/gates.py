@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from pandq.errors import GateError
+from pandq.core.checks import is_number
+from pandq.errors import GateError, InputError
+from pandq.results.estimate import Estimate
 from pandq.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pandq.results.estimate import Estimate
 
 GateOn = Literal["interval", "point"]
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One limit: the option that set it, and the estimate that it is for."""
+    """One limit on an estimate: does it hold, also where the estimate is uncertain?
 
-    option: str
+    Args:
+        name: what to call the limit: the option that set it.
+        limit: the most that the estimate may be, in its own unit.
+        estimate: of an audit, a comparison or a fit.
+        on: compare the limit with the "interval"'s upper end, or with the "point".
+
+    Raises:
+        InputError: the limit is no number, or the rest is not what it should be.
+
+    >>> from pandq import Estimate
+    >>> kl = Estimate(0.11, 0.08, 0.14, name="kl")
+    >>> Gate("at most", 0.2, kl).passed, Gate("at most", 0.12, kl).passed
+    (True, False)
+    >>> print(Gate("at most", 0.12, kl, on="point"))
+    at most 0.12 holds: kl 0.110000 nat [0.080000, 0.140000], 0.010000 below it
+    """
+
+    name: str
     limit: float
     estimate: Estimate
     on: GateOn = "interval"
+
+    def __post_init__(self) -> None:
+        if not is_number(self.limit) or math.isnan(self.limit):
+            raise InputError(what=f"{self.name} is a number", got=repr(self.limit))
+        given: object = self.estimate
+        if not isinstance(given, Estimate):
+            remedy = "Take it from a result: audit.kl, comparison.differences[0].cross_entropy ..."
+            what = f"{self.name} limits an Estimate"
+            raise InputError(what, got=repr(given), remedy=remedy)
+        if self.on not in get_args(GateOn):
+            raise InputError(what="a gate is on the interval or on the point", got=repr(self.on))
 
     @property
     def held(self) -> float | None:
@@ -37,7 +66,7 @@ class Gate:
 
     def __str__(self) -> str:
         e = self.estimate
-        named, unit = f"{self.option} {self.limit:g}", f" {e.unit}" if e.unit else ""
+        named, unit = f"{self.name} {self.limit:g}", f" {e.unit}" if e.unit else ""
         value = f"{number(e.value, 6)}{unit}" if e.identified else "not identified,"
         found = f"{e.name} {value} [{number(e.low, 6)}, {number(e.high, 6)}]"
         what = "whose upper end" if self.on == "interval" else "which"
@@ -49,10 +78,20 @@ class Gate:
 
 
 def require(gates: Sequence[Gate]) -> None:
-    """Refuse a result that breaches a limit.
+    """Refuse a result that breaches a limit, so that a pipeline stops there.
+
+    Args:
+        gates: the limits.
 
     Raises:
         GateError: the first breach, with how many more there are.
+
+    >>> import pandq
+    >>> found = pandq.audit(pandq.Labels([0, 0]), pandq.Probs([[0.9, 0.1], [0.9, 0.1]]))
+    >>> require([Gate("at most", 0.2, found.kl), Gate("at most", 0.02, found.brier)])
+    >>> require([Gate("at most", 0.1, found.kl)])
+    Traceback (most recent call last):
+    pandq.errors.GateError: at most 0.1 is breached: kl 0.105361 nat ...
     """
     breached = [gate for gate in gates if not gate.passed]
     if breached:
