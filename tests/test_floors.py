@@ -29,7 +29,7 @@ FLOORS = {
         ("estimate",),
         ("fit",),
         ("report",),
-        ("outputs", "audits", "calibrations", "comparisons"),
+        ("outputs", "audits", "calibrations", "comparisons", "inspections"),
         ("demo",),
         ("__init__",),
         ("cli",),

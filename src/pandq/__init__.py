@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pandq.fit.networks.classifier import NetworkClassifier
     from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
     from pandq.fit.regressions.softmax import SoftmaxRegression
+    from pandq.inspections import inspect
     from pandq.measure import (
         alpha_divergence,
         brier_score,
@@ -85,6 +86,7 @@ _HOMES = {
     "fit.networks.classifier": ("NetworkClassifier",),
     "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.regressions.softmax": ("SoftmaxRegression",),
+    "inspections": ("inspect",),
     "measure": (
         "alpha_divergence",
         "brier_score",

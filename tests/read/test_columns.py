@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+import pandq
 from pandq import InputError, audit, scan, scan_features
 from pandq.errors import RowError
 from pandq.read import columns as cols
 from pandq.read.parse import parsed
-from pandq.read.scan import open_source
 from pandq.report.terminal.inspection import inspection
 
 NO_UTF8 = [None, pa.py_buffer(struct.pack("<iii", 0, 1, 2)), pa.py_buffer(b"\xff\xfe")]
@@ -80,7 +80,7 @@ def test_a_column_of_any_type_is_used_or_refused_in_one_line(odd, role):
 @pytest.mark.parametrize("odd", ODD)
 def test_a_column_of_any_type_is_shown_and_is_no_feature_that_crashes(odd, options):
     table = pa.table({"odd": ODD[odd], "label": [0, 1], "q": [[0.5, 0.5]] * 2})
-    assert list(inspection(open_source(table), ["x"]))
+    assert list(inspection(pandq.inspect(table)))
     assert told(lambda: scan_features(table, **options).chunks()) in ([2], ["one line"])
 
 

@@ -58,11 +58,11 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
 @click.argument("files", nargs=-1, required=True)
 def inspect_command(files: tuple[str, ...]) -> None:
     """What pandq thinks the columns of FILES are, and what to run next."""
-    from pandq.read.scan import open_source
+    from pandq.inspections import inspect
     from pandq.report.terminal.inspection import inspection
 
     console = page()
-    for part in inspection(open_source(list(files)), list(files)):
+    for part in inspection(inspect(list(files))):
         console.print(part, soft_wrap=isinstance(part, str))
 
 
