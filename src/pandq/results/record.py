@@ -63,6 +63,28 @@ class Document(Record):
         about = {"schema": self.SCHEMA, "pandq_version": metadata.version("pandq")}
         return about | Record.to_dict(self)
 
+    def to_frame(self) -> Any:
+        """A tidy table: one row for each quantity of all rows and of each class and group.
+
+        Returns:
+            A pandas DataFrame where pandas is installed, else a pyarrow Table, with the columns
+            model, against, quantity, by, group, n, value, low, high, standard_error and unit.
+        """
+        from pandq.results.tidy import frame_of, lines_of
+
+        return frame_of(lines_of(self))
+
+    def values(self) -> dict[str, float]:
+        """The numbers over all rows as floats by name, with their ends: what a logger takes.
+
+        Returns:
+            Such as {"kl": 0.1, "kl.low": 0.09, "kl.high": 0.11}; of a comparison with the model's
+            name before. What has no point value has its ends alone.
+        """
+        from pandq.results.tidy import lines_of, values_of
+
+        return values_of(lines_of(self))
+
     @classmethod
     def written_by(cls) -> str:
         """Where such a document comes from, for errors."""
