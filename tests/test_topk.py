@@ -167,8 +167,8 @@ def test_what_is_no_topk_is_refused_in_words(ids, log_probs, text):
         (lambda t, q: kl_bounds(t, [[1.0]]), "must say what its numbers mean"),
         (lambda t, q: kl_bounds(t, Probs([[0.5, 0.5]])), "different numbers of rows or classes"),
         (lambda t, q: kl_bounds(t, q, q_floor=0.9), "a floor of 3 probabilities"),
-        (pandq.kl_divergence, "knows a law only in part"),
-        (pandq.audit, "knows a law only in part"),
+        (pandq.kl_divergence, "knows a distribution only in part"),
+        (pandq.audit, "knows a distribution only in part"),
     ],
 )
 def test_what_a_topk_cannot_do_is_refused_in_words(call, text):

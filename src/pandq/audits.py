@@ -86,15 +86,15 @@ def audit(
         weights: (n,) row weights, not negative.
         best_q: a view of a better model's Q, for the upper bound on the floor.
         unit: "nat" or "bit" of the report.
-        level: of the intervals.
-        seed: of the folds and of the bootstrap.
+        level: confidence level of the intervals.
+        seed: random seed of folds and bootstrap.
         decompose: whether a second pass over the rows takes the loss apart.
         floor: "auto" bounds it as far as P allows, "certified" insists on votes.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
             when left out. The result is the same, to the last bit.
-        checkpoint: a folder that keeps what was summed: after a loss the same call goes on there.
+        checkpoint: a folder that keeps what was summed; make the same call again to resume.
         progress: called with a `pandq.engines.Done` after each chunk.
 
     Returns:
@@ -102,7 +102,7 @@ def audit(
 
     Raises:
         ViewTypeError: an argument is not a view.
-        InputError: the rows cannot be used as given.
+        InputError: the rows cannot be used.
         EngineError: the engine was lost.
 
     >>> import pandq

@@ -49,7 +49,7 @@ def fit_calibration(
     """Fit a recalibration map c, so that c(Q) has the least cross entropy with P.
 
     It is the map that `pandq.audit` of the same rows has as its `recalibrator`, to the last bit,
-    without the audit. Of many rows a sample is trained on, as there. What the map wins on these
+    without the audit. Of many rows a sample is trained on, as there. What the map gains on these
     rows says nothing of others: `pandq.audit` measures it on rows that a map has not seen.
 
     Args:
@@ -65,7 +65,7 @@ def fit_calibration(
         cluster: (n,) values that say which rows belong together; folds keep them together.
         ids: (n,) names of the rows, which say the folds; their numbers from 0 when left out.
         classes: class names in the order of Q's columns; the map then refuses others.
-        seed: of the folds.
+        seed: random seed of the folds.
 
     Returns:
         A Recalibrator: `of(view)` recalibrates predictions, `to_dict()` stores it.

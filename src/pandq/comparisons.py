@@ -67,7 +67,7 @@ def compare(
     Args:
         p: a view of what is true, or of a reference model; or a Scan with rivals (then `qs` and the
             columns are its own).
-        qs: views of two or more models' predictions; one is enough where P is a law in full.
+        qs: views of two or more models' predictions; one is enough where P is a full distribution.
         names: what to call them.
         labels: Labels beside a P that is a reference's: perplexities are then compared too.
         classes: class names, for the report.
@@ -76,15 +76,15 @@ def compare(
         ids: (n,) names of the rows; their numbers from 0 when left out.
         weights: (n,) row weights, not negative.
         unit: "nat" or "bit" of the report.
-        level: of the intervals.
-        seed: of the folds.
+        level: confidence level of the intervals.
+        seed: random seed of the folds.
         decompose: whether a second pass splits differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
         baseline: an earlier Audit or its `to_dict()`, to compare one Q with; unpaired then.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
             when left out. The result is the same, to the last bit.
-        checkpoint: a folder that keeps what was summed: after a loss the same call goes on there.
+        checkpoint: a folder that keeps what was summed; make the same call again to resume.
         progress: called with a `pandq.engines.Done` after each chunk.
 
     Returns:
@@ -92,7 +92,7 @@ def compare(
 
     Raises:
         ViewTypeError: an argument is not a view.
-        InputError: the rows cannot be used as given, or there is nothing to compare.
+        InputError: the rows cannot be used, or there is nothing to compare.
         EngineError: the engine was lost.
 
     >>> import pandq

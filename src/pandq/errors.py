@@ -52,7 +52,7 @@ def _rebuilt(kind: type[ToldError], parts: dict[str, Any]) -> ToldError:
 
 
 class InputError(ToldError, ValueError):
-    """The user's data or options cannot be used as given.
+    """The user's data or options cannot be used.
 
     >>> print(InputError("no column 'prob'", where="preds.parquet", remedy="Did you mean 'probs'?"))
     preds.parquet: no column 'prob'. Did you mean 'probs'?
@@ -85,7 +85,7 @@ class RowError(InputError):
 
 
 class ViewTypeError(InputError, TypeError):
-    """Something that is not a view stands where a view is needed."""
+    """Something that is not a view was given where a view is needed."""
 
 
 class MissingLibraryError(PandqError, ImportError):

@@ -58,7 +58,7 @@ def entropy(p: View, *, unit: Unit = "nat") -> Rows:
 
 
 def cross_entropy(p: View, q: View, *, unit: Unit = "nat") -> Rows:
-    """H(P, Q) = H(P) + KL(P||Q), what a model that says Q pays when P is true.
+    """H(P, Q) = H(P) + KL(P||Q), the loss that Q incurs when P is true.
 
     Args:
         p: n rows over K classes, what is true.
@@ -452,7 +452,7 @@ def _divergence(formula: Callable[[Law, Law], Rows], p: View, q: View, unit: Uni
 
 
 def _by_blocks(formula: Callable[..., NDArray[np.number]], *views: View) -> Rows:
-    """A formula over laws, applied to blocks of rows."""
+    """A formula over distributions, applied to blocks of rows."""
     for view in views:
         if isinstance(view, Labels):
             view.check_range()

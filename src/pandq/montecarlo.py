@@ -41,7 +41,7 @@ def monte_carlo_kl(
 
     Differentiating through the draws themselves (reparameterisation) makes k1's unbiased in both.
     k1 varies most, and a single draw of it may be negative; k3 never is, but has heavy tails where
-    Q has mass that P misses.
+    Q has probability where P has none.
 
     Args:
         log_p: log density of P, samples to (n,) nats.

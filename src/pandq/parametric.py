@@ -1,7 +1,7 @@
-"""KL(P||Q) between laws with parameters, in closed form.
+"""KL(P||Q) between parametric distributions, in closed form.
 
-Here the first argument is the law that the expectation is under, as everywhere in pandq: for a
-posterior q and a prior p the term of an ELBO is KL(q || p) = gaussian_kl(q..., p...).
+Here the first argument is the distribution that the expectation is under, as everywhere in pandq:
+for a posterior q and a prior p the term of an ELBO is KL(q || p) = gaussian_kl(q..., p...).
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _full_gaussian(m: Floats, n: Floats, a: Floats, b: Floats) -> Floats:
 def gamma_kl(
     shape_p: ArrayLike, rate_p: ArrayLike, shape_q: ArrayLike, rate_q: ArrayLike
 ) -> Floats:
-    """KL(P||Q) of two Gamma laws.
+    """KL(P||Q) of two Gamma distributions.
 
     Args:
         shape_p: (...) positive.
@@ -162,7 +162,7 @@ def gamma_kl(
 
 
 def beta_kl(a_p: ArrayLike, b_p: ArrayLike, a_q: ArrayLike, b_q: ArrayLike) -> Floats:
-    """KL(P||Q) of two Beta laws.
+    """KL(P||Q) of two Beta distributions.
 
     Args:
         a_p: (...) positive.
@@ -187,7 +187,7 @@ def beta_kl(a_p: ArrayLike, b_p: ArrayLike, a_q: ArrayLike, b_q: ArrayLike) -> F
 
 
 def dirichlet_kl(alpha_p: ArrayLike, alpha_q: ArrayLike) -> Floats:
-    """KL(P||Q) of two Dirichlet laws.
+    """KL(P||Q) of two Dirichlet distributions.
 
     Args:
         alpha_p: (..., K) positive.
@@ -223,7 +223,7 @@ def _held(found: Floats) -> Floats:
 
 
 def _dirichlet(a: Floats, b: Floats) -> Floats:
-    """KL of two Dirichlet laws, without a difference of what they have in common."""
+    """KL of two Dirichlets, without a difference of what they have in common."""
     step, main = b - a, np.argmax(a, axis=-1)[..., None]
     others = np.arange(a.shape[-1]) != main
 
@@ -258,7 +258,7 @@ def _nu_remains(of: tuple[Floats, Floats, Floats], more: tuple[Floats, Floats, F
 
 
 def categorical_kl(p: ArrayLike, q: ArrayLike) -> Floats:
-    """KL(P||Q) of two categorical laws; of rows with all checks it is `pandq.kl_divergence`.
+    """KL(P||Q) of two categorical distributions; with all checks it is `pandq.kl_divergence`.
 
     Args:
         p: (..., K) probabilities.
@@ -283,7 +283,7 @@ def categorical_kl(p: ArrayLike, q: ArrayLike) -> Floats:
 
 
 def bernoulli_kl(p: ArrayLike, q: ArrayLike) -> Floats:
-    """KL(P||Q) of two Bernoulli laws.
+    """KL(P||Q) of two Bernoulli distributions.
 
     Args:
         p: (...) P's probability of success.

@@ -160,7 +160,7 @@ class Recalibrator:
 
     @staticmethod
     def from_dict(stored: Mapping[str, Any] | Value) -> Recalibrator:
-        """Inverse of `to_dict`.
+        """The map that `to_dict` wrote.
 
         Raises:
             InputError: it is no map that `fit_map` could have made.

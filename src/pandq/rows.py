@@ -190,7 +190,7 @@ def by_top(
 
 
 def _laws(p: View, q: View, rows: NDArray[np.intp]) -> Iterator[tuple[Any, Law, Law]]:
-    """Some rows as laws, block by block."""
+    """Some rows as distributions, block by block."""
     for some in blocks(len(rows), q.n_classes or 1):
         yield rows[some], p[rows[some]].law(), q[rows[some]].law()
 

@@ -1,4 +1,4 @@
-"""The battery: each hostile input is answered rightly, or refused in one line."""
+"""The battery: each hostile input is answered correctly, or refused in one line."""
 
 import os
 import zlib

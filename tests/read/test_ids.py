@@ -1,4 +1,4 @@
-"""An id that stands twice is refused, wherever its rows are; 0.0 and -0.0 are one."""
+"""A duplicate id is refused, wherever its rows are; 0.0 and -0.0 are one."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ def scanned(data):
 
 
 TWICE = {
-    "numbers": ([*range(N - 2), 5, 70], "id (5|70) stands more than once .2 rows too many"),
+    "numbers": ([*range(N - 2), 5, 70], "id (5|70) is a duplicate .2 rows too many"),
     "text": ([f"x{i}" for i in range(N - 1)] + ["x9"], "id 'x9' .*got rows 9, 119"),
     "zeros": ([0.0, -0.0, *np.arange(1.0, N - 1)], r"id -?0\.0 .*1 rows too many.*rows 0, 1"),
 }
@@ -43,7 +43,7 @@ def test_an_id_that_stands_twice_is_refused(measured, ids, text):
 def test_an_id_that_two_files_hold_is_refused(tmp_path):
     for name, ids, rows in (("a", range(60), slice(60)), ("b", range(59, 119), slice(60, 120))):
         pq.write_table(table(list(ids), rows), tmp_path / f"{name}.parquet", row_group_size=25)
-    with pytest.raises(InputError, match=r"id 59 stands more than once .*rows 59, 60"):
+    with pytest.raises(InputError, match=r"id 59 is a duplicate .*rows 59, 60"):
         pandq.audit(scanned(tmp_path))
 
 

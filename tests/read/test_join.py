@@ -90,7 +90,7 @@ def test_an_id_that_stands_twice_is_refused_or_its_first_row_kept(tmp_path):
     one, two = frames()
     again = pd.concat([two, two.iloc[:3].assign(p_0=9.0)])
     files = [written(x, tmp_path / f"{n}.parquet") for n, x in (("one", one), ("two", again))]
-    with pytest.raises(InputError, match=r"two.parquet: id \d+ stands more than once \(3 rows"):
+    with pytest.raises(InputError, match=r"two.parquet: id \d+ is a duplicate \(3 rows"):
         joined([files[0]], [files[1]], "id")
     found = joined([files[0]], [files[1]], "id", duplicates="first")
     assert found.matched == 180

@@ -231,7 +231,8 @@ def fit_command(
     RESULT,
     "--members",
     type=click.IntRange(2, 10_000),
-    help="bayes: also a column `members`, the laws under so many draws of the coefficients.",
+    help="bayes: also a column `members`, the probabilities under so many draws of the"
+    " coefficients.",
 )
 @option(RESULT, "--name", default="probs", show_default=True, help="Name of the new column.")
 @option(

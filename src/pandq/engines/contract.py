@@ -100,12 +100,12 @@ class Done:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of this pass, at the rate so far."""
+        """Seconds until this pass ends, at the rate so far."""
         rate = self.rows_per_second
         return None if self.rows is None or rate is None else (self.rows - self.rows_done) / rate
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The progress as JSON values."""
         rate, left = self.rows_per_second, self.seconds_left
         return {
             "what": self.what,

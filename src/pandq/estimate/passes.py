@@ -129,7 +129,7 @@ def run_of(
 
     Raises:
         InputError: the checkpoint is of another input, or rows in memory cannot have one; or an
-            id stands twice.
+            id is a duplicate.
     """
     engine = Local() if engine is None else engine
     if not hasattr(engine, "over"):

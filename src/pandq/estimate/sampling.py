@@ -154,7 +154,7 @@ def shares_of(p: NDArray[Any]) -> NDArray[Any]:
 
 
 def reasons_to_stop(sample: Sample, n_classes: int) -> list[str]:
-    """Why there is no decomposition; what can still be said is the rest of a report."""
+    """Why there is no decomposition; the other parts of a report can still be made."""
     if n_classes < 2:
         return ["one class only: there is nothing to decompose"]
     if len(sample) < MIN_ROWS:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """P of some rows: (n,) class numbers or (n, K) laws that sum to one, and the classes' names."""
+    """P of some rows: (n,) class numbers or (n, K) probabilities, and the classes' names."""
 
     p: NDArray[Any]
     classes: NDArray[Any]
@@ -43,7 +43,7 @@ class Targets:
             as_votes: whether Counts stay counts, each vote an observation, instead of shares.
 
         Raises:
-            InputError: a row is no law.
+            InputError: a row is not a valid probability vector.
 
         >>> Targets.of(np.array(["b", "a"])).p
         array([1, 0])
@@ -62,7 +62,7 @@ class Targets:
         if as_votes and isinstance(y, Counts):
             return cls(y.array.astype(np.float64), np.arange(y.array.shape[1]))
         p = y.law().prob
-        # exact laws: what rounding left out would pull the intercept
+        # exact distributions: what rounding left out would pull the intercept
         return cls(p / p.sum(axis=1, keepdims=True), np.arange(p.shape[1]))
 
     def entropies(self) -> Floats:
@@ -81,7 +81,7 @@ class Targets:
 
 
 def observations(p: NDArray[Any]) -> Floats:
-    """How many observations each row is, (n,): its votes; 1 for a label or a law."""
+    """How many observations each row is, (n,): its votes; 1 for a label or a distribution."""
     return np.ones(len(p)) if p.ndim == 1 else p.sum(axis=1)
 
 

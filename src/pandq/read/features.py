@@ -189,7 +189,7 @@ def _recognised_p(source: Source, notes: list[str]) -> Spec:
 def _check_p(spec: Spec, columns: Sequence[str]) -> None:
     """Refuse a P that no Q can be fitted to."""
     if spec.kind == TOP_KIND:
-        what = "a TopK knows a law only in part, and nothing can be fitted to it"
+        what = "a TopK knows a distribution only in part, and nothing can be fitted to it"
         raise InputError(what, got=f"--p {spec}")
     both = [name for name in spec.columns if name in columns]
     if both:

@@ -1,4 +1,4 @@
-"""Ids name rows: one that stands twice would have its row counted twice."""
+"""Ids name rows: with a duplicate id a row would be counted twice."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _refusal(rows: Scan | MemoryScan, extra: int, example: int) -> InputError:
             value = ids[place]
     value = as_python(value)
     return InputError(
-        what=f"id {value!r} stands more than once ({extra:,} rows too many in all)",
+        what=f"id {value!r} is a duplicate ({extra:,} rows too many in all)",
         where=rows.source.name if isinstance(rows, Scan) else "",
         got=f"rows {', '.join(map(str, places[:3]))}" + (" ..." if len(places) > 3 else ""),
         remedy="Leave such rows out; what several rows have in common is --cluster.",

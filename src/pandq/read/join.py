@@ -94,7 +94,7 @@ def joined(
         as_text: columns of csv and json that are kept exactly as they are written, as the id is.
 
     Raises:
-        InputError: a table or the column is missing, an id stands twice, or none is in both.
+        InputError: a table or the column is missing, an id is a duplicate, or none is in both.
     """
     room = tempfile.TemporaryDirectory(prefix="pandq-join-")
     try:
@@ -234,7 +234,7 @@ def _refuse_duplicates(
         if times:
             example = _example(connection, side, id)
             raise InputError(
-                what=f"id {example!r} stands more than once ({times:,} rows too many in all)",
+                what=f"id {example!r} is a duplicate ({times:,} rows too many in all)",
                 where=table.name,
                 remedy="To keep the first row of each id: --id-duplicates first.",
             )

@@ -68,7 +68,7 @@ class CodedLogProbs:
     def rounding(self) -> str:
         """What the codes cost, in words.
 
-        A law whose log p are off by d at most, and that is then normalised, has them off by 2d.
+        If log p are off by d at most, and p is then normalised, they are off by 2d.
         Both the terms of E_p[log p/q] and the weights p of that mean move: by 2d (1 + E_p|log p/q|)
         at most, to first order.
         """

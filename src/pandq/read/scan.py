@@ -86,7 +86,7 @@ class Scan:
         """The rows in order; the boundaries depend on the data's layout alone.
 
         Raises:
-            InputError: a row is no law, with its number in the whole.
+            InputError: a row is not a valid probability vector; its number in the whole is named.
         """
         for _, chunk in self.pieces(self.parts()):
             yield chunk
@@ -95,7 +95,7 @@ class Scan:
         """The chunks of consecutive parts, each with its part.
 
         Raises:
-            InputError: a row is no law, with its number in the whole.
+            InputError: a row is not a valid probability vector; its number in the whole is named.
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
@@ -311,7 +311,7 @@ def scan(
         p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
             recognised by the usual names when left out.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
-            for pandq.compare: the first is the one to hold the others against.
+            for pandq.compare: the first is the one that the others are compared with.
         classes: the class names in the order of Q's columns, for labels that are names; or how
             many classes there are.
         by: a column, or several, whose values make the groups of a report.

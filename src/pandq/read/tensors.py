@@ -90,8 +90,8 @@ def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> Stored
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of the header, in which no name stands twice."""
+    """An object of the header, in which no name is a duplicate."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name that stands twice")  # noqa: EM101
+        raise ValueError("a duplicate name")  # noqa: EM101
     return found

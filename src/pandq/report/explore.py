@@ -41,7 +41,7 @@ def explore_page(audit: Mapping[str, Any] | Value | None = None) -> str:
 
 
 def presets_of(audit: Mapping[str, Any] | Value) -> list[dict[str, Any]]:
-    """The worst rows of an audit as P and Q of at most 12 classes; the rest is one bar."""
+    """The worst rows of an audit as P and Q of at most 12 classes; the others are one bar."""
     told = Value.of(audit, Audit.KIND, Audit.written_by())
     Audit.from_dict(told)
     found = [_preset(row) for row in told["worst"].items() if len(row["top"].items()) > 1]

@@ -71,7 +71,7 @@ class Unpaired(Record):
 
 @dataclass(frozen=True, slots=True)
 class Bounds(Record):
-    """Between what the mean KL(P||Q) must lie: no point, because unseen classes leave it open.
+    """Bounds of the mean KL(P||Q): it has no point value, because classes are unseen.
 
     `lower_bound` and `upper_bound` are means; `kl` is the interval that also allows for sampling,
     one-sided at each end.

@@ -27,7 +27,7 @@ class Recalibration(Record):
 class CalibrationError(Record):
     """The expected calibration error, and what a calibrated model would show on these rows.
 
-    It is biased upwards by the noise in each bin: hold it against `of_a_calibrated_model`.
+    It is biased upwards by the noise in each bin: compare it with `of_a_calibrated_model`.
     """
 
     value: float

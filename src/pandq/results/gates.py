@@ -1,4 +1,4 @@
-"""Gates: limits that a pipeline holds a result against, and what is said of them."""
+"""Gates: limits that a pipeline sets a result, and what is said of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Gate:
         on: compare the limit with the "interval"'s upper end, or with the "point".
 
     Raises:
-        InputError: the limit is no number, or the rest is not what it should be.
+        InputError: the limit is no number, or another argument is not what it should be.
 
     >>> from pandq import Estimate
     >>> kl = Estimate(0.11, 0.08, 0.14, name="kl")
@@ -56,7 +56,7 @@ class Gate:
 
     @property
     def held(self) -> float | None:
-        """What is held against the limit: the interval's upper end, or the point."""
+        """What is compared with the limit: the interval's upper end, or the point."""
         return self.estimate.high if self.on == "interval" else self.estimate.value
 
     @property
@@ -71,7 +71,7 @@ class Gate:
         found = f"{e.name} {value} [{number(e.low, 6)}, {number(e.high, 6)}]"
         what = "whose upper end" if self.on == "interval" else "which"
         if self.held is None:
-            return f"{named} is breached: {found}, which has no value to hold against it"
+            return f"{named} is breached: {found}, which has no value to compare with it"
         if not self.passed:
             return f"{named} is breached: {found}, {what} is above it"
         return f"{named} holds: {found}, {number(self.limit - self.held, 6)} below it"

@@ -15,8 +15,8 @@ SPLIT = ("total", "aleatoric", "epistemic")
 class Uncertainty(Record):
     """total = aleatoric + epistemic, on average, by class and group; and what holds of the claim.
 
-    `averaged` are the losses of a member and of the members' means; `correlation` and `gap` hold
-    the aleatoric part against people's own entropy, where P has any; `curve` has the measured
+    `averaged` are the losses of a member and of the members' means; `correlation` and `gap` compare
+    the aleatoric part with people's own entropy, where P has any; `curve` has the measured
     distance from P by bins of the claimed epistemic part; `distance` says what is measured: "kl",
     or "squared" from pairs of votes.
     """

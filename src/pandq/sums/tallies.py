@@ -213,7 +213,7 @@ _DENSE = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A row that a report shows: its id, and both laws where they are largest."""
+    """A row that a report shows: its id, and P and Q where they are largest."""
 
     id: str | int | None
     top: NDArray[np.intp]

@@ -126,7 +126,8 @@ class _Loss(torch.nn.Module):
 
         Raises:
             ViewTypeError: an argument is not a view.
-            InputError: rows or classes differ, a row is no law, or the mask leaves none.
+            InputError: rows or classes differ, a row is not a valid probability vector, or the
+                mask leaves none.
         """
         p, q = paired(p, q)
         shape = q.shape
@@ -159,7 +160,7 @@ class _Loss(torch.nn.Module):
         raise NotImplementedError
 
     def _check(self, p: View, q: View, w: Tensor | None, mask: Tensor | None) -> None:
-        """Refuse what is no law, naming the row as it stands in the batch."""
+        """Refuse what is not a valid probability vector, by its row in the batch."""
         try:
             for view in (p, q):
                 if isinstance(view, Labels):
@@ -188,7 +189,7 @@ class KLDivergence(_Loss):
 
     Args:
         reduction: "mean_rows", "sum" or "none".
-        check: whether to refuse rows that are no laws; a look at every number, which on an
+        check: whether to refuse rows that are not valid; a look at every number, which on an
             accelerator waits for it.
 
     Source: Kullback and Leibler 1951.

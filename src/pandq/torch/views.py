@@ -2,8 +2,8 @@
 
 They are classes of their own because they promise something else. A view of `pandq` was checked,
 once and for all, when it was made; here the rows behind a mask may hold anything, and only a loss
-knows the mask. Its law is `pandq`'s in float64; here it is formed where and as the tensor is, so
-that it has a gradient. Whatever measures rows takes both, and so do the losses.
+knows the mask. Its distribution is `pandq`'s in float64; here it is formed where and as the tensor
+is, so that it has a gradient. Whatever measures rows takes both, and so do the losses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Law(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Rows of one representation of a law: (..., K), every index but the last one is of a row.
+    """Rows of one representation of a distribution: (..., K), all indices but the last of a row.
 
     Nothing is checked here: a loss checks the rows that its mask leaves.
     """
@@ -52,7 +52,7 @@ class View:
 
     @property
     def shape(self) -> torch.Size:
-        """Of the rows: all but the classes."""
+        """The shape of the rows: all but the classes."""
         return self.tensor.shape[:-1]
 
     @property
@@ -82,7 +82,7 @@ class View:
         raise NotImplementedError
 
     def check(self) -> None:
-        """Refuse the first row of (n, K) that is no law, in the words of the view of arrays.
+        """Refuse the first invalid row of (n, K), in the words of the view of arrays.
 
         Raises:
             InputError: there is one.
@@ -109,7 +109,7 @@ class Labels(View):
 
     @property
     def shape(self) -> torch.Size:
-        """Of the rows."""
+        """The shape of the rows."""
         return self.tensor.shape
 
     @property
@@ -150,7 +150,7 @@ class Probs(View):
     kind = "probs"
 
     def law(self, dtype: torch.dtype = torch.float32) -> Law:
-        """As given."""
+        """The distribution itself."""
         return _of_probs(widened(self.tensor, dtype))
 
     def _doubtful(self) -> Tensor:
@@ -165,7 +165,7 @@ class LogProbs(View):
     kind = "logprobs"
 
     def law(self, dtype: torch.dtype = torch.float32) -> Law:
-        """As given."""
+        """The distribution itself."""
         x = widened(self.tensor, dtype)
         return Law(x.exp(), x)
 
@@ -184,7 +184,7 @@ class Logits(View):
     kind = "logits"
 
     def law(self, dtype: torch.dtype = torch.float32) -> Law:
-        """Softmax."""
+        """The softmax of each row."""
         log_prob = functional.log_softmax(widened(self.tensor, dtype), -1)
         return Law(log_prob.exp(), log_prob)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """n rows of one representation of a law over `n_classes` classes, whose names may be known.
+    """n rows of one representation of a distribution over `n_classes` classes, perhaps named.
 
     A view is a sequence of its rows: `view[3]`, `view[-1]` and what a loop over it yields are views
     of one row each, sound by themselves, and `view[1:3]`, `view[[0, 2]]` or `view[chosen]` views of
@@ -48,7 +48,7 @@ class View:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array: (n,) of Labels, (n, S, K) of an Ensemble, else (n, K)."""
+        """Shape of the array: (n,) of Labels, (n, S, K) of an Ensemble, else (n, K)."""
         return self.array.shape
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - NumPy's own

@@ -1,4 +1,4 @@
-"""Ensemble: several laws for each row, from members of any kind."""
+"""Ensemble: several distributions for each row, from members of any kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Ensemble(View):
-    """Members' laws for the same rows and classes; as one law it is their mean.
+    """Members' distributions for the same rows and classes; as one it is their mean.
 
     Members may come from anywhere: networks trained from several seeds, dropout that stays on,
     draws from a posterior. `array` holds their log-probabilities, (n, S, K).
@@ -72,15 +72,15 @@ class Ensemble(View):
 
     @classmethod
     def of_array(cls, kind: str, x: NDArray[Any], *, tolerance: float | None = None) -> Ensemble:
-        """From an array of every member's rows.
+        """An ensemble from one array of all members' rows.
 
         Args:
             kind: what its numbers are: counts, probs, logprobs or logits.
             x: (n, S, K).
-            tolerance: how far a law's sum may lie from one.
+            tolerance: how far from one a row may sum.
 
         Raises:
-            InputError: a law cannot be used; the row is named.
+            InputError: a distribution is not valid; the row is named.
         """
         if x.ndim != 3 or x.shape[1] < 2:
             raise InputError(
@@ -99,15 +99,15 @@ class Ensemble(View):
 
     @property
     def n_members(self) -> int:
-        """S."""
+        """How many members there are."""
         return int(self.array.shape[1])
 
     def law(self) -> Law:
-        """The mean of the members' laws."""
+        """The mean of the members' distributions."""
         return mean_law(self.array)
 
     def total(self) -> Floats:
-        """Entropy of the members' mean law, (n,) nats, corrected for their number."""
+        """Entropy of the members' mean, (n,) nats, corrected for their number."""
         return split(self.array)[0]
 
     def aleatoric(self) -> Floats:
@@ -117,7 +117,7 @@ class Ensemble(View):
     def epistemic(self) -> Floats:
         """Mutual information of class and member, (n,) nats: what they disagree about.
 
-        Of S members the plug-in estimate is too low, as their mean law has been fitted to them;
+        Of S members the plug-in estimate is too low, as their mean has been fitted to them;
         the jackknife takes off most of that on average (Quenouille 1956; Miller 1974). It is never
         negative, and 0 of equal members; of a single row the total may be larger than log K.
         """
@@ -125,7 +125,7 @@ class Ensemble(View):
 
 
 def mean_law(logs: Floats) -> Law:
-    """The mean of members' laws, from (n, S, K) log-probabilities."""
+    """The mean of members' distributions, from (n, S, K) log-probabilities."""
     with np.errstate(invalid="ignore"):
         top = logs.max(axis=1, keepdims=True)
         top = np.where(np.isneginf(top), 0.0, top)
@@ -178,10 +178,10 @@ def _from_mean(mean: Floats, away: Floats) -> Floats:
 
 
 def geometric(logs: Floats) -> tuple[Law, Floats]:
-    """The members' laws multiplied, and what that wins: the mean KL from it to a member.
+    """The members' distributions multiplied, and what that gains: the mean KL from it to a member.
 
     For every P the mean over members of H(P, q_s) is H(P, q_geo) plus this number, exactly: it is
-    what averaging logits wins over a member taken at random.
+    what averaging logits gains over a member taken at random.
 
     Args:
         logs: (n, S, K) members' log-probabilities.

@@ -82,7 +82,7 @@ class Labels(View):
         return self if self.n_classes is not None else Labels(self.array, n_classes)
 
     def law(self) -> Law:
-        """One-hot rows."""
+        """All probability on the label: one-hot rows."""
         if self.n_classes is None:
             raise InputError(
                 what="Labels alone do not say how many classes there are",

@@ -57,5 +57,5 @@ class Logits(Matrix):
         return cls(np.stack([np.zeros_like(one), one], axis=1))
 
     def law(self) -> Law:
-        """Softmax."""
+        """The softmax of each row."""
         return Law.from_logits(widen(self.array))

@@ -56,5 +56,5 @@ class LogProbs(Matrix):
             )
 
     def law(self) -> Law:
-        """As given."""
+        """The distribution itself."""
         return Law.from_log_probs(widen(self.array))

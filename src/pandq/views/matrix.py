@@ -46,5 +46,5 @@ class Matrix(View):
 
     @staticmethod
     def check(block: NDArray[Any], tolerance: float) -> None:
-        """Raise RowError for the first row that is no law."""
+        """Raise RowError for the first row that is not a valid probability vector."""
         raise NotImplementedError

@@ -127,5 +127,5 @@ class Probs(Matrix):
         return cls(np.stack([1.0 - one, one], axis=1))
 
     def law(self) -> Law:
-        """As given."""
+        """The distribution itself."""
         return Law.from_probs(widen(self.array))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pandq.views.matrix import Matrix
 
 
-# Not a law: it says of most classes only what they have together (pandq.views.topk).
+# Not a full distribution: it says of most classes only what they have together (pandq.views.topk).
 TOP_KIND = "topk"
 
 
@@ -55,9 +55,9 @@ def require_view(name: str, value: object) -> View:
 
 
 def partly_known(name: str) -> ViewTypeError:
-    """The refusal of a TopK where a law is needed."""
+    """The refusal of a TopK where a full distribution is needed."""
     return ViewTypeError(
-        what=f"{name} is a TopK, which knows a law only in part",
+        what=f"{name} is a TopK, which knows a distribution only in part",
         remedy="pandq.kl_bounds(p, q) and pandq.compare say what that allows to say.",
     )
 

@@ -1,9 +1,9 @@
 """TopK: the few log-probabilities that a hosted model returns, and what they say of a divergence.
 
 The probability of all classes that were not returned is known, but not how it is spread over them.
-Merging classes can only bring two laws closer (the log sum inequality), so the divergence of the
-merged laws is a certified lower bound; spreading what is unseen as badly as it can be is an upper
-one, where Q is known well enough.
+Merging classes can only bring two distributions closer (the log sum inequality), so the divergence
+of the merged ones is a certified lower bound; spreading what is unseen as badly as it can be is
+an upper one, where Q is known well enough.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class TopK:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, k)."""
+        """Rows, and classes that are known of each: (n, k)."""
         return len(self.ids), self.ids.shape[1]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NoReturn:  # noqa: FBT001 - NumPy's own
@@ -155,7 +155,7 @@ def _check_complete(logs: Rows, total: Rows, n_others: int, tolerance: float) ->
 def kl_bounds(
     p: TopK | View, q: TopK | View, *, q_floor: float | None = None, unit: Unit = "nat"
 ) -> tuple[Rows, Rows]:
-    """Between what KL(P||Q) must lie, when only the top of P, of Q or of both is known.
+    """Bounds of KL(P||Q) when only the top of P, of Q or of both is known.
 
     Args:
         p: n rows over K classes; a TopK, or any view.
@@ -165,8 +165,8 @@ def kl_bounds(
         unit: "nat" or "bit".
 
     Returns:
-        low, high: (n,) float64, in `unit`. `low` is certified: the divergence of the laws with
-        unseen classes merged. `high` is attained by the worst spread of P's unseen mass in
+        low, high: (n,) float64, in `unit`. `low` is certified: the divergence with
+        unseen classes merged. `high` is attained by the worst spread of P's unseen probability in
         which no unseen class is more probable than the least probable one seen; it is +inf
         where nothing is known of Q's unseen classes.
 
@@ -207,7 +207,7 @@ def kl_bounds(
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """(n, K) log-probabilities, nan where a class was not returned, and the unseen mass."""
+    """(n, K) log-probabilities, nan where a class was not returned, and the unseen probability."""
 
     log_prob: Rows
     unseen: Rows
@@ -237,7 +237,7 @@ def _bounds(p: _Known, q: _Known, q_floor: float | None) -> tuple[Rows, Rows]:
 
 
 def _high(p: _Known, q: _Known, q_floor: float | None) -> Rows:
-    """KL with P's unseen mass where it costs most, no unseen class above the least one seen."""
+    """KL with P's unseen probability where it costs most, no class above the least one seen."""
     floor = -np.inf if q_floor is None else float(np.log(q_floor))
     log_q = np.where(q.seen, q.log_prob, floor)
     seen = _terms(np.where(p.seen, p.log_prob, -np.inf), log_q).sum(axis=1)
@@ -264,7 +264,7 @@ def _worst_spread(mass: float, cap: float, log_q: Rows) -> float:
 
 
 def _rest(x: _Known, both: NDArray[np.bool_]) -> Rows:
-    """All the mass outside the classes that both laws name."""
+    """All the probability outside the classes that both name."""
     outside = np.where(x.seen & ~both, np.exp(np.where(x.seen, x.log_prob, 0.0)), 0.0)
     return np.asarray(outside.sum(axis=1) + x.unseen)
 

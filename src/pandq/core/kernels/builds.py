@@ -54,7 +54,7 @@ def build_name() -> str:
         return next(iter(here))
     known = f"compiled here: {', '.join(here)}" if here else "none was compiled from these sources"
     asked = f"{ENVIRONMENT}={wanted}" if wanted else "no kernels"
-    message = f"pandq: {asked}; {known}. NumPy measures the rows, rightly and more slowly."
+    message = f"pandq: {asked}; {known}. NumPy measures the rows, correctly but more slowly."
     warnings.warn(message, PandqWarning, stacklevel=2)
     return "numpy"
 

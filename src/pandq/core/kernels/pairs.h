@@ -136,7 +136,7 @@ INLINE void pair_block(struct pair *a, const float *xp, const float *xq, int n, 
     for (int s = 0; s < (whole ? SUMS : LEAN); s++) a->sum[s] += total(sum[s], PAIR_LANES);
 }
 
-/* P's mass where Q has its maximum, among the first `n` classes, about P's maximum m. */
+/* P's probability where Q has its maximum, among the first `n` classes, about P's maximum m. */
 static double p_at_peak(const struct matrix *xp, const struct matrix *xq, const char *row_p,
                         const char *row_q, struct peak q, int64_t n, float m)
 {
@@ -169,7 +169,7 @@ INLINE void pair_rise(struct pair *a, double rise_p, double rise_q, double ties_
     s[PQ] *= by_p * by_q;
 }
 
-/* The same sums about c + by: d loses `by`. `p` is all of P's mass so far. */
+/* The same sums about c + by: d loses `by`. `p` is all of P's probability so far. */
 INLINE void pair_shift(struct pair *a, double by, double p)
 {
     double *s = a->sum, up = by > 700.0 ? (double)INFINITY : by < LEAST_D ? -1.0 : exp_d(by) - 1.0;

@@ -39,7 +39,7 @@ DETAILS = (
 )
 
 INFINITE_SHOWN = 20
-# Of a row that is shown, the laws over so many classes.
+# Of a row that is shown, P and Q over so many classes.
 TOP = 12
 
 
@@ -149,7 +149,7 @@ def _extreme(
 
 
 def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
-    """The classes of a row that matter most to P or to Q, and both laws there.
+    """The classes of a row that matter most to P or to Q, and both there.
 
     Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
     """

@@ -110,7 +110,7 @@ def fit_cautious_temperature(
 
     Minimises sum_i w_i H(P_i, c(Q_i)) + (log a)^2 / 2 over the scale a. Where rows can be told
     apart without an error the likeliest scale is infinite, and what `fit_map` mixes in against that
-    can cost more than recalibration wins; here the prior, worth about one row, keeps it finite.
+    can cost more than recalibration gains; here the prior, worth about one row, keeps it finite.
 
     Args:
         p: (n, K) class weights summing to one per row, or (n,) integer labels.

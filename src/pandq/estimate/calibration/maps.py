@@ -82,7 +82,7 @@ def softmax_terms(z: Array, rows: Rows) -> tuple[float, Array, Array, Array]:
     """Cross entropy of softmax(z) over the classes with q > 0, and what its derivatives need.
 
     The class weight that falls on q = 0 is left out: no softmax map can move it, so it carries no
-    information about the parameters (the mixing weight of the map pays for it instead).
+    information about the parameters (the mixing weight of the map covers it instead).
 
     Args:
         z: (n, K) float64 finite scores; overwritten with -inf where q = 0.

@@ -72,7 +72,7 @@ def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -
         sums: over all rows.
         n: how many rows went by.
         unit: of the result.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         Bounds; the upper one is infinite where it is infinite in any row.

@@ -56,7 +56,7 @@ def difference_of(
         parts: the second pass over the pair.
         classes: class names.
         unit: of the result.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         A Difference.

@@ -1,4 +1,4 @@
-"""The first pass of a comparison: each model alone, each against the first, each copy's drift."""
+"""The first pass of a comparison: each model alone, each against the first and against P."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_CLASSES = 1500
 
 @summary
 class ComparisonSums(Summary):
-    """The first pass: each model alone, each rival against the first, each copy's drift.
+    """The first pass: each model alone, each rival against the first, each copy against P.
 
     `from_reference` is empty where P is no reference.
     """

@@ -1,4 +1,4 @@
-"""Paired differences: over the same rows, Q's loss less that of the model it is held against.
+"""Paired differences: over the same rows, Q's loss less that of the model it is compared with.
 
 KL(P||Q) - KL(P||A) = H(P,Q) - H(P,A): the floor H(P) is the same in both and cancels, row by row,
 so that the difference is identified even by one label per row, and its interval does not contain

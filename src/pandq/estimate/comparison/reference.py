@@ -119,7 +119,7 @@ def from_reference(name: str, sums: ReferenceSums, *, unit: Unit, level: float) 
         name: what it is called.
         sums: over all rows.
         unit: of divergences; perplexities and probabilities have none.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         A FromReference.

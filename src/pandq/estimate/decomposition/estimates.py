@@ -64,7 +64,7 @@ def decomposed(
         classes: class names.
         named: whether those are the data's own, and not just numbers.
         unit: of the result.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         A Decomposition.
@@ -223,7 +223,7 @@ def _model_based(model: Estimate) -> Estimate:
 def _brier(means: Means, doubt: Doubt | None, *, won: bool, level: float) -> dict[str, Estimate]:
     """The Brier score and its parts, what a doubt leaves of them; they add up.
 
-    Where no map wins anything there is none, as for the loss. An unbiased floor above the score
+    Where no map gains anything there is none, as for the loss. An unbiased floor above the score
     is cut to it, as no grouping loss is below 0.
     """
     if not means.n:

@@ -149,7 +149,7 @@ def reliability_of(chunk: Chunk, laws: tuple[Law | None, Law] | None = None) -> 
 
     Args:
         chunk: rows of P and Q.
-        laws: of its P (see `law_of`) and its Q, where those are formed already.
+        laws: the distributions of its P (see `law_of`) and its Q, where formed already.
     """
     p, q = (law_of(chunk.p), chunk.q.law()) if laws is None else laws
     return Reliability.empty().of_only(confidence(q), _mass(chunk.p, p, q), chunk.weights)

@@ -1,7 +1,7 @@
 """The decomposition of a cross entropy into floor, grouping loss and calibration loss.
 
     H(P,Q) = H(P) + KL(P || c(Q)) + KL(c(Q) || Q),   c(q) = E[p | q]
-             floor  the rest        calibration loss
+             floor  grouping loss   calibration loss
 
 What is trained (recalibration maps, certificates) is trained on a sample of rows, each fold's on
 the other folds; what is averaged is averaged over all rows, each under the map that never saw it.
@@ -66,7 +66,7 @@ class Trained:
         Args:
             sample: from `sample_of`.
             label_type: what P is.
-            seed: of the folds' hash.
+            seed: random seed of the folds.
             by_content: whether rows of equal Q are copies, and belong into one fold.
 
         Raises:
@@ -124,7 +124,7 @@ class Trained:
 
         Args:
             p: n rows of P.
-            law: their distributions; None for labels.
+            law: the distributions; None for labels.
             log_q: (n, K) float64 log-probabilities of Q.
             unit: (n,) what is never split between folds.
             ceiling: (n,) float64 losses that the mean of H(P) is not above.
@@ -214,7 +214,7 @@ def cross_fitted_maps(
 
     Args:
         sample: from `sample_of`.
-        seed: of the folds' hash.
+        seed: random seed of the folds.
         by_content: whether rows of equal Q are copies, and belong into one fold.
         of: the column of what is to be recalibrated.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 AVERAGED = ("member", "averaged_probabilities", "averaged_logits")
 PEOPLE = ("aleatoric", "p_entropy", "gap")
 DETAILS = (*SPLIT, "q_class")
-# Edges of the bins of claimed ignorance, nats: half a decade each.
+# Edges of the bins of claimed epistemic uncertainty, nats: half a decade each.
 EDGES = tuple(float(10**x) for x in np.arange(-4.0, 0.51, 0.5))
 
 
@@ -46,8 +46,8 @@ def bin_names(unit_scale: float = 1.0) -> tuple[str, ...]:
 class MemberSums(Summary):
     """Sums over rows of an ensemble.
 
-    `split` are the entropies; `averaged` what a member taken at random pays, and what the means of
-    probabilities and of logits pay; `people` the aleatoric part beside people's own entropy;
+    `split` are the entropies; `averaged` the losses of a member taken at random and of the means of
+    probabilities and of logits; `people` the aleatoric part beside people's own entropy;
     `curve` the claimed epistemic part beside the measured distance from P, by bins of the claim.
     """
 
@@ -77,7 +77,7 @@ class MemberSums(Summary):
         )
 
     def of_only(self, chunk: Chunk) -> Self:
-        """The sums of one chunk; nothing, where Q is one law per row."""
+        """The sums of one chunk; nothing, where Q is one distribution per row."""
         q = chunk.q
         if not isinstance(q, Ensemble):
             return self.empty(by=tuple(self.groups), worst=self.most_epistemic.k)
@@ -136,8 +136,9 @@ def people_entropy(p: View) -> Rows:
 def distance(p: View, q: Law) -> tuple[Rows, NDArray[np.bool_]]:
     """How far Q is from P in each row, and in which rows that can be said.
 
-    KL(P||Q), nats, where P is a law. Of two or more votes the squared distance sum (p - q)^2, which
-    pairs of votes estimate without bias; its KL is not identified. One label says neither.
+    KL(P||Q), nats, where P is a distribution. Of two or more votes the squared distance
+    sum (p - q)^2, which pairs of votes estimate without bias; its KL is not identified. One
+    label says neither.
     """
     if isinstance(p, Labels):
         return np.zeros(len(p)), np.zeros(len(p), dtype=bool)
@@ -151,7 +152,7 @@ def distance(p: View, q: Law) -> tuple[Rows, NDArray[np.bool_]]:
 
 
 def _averaged(p: View, q: Ensemble, mean: Law) -> Rows:
-    """What a member at random, the mean of probabilities and the mean of logits pay, (n, 3)."""
+    """Losses of a random member, the mean of probabilities and the mean of logits, (n, 3)."""
     if isinstance(p, Labels):
         place = np.arange(len(p))
         members = -q.array[place, :, p.array].mean(axis=1)
@@ -162,7 +163,7 @@ def _averaged(p: View, q: Ensemble, mean: Law) -> Rows:
             terms = np.where(law.prob[:, None, :] > 0, law.prob[:, None, :] * -q.array, 0.0)
         members = terms.sum(axis=2).mean(axis=1)
         averaged = measures.cross_entropy(law, mean)
-    # the identity: the mean of logits pays as much less as the members lie apart from it
+    # the identity: the mean of logits has as much less loss as the members lie apart from it
     _, won = geometric(q.array)
     with np.errstate(invalid="ignore"):
         logits = np.where(np.isinf(members), np.inf, members - won)

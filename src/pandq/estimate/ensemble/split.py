@@ -1,4 +1,4 @@
-"""Uncertainty: an ensemble's entropy split into ignorance and noise, and what the claim holds."""
+"""Uncertainty: an ensemble's entropy as aleatoric and epistemic, and what its claim is worth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def uncertainty(
     sums: MemberSums, p_kind: str, names: Sequence[str], *, unit: Unit, level: float
 ) -> Uncertainty | None:
-    """The split that the sums tell; None where Q is one law per row."""
+    """The split that the sums tell; None where Q is one distribution per row."""
     if not sums.split.n:
         return None
     scale = per_nat(unit)
@@ -76,7 +76,7 @@ def _curve(
 def _table(
     table: GroupMeans, rename: Mapping[str, str] | None, scale: float, level: float
 ) -> list[dict[str, Any]]:
-    """One entry per group, the most ignorance in all first."""
+    """One entry per group, the largest total epistemic uncertainty first."""
     lines = []
     for name, means in table.groups():
         line: dict[str, Any] = {

@@ -161,7 +161,7 @@ def repair(vector: Array, side: Side) -> Array:
     """Shift a nearly feasible vector until it is certified on all of [0, 1].
 
     A lower vector keeps V[0] <= 0 and is lowered in the other entries only, so that empty cells,
-    of which there are K - 1 per row, do not pay for the repair.
+    of which there are K - 1 per row, do not make up for the repair.
 
     Args:
         vector: Bernstein coefficients, shape (m + 1,), nats.
@@ -199,8 +199,8 @@ def _solve(share: Array, error: Array, grid: Array, *, side: Side, kappa: float)
     sign = 1.0 if side == "lower" else -1.0
     rows = sign * bernstein_basis(m, grid)
     matrix, limit = np.hstack([rows, -rows]), sign * entropy_term(grid)
-    # Noise can put f farther than kappa errors from every law of counts, and then the programme is
-    # unbounded; the uncertainty set has to grow until it contains one.
+    # Noise can put f farther than kappa errors from every distribution of counts, and then the
+    # programme is unbounded; the uncertainty set has to grow until it contains one.
     for strength in kappa * 2.0 ** np.arange(8):
         cost = np.concatenate([strength * error - sign * share, strength * error + sign * share])
         solution = linprog(
@@ -219,7 +219,7 @@ def _solve(share: Array, error: Array, grid: Array, *, side: Side, kappa: float)
 
 
 def bound_vector(share: Array, cells: float, *, side: Side, kappa: float) -> Array:
-    """The certified vector that is best for a group of cells with a given law of counts.
+    """The certified vector that is best for a group of cells with a given distribution of counts.
 
     Solves  max f.L - kappa sum_j delta_j |L_j|  subject to  sum_j L_j B_j(x) <= h(x)  (mirrored for
     the upper bound), with delta_j = sqrt((f_j + 1/N) / N) the sampling error of f_j: the robust

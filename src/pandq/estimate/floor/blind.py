@@ -1,4 +1,4 @@
-"""Has Q seen these labels? A floor that does not look at Q, to hold Q's loss against.
+"""Has Q seen these labels? A floor that does not look at Q, to compare Q's loss with.
 
 The certificate sorts cells by what Q predicts, and is valid because votes are binomial given Q.
 If Q was trained on the very votes they are not, and its bounds may even cross. Bounds that ignore

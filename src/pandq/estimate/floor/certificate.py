@@ -34,7 +34,7 @@ LARGE = 10_000
 # Up to two votes the linear programmes of `bernstein` serve, above it the quadratic ones of
 # `smooth`, which are quicker and no wider, and whose kappa has another meaning.
 LINEAR_UP_TO = 2
-# Joint tables pay for two votes and few classes; see pairs.
+# Joint tables are worth their time for two votes and few classes; see pairs.
 _PAIR_GROUPS, _PAIR_CLASSES = 8, 50
 
 
@@ -80,7 +80,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class ManyVotes:
-    """For rows with very many votes, whose plug-in entropy is nearly that of their law.
+    """For rows with very many votes, whose plug-in entropy is nearly that of P.
 
     Its mean lies below H(p) by at most ln(1 + (K - 1) / m), whatever p is: nothing is trained.
 

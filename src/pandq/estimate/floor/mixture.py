@@ -54,7 +54,7 @@ def confidence_features(q: Array) -> Array:
 
 @dataclass(frozen=True)
 class DirichletMixture:
-    """p | q as a mixture of Dirichlet laws whose parameters depend on q.
+    """p | q as a mixture of Dirichlet distributions whose parameters depend on q.
 
     alpha_rk = exp(s_r + s'_r f) mu_rk,  mu_rk = (1 - e_r) softmax_k(b_r ln q_k + v_rk) + e_r / K,
     with gates softmax_r(g_r . (1, f, f')).
@@ -122,7 +122,7 @@ class DirichletMixture:
         return self.prior_moments(q)[0]
 
     def count_law(self, q: Array, votes: int) -> Array:
-        """Predicted law of the votes for each class among `votes` votes (beta-binomial mixture).
+        """Predicted distribution of the votes for each class among `votes` (beta-binomial mixture).
 
         Args:
             q: Predicted probabilities, shape (n, K), float64.

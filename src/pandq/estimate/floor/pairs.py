@@ -7,8 +7,8 @@ have seven outcomes, and a table V of seven numbers has the mean
 
 with x, y the chances of first and second, z = 1 - x - y and s the sum of the squares of the others.
 Only this table has to lie below (above) H(p), not each of its terms below (above) its own h(p_k).
-That pays for even degrees, where the extremal laws of h(x) and of h(1 - x) differ; for odd degrees
-they are the same and two classes gain nothing.
+That helps for even degrees, where the extremal distributions of h(x) and of h(1 - x) differ; for
+odd degrees they are the same and two classes gain nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Counts = npt.NDArray[np.int64]
 
 OUTCOMES = 7
 _SAME, _DIFFERENT = 5, 6
-# Entries beyond this help only laws that no group of rows has.
+# Entries beyond this help only distributions that no group of rows has.
 _LARGEST = 64.0
 # A violation up to this, in nats per row, is repaired by a shift.
 _TOLERANCE = 1e-5
@@ -205,7 +205,7 @@ def certify(table: Array, classes: int, side: Side) -> tuple[float, Array]:
 def joint_table(
     share: Array, rows: float, classes: int, *, side: Side, kappa: float, centre: Array
 ) -> Array:
-    """The certified table that is best for a group of rows with a given law of outcomes.
+    """The certified table that is best for a group of rows with a given distribution of outcomes.
 
     Solves  max f.V - kappa sum_j delta_j |V_j - C_j|  over the tables below H (mirrored above),
     with delta as in `bernstein.bound_vector`, by cutting planes.

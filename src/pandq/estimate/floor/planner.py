@@ -66,8 +66,8 @@ def plan_budget(
 ) -> BudgetPlan:
     """Expected width of the certified interval on a grid of (rows, votes per row).
 
-    The laws of the counts in every group follow in closed form from the mixture, the linear
-    programmes give the gap, and the spread of the rows' bounds is simulated and scaled by
+    The distributions of the counts in every group follow in closed form from the mixture, the
+    linear programmes give the gap, and the spread of the rows' bounds is simulated and scaled by
     1 / sqrt(rows).
 
     Args:

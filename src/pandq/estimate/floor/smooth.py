@@ -1,7 +1,7 @@
 """Certified vectors for many votes: a quadratic programme around the plug-in estimate of entropy.
 
 With many votes the linear programmes of `bernstein` fit the noise of the count frequencies.  Here
-the frequencies are first replaced by the law of a fitted mixing distribution, and what is traded
+the frequencies are first replaced by those under a fitted mixing distribution, and what is traded
 against the gap is the variance that a vector adds to the plug-in estimate, which is quadratic.
 Neither choice touches validity: every vector is repaired until it is certified.
 """
@@ -66,7 +66,7 @@ def _mixing_basis(degree: int) -> Array:
 
 
 def smoothed_law(share: Array) -> Array:
-    """The law of counts under a smooth mixing distribution of p fitted to the frequencies.
+    """The distribution of counts under a smooth mixing distribution of p fitted to the frequencies.
 
     A hundred rounds of EM from the uniform start stop far short of the maximum likelihood, whose
     few atoms a programme would exploit; what remains is a proper mixture of binomials.
@@ -121,7 +121,8 @@ def smooth_bound_vector(share: Array, cells: float, *, side: Side, penalty: floa
     """The certified vector with the best mean, less a penalty for the variance it adds.
 
     With V = plug-in + E it solves  max f.E - penalty / 2 sum_j (f_j + 1/N) E_j^2  subject to
-    V below h on [0, 1] (mirrored for the upper bound), where f is the smoothed law of counts.
+    V below h on [0, 1] (mirrored for the upper bound), where f is the smoothed distribution of the
+    counts.
 
     Args:
         share: Relative frequencies of the counts 0..m in the group, shape (m + 1,), sum 1.

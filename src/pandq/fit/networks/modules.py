@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HIDDEN = 128
 WIDTH = 32
-# Normalised in groups within a row, not over a batch: a row's law must not depend on the others,
+# Normalised in groups within a row, not over a batch: a row's output must not depend on the others,
 # and a batch that is split between processes must give what the whole one gives.
 GROUPS = 8
 

@@ -206,7 +206,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         return z[:, 0] if z.shape[1] == 1 else z
 
     def predict_proba(self, X: Any) -> Floats:
-        """The predictive law, E_q[softmax(x w)], (n, K)."""
+        """The predictive distribution, E_q[softmax(x w)], (n, K)."""
         x, q = self._features(X), self.posterior_
         rule = Rule.of(q.mean.shape[1] - q.joint, self.n_nodes, self.random_state)
         found = [
@@ -216,18 +216,18 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         return np.concatenate(found)
 
     def predict_log_proba(self, X: Any) -> Floats:
-        """Logarithms of the predictive law, (n, K) nats."""
+        """Logarithms of the predictive distribution, (n, K) nats."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each row under the predictive law, (n,)."""
+        """The most probable class of each row under the predictive distribution, (n,)."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
 
     def predict_members(self, X: Any, n: int = 32) -> Ensemble:
-        """The laws of n draws of the coefficients, the same draws for all rows.
+        """The distributions under n draws of the coefficients, the same draws for all rows.
 
         Args:
             X: (m, d) features.
@@ -281,7 +281,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
 
 
 def _whole(law: Floats) -> Floats:
-    """(..., K) laws: one score is the second class's against the first."""
+    """(..., K) probabilities: one score is the second class's against the first."""
     return np.concatenate([1.0 - law, law], axis=-1) if law.shape[-1] == 1 else law
 
 

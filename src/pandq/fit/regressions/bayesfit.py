@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Tell = Callable[[dict[str, Any]], None]
 
-# Natural steps, at most, and the share of the bound below which one wins too little to go on.
+# Natural steps, at most, and the share of the bound below which one gains too little to go on.
 NATURAL_STEPS = 25
 ENOUGH = 1e-3
 # Two rules whose bounds differ by less than this, in nats, are as good as each other.
@@ -166,7 +166,7 @@ def maximised(
 def _prepared(
     bound: Bound, kind: Covariance, most: int, told: Callable[[float, BoundSums], None]
 ) -> tuple[Posterior, float]:
-    """Natural steps, halved until the bound rises, as long as they win much."""
+    """Natural steps, halved until the bound rises, as long as they gain much."""
     scale = 1.0 if bound.prior.scale is None else bound.prior.scale
     d, s = bound.problem.shape
     # what rows say of a mean that is known is the first curvature that there is to go by

@@ -1,9 +1,9 @@
 """The data's part of the ELBO as sums over rows: its value, its gradient and its mean curvature.
 
-For a row with features x, law p and weight w the term is w E[sum p z - log sum exp z], over the
-row's scores z, which are Gaussian with S dimensions whatever the number of coefficients. The
-expectation is taken by a fixed rule, Gauss and Hermite's for one score and a quasi-random one for
-more: the bound is deterministic, and an optimiser can converge on it (Giordano, Ingram and
+For a row with features x, distribution p and weight w the term is w E[sum p z - log sum exp z],
+over the row's scores z, which are Gaussian with S dimensions whatever the number of coefficients.
+The expectation is taken by a fixed rule, Gauss and Hermite's for one score and a quasi-random one
+for more: the bound is deterministic, and an optimiser can converge on it (Giordano, Ingram and
 Broderick 2024 fix draws of all coefficients instead, which leaves no room for a full covariance).
 """
 
@@ -250,7 +250,7 @@ def scores_of(x: Floats, coefficients: Floats) -> Floats:
 
 
 def softmax(z: Floats) -> tuple[Floats, Floats]:
-    """The log normaliser and the law of scores, (n, R, S); one score is against a fixed 0."""
+    """The log normaliser and the softmax of scores, (n, R, S); one score is against a fixed 0."""
     if z.shape[-1] == 1:
         return np.logaddexp(0.0, z[..., 0]), special.expit(z)
     # one shift for all nodes of a row: reductions over few classes are what would cost most

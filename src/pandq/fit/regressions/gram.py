@@ -81,7 +81,8 @@ class Gram:
             l2: of the mean objective.
 
         Returns:
-            A positive definite map; exact where the laws and the features' scales are constant.
+            A positive definite map; exact where the rows' softmax and the features' scales are
+            constant.
         """
         bends, turns = np.linalg.eigh(curvature)
         # a shift of all scores bends nothing: there the penalty alone is left

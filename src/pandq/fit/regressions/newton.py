@@ -1,9 +1,9 @@
 """Newton's method with conjugate gradients, preconditioned by the Gram matrix of the features.
 
 The Hessian of softmax regression is close to a Kronecker product, the Gram matrix of the features
-times the mean curvature of the laws. Both are small and are diagonalised, so that a solve with the
-product plus the penalty is two matrix products; what is left for conjugate gradients is nearly the
-identity, however ill-conditioned the features are.
+times the mean curvature of the rows' softmax. Both are small and are diagonalised, so that a solve
+with the product plus the penalty is two matrix products; what is left for conjugate gradients is
+nearly the identity, however ill-conditioned the features are.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def minimise(
     max_steps: int,
     watch: Callable[[int, Point, float], None] | None = None,
 ) -> Minimum:
-    """Newton steps, each solved as far as it pays, halved until the function falls.
+    """Newton steps, each solved as far as it is worth it, halved until the function falls.
 
     Args:
         objective: the function.
         start: the first coefficients.
-        scale: what each row of the gradient is divided by before it is held against `tolerance`.
+        scale: what each row of the gradient is divided by before it is compared with `tolerance`.
         tolerance: stop once the largest |gradient| is at most this.
         max_steps: give up after so many steps.
         watch: called with the number, the point and the gradient's size of each step.

@@ -85,7 +85,7 @@ class Posterior:
         """A root of the covariance of each row's scores.
 
         A row's scores are jointly Gaussian, with mean x M and a covariance of S x S: whatever else
-        the coefficients do makes no difference to its law.
+        the coefficients do makes no difference to it.
 
         Args:
             x: (n, d) features.

@@ -42,7 +42,7 @@ Loss = Literal["kl", "cross_entropy"]
 # next, and are few enough for the library's quick path for small matrices.
 CHUNK_NUMBERS = 1 << 16
 LEAST_ROWS = 64
-# Below so many features in all, single precision wins nothing.
+# Below so many features in all, single precision gains nothing.
 ROUGH_NUMBERS = 1 << 20
 # Files of no more features than this are read once; larger ones in every pass.
 KEPT_NUMBERS = 1 << 26
@@ -234,7 +234,7 @@ def checked(
     """Features as numbers, what to fit them to, and weights, by scikit-learn's conventions.
 
     Raises:
-        InputError: P is no law, or of other rows, or of one class.
+        InputError: P is not valid, or of other rows, or of one class.
         ValueError: what scikit-learn refuses.
     """
     options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}

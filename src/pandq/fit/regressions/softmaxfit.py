@@ -216,12 +216,12 @@ def _surveyed(rows: Rows, *, problem: Problem) -> Survey:
 
 
 def _lost(rows: Rows, *, problem: Problem, theta: Floats) -> LossSums:
-    """The loss and its gradient; the laws are not kept."""
+    """The loss and its gradient; the distributions are not kept."""
     return LossSums.of(rows, problem, theta)[0]
 
 
 def _curved(rows: Rows, *, problem: Problem, theta: Floats, direction: Floats) -> ProductSums:
-    """The Hessian times a direction, with the laws taken anew."""
+    """The Hessian times a direction, with the distributions formed again."""
     q = problem.law(problem.times(rows.x, theta))[1]
     return ProductSums(hessian_times(rows.x, rows.w, problem, q, direction))
 

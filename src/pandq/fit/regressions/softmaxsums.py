@@ -1,8 +1,8 @@
 """Softmax regression as sums over rows: its loss, its gradient and its Hessian times a direction.
 
-For row i with features x, law p and weight w the loss is w H(p, softmax(x W + b)), whose gradient
-in the scores is w (q - p): the same for the cross entropy and for KL(p||q), which differ by the
-constant H(p).
+For row i with features x, distribution p and weight w the loss is w H(p, softmax(x W + b)), whose
+gradient in the scores is w (q - p): the same for the cross entropy and for KL(p||q), which differ
+by the constant H(p).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Consecutive rows to fit: (n, d) features, (n, K) laws or (n,) class numbers, (n,) weights.
+    """Consecutive rows to fit: (n, d) features, (n, K) or (n,) targets, (n,) weights.
 
     `rough` is x with the intercept's ones in single precision, where it is kept: half of the bytes,
     for the curvature.
@@ -118,7 +118,7 @@ class Problem:
 
 @summary
 class LossSums(Summary):
-    """Sums over rows at one point: the cross entropy, its gradient, and the laws' curvature.
+    """Sums over rows at one point: the cross entropy, its gradient, and the curvature.
 
     `curvature` is the sum of w (diag(q) - q q^T), the Hessian of rows without features.
     """
@@ -174,7 +174,7 @@ def hessian_times(x: Features, w: Floats | None, problem: Problem, q: Any, direc
         x: (n, d) features of the rows whose loss it is.
         w: (n,) their weights.
         problem: the shape of the fit.
-        q: (n, scores) their laws at the point.
+        q: (n, scores) their distributions at the point.
         direction: features by scores.
 
     Returns:

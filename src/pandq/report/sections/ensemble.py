@@ -66,9 +66,9 @@ def _sentences(found: Uncertainty, unit: str) -> Iterator[str]:
     total, aleatoric, epistemic = (short(getattr(found, name).value) for name in SPLIT)
     yield (
         f"Of {total} {unit} that Q is uncertain by, {aleatoric} is aleatoric (noise, by its own"
-        f" account) and {epistemic} epistemic (its own ignorance, {share:.0%}), by {found.members}"
-        " members. More data would shrink the epistemic part alone. Few members show too little of"
-        " it: the jackknife corrects most of that."
+        f" account) and {epistemic} epistemic (what members disagree about,"
+        f" {share:.0%}), by {found.members} members. More data would shrink the epistemic part"
+        " alone. Few members show too little of it: the jackknife corrects most of that."
     )
     if found.gap is not None and found.p_entropy is not None:
         rough = " (of few votes, corrected but rough)" if found.distance == "squared" else ""
