@@ -43,7 +43,7 @@ FLOORS = {
     "report": [
         ("provenance", "words"),
         ("figures",),
-        ("curves",),
+        ("curves", "sections"),
         ("terminal",),
         ("page", "markdown"),
         ("explore", "shown"),
