@@ -68,11 +68,11 @@ class ArrayColumns(Source):
             raise InputError(
                 what=f"two arrays are called {twice!r}", where=self.name, remedy=remedy
             )
-        self.notes = tuple(
-            f"{name}: {array.rounding()}"
-            for name, array in self.arrays.items()
-            if isinstance(array, CodedLogProbs)
-        )
+        coded: dict[str, list[str]] = {}
+        for name, array in self.arrays.items():
+            if isinstance(array, CodedLogProbs):
+                coded.setdefault(array.rounding(), []).append(name)
+        self.notes = tuple(f"{', '.join(names)}: {what}" for what, names in coded.items())
         lengths = {name: array.shape[0] for name, array in self.arrays.items() if array.ndim}
         if len(set(lengths.values())) > 1:
             got = ", ".join(f"{name} {length}" for name, length in lengths.items())

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from pandq.errors import InputError
 from pandq.plain import markdown_safe
-from pandq.report.sections.elements import interval
 from pandq.report.sections.result import sections_of
 from pandq.store import append_text
-from pandq.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,10 +58,7 @@ def _drawn(section: Section) -> Iterator[str]:
         heading = (
             f"| {markdown_safe(section.title)} | {section.unit} | {section.level:.0%} interval |"
         )
-        rows = [
-            f"| {markdown_safe(x.heading)} | {number(x.estimate.value)} | {interval(x.estimate)} |"
-            for x in section.rows
-        ]
+        rows = [f"| {markdown_safe(x.heading)} | {' | '.join(x.shown)} |" for x in section.rows]
         yield "\n".join([heading, "|---|---|---|", *rows])
     yield from (f"- {markdown_safe(step)}" for step in section.steps)
     if section.first and section.table:

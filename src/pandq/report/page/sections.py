@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pandq.plain import visible
 from pandq.report.page.elements import Markup, definitions, framed, grid, report, tag
 from pandq.report.page.svg import chart as drawn
-from pandq.report.sections.elements import Cell, Table, estimated
+from pandq.report.sections.elements import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -95,9 +95,7 @@ def _figure(chart: Chart) -> Markup:
 def _rows(section: Section) -> Markup:
     """Quantities: a name, a number, an interval, and what it is."""
     columns = ("quantity", section.unit, f"{section.level:.0%} interval", "what it is")
-    rows = [
-        (Cell(x.heading), *estimated(x.estimate), Cell(x.words, kind="words")) for x in section.rows
-    ]
+    rows = [(Cell(x.heading), *x.cells, Cell(x.words, kind="words")) for x in section.rows]
     return grid(Table(section.title, columns, rows), section.title)
 
 

@@ -89,6 +89,7 @@ def _loss(audit: Audit) -> Section:
         rows=rows,
         unit=audit.unit,
         level=audit.level,
+        note=[words.definition(parts)],
         first=True,
     )
 
@@ -223,16 +224,14 @@ def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
         for name, x in parts.brier.items()
     ]
     torch = parts.recalibration.torch
-    note = [words.definition(parts)]
-    if words.wins(parts) and len(torch) <= TORCH:
-        note.append(f"The recalibration in torch: {torch}")
+    short = words.wins(parts) and len(torch) <= TORCH
     tables = {"class of Q": parts.classes, **parts.groups}
     yield Section(
         "The parts of the loss",
         rows=rows,
         unit=audit.unit,
         level=audit.level,
-        note=note,
+        note=[f"The recalibration in torch: {torch}"] if short else [],
         table=[_parts_of(*item) for item in tables.items()],
     )
     yield _calibration(parts)

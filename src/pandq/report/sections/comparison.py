@@ -106,7 +106,8 @@ def _models(comparison: Comparison) -> Section:
         for x in comparison.models
     ]
     columns = ("model", "H(P,Q)", "KL(P||Q)", "accuracy", "Brier", "infinite rows")
-    caption = "each model alone; what tells two apart is their paired difference"
+    alone = "each model alone; what tells two apart is their paired difference"
+    caption = alone if comparison.differences else ""
     charts, note = [], []
     if comparison.differences:
         told = " ".join(difference_sentence(x, comparison.unit) for x in comparison.differences)

@@ -65,6 +65,25 @@ class Row:
     estimate: Estimate
     label: str = ""
     meaning: str = ""
+    digits: int = 4
+    percent: bool = False
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Its value and its interval, as they are written."""
+        e = self.estimate
+        if not self.percent:
+            return number(e.value, self.digits), interval(e, self.digits)
+        ends = {
+            end: None if x is None else 100 * x for end, x in (("low", e.low), ("high", e.high))
+        }
+        return f"{number(None if e.value is None else 100 * e.value, 3)} %", interval(ends, 3)
+
+    @property
+    def cells(self) -> tuple[Cell, Cell]:
+        """The same as cells."""
+        value, ends = self.shown
+        return Cell(value, self.estimate.value, "number"), Cell(ends, kind="number")
 
     @property
     def heading(self) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pandq.results.reference import FromReference
 
 # llama.cpp's words for the ends and the middle.
+TOP = ("top_change", "top_change_rms")
+CHANGES = ("probability_change", "probability_change_rms")
 NAMED = {"1": "Maximum", "0.5": "Median", "0": "Minimum"}
 
 
@@ -29,15 +31,18 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
     """Means over rows, then quantiles, and the labels' perplexities where there are labels."""
     unit = comparison.unit
     rows = [
-        Row("kl", found.kl, f"Mean KLD: KL(P||Q), {unit}"),
-        Row("kl_reverse", found.kl_reverse, f"Mean KL(Q||P), {unit}"),
-        Row("same_top1", found.same_top1, "Same top p"),
-        *(Row(name, getattr(found, name)) for name in ("top_change", "top_change_rms")),
+        Row("kl", found.kl, f"Mean KLD: KL(P||Q), {unit}", "mean over rows", digits=6),
+        Row("kl_reverse", found.kl_reverse, f"Mean KL(Q||P), {unit}", digits=6),
+        Row("same_top1", found.same_top1, "Same top p", percent=True),
+        *(Row(name, getattr(found, name), percent=True) for name in TOP),
     ]
     changes = {"change of P's top p, %": _percent(found.top_change_quantiles)}
     note = []
     if found.tokens is not None:
-        rows += [Row(name, getattr(found.tokens, name)) for name in keys("tokens")]
+        rows += [
+            Row(name, getattr(found.tokens, name), digits=6, percent=name in CHANGES)
+            for name in keys("tokens")
+        ]
         changes["Δp of the label, %"] = _percent(found.tokens.probability_change_quantiles)
         together = found.tokens.correlation
         shown = "-" if together is None else f"{together:.2%}"

@@ -8,9 +8,7 @@ from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
 
-from pandq.report.sections.elements import interval
 from pandq.report.terminal.console import as_text
-from pandq.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,13 +32,13 @@ def show(sections: Iterable[Section], console: Console, *, full: bool) -> None:
     some = list(sections)
     for section in some:
         if section.first or full:
-            for part in _drawn(section):
+            for part in _drawn(section, full=full):
                 console.print(part, soft_wrap=isinstance(part, Text) and part.no_wrap is True)
     if not full and any(not section.first for section in some):
         console.print(Text(MORE, style="dim"))
 
 
-def _drawn(section: Section) -> Iterator[RenderableType]:
+def _drawn(section: Section, *, full: bool) -> Iterator[RenderableType]:
     """One section, with an empty line before what is a block of lines."""
     blocks: list[RenderableType] = [
         Group(*(Text(line, no_wrap=True) for line in chart.text))
@@ -48,9 +46,9 @@ def _drawn(section: Section) -> Iterator[RenderableType]:
         if chart.text
     ]
     blocks += [_rows(section)] if section.rows else []
-    blocks += map(_table, section.table)
     sentences = [f"-> {step}" for step in section.steps]
-    sentences += section.note
+    # what else there is to say of quantities is for those who want it all
+    sentences += section.note if full or not section.rows else []
     if section.answer:
         yield from (Text(sentence) for sentence in section.lead)
         yield Text(section.title, style="bold")
@@ -60,6 +58,9 @@ def _drawn(section: Section) -> Iterator[RenderableType]:
     if sentences and not blocks and not section.answer:
         yield Text()
     yield from map(Text, sentences)
+    for table in section.table:
+        yield Text()
+        yield _table(table)
 
 
 def _rows(section: Section) -> Grid:
@@ -69,8 +70,7 @@ def _rows(section: Section) -> Grid:
     grid.add_column(f"{section.level:.0%} interval", justify="right", no_wrap=True)
     grid.add_column("what it is")
     for row in section.rows:
-        e = row.estimate
-        grid.add_row(row.heading, number(e.value), interval(e), row.words)
+        grid.add_row(row.heading, *row.shown, row.words)
     return grid
 
 
@@ -81,7 +81,7 @@ def _table(table: Table) -> Grid:
     for i in drawn[1:]:
         numeric = table.numeric(i)
         grid.add_column(table.columns[i], justify="right" if numeric else "left", no_wrap=numeric)
-    for row in table.rows[:SHOWN]:
+    for row in table.rows[:SHOWN] if table.cut else table.rows:
         grid.add_row(*(_cell(row[i]) for i in drawn))
     said = [table.caption] if table.caption else []
     if len(table.rows) > SHOWN and table.cut:
