@@ -435,7 +435,7 @@ def _of_two(name: str, formula: Callable[[Law, Law], NDArray[np.number]], p: Vie
 
 
 def _of_one(name: str, formula: Callable[[Law], NDArray[np.number]], q: View) -> Rows:
-    """Likewise for a measure of Q alone: the labels are of no matter."""
+    """The same for a measure of Q alone: the labels do not matter."""
     found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array)
     return _by_blocks(formula, q) if found is None else found[name]
 

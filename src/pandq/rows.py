@@ -29,7 +29,7 @@ class RowMeasures:
 
     `expected_accuracy` is P's probability of Q's most probable class: the expected accuracy for a
     label drawn from P, which is what a confidence claims. Of classes that share the largest
-    probability each counts its share: the order of classes is of no matter.
+    probability each counts its share: the order of classes does not matter.
 
     A new one is a field here and its formula in FORMULAS.
     """

@@ -114,7 +114,7 @@ def _framework(arrays: Mapping[str, Any]) -> Any:
 
 
 def _digest(header: Mapping[str, Any], data: memoryview) -> str:
-    """Of the header, but for the seal itself, and of all numbers."""
+    """The digest of the header, but for the seal itself, and of all numbers."""
     metadata = {name: text for name, text in header[METADATA].items() if name != SEAL}
     told = hashlib.sha256(json.dumps({**header, METADATA: metadata}, sort_keys=True).encode())
     told.update(data)

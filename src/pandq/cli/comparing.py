@@ -235,7 +235,7 @@ def _disagreement(both: Joined, rows: Scan, other: str) -> list[str]:
 
 
 def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:
-    """Of llama.cpp's logits files the first is the reference, and its tokens are the labels."""
+    """Read llama.cpp's logits files: the first is the reference, its tokens are the labels."""
     import numpy as np
 
     from pandq.read.arrays import ArrayColumns

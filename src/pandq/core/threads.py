@@ -77,7 +77,7 @@ _here = threading.local()
 
 
 def n_threads() -> int:
-    """As many as PANDQ_THREADS says, or as there are cores."""
+    """How many threads there are: what PANDQ_THREADS says, or one per core."""
     if getattr(_here, "alone", False):
         return 1
     asked = os.environ.get(THREADS, "")

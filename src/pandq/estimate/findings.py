@@ -66,7 +66,7 @@ class Seen(Summary):
         return cls(0, 0, 1, 1, Repeats.empty())
 
     def of_only(self, chunk: Chunk, m: RowMeasures) -> Self:
-        """Of one chunk and its measures."""
+        """What is seen in one chunk and its measures."""
         votes = np.full(1, MOST_VOTES + 1)
         if isinstance(chunk.p, Probs):
             votes = votes_in(chunk.p.law().prob[:GLANCE])

@@ -41,11 +41,11 @@ class Shape(Summary):
 
     @classmethod
     def of(cls, chunk: Chunk) -> Self:
-        """Of one chunk."""
+        """The shape of one chunk."""
         return cls(chunk.q.n_classes or 0, chunk.p.kind, chunk.q.kind, chunk.start)
 
     def merge(self, other: Self) -> Self:
-        """Of both.
+        """The shape of both.
 
         Raises:
             InputError: they have different numbers of classes.

@@ -259,7 +259,7 @@ class HeldOutSums(Summary):
 
     @classmethod
     def of(cls, chunk: FeatureChunk, model: Model) -> Self:
-        """Of some rows under a model."""
+        """The losses of some rows under a model."""
         if not len(chunk):
             return cls()
         targets = Targets.of(chunk.p)

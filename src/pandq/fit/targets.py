@@ -36,7 +36,7 @@ class Targets:
 
     @classmethod
     def of(cls, y: Any, *, as_votes: bool = False) -> Targets:
-        """From labels, (n, K) soft labels or a view.
+        """The targets that labels, (n, K) soft labels or a view give.
 
         Args:
             y: (n,) labels of any kind; (n, K) probabilities; or a view.

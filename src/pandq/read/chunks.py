@@ -95,7 +95,7 @@ class MemoryScan:
         return part.n_rows or 0
 
     def prepared(self) -> MemoryScan:
-        """Itself."""
+        """The rows themselves."""
         return self
 
     def chunks(self) -> Iterator[Chunk]:

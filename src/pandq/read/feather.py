@@ -21,7 +21,7 @@ class ArrowFiles(TableFiles):
     """
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        """From the file's own schema."""
+        """Read the schema that the file has."""
         with pa.OSFile(str(file)) as stream:
             return types(_opened(stream).schema)
 

@@ -37,7 +37,7 @@ class TableFiles(Source):
         self._parts: list[Part] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a worker, which may stand in another folder, and is told its parts."""
+        """What a worker gets: it may run in another folder, and is told its parts."""
         there = {
             "files": [file.absolute() for file in self.files],
             "versions": [version.elsewhere() for version in self.versions],
@@ -46,13 +46,13 @@ class TableFiles(Source):
         return {**self.__dict__, **there}
 
     def __copy__(self) -> Self:
-        """For this process, which knows the files by more than a worker does."""
+        """A copy for this process, which knows more of the files than a worker does."""
         found = object.__new__(type(self))
         found.__dict__.update(self.__dict__, _parts=[])
         return found
 
     def parts(self) -> Sequence[Part]:
-        """In the order of the files; found once."""
+        """The parts in the order of the files; found once."""
         if not self._parts:
             start: int | None = 0
             for place, pieces in enumerate(over_cores(self.pieces, range(len(self.files)))):

@@ -33,7 +33,7 @@ class ParquetFiles(TableFiles):
     """Parquet, decoded column by column and batch by batch; a row group is a part."""
 
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
-        """From the footer."""
+        """Read the schema from the footer."""
         with _opened(file) as table:
             return types(table.schema_arrow)
 
@@ -153,7 +153,7 @@ class Filtered(Source):
         return [replace(x, start=None, first=None, n_rows=None) for x in self.source.parts()]
 
     def count(self, part: Part) -> int:
-        """By the columns that the condition looks at."""
+        """Count by the columns that the condition looks at."""
         few = self.condition.columns or list(self.schema)[:1]
         return sum(len(batch[few[0]]) for batch in self.read(part, few, 1 << 16))
 

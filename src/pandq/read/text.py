@@ -104,7 +104,7 @@ class TextFiles(TableFiles):
         return dict(zip(names, found.values(), strict=True))
 
     def count(self, part: Part) -> int:
-        """By duckdb, which parses no column that the condition does not need."""
+        """Count with duckdb, which parses no column that the condition does not need."""
         file = self.files[part.piece[0]]
         sql, same = self._query(file, ()), unchanged([self.versions[part.piece[0]]])
         with readable(file), same, database([file]) as connection, sql_errors(self.where, file):

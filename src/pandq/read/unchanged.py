@@ -24,12 +24,12 @@ class Version:
 
     @classmethod
     def of(cls, file: Path) -> Self:
-        """As it is now."""
+        """What a file looks like now."""
         state = file.stat()
         return cls(file, state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
 
     def elsewhere(self) -> Self:
-        """For another machine, where the same file may have other numbers."""
+        """The same for another machine, where the file may have another inode."""
         return replace(self, file=self.file.absolute(), inode=None)
 
     def require(self) -> None:

@@ -62,7 +62,7 @@ class Estimate:
         return self.value
 
     def __format__(self, spec: str) -> str:
-        """As text without a specification or with one for text, else as the number itself."""
+        """Text without a specification or with one for text, else the number itself."""
         return format(str(self), spec) if spec[-1:] in ("", "s") else format(float(self), spec)
 
     def _repr_html_(self) -> str:
@@ -92,7 +92,7 @@ class Estimate:
 
     @classmethod
     def of(cls, told: Value, name: str, level: float) -> Estimate:
-        """From its JSON form.
+        """The estimate that a JSON form tells.
 
         Raises:
             InputError: it is no such form.

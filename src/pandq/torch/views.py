@@ -247,7 +247,7 @@ def paired(p: object, q: object) -> tuple[View, View]:
 
 
 def widened(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """In `dtype`, or in float64 where it is that already: halves are for storage."""
+    """The tensor in `dtype`, or float64 where it is that already: halves are for storage."""
     return x if x.dtype == torch.float64 else x.to(dtype)
 
 

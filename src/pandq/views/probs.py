@@ -34,7 +34,7 @@ def instead_of_probs(row: NDArray[np.float64]) -> str:
 
 
 def rounded_to(row: NDArray[np.float64]) -> int | None:
-    """To how many digits numbers were rounded, if that is why they do not sum to one."""
+    """How many digits numbers were rounded to, if that is why they do not sum to one."""
     for digits in range(1, 9) if np.isfinite(row).all() else ():
         unit = 10.0**-digits
         if (np.abs(row - np.round(row, digits)) <= 1e-6 * unit).all():

@@ -55,7 +55,7 @@ def require_view(name: str, value: object) -> View:
 
 
 def partly_known(name: str) -> ViewTypeError:
-    """The refusal of a TopK where a full distribution is needed."""
+    """The error for a TopK where a full distribution is needed."""
     return ViewTypeError(
         what=f"{name} is a TopK, which knows a distribution only in part",
         remedy="pandq.kl_bounds(p, q) and pandq.compare say what that allows to say.",

@@ -84,11 +84,11 @@ class Means(Summary):
         return float(self.moments.mean[self.names.index(name)])
 
     def standard_error(self, name: str) -> float:
-        """Of the mean: over clusters where there are any, else over rows."""
+        """Standard error of the mean: over clusters where there are any, else over rows."""
         return float(np.sqrt(self.covariance(name, name)))
 
     def covariance(self, one: str, other: str) -> float:
-        """Of two means."""
+        """Covariance of two means."""
         return float(self.covariances((one, other))[0, 1])
 
     def covariances(self, names: Sequence[str]) -> Floats:
@@ -153,7 +153,7 @@ class Means(Summary):
 
     @property
     def degrees(self) -> int:
-        """Of freedom: clusters, or rows, less one."""
+        """Degrees of freedom: clusters, or rows, less one."""
         return (self.clusters.n_clusters() or self.n) - 1
 
     def _quantiles(self, name: str, probabilities: list[float]) -> list[float]:

@@ -80,7 +80,7 @@ def _finite(loss: Estimate, what: str) -> tuple[float, float]:
 
 
 def _degrees(errors: tuple[float, float], losses: tuple[Estimate, Estimate]) -> float:
-    """Of freedom of a difference of two means; a bootstrap has those of its rows."""
+    """Degrees of freedom of a difference of means; a bootstrap has those of its rows."""
     squares = [error**2 for error in errors]
     each = [max(x.n - 1 if x.degrees is None else x.degrees, 1) for x in losses]
     lost = sum(square**2 / own for square, own in zip(squares, each, strict=True))

@@ -70,7 +70,7 @@ class FirstPass:
 
     @classmethod
     def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
-        """Over these rows."""
+        """The first pass over these rows."""
         size = 1 + len(rows.rivals)
         copies = size if label_type_of(rows.p.kind, 0) == "full" else 0
         empty = ComparisonSums(

@@ -64,7 +64,7 @@ class PairedMaps:
 
 @summary
 class PartDifferences(Summary):
-    """Of each rival: its grouping and its calibration loss less those of the first.
+    """Each rival's grouping and calibration loss less those of the first.
 
     Of H(P,Q) = floor + grouping loss + calibration loss the floor is the same; the difference of
     the losses after recalibration is that of the grouping losses, and is finite in every row.

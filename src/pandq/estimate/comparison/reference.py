@@ -180,7 +180,7 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
 
 
 def _correlation(one: float, apart: float, other: float) -> float:
-    """From the standard errors of two means and of their difference; exactly 1 for equal ones."""
+    """Correlation of two means, from their and their difference's standard errors."""
     both = 2 * one * other
     return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
 
@@ -213,6 +213,6 @@ def _root(means: Means, name: str, level: float) -> Estimate:
 def _quantiles(
     spread: LogHistogram | UnitHistogram, shares: Sequence[float], scale: float = 1.0
 ) -> dict[str, float]:
-    """By the share of rows below them, as text."""
+    """Quantiles by the share of rows below them, as text."""
     found = spread.quantile(shares) * scale
     return {f"{share:g}": float(x) for share, x in zip(shares, found, strict=True)}

@@ -52,7 +52,7 @@ def uncertainty(
 
 
 def _correlation(sums: MemberSums) -> float | None:
-    """Of the aleatoric part with people's entropy over rows; lowered by the noise of few votes."""
+    """Correlation of the aleatoric part with people's entropy; few votes lower it by noise."""
     covariance = sums.people.moments.covariance()
     spread = float(covariance[0, 0] * covariance[1, 1])
     return finite(float(covariance[0, 1]) / np.sqrt(spread)) if spread > 0 else None

@@ -80,7 +80,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class ManyVotes:
-    """For rows with very many votes, whose plug-in entropy is nearly that of P.
+    """The certificate of rows with very many votes, whose plug-in entropy is nearly P's.
 
     Its mean lies below H(p) by at most ln(1 + (K - 1) / m), whatever p is: nothing is trained.
 

@@ -40,7 +40,7 @@ class Standardise(nn.Module):
 
     @classmethod
     def of(cls, x: NDArray[Any]) -> Standardise:
-        """From the training rows; what is constant is left at its scale."""
+        """The scaling of the training rows; what is constant is left at its scale."""
         axes = tuple(range(x.ndim - 1))
         mean = x.mean(axis=axes, dtype=np.float64)
         spread = x.std(axis=axes, dtype=np.float64)

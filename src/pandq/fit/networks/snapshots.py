@@ -37,7 +37,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, folder: str | Path, options: object, module: torch.nn.Module, *data: Data) -> Self:
-        """For a run with these options, this module as it starts, and this data.
+        """The snapshots of a run with these options, this module and this data.
 
         Raises:
             InputError: the folder cannot be made.

@@ -70,7 +70,7 @@ class Rule:
         return cls(nodes, np.full(size, 1.0 / size), turns)
 
     def mean(self, x: Floats) -> Floats:
-        """Over the second axis, that of the nodes: (n, R, ...) to (n, ...)."""
+        """The mean over the second axis, that of the nodes: (n, R, ...) to (n, ...)."""
         if x.ndim == 2:
             return np.asarray(x @ self.weights)
         return np.asarray((self.weights[None, None, :] @ x)[:, 0])
@@ -160,7 +160,7 @@ class BoundSums(Summary):
 
     @classmethod
     def of(cls, rows: Rows, problem: Problem, q: Posterior, rule: Rule, *, own: bool) -> Self:
-        """Of some rows, a few at a time: a row has its scores at every node.
+        """The sums of some rows, a few at a time: a row has its scores at every node.
 
         Source: Opper and Archambeau 2009, equations 8 and 9: the derivatives of the expectation in
             the mean and in the covariance.
@@ -230,7 +230,7 @@ class DrawSums(Summary):
 
     @classmethod
     def of(cls, rows: Rows, problem: Problem, coefficients: Floats) -> Self:
-        """Of some rows."""
+        """The sums of some rows."""
         total = np.zeros(len(coefficients))
         for part in parts_of(rows, NODE_NUMBERS // coefficients[:, 0].size):
             x, p = problem.with_ones(_dense(part.x)), shares(part.p, problem)

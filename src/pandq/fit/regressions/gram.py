@@ -39,7 +39,7 @@ class GramSums(Summary):
 
     @classmethod
     def of(cls, rows: Rows, problem: Problem) -> Self:
-        """Of some rows."""
+        """The sums of some rows."""
         whole = problem.shape[0] <= MOST_FEATURES
         weight = float(len(rows)) if rows.w is None else float(rows.w.sum())
         return cls(weight, _moments(rows, problem) if whole else _squares(rows, problem))
@@ -60,7 +60,7 @@ class Gram:
 
     @classmethod
     def of(cls, sums: GramSums, problem: Problem) -> Self:
-        """From the sums of all rows."""
+        """The matrix that the sums of all rows give."""
         size, whole = problem.shape[0], sums.total.ndim == 2
         total = sums.total / sums.weight
         squares = np.diagonal(total) if whole else total

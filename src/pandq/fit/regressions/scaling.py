@@ -35,7 +35,7 @@ class ColumnSums(Summary):
 
     @classmethod
     def of(cls, x: NDArray[Any]) -> Self:
-        """Of rows of features or pictures.
+        """The sums of rows of features or pictures.
 
         >>> float(ColumnSums.of(np.array([[1.0], [3.0]])).squares[0])
         2.0
@@ -59,7 +59,7 @@ class ColumnSums(Summary):
         return type(self)(n, mean, self.squares + other.squares + between)
 
     def scaling(self) -> Scaling:
-        """To mean 0 and standard deviation 1; what is constant keeps its scale.
+        """Scaling to mean 0 and standard deviation 1; what is constant keeps its scale.
 
         Raises:
             InputError: a feature's squares are beyond what float64 holds.

@@ -52,7 +52,7 @@ class InMemory:
 
     @property
     def near(self) -> bool:
-        """They are."""
+        """The rows are in memory."""
         return True
 
     def summarise(self, what: str, of: Callable[[Rows], S], empty: S) -> S:
@@ -70,7 +70,7 @@ class Scanned:
 
     @property
     def near(self) -> bool:
-        """They may be anywhere."""
+        """The rows may be anywhere."""
         return False
 
     def summarise(self, what: str, of: Callable[[Rows], S], empty: S) -> S:
@@ -96,7 +96,7 @@ class EntropySums(Summary):
 
     @classmethod
     def of(cls, rows: Rows) -> Self:
-        """Of some rows."""
+        """The sums of some rows."""
         h = Targets(rows.p, np.zeros(0)).entropies()
         w = observations(rows.p) if rows.w is None else rows.w * observations(rows.p)
         return cls(float(w.sum()), float(w @ h))

@@ -58,7 +58,7 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the coefficients: features (and the intercept) by scores."""
+        """Shape of the coefficients: features (and the intercept) by scores."""
         return self.n_features + self.intercept, self.scores
 
     def times(self, x: Features, theta: Floats) -> Floats:
