@@ -363,10 +363,10 @@ def test_the_command_line_fits_on_a_cluster_that_the_environment_names(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--scheduler", "tcp://127.0.0.1:1"], "--scheduler is of --engine dask"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "--scheduler needs --engine dask"),
         (
             ["--engine", "dask", "--scheduler", "tcp://127.0.0.1:1", "--workers", "2"],
-            "--workers is of a cluster that is started here",
+            "--workers is for a cluster that pandq starts",
         ),
         (["--engine", "dask", "--items", "x.parquet"], "only --engine local does"),
         (["--checkpoint", ""], "--checkpoint needs the name of a folder, got ''"),

@@ -43,7 +43,7 @@ DEBUG = Grouped(
     is_flag=True,
     expose_value=False,
     callback=_noted,
-    help="Show where a fault of pandq's own arose.",
+    help="Show the traceback of a fault of pandq's own.",
 )
 
 

@@ -71,7 +71,7 @@ def engine_options(
             type=click.Choice(["auto", "json", "none"]),
             default="auto",
             show_default=True,
-            help="On standard error: a bar on a terminal, or a line of JSON now and then.",
+            help="Progress on standard error: a bar on a terminal, or a line of JSON now and then.",
         ),
     ]
     return lambda command: with_options(command, options)
@@ -89,7 +89,7 @@ def engine_of(
     """
     if engine == "local":
         if scheduler is not None:
-            raise InputError(what="--scheduler is of --engine dask", got=scheduler)
+            raise InputError(what="--scheduler needs --engine dask", got=scheduler)
         from pandq.engines import Local
 
         yield Local(workers, cache)
@@ -97,7 +97,7 @@ def engine_of(
     address = scheduler or os.environ.get(ADDRESS)
     if address and workers is not None:
         raise InputError(
-            what="--workers is of a cluster that is started here",
+            what="--workers is for a cluster that pandq starts",
             got=f"a scheduler at {address}",
             remedy="Its workers are started by themselves: dask worker ADDRESS.",
         )

@@ -72,7 +72,7 @@ OTHERS = {
     INPUT,
     "--valid",
     metavar="FILE|FRACTION",
-    help="Rows to watch: a file with the same columns, or a share of these rows (default: 0.1 for a"
+    help="Validation rows: a file with the same columns, or a share of these rows (default: 0.1 for a"
     " network; it keeps the epoch of least KL on them after recalibration).",
 )
 @option(
@@ -81,15 +81,15 @@ OTHERS = {
     metavar="A,B,...|K",
     help="Class names in order, for labels that are names (default: alphabetical); or how many.",
 )
-@option(INPUT, "--weights", metavar="COLUMN", help="Row weights.")
-@option(INPUT, "--where", metavar="SQL", help='Only rows with this, e.g. "year >= 2024".')
+@option(INPUT, "--weights", metavar="COLUMN", help="Column of row weights.")
+@option(INPUT, "--where", metavar="SQL", help="Use only rows where this is true: year >= 2024.")
 @option(
     "Model",
     "--seed",
     type=int,
     default=0,
     show_default=True,
-    help="Random seed of all that is drawn.",
+    help="Random seed of everything that is drawn.",
 )
 @option(
     "Model", "--l2", type=float, help="softmax: penalty on the standardised coefficients [1.0]."
@@ -226,7 +226,7 @@ def fit_command(
     help="Parquet: every input column, and `probs`, a list of probabilities.",
 )
 @option(INPUT, "--x", metavar="COLUMN", help="The features, if they are named otherwise here.")
-@option(INPUT, "--where", metavar="SQL", help="Only rows with this.")
+@option(INPUT, "--where", metavar="SQL", help="Use only rows where this is true.")
 @option(
     RESULT,
     "--members",
