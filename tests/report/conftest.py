@@ -11,7 +11,7 @@ from scipy import special
 
 import pandq
 from pandq.report.explore import explore_page
-from pandq.report.page.files import write_page, write_report
+from pandq.report.page.writing import write_page, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "screenshots"

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 import pandq
 from pandq.plain import visible
 from pandq.report import figures
-from pandq.report.page.elements import LARGEST, LONGEST, WHOLE, grid, joined, report, tag
+from pandq.report.page.html import LARGEST, LONGEST, WHOLE, grid, joined, report, tag
 from pandq.report.page.svg import chart
-from pandq.report.sections.elements import Cell, Table
+from pandq.report.sections.section import Cell, Table
 
 NAMES = [
     r"$\frac$",

@@ -97,7 +97,7 @@ def audit_command(
     from pandq.outputs.items import write_items
     from pandq.read.scan import scan
     from pandq.report.markdown import summary_file
-    from pandq.report.page.files import write_report
+    from pandq.report.page.writing import write_report
     from pandq.store import all_or_none, check_outputs, write_json
 
     only_files = {

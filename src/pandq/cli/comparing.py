@@ -102,7 +102,7 @@ def compare_command(
     from pandq.documents import read_document
     from pandq.read.paths import expanded
     from pandq.report.markdown import summary_file
-    from pandq.report.page.files import write_report
+    from pandq.report.page.writing import write_report
     from pandq.results.audit import Audit
     from pandq.store import all_or_none, check_outputs, write_json
 

@@ -78,8 +78,8 @@ def inspect_command(files: tuple[str, ...]) -> None:
 def demo_command(out: str) -> None:
     """Fit two classifiers to real digits, offline, and audit what they predict."""
     from pandq.demo import run_demo
-    from pandq.report.sections.elements import interval
     from pandq.report.sections.result import sections_of
+    from pandq.report.sections.section import interval
     from pandq.report.terminal.sections import show
     from pandq.units import number
 
@@ -125,7 +125,7 @@ def explore_command(*, audit_file: str | None, out: str | None) -> None:
 
     from pandq.documents import read_document
     from pandq.report.explore import explore_page
-    from pandq.report.page.files import write_page
+    from pandq.report.page.writing import write_page
     from pandq.results.audit import Audit
     from pandq.store import check_outputs
 

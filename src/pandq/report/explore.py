@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.documents import Value
 from pandq.errors import InputError
-from pandq.report.page.elements import Markup, asset, page
+from pandq.report.page.html import Markup, asset, page
 from pandq.report.words import row_words
 from pandq.results.audit import Audit
 

@@ -13,7 +13,7 @@ from pandq.store import append_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pandq.report.sections.elements import Cell, Section
+    from pandq.report.sections.section import Cell, Section
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
     from pandq.results.gates import Gate

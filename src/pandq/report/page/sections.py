@@ -7,14 +7,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pandq.plain import visible
-from pandq.report.page.elements import Markup, definitions, framed, grid, report, tag
+from pandq.report.page.html import Markup, definitions, framed, grid, report, tag
 from pandq.report.page.svg import chart as drawn
-from pandq.report.sections.elements import Cell, Table
+from pandq.report.sections.section import Cell, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pandq.report.sections.elements import Chart, Section
+    from pandq.report.sections.section import Chart, Section
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures, words
-from pandq.report.sections.elements import (
+from pandq.report.sections.ensemble import ensemble_sections
+from pandq.report.sections.section import (
     Cell,
     Chart,
     Row,
@@ -18,7 +19,6 @@ from pandq.report.sections.elements import (
     interval,
     whole,
 )
-from pandq.report.sections.ensemble import ensemble_sections
 from pandq.units import number
 
 if TYPE_CHECKING:

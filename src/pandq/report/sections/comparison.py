@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures
-from pandq.report.sections.elements import (
+from pandq.report.sections.reference import reference_sections, reference_sentence
+from pandq.report.sections.section import (
     Cell,
     Chart,
     Row,
@@ -19,7 +20,6 @@ from pandq.report.sections.elements import (
     interval,
     whole,
 )
-from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.words import class_word, rows
 from pandq.results.comparison import Difference, Unpaired
 from pandq.units import number, short

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import QUANTITIES
 from pandq.report import figures
-from pandq.report.sections.elements import (
+from pandq.report.sections.section import (
     Cell,
     Chart,
     Row,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pandq.quantities import keys
-from pandq.report.sections.elements import Cell, Row, Section, Table, figure_of, interval
+from pandq.report.sections.section import Cell, Row, Section, Table, figure_of, interval
 from pandq.units import short
 
 if TYPE_CHECKING:

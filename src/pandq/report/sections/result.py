@@ -11,7 +11,7 @@ from pandq.results.audit import Audit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pandq.report.sections.elements import Section
+    from pandq.report.sections.section import Section
     from pandq.results.comparison import Comparison
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from pandq.report.sections.elements import Cell, Section, Table
+    from pandq.report.sections.section import Cell, Section, Table
 
 # Tables show this many lines; the page shows more, the JSON has them all.
 SHOWN = 10

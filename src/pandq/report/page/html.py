@@ -12,7 +12,7 @@ from pandq.plain import json_safe, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pandq.report.sections.elements import Cell, Table
+    from pandq.report.sections.section import Cell, Table
 
 # No request to any host, and nothing that runs but the page's own script.
 POLICY = (
