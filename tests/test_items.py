@@ -63,6 +63,12 @@ def test_an_audit_adds_what_its_decomposition_says_of_each_row(p):
     assert ("model_floor" in table.column_names) == (p.kind == "counts")
 
 
+def test_clusters_that_the_audit_did_not_know_change_nothing():
+    audit = pandq.audit(Labels(Y), Probs(Q))
+    without = pandq.items(Labels(Y), Probs(Q), audit=audit)
+    assert pandq.items(Labels(Y), Probs(Q), cluster=PATIENT, audit=audit).equals(without)
+
+
 def test_the_table_is_the_one_that_the_command_writes(tmp_path):
     data = pa.table({"label": Y, "probs": list(Q), "name": [f"n{i}" for i in range(N)]})
     pq.write_table(data, tmp_path / "x.parquet")
@@ -100,6 +106,13 @@ BAD = {
         ),
         InputError,
         "has trained nothing",
+    ),
+    "an audit of clusters that are not given": (
+        lambda: pandq.items(
+            Labels(Y), Probs(Q), audit=pandq.audit(Labels(Y), Probs(Q), cluster=PATIENT)
+        ),
+        InputError,
+        "kept clusters together, and these rows have none",
     ),
     "an audit of other rows": (
         lambda: pandq.items(Labels(Y[:99]), Probs(Q[:99]), audit=pandq.audit(Labels(Y), Probs(Q))),

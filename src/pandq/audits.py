@@ -14,7 +14,7 @@ from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, RowSums
 from pandq.estimate.averages.tables import groups_table, rows_table
 from pandq.estimate.decomposition.estimates import decomposed
 from pandq.estimate.decomposition.partsums import PartSums
-from pandq.estimate.decomposition.trained import Trained
+from pandq.estimate.decomposition.trained import Trained, kept_together
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
@@ -214,8 +214,8 @@ def _trained(
     """Maps and bounds from the sample, and of votes what more of them would bring."""
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
-        copies = rows.cluster is None and first.seen.copies
-        trained = Trained.of(first.sample, label_type, seed=seed, by_content=copies)
+        together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
+        trained = Trained.of(first.sample, label_type, seed=seed, fold_by=together)
         plan = trained.plan(first.sample, first.rows.n) if trained.certificates else None
     return trained, plan
 

@@ -12,7 +12,7 @@ from pandq.errors import InputError
 from pandq.estimate.calibration.fitting import fit_map
 from pandq.estimate.decomposition.estimates import calibration_error_of
 from pandq.estimate.decomposition.partsums import reliability_of
-from pandq.estimate.decomposition.trained import cross_fitted_maps
+from pandq.estimate.decomposition.trained import cross_fitted_maps, kept_together
 from pandq.estimate.findings import Seen
 from pandq.estimate.passes import Shape, check_seed, name_of, rows_of, run_of
 from pandq.estimate.sampling import reasons_to_stop, sample_of, sample_size, shares_of, weights_of
@@ -99,8 +99,8 @@ def fit_calibration(
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
         if kind == "best":
-            copies = rows.cluster is None and found.seen.copies
-            fitted = cross_fitted_maps(sample, seed, by_content=copies).map
+            together = kept_together(clustered=rows.cluster is not None, copies=found.seen.copies)
+            fitted = cross_fitted_maps(sample, seed, together).map
         else:
             shares, log_q = shares_of(sample.columns["p"]), sample.columns["log_q"]
             fitted = fit_map(kind, shares, log_q, weights_of(sample))

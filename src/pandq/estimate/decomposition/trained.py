@@ -10,7 +10,7 @@ the other folds; what is averaged is averaged over all rows, each under the map 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 MODEL = "model_floor"
 
+# What is never split between folds, and the column of a sample that says it.
+FoldBy = Literal["row", "cluster", "content"]
+UNITS: dict[FoldBy, str] = {"row": "unit", "cluster": "unit", "content": "content"}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
@@ -55,11 +59,11 @@ class Trained:
     certificates: tuple[Certificate, Certificate] | None = None
     blind: tuple[BlindBounds, BlindBounds] | None = None
     frequencies: tuple[Floats, Floats] | None = None
-    by_content: bool = False
+    fold_by: FoldBy = "row"
 
     @classmethod
     def of(
-        cls, sample: Sample, label_type: LabelType, *, seed: int, by_content: bool = False
+        cls, sample: Sample, label_type: LabelType, *, seed: int, fold_by: FoldBy = "row"
     ) -> Self:
         """Fit the maps and, for votes, the certificates.
 
@@ -67,20 +71,20 @@ class Trained:
             sample: from `sample_of`.
             label_type: what P is.
             seed: random seed of the folds.
-            by_content: whether rows of equal Q are copies, and belong into one fold.
+            fold_by: what is never split between folds.
 
         Raises:
             InputError: a fold has no rows.
         """
-        columns, maps = sample.columns, cross_fitted_maps(sample, seed, by_content=by_content)
+        columns, maps = sample.columns, cross_fitted_maps(sample, seed, fold_by)
         best = None
         if "best_log_q" in columns:
-            best = cross_fitted_maps(sample, seed, by_content=by_content, of="best_log_q")
+            best = cross_fitted_maps(sample, seed, fold_by, of="best_log_q")
         certificates, blind, frequencies = None, None, None
         if label_type == "votes":
             # certificates weigh all rows alike: what was drawn for its class alone stays out
             drawn = sample.uniform
-            unit = columns["content" if by_content else "unit"][drawn]
+            unit = columns[UNITS[fold_by]][drawn]
             halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
             votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
             first, second = (
@@ -89,13 +93,20 @@ class Trained:
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
             frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
-        return cls(label_type, seed, maps, best, certificates, blind, frequencies, by_content)
+        return cls(label_type, seed, maps, best, certificates, blind, frequencies, fold_by)
 
     def unit_of(self, chunk: Chunk) -> Keys:
         """What is never split between folds: each row, its cluster, or its copies; (n,)."""
-        if chunk.clusters is not None:
-            return chunk.clusters
-        return hash_rows(chunk.q.array) if self.by_content else chunk.keys
+        if self.fold_by == "row":
+            return chunk.keys
+        if self.fold_by == "content":
+            return hash_rows(chunk.q.array)
+        if chunk.clusters is None:
+            raise InputError(
+                what="what was trained kept clusters together, and these rows have none",
+                remedy="Give the clusters that it was trained with.",
+            )
+        return chunk.clusters
 
     @property
     def two(self) -> tuple[Certificate, Certificate]:
@@ -207,22 +218,25 @@ class Trained:
         return found
 
 
-def cross_fitted_maps(
-    sample: Sample, seed: int, *, by_content: bool, of: str = "log_q"
-) -> CrossFit:
+def kept_together(*, clustered: bool, copies: bool) -> FoldBy:
+    """What folds must not split: clusters where they are known, else rows that come again."""
+    return "cluster" if clustered else "content" if copies else "row"
+
+
+def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "log_q") -> CrossFit:
     """Recalibration maps for the folds of a sample, and the one for all its rows.
 
     Args:
         sample: from `sample_of`.
         seed: random seed of the folds.
-        by_content: whether rows of equal Q are copies, and belong into one fold.
+        fold_by: what is never split between folds.
         of: the column of what is to be recalibrated.
 
     Raises:
         InputError: a fold has no rows.
     """
     columns = sample.columns
-    folds = folds_of(columns["content" if by_content else "unit"], FOLDS, seed)
+    folds = folds_of(columns[UNITS[fold_by]], FOLDS, seed)
     p, w = shares_of(columns["p"]), weights_of(sample)
     return crossfit(p, columns[of], folds, n_folds=FOLDS, weights=w)
 
