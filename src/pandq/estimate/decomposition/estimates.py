@@ -105,7 +105,7 @@ def _recalibration_of(trained: Trained, unit: Unit) -> Recalibration:
     found, scale = trained.recalibration, per_nat(unit)
     return Recalibration(
         kind=found.kind,
-        rows=len(found.row_loss),
+        rows=found.n,
         mixing_weight=found.map.eps,
         cross_entropy={kind: x * scale for kind, x in found.loss.items()},
         torch=found.map.to_torch(),
