@@ -26,23 +26,17 @@ if TYPE_CHECKING:
     from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
     from pandq.fit.regressions.softmax import SoftmaxRegression
     from pandq.inspections import inspect
-    from pandq.measure import (
+    from pandq.measure.divergences import (
         alpha_divergence,
-        brier_score,
         chi2_divergence,
-        confidence,
-        cross_entropy,
-        entropy,
         hellinger_distance,
         jeffreys_divergence,
         js_divergence,
-        kl_divergence,
-        log_loss,
         renyi_divergence,
-        top1,
-        top_class,
         total_variation_distance,
     )
+    from pandq.measure.entropies import cross_entropy, entropy, kl_divergence, log_loss
+    from pandq.measure.scores import brier_score, confidence, top1, top_class
     from pandq.montecarlo import elbo, monte_carlo_kl
     from pandq.outputs.items import items
     from pandq.outputs.model import save_model
@@ -87,22 +81,26 @@ _HOMES = {
     "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.regressions.softmax": ("SoftmaxRegression",),
     "inspections": ("inspect",),
-    "measure": (
+    "measure.divergences": (
         "alpha_divergence",
-        "brier_score",
         "chi2_divergence",
-        "confidence",
-        "cross_entropy",
-        "entropy",
         "hellinger_distance",
         "jeffreys_divergence",
         "js_divergence",
+        "renyi_divergence",
+        "total_variation_distance",
+    ),
+    "measure.entropies": (
+        "cross_entropy",
+        "entropy",
         "kl_divergence",
         "log_loss",
-        "renyi_divergence",
+    ),
+    "measure.scores": (
+        "brier_score",
+        "confidence",
         "top1",
         "top_class",
-        "total_variation_distance",
     ),
     "montecarlo": (
         "elbo",

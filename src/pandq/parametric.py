@@ -14,7 +14,7 @@ from pandq.core.checks import numbers, together
 from pandq.core.numerics import exp_remainder
 from pandq.core.stirling import log_ratio, nu_divergence, nu_loss, nu_slope_change, scaled_excess
 from pandq.errors import InputError
-from pandq.measure import kl_divergence
+from pandq.measure.entropies import kl_divergence
 from pandq.views import Probs
 
 if TYPE_CHECKING:
