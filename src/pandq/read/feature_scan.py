@@ -14,7 +14,7 @@ from pandq.read import columns as cols
 from pandq.read.chunks import chunk_rows, row_weights
 from pandq.read.parts import located
 from pandq.read.pictures import PictureFolder, complaint, encoded_in, pixels
-from pandq.read.scan import view_of
+from pandq.read.viewed import view_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

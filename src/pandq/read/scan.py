@@ -19,19 +19,8 @@ from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, LazyFrame, ParquetFiles, Table, open_tables
-from pandq.views import (
-    MATRICES,
-    NO_VOTES,
-    TOP_KIND,
-    Counts,
-    Ensemble,
-    Labels,
-    Logits,
-    Probs,
-    TopK,
-    paired,
-    partly_known,
-)
+from pandq.read.viewed import top_of, view_of
+from pandq.views import TOP_KIND, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,9 +28,6 @@ if TYPE_CHECKING:
     from pandq.read.columns import Column
     from pandq.read.parts import Part
     from pandq.views import View
-
-# Recalibration reads and writes every column: smaller batches keep any table's memory modest.
-PREDICTED_ROWS = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,106 +172,6 @@ class Scan:
         )
 
 
-def view_of(
-    role: str,
-    spec: Spec,
-    batch: Mapping[str, Column],
-    *,
-    classes: Sequence[str] | None = None,
-    normalise: bool = False,
-    tolerance: float | None = None,
-) -> View:
-    """The view that a KIND:COLUMN means, over one batch of columns.
-
-    Raises:
-        InputError: a row cannot be used; it is numbered within the batch.
-    """
-    try:
-        if spec.kind == "labels":
-            return Labels(
-                cols.labels(spec.column, batch[spec.column], numeric=spec.numeric), classes=classes
-            )
-        parts = [cols.numbers(name, batch[name]) for name in spec.columns]
-        array = cols.stacked(parts) if spec.wide else parts[0]
-        if normalise:
-            array = Probs.normalised(array).array
-        if array.ndim == 3:
-            return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
-        if array.ndim == 1 and spec.kind in ("probs", "logits"):
-            return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
-        if array.ndim == 1:
-            what = f"column {spec.column!r} holds one number per row, not one per class"
-            raise InputError(what, remedy="Give a column of lists, or wide columns: KIND:name_*.")  # noqa: TRY301
-        if spec.kind == "counts":
-            return Counts(array)
-        return MATRICES[spec.kind](array, tolerance=tolerance)
-    except InputError as error:
-        where = f"column {spec.column!r}"
-        if where not in str(error):
-            error.at(where)
-        error.remedy = _on_the_command_line(error.remedy, role, spec)
-        raise
-
-
-def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
-    """A view's remedy in the options of the command line."""
-    if "normalised" in remedy:
-        kinds = {"Counts(": "counts", "Logits(": "logits"}
-        kind = next((kind for call, kind in kinds.items() if call in remedy), None)
-        other = "" if kind is None else f", or --{role} {kind}:{spec.column}"
-        return f"{remedy} (on the command line: --normalise {role}{other})"
-    if NO_VOTES in remedy:
-        names = " + ".join(map(cols.as_sql, spec.columns))
-        votes = names if spec.wide else f"list_sum({names}::DOUBLE[])"
-        return f"To leave such rows out: {cols.keeping(f'{votes} > 0')}."
-    return remedy
-
-
-def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
-    """The TopK that topk:IDS,LOG_PROBS means, over one batch of columns."""
-    ids, log_probs = (cols.numbers(name, batch[name]) for name in spec.columns)
-    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
-        ids = ids.astype(np.intp)  # json and csv hold numbers, whole or not
-    try:
-        return TopK(ids, log_probs, n_classes)
-    except InputError as error:
-        where = f"column {spec.column!r}"
-        raise error.at(where) from None
-
-
-def prediction_spec(source: Source, q: str | None) -> Spec:
-    """What "KIND:COLUMN" means in a table, or the one column that must be Q by its name."""
-    try:
-        spec = resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
-    except InputError as error:
-        raise error.at(source.name) from None
-    if spec.kind == TOP_KIND:
-        raise partly_known("q")  # noqa: EM101
-    return spec
-
-
-def predictions(
-    source: Source, spec: Spec, others: Sequence[str]
-) -> Iterator[tuple[View, Mapping[str, Column]]]:
-    """Q alone, with the other columns of the same rows.
-
-    Args:
-        source: the table.
-        spec: what Q is.
-        others: columns to bring along.
-
-    Yields:
-        A view of each batch of rows, and the batch.
-    """
-
-    def viewed(_: int, batch: Mapping[str, Column]) -> tuple[View, Mapping[str, Column]]:
-        return view_of("q", spec, batch), batch
-
-    wanted = list(dict.fromkeys([*spec.columns, *others]))
-    for _, found in located(source, wanted, PREDICTED_ROWS, viewed):
-        yield found
-
-
 def scan(
     data: Any,
     *,
@@ -338,37 +224,19 @@ def scan(
     """
     by, qs, normalise = texts("by", by), texts("q", q), texts("normalise", normalise)
     first, *rivals = qs or (None,)
-    one_each = {"p": p, "cluster": cluster, "id": id, "weights": weights, "where": where}
-    for name, given in {**one_each, "best_q": best_q, "labels": labels}.items():
-        if given is not None and not isinstance(given, str):
-            raise InputError(what=f"{name} is text", got=repr(given))
-        if given is not None and not given.strip():
-            raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
+    beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights}
+    _require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows)
     if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
         raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
     chosen: list[str] = []
     try:
-        p_spec = resolved(p, schema, option="--p") if p else _recognised(schema, "p", chosen)
-        q_spec = (
-            resolved(first, schema, option="--q") if first else _recognised(schema, "q", chosen)
-        )
+        p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
         best = resolved(best_q, schema, option="--best-q") if best_q else None
         others = tuple(resolved(str(rival), schema, option="--q") for rival in rivals)
         beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
-        named = [("--by", name) for name in by] + [
-            (option, name)
-            for option, name in (("--cluster", cluster), ("--id", id), ("--weights", weights))
-            if name
-        ]
-        for option, name in named:
-            if name not in schema:
-                what = f"{option}: no column {name!r}"
-                raise InputError(what, remedy=near_names(name, schema))  # noqa: TRY301
-            if pa.types.is_nested(schema[name]):
-                what = f"{option}: column {name!r} holds {schema[name]}, not one value per row"
-                raise InputError(what)  # noqa: TRY301
+        _require_columns(schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     except InputError as error:
         raise error.at(source.name) from None
     specs = (q_spec, p_spec, *others, *([best] if best else []))
@@ -382,9 +250,7 @@ def scan(
         q=q_spec,
         classes=names,
         by=tuple(by),
-        cluster=cluster,
-        id=id,
-        weights=weights,
+        **beside_rows,
         normalise=tuple(normalise),
         tolerance=tolerance,
         best_q=best,
@@ -392,6 +258,46 @@ def scan(
         labels=beside,
         notes=(*chosen, *getattr(source, "notes", ())),
     )
+
+
+def _require_texts(**given: object) -> None:
+    """Refuse what is given and is no text, or an empty one.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise InputError(what=f"{name} is text", got=repr(value))
+        if value is not None and not value.strip():
+            raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
+
+
+def _require_columns(schema: Mapping[str, pa.DataType], **named: Sequence[str]) -> None:
+    """Refuse columns that are not there, or hold more than one value per row.
+
+    Raises:
+        InputError: there is such a column.
+    """
+    for option, names in named.items():
+        for name in names:
+            if name not in schema:
+                what = f"--{option}: no column {name!r}"
+                raise InputError(what, remedy=near_names(name, schema))
+            if pa.types.is_nested(schema[name]):
+                what = f"--{option}: column {name!r} holds {schema[name]}, not one value per row"
+                raise InputError(what)
+
+
+def _spec(
+    given: str | None, schema: Mapping[str, pa.DataType], role: str, chosen: list[str]
+) -> Spec:
+    """The Spec of P or Q, as given or by the usual names; `chosen` is told of the latter."""
+    if given:
+        return resolved(given, schema, option=f"--{role}")
+    spec = recognised(schema, role)
+    chosen.append(f"--{role} {spec} was chosen by its name")
+    return spec
 
 
 def open_source(data: Any, *, where: str | None = None) -> Source:
@@ -422,9 +328,3 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
             raise InputError(what="--where needs a table, not arrays", where=str(files[0]))
         return ArrayColumns(files)
     return open_tables(files, where=where)
-
-
-def _recognised(schema: Any, role: str, chosen: list[str]) -> Spec:
-    spec = recognised(schema, role)
-    chosen.append(f"--{role} {spec} was chosen by its name")
-    return spec

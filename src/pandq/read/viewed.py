@@ -1,0 +1,92 @@
+"""What a KIND:COLUMN means: the view of a batch of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pandq.errors import InputError
+from pandq.read import columns as cols
+from pandq.views import MATRICES, NO_VOTES, Counts, Ensemble, Labels, Logits, Probs, TopK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pandq.read.columns import Column
+    from pandq.read.recognise import Spec
+    from pandq.views import View
+
+
+def view_of(
+    role: str,
+    spec: Spec,
+    batch: Mapping[str, Column],
+    *,
+    classes: Sequence[str] | None = None,
+    normalise: bool = False,
+    tolerance: float | None = None,
+) -> View:
+    """The view that a KIND:COLUMN means, over one batch of columns.
+
+    Raises:
+        InputError: a row cannot be used; it is numbered within the batch.
+    """
+    try:
+        if spec.kind == "labels":
+            return Labels(
+                cols.labels(spec.column, batch[spec.column], numeric=spec.numeric), classes=classes
+            )
+        parts = [cols.numbers(name, batch[name]) for name in spec.columns]
+        array = cols.stacked(parts) if spec.wide else parts[0]
+        if normalise:
+            array = Probs.normalised(array).array
+        if array.ndim == 3:
+            return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
+        if array.ndim == 1 and spec.kind in ("probs", "logits"):
+            return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
+        if array.ndim == 1:
+            raise _one_number(spec)
+        if spec.kind == "counts":
+            return Counts(array)
+        return MATRICES[spec.kind](array, tolerance=tolerance)
+    except InputError as error:
+        where = f"column {spec.column!r}"
+        if where not in str(error):
+            error.at(where)
+        error.remedy = _on_the_command_line(error.remedy, role, spec)
+        raise
+
+
+def _one_number(spec: Spec) -> InputError:
+    """The error for a column that is no distribution."""
+    return InputError(
+        what=f"column {spec.column!r} holds one number per row, not one per class",
+        remedy="Give a column of lists, or wide columns: KIND:name_*.",
+    )
+
+
+def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
+    """A view's remedy in the options of the command line."""
+    if "normalised" in remedy:
+        kinds = {"Counts(": "counts", "Logits(": "logits"}
+        kind = next((kind for call, kind in kinds.items() if call in remedy), None)
+        other = "" if kind is None else f", or --{role} {kind}:{spec.column}"
+        return f"{remedy} (on the command line: --normalise {role}{other})"
+    if NO_VOTES in remedy:
+        names = " + ".join(map(cols.as_sql, spec.columns))
+        votes = names if spec.wide else f"list_sum({names}::DOUBLE[])"
+        return f"To leave such rows out: {cols.keeping(f'{votes} > 0')}."
+    return remedy
+
+
+def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
+    """The TopK that topk:IDS,LOG_PROBS means, over one batch of columns."""
+    ids, log_probs = (cols.numbers(name, batch[name]) for name in spec.columns)
+    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
+        ids = ids.astype(np.intp)  # json and csv hold numbers, whole or not
+    try:
+        return TopK(ids, log_probs, n_classes)
+    except InputError as error:
+        where = f"column {spec.column!r}"
+        raise error.at(where) from None
