@@ -161,3 +161,10 @@ def test_the_calibration_error_is_the_mean_distance_in_fifteen_bins():
 def test_a_calibration_error_of_no_rows_is_refused():
     with pytest.raises(InputError, match="there are no rows"):
         pandq.calibration_error(Labels([], 2), Logits(np.zeros((0, 2))))
+
+
+def test_a_map_recalibrates_views_and_nothing_that_does_not_say_what_it_is():
+    found = pandq.fit_calibration(P["labels"], Logits(LOGITS))
+    assert found.of(Logits(LOGITS)).shape == (N, K)
+    with pytest.raises(ViewTypeError, match="q must say what its numbers mean"):
+        found.of(LOGITS)

@@ -114,6 +114,12 @@ BAD = {
         InputError,
         "kept clusters together, and these rows have none",
     ),
+    "an audit's document": (
+        lambda: pandq.items(Labels(Y), Probs(Q), audit=pandq.audit(Labels(Y), Probs(Q)).to_dict()),
+        InputError,
+        "has trained nothing",
+    ),
+    "a path": (lambda: pandq.items("x.parquet"), ViewTypeError, r"read by pandq.scan\(path\)"),
     "an audit of other rows": (
         lambda: pandq.items(Labels(Y[:99]), Probs(Q[:99]), audit=pandq.audit(Labels(Y), Probs(Q))),
         InputError,

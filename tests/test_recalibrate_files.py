@@ -42,6 +42,7 @@ def test_the_map_may_be_the_file_that_it_is_in(table, tmp_path):
 BAD = {
     "a table in memory": ({"files": pa.table({"probs": list(Q)})}, "files are paths"),
     "no parquet": ({"out": "y.csv"}, "y.csv: the output is parquet"),
+    "arguments in another order": ({"out": MAP}, "the output is a file, got Recalibrator"),
     "no map": ({"recalibrator": {"kind": "identity"}}, "is a Recalibrator, or the file"),
     "a map that is not there": ({"recalibrator": "no.json"}, "no.json"),
     "another column": ({"q": "probs:name"}, "name"),

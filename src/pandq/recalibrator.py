@@ -15,7 +15,7 @@ from scipy import special
 
 from pandq.documents import Value
 from pandq.errors import InputError
-from pandq.views import LogProbs
+from pandq.views import LogProbs, require_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,8 +71,10 @@ class Recalibrator:
         """Recalibrated predictions: any view of Q in, LogProbs out.
 
         Raises:
+            ViewTypeError: Q is not a view.
             InputError: the map has another number of classes, or overflows.
         """
+        q = require_view("q", q)
         with np.errstate(over="ignore", invalid="ignore"):  # it is said below
             found = self.apply(q.law().log_prob)
         if np.isnan(found).any():

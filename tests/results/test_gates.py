@@ -32,6 +32,8 @@ def test_the_first_breach_is_told_and_how_many_more_there_are():
     with pytest.raises(GateError, match=r"^b 0.1 is breached: .* \(and 1 more breached\)$"):
         require(gates)
     assert require(gates[:1]) is None
+    with pytest.raises(GateError, match=r"^c 0.1 is breached"):
+        require(gates[-1])
 
 
 @pytest.mark.parametrize(

@@ -70,13 +70,14 @@ def items(
     """
     import pyarrow as pa
 
-    if audit is not None and audit.trained is None:
+    trained = getattr(audit, "trained", None)
+    if audit is not None and trained is None:
         raise InputError(
             what="the audit has trained nothing that tells of single rows",
             remedy="Make it in this process, of rows enough, and not with decompose=False.",
         )
     rows = rows_of(p, q, classes=classes, cluster=cluster, ids=ids)
-    found = list(item_tables(rows, None if audit is None else audit.trained))
+    found = list(item_tables(rows, trained))
     n = sum(len(table) for table in found)
     if not n:
         raise InputError(what="there are no rows", where=name_of(rows))

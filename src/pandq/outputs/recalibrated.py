@@ -76,7 +76,9 @@ def recalibrate(
     if not isinstance(paths, list | tuple) or not all(isinstance(x, str | Path) for x in paths):
         remedy = "Predictions in memory: recalibrator.of(q)."
         raise InputError(what="files are paths", got=type(files).__name__, remedy=remedy)
-    if not isinstance(out, str | Path) or not has_suffix(Path(out), PARQUET):
+    if not isinstance(out, str | Path):
+        raise InputError(what="the output is a file", got=type(out).__name__)
+    if not has_suffix(Path(out), PARQUET):
         raise InputError(what="the output is parquet", where=str(out), remedy="Call it x.parquet.")
     if isinstance(recalibrator, str | Path):
         recalibrator = read_recalibrator(recalibrator)

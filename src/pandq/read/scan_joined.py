@@ -49,7 +49,7 @@ def scan_joined(
             first table's, and any other the second's where that has such a column.
         p: "KIND:COLUMN" of what is true, in the first table; recognised by the usual names when
             left out. Where the second table says otherwise, the Scan's notes say in how many rows.
-        duplicates: "refuse" ids that are there twice in a table, or keep the "first" row of each.
+        duplicates: "refuse" duplicate ids in a table, or keep the "first" row of each.
         where: a SQL condition on the joined rows.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it.
@@ -59,8 +59,8 @@ def scan_joined(
         A Scan with a Q from each table, which `pandq.compare` takes; `notes` say what was left out.
 
     Raises:
-        InputError: a file or column is missing, an id is there twice or in one table alone, or P or
-            Q is ambiguous.
+        InputError: a file or column is missing, an id is duplicate, none is in both tables, or P is
+            ambiguous.
 
     >>> import tempfile
     >>> from pandq import compare

@@ -77,11 +77,11 @@ class Gate:
         return f"{named} holds: {found}, {number(self.limit - self.held, 6)} below it"
 
 
-def require(gates: Sequence[Gate]) -> None:
+def require(gates: Gate | Sequence[Gate]) -> None:
     """Refuse a result that breaches a limit, so that a pipeline stops there.
 
     Args:
-        gates: the limits.
+        gates: one limit, or several.
 
     Raises:
         GateError: the first breach, with how many more there are.
@@ -89,11 +89,12 @@ def require(gates: Sequence[Gate]) -> None:
     >>> import pandq
     >>> found = pandq.audit(pandq.Labels([0, 0]), pandq.Probs([[0.9, 0.1], [0.9, 0.1]]))
     >>> require([Gate("at most", 0.2, found.kl), Gate("at most", 0.02, found.brier)])
-    >>> require([Gate("at most", 0.1, found.kl)])
+    >>> require(Gate("at most", 0.1, found.kl))
     Traceback (most recent call last):
     pandq.errors.GateError: at most 0.1 is breached: kl 0.105361 nat ...
     """
-    breached = [gate for gate in gates if not gate.passed]
+    several = (gates,) if isinstance(gates, Gate) else gates
+    breached = [gate for gate in several if not gate.passed]
     if breached:
         more = f" (and {len(breached) - 1} more breached)" if len(breached) > 1 else ""
         msg = f"{breached[0]}{more}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from pandq.errors import InputError, ViewTypeError
@@ -47,11 +48,11 @@ def require_view(name: str, value: object) -> View:
             got=type(value).__name__,
             remedy='Name them: pandq.audit(pandq.scan(table, p="KIND:COLUMN", q="KIND:COLUMN")).',
         )
-    raise ViewTypeError(
-        what=f"{name} must say what its numbers mean",
-        got=type(value).__name__,
-        remedy="Wrap it: Labels(y, n_classes=), Counts(n), Probs(x), LogProbs(x) or Logits(x).",
-    )
+    remedy = "Wrap it: Labels(y, n_classes=), Counts(n), Probs(x), LogProbs(x) or Logits(x)."
+    if isinstance(value, str | PathLike):
+        remedy += " Files are read by pandq.scan(path), which goes in the place of P and Q."
+    what = f"{name} must say what its numbers mean"
+    raise ViewTypeError(what, got=type(value).__name__, remedy=remedy)
 
 
 def partly_known(name: str) -> ViewTypeError:
