@@ -174,3 +174,11 @@ def test_what_is_no_topk_is_refused_in_words(ids, log_probs, text):
 def test_what_a_topk_cannot_do_is_refused_in_words(call, text):
     with pytest.raises(InputError, match=text):
         call(TopK([[0, 1]], [[-0.7, -0.8]], 3), Probs([[0.2, 0.3, 0.5]]))
+
+
+@pytest.mark.parametrize("bare", [None, 7, [[0.5, 0.5]], np.full((1, 2), 0.5), object()], ids=str)
+def test_what_is_no_view_is_refused_beside_a_topk_too(bare):
+    top = pandq.TopK([[0]], np.log([[0.6]]), 2)
+    for pair in ((top, bare), (bare, top), (top, top, bare)):
+        with pytest.raises(pandq.ViewTypeError, match="must say what its numbers mean"):
+            pandq.compare(*pair)

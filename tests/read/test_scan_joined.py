@@ -128,6 +128,8 @@ BAD = {
     "no q": ({"q": ()}, "which columns are to be compared"),
     "a q that is no text": ({"q": [1]}, "q is text"),
     "a way with duplicates": ({"duplicates": "last"}, "duplicates is one of 'refuse', 'first'"),
+    "a cluster that is no text": ({"cluster": np.ones(3)}, "cluster is text"),
+    "a condition that is no text": ({"where": 7}, "where is text, got 7"),
     "a table in memory": ({"second": pa.table({"image": [1]})}, "joined from their files"),
     "a file that is not there": ({"second": "nowhere.parquet"}, "nowhere.parquet"),
     "no files": ({"second": []}, "two tables are joined from their files"),

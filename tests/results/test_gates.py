@@ -36,6 +36,12 @@ def test_the_first_breach_is_told_and_how_many_more_there_are():
         require(gates[-1])
 
 
+@pytest.mark.parametrize("gates", [None, 7, "kl", [KL], {"kl": 1}])
+def test_what_are_no_limits_is_refused(gates):
+    with pytest.raises(InputError, match="limits are a list of Gates"):
+        require(gates)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

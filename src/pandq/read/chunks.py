@@ -151,10 +151,13 @@ def views_scan(
         InputError: lengths or classes differ, or a weight is negative or not finite.
     """
     if any(isinstance(x, TopK) for x in (p, q, *rivals)):
-        p_view, q_view, others = p, q, tuple(rivals)
+        named = (("p", p), ("q", q), *(("q", rival) for rival in rivals))
+        p_view, q_view, *others = (
+            x if isinstance(x, TopK) else require_view(name, x) for name, x in named
+        )
     else:
         p_view, q_view = paired(require_view("p", p), require_view("q", q))
-        others = tuple(paired(p_view, rival)[1] for rival in rivals)
+        others = [paired(p_view, rival)[1] for rival in rivals]
     n = len(cast("View", q_view))
     if by is not None and not isinstance(by, MappingABC):
         raise InputError(
@@ -184,7 +187,7 @@ def views_scan(
         column("ids", ids),
         None if raw is None else row_weights("weights", raw),
         None if best_q is None else paired(cast("View", p_view), best_q)[1],
-        others,
+        tuple(others),
         None if labels is None else labels_beside(labels, cast("View", q_view)),
     )
 

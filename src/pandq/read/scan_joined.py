@@ -77,6 +77,9 @@ def scan_joined(
     """
     if not isinstance(id, str):
         raise InputError(what="id is the name of a column", got=repr(id))
+    for name, given in {"cluster": cluster, "where": where}.items():
+        if given is not None and not isinstance(given, str):
+            raise InputError(what=f"{name} is text", got=repr(given))
     if duplicates not in get_args(Duplicates):
         listed = ", ".join(map(repr, get_args(Duplicates)))
         raise InputError(what=f"duplicates is one of {listed}", got=repr(duplicates))

@@ -51,7 +51,7 @@ class Gate:
             remedy = "Take it from a result: audit.kl, comparison.differences[0].cross_entropy ..."
             what = f"{self.name} limits an Estimate"
             raise InputError(what, got=repr(given), remedy=remedy)
-        if self.on not in get_args(GateOn):
+        if not isinstance(self.on, str) or self.on not in get_args(GateOn):
             raise InputError(what="a gate is on the interval or on the point", got=repr(self.on))
 
     @property
@@ -85,6 +85,7 @@ def require(gates: Gate | Sequence[Gate]) -> None:
 
     Raises:
         GateError: the first breach, with how many more there are.
+        InputError: something else was given.
 
     >>> import pandq
     >>> found = pandq.audit(pandq.Labels([0, 0]), pandq.Probs([[0.9, 0.1], [0.9, 0.1]]))
@@ -93,7 +94,9 @@ def require(gates: Gate | Sequence[Gate]) -> None:
     Traceback (most recent call last):
     pandq.errors.GateError: at most 0.1 is breached: kl 0.105361 nat ...
     """
-    several = (gates,) if isinstance(gates, Gate) else gates
+    several = [gates] if isinstance(gates, Gate) else gates
+    if not isinstance(several, list | tuple) or not all(isinstance(x, Gate) for x in several):
+        raise InputError(what="limits are a list of Gates", got=repr(gates))
     breached = [gate for gate in several if not gate.passed]
     if breached:
         more = f" (and {len(breached) - 1} more breached)" if len(breached) > 1 else ""
