@@ -72,8 +72,8 @@ OTHERS = {
     INPUT,
     "--valid",
     metavar="FILE|FRACTION",
-    help="Validation rows: a file with the same columns, or a share of these rows (default: 0.1 for a"
-    " network; it keeps the epoch of least KL on them after recalibration).",
+    help="Validation rows: a file with the same columns, or a share of these rows (default: 0.1 for"
+    " a network; it keeps the epoch of least KL on them after recalibration).",
 )
 @option(
     INPUT,
