@@ -506,6 +506,15 @@ def test_a_view_does_not_become_another_view(view, make):
         make(ROWS[view])
 
 
+def test_a_table_may_have_columns_of_any_name():
+    pandas = pytest.importorskip("pandas")
+    names = ["cpu", "law", "requires_grad", "kind", "as_arrays"]
+    table = pandas.DataFrame(np.full((3, 5), 0.2), columns=names)
+    assert Probs(table).shape == (3, 5)
+    with pytest.raises(ViewTypeError, match="a table does not say which column is what"):
+        entropy(table)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 def test_tensors_are_measured_as_arrays_are(dtype):
     torch = pytest.importorskip("torch")

@@ -91,20 +91,22 @@ def as_array(view: str, x: ArrayLike) -> NDArray[Any]:
         InputError: it is none, or ragged, or some of it is masked.
         ViewTypeError: it is a view, whose numbers mean something already.
     """
-    if hasattr(x, "law"):
+    # a table has its columns' names as attributes, but its class has not
+    kind: Any = type(x)
+    if hasattr(kind, "law"):
         raise ViewTypeError(
             what=f"{view} need an array of numbers",
             got=f"a view, {type(x).__name__}",
             remedy="A view is given as it is; the array that it holds is x.array.",
         )
-    if getattr(x, "requires_grad", False):
+    if hasattr(kind, "requires_grad") and cast("Any", x).requires_grad:
         raise InputError(
             what=f"{view} hold arrays, which have no gradient",
             got="a tensor that needs its gradient",
             remedy=f"In a loss use pandq.torch.{view}(x); to measure it, x.detach().",
         )
     try:
-        array = unmasked(view, _of_tensor(x) if hasattr(x, "cpu") else x)
+        array = unmasked(view, _of_tensor(x) if hasattr(kind, "cpu") else x)
     except InputError:
         raise
     except ValueError:

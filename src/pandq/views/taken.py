@@ -38,7 +38,7 @@ def require_view(name: str, value: object) -> View:
     """
     if isinstance(value, View) and type(value) is not View:
         return value
-    if getattr(value, "kind", None) == TOP_KIND:
+    if getattr(type(value), "kind", None) == TOP_KIND:
         raise partly_known(name)
     if callable(as_arrays := getattr(value, "as_arrays", None)):
         return require_view(name, as_arrays())
