@@ -15,7 +15,8 @@ def leaves(value, place=()):
     """Every value of a document by its place."""
     if isinstance(value, dict):
         for name, inside in value.items():
-            yield from leaves(inside, (*place, name))
+            if name != "pandq_version":
+                yield from leaves(inside, (*place, name))
     elif isinstance(value, list):
         yield (*place, "length"), len(value)
         for i, inside in enumerate(value):
