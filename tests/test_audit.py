@@ -44,9 +44,9 @@ def test_crossval_on_the_votes_decomposes_as_an_independent_prototype_found(cifa
     result = pandq.audit(pandq.scan(cifar10h, p="counts:counts", q="probs:crossval"))
     parts = result.decomposition
     assert parts.cross_entropy.value == pytest.approx(0.5135, abs=5e-5)
-    assert parts.losses["temperature"] == pytest.approx(0.3781, abs=5e-4)
-    assert parts.losses["vector"] == pytest.approx(0.3749, abs=1e-3)
-    assert parts.losses["matrix"] <= 0.3718 + 5e-4
+    assert parts.recalibration.cross_entropy["temperature"] == pytest.approx(0.3781, abs=5e-4)
+    assert parts.recalibration.cross_entropy["vector"] == pytest.approx(0.3749, abs=1e-3)
+    assert parts.recalibration.cross_entropy["matrix"] <= 0.3718 + 5e-4
     assert parts.floor.low < 0.179
     assert parts.floor.high > 0.183
     assert parts.floor.value == pytest.approx(0.181, abs=0.003)
@@ -77,8 +77,8 @@ def test_a_full_p_has_a_known_floor():
     assert parts.floor.identified
     expected = -np.sum(TRUTH * np.log(TRUTH), axis=1).mean()
     assert parts.floor.value == pytest.approx(expected, rel=1e-9)
-    # Q is a power of P: a temperature repairs all of it, and the rest is nothing
-    assert parts.kind in ("temperature", "bias", "vector", "matrix")
+    # Q is a power of P: a temperature repairs all of it, and nothing is left to group
+    assert parts.recalibration.kind in ("temperature", "bias", "vector", "matrix")
     assert parts.grouping_loss.value == pytest.approx(0.0, abs=2e-3)
 
 
@@ -181,7 +181,7 @@ def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
 
 @pytest.mark.parametrize("k", [2, 4])
 @pytest.mark.parametrize("kind", ["votes", "labels", "soft labels"])
-def test_writing_zeros_as_1e_minus_300_changes_no_part_but_miscalibration(k, kind):
+def test_writing_zeros_as_1e_minus_300_changes_no_part_but_the_calibration_loss(k, kind):
     draw = np.random.default_rng(k)
     truth = draw.dirichlet(np.ones(k), 400)
     q = 0.7 * truth + 0.3 * draw.dirichlet(np.ones(k), 400)
@@ -200,7 +200,14 @@ def test_writing_zeros_as_1e_minus_300_changes_no_part_but_miscalibration(k, kin
     )
     assert with_zeros["infinite_rows"] > 0
     assert with_traces["infinite_rows"] == 0
-    for part in ("floor", "grouping_loss", "recalibrated", "brier", "model_floor", "reliability"):
+    for part in (
+        "floor",
+        "grouping_loss",
+        "refinement_loss",
+        "brier",
+        "model_floor",
+        "reliability",
+    ):
         assert with_zeros[part] == with_traces[part]
     lost, kept = with_zeros["recalibration"], with_traces["recalibration"]
     assert lost["cross_entropy"] == kept["cross_entropy"]
@@ -367,12 +374,12 @@ def test_rows_that_come_in_copies_get_wider_intervals_with_their_cluster():
     assert "500 clusters" in robust.method
 
 
-def test_bootstrap_and_normal_intervals_agree_on_ordinary_data():
+def test_bootstrap_and_t_intervals_agree_on_ordinary_data():
     p, q = pandq.Labels(LABELS), pandq.Probs(SHARP)
-    normal = pandq.audit(p, q, decompose=False).cross_entropy
+    by_t = pandq.audit(p, q, decompose=False).cross_entropy
     drawn = pandq.audit(p, q, decompose=False, intervals="bootstrap").cross_entropy
-    assert drawn.value == normal.value
-    assert drawn.half_width == pytest.approx(normal.half_width, rel=0.1)
+    assert drawn.value == by_t.value
+    assert drawn.half_width == pytest.approx(by_t.half_width, rel=0.1)
     assert "bootstrap" in drawn.method
 
 
@@ -424,7 +431,7 @@ def test_a_bare_array_is_refused_with_the_names_of_the_views():
         ("seed", True, "a seed is a whole number"),
         ("worst", -1, "worst is a whole number from 0 to 10,000, got -1"),
         ("worst", 1.5, "worst is a whole number"),
-        ("floor", "AUTO", "floor is one of 'auto', 'certified', 'none', got 'AUTO'"),
+        ("floor", "AUTO", "floor is one of 'auto', 'certified', got 'AUTO'"),
         ("intervals", "exact", "intervals is one of"),
         ("engine", "local", "this is no engine, got str"),
         ("progress", "bar", "progress is a function"),

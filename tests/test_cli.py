@@ -175,7 +175,7 @@ def test_a_row_that_fails_late_leaves_an_older_output_as_it_was(tmp_path):
 def test_json_on_standard_output_is_the_only_thing_there(good):
     done = pandq("audit", good, "--by", "name", "--json", "-")
     document = json.loads(done.stdout)
-    assert document["schema"] == "pandq/audit/1"
+    assert document["schema"] == "pandq/audit/2"
     assert document["n"] == 100
     assert document["n_classes"] == CLASSES
     assert {row["name"] for row in document["groups"]["name"]} == {"a", "b", "c"}
@@ -371,8 +371,7 @@ def test_a_recalibration_map_is_saved_and_applied(tmp_path):
                 q,
                 "--classes",
                 "a,b,c",
-                "--floor",
-                "none",
+                "--no-decompose",
                 "--json",
                 "-",
             ).stdout

@@ -215,9 +215,9 @@ def test_a_bayesian_model_predicts_members_and_the_audit_splits_them(digits, tmp
     assert found["members"] == 8
     parts = [found[name]["value"] for name in ("total", "aleatoric", "epistemic")]
     assert parts[0] == pytest.approx(parts[1] + parts[2])
-    page = pandq(*audit, "--html", tmp_path / "a.html")
+    page = pandq(*audit, "--full", "--html", tmp_path / "a.html")
     assert "epistemic" in page.stdout
-    assert "most disputed" in page.stdout
+    assert "rows with the highest aleatoric uncertainty" in page.stdout
     assert "What Q does not know" in (tmp_path / "a.html").read_text()
 
 

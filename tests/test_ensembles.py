@@ -109,9 +109,13 @@ def test_an_audit_splits_what_an_ensemble_is_uncertain_of():
         assert estimate.low < estimate.value < estimate.high
     by_site = {line["name"]: line["epistemic"]["value"] for line in split.groups["site"]}
     assert by_site["1"] == pytest.approx(q.epistemic()[site == 1].mean())
-    assert [row["row"] for row in split.unknown[:3]] == np.argsort(-q.epistemic())[:3].tolist()
-    assert [row["row"] for row in split.disputed[:3]] == np.argsort(-q.aleatoric())[:3].tolist()
-    assert split.averaged["averaged logits"].value < split.averaged["member"].value
+    assert [row["row"] for row in split.most_epistemic[:3]] == np.argsort(-q.epistemic())[
+        :3
+    ].tolist()
+    assert [row["row"] for row in split.most_aleatoric[:3]] == np.argsort(-q.aleatoric())[
+        :3
+    ].tolist()
+    assert split.averaged["averaged_logits"].value < split.averaged["member"].value
     document = found.to_dict()["uncertainty"]
     assert document["members"] == 8
     assert "epistemic" in found.to_text()
@@ -127,7 +131,7 @@ def test_the_audit_holds_what_q_calls_noise_against_peoples_own_entropy():
     truth = laws.mean(axis=1)
     votes = np.random.default_rng(3).multinomial(200, truth)
     split = pandq.audit(Counts(votes), Ensemble.of_array("probs", laws)).uncertainty
-    assert split.people.value == pytest.approx(entropy(truth).mean(), abs=0.005)
+    assert split.p_entropy.value == pytest.approx(entropy(truth).mean(), abs=0.005)
     assert split.correlation > 0.9
     exact = pandq.audit(Probs(truth), Ensemble.of_array("probs", laws)).uncertainty
     assert exact.gap.value == pytest.approx(
@@ -165,7 +169,7 @@ def test_one_label_per_row_cannot_check_the_claim_and_the_report_says_so():
     found = pandq.audit(Labels(np.zeros(200, int), 4), Ensemble.of_array("probs", laws))
     assert found.uncertainty.distance is None
     assert found.uncertainty.curve == []
-    assert found.uncertainty.people is None
+    assert found.uncertainty.p_entropy is None
     assert "One label per row cannot check the claim" in found.to_text()
 
 
@@ -267,10 +271,10 @@ def test_a_member_that_rules_out_a_label_has_an_infinite_loss_and_their_mean_has
     even = np.full((40, 2), 0.5)
     labels = pandq.Labels([0] * 39 + [1])
     found = pandq.audit(labels, Ensemble([Probs(sure), Probs(even)])).uncertainty.averaged
-    assert found["member"].value == found["averaged logits"].value == np.inf
+    assert found["member"].value == found["averaged_logits"].value == np.inf
     expected = -(39 * np.log(0.75) + np.log(0.25)) / 40
-    assert found["averaged probabilities"].value == pytest.approx(expected)
-    assert found["averaged probabilities"].n == 40
+    assert found["averaged_probabilities"].value == pytest.approx(expected)
+    assert found["averaged_probabilities"].n == 40
 
 
 def test_the_distance_from_p_in_a_bin_with_an_infinite_row_is_infinite():

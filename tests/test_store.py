@@ -333,7 +333,7 @@ def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, name):
     assert other.exists()
 
 
-@pytest.mark.parametrize("text", ["{}", "no JSON", '{"schema": "pandq/audit/1"}', "[1]"])
+@pytest.mark.parametrize("text", ["{}", "no JSON", '{"schema": "pandq/audit/2"}', "[1]"])
 def test_a_folder_with_somebody_elses_document_is_never_replaced(tmp_path, text):
     folder = tmp_path / "model"
     folder.mkdir()

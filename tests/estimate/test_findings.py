@@ -8,6 +8,7 @@ from pandq import Counts, Labels, Logits, Probs
 from pandq.estimate.findings import MOST_VOTES, votes_in
 from pandq.estimate.floor.planner import rows_to_plan
 from pandq.report.markdown import markdown
+from pandq.report.sections.result import sections_of
 from pandq.report.words import headline, map_name, next_steps
 
 N = 400
@@ -31,6 +32,10 @@ def finding(result, key):
     return next(x for x in result.to_dict()["findings"] if x["key"] == key)
 
 
+def numbers(result, key):
+    return finding(result, key)["numbers"]
+
+
 def test_there_is_nothing_to_say_of_ordinary_rows(rows):
     q, labels, _ = rows
     assert keys(pandq.audit(Labels(labels, 3), Probs(q))) == []
@@ -46,7 +51,7 @@ def test_shifted_labels_are_said_first_and_replace_all_advice(rows, by):
     assert len(next_steps(found)) == 1
     assert "Check first" in next_steps(found)[0]
     assert found.to_html().index("labels shifted?") < found.to_html().index("<h1>")
-    text = markdown(found, [])
+    text = markdown(sections_of(found), [])
     assert text.index("labels shifted?") < text.index(headline(found)[:20])
 
 
@@ -56,14 +61,14 @@ def test_two_classes_that_are_swapped_are_an_inverted_map():
     labels = (rng.random(N) >= one).astype(int)
     found = pandq.audit(Labels(labels, 2), Probs(np.stack([1 - one, one], axis=1)))
     assert {"below_chance", "inverted", "worse_than_frequencies"} <= set(keys(found))
-    assert finding(found, "inverted")["covariance"] < 0
+    assert numbers(found, "inverted")["covariance"] < 0
 
 
 def test_a_q_that_is_worse_than_the_frequencies_is_said_with_both_losses(rows):
     q, labels, _ = rows
     found = pandq.audit(Labels(labels, 3), Logits(np.log(q) * 6), unit="bit")
     assert keys(found) == ["worse_than_frequencies"]
-    told, f = finding(found, "worse_than_frequencies"), np.bincount(labels) / N
+    told, f = numbers(found, "worse_than_frequencies"), np.bincount(labels) / N
     assert told["of_frequencies"] == pytest.approx(-(f * np.log2(f)).sum())
     assert told["cross_entropy"] == pytest.approx(found.cross_entropy.value)
     assert len(next_steps(found)) > 1
@@ -83,7 +88,7 @@ def test_votes_that_are_divided_by_their_number_are_said_first(rows, digits):
     one = np.round(votes[:, 0] / 3, digits)
     two = np.column_stack([q[:, 0], 1 - q[:, 0]])
     found = pandq.audit(Probs(np.column_stack([one, 1 - one])), Probs(two))
-    assert finding(found, "p_is_votes")["votes"] == 3
+    assert numbers(found, "p_is_votes")["votes"] == 3
     assert found.to_text().startswith("P's rows are all multiples of 1/3")
     assert "counts:COLUMN" in next_steps(found)[0]
 
@@ -104,7 +109,7 @@ def test_ties_are_counted(rows):
     q, _, votes = rows
     tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     found = pandq.audit(Counts(votes), Probs(q), decompose=False)
-    assert finding(found, "ties_p")["rows"] == tied.sum()
+    assert numbers(found, "ties_p")["rows"] == tied.sum()
     said = f"In {tied.sum()} rows several classes share P's largest"
     assert said in " ".join(found.to_text().split())
 
@@ -113,7 +118,7 @@ def test_rows_that_come_ten_times_are_counted_and_intervals_are_said_to_be_too_n
     q, labels, _ = rows
     q, labels = np.repeat(q[:150], 10, axis=0), np.repeat(labels[:150], 10)
     found = pandq.audit(Labels(labels, 3), Probs(q))
-    told = finding(found, "equal_rows")
+    told = numbers(found, "equal_rows")
     assert told["rows"] == 1350
     assert told["too_narrow"] == pytest.approx(np.sqrt(10))
     assert "3.2 times too narrow" in " ".join(found.to_text().split())
@@ -155,7 +160,7 @@ def test_a_constant_q_is_not_inverted_by_rounding(rows):
 
 def test_frequencies_of_one_class_have_no_loss():
     found = pandq.audit(Labels(np.zeros(N, int), 3), Probs(np.full((N, 3), 1 / 3)))
-    assert finding(found, "worse_than_frequencies")["of_frequencies"] == 0.0
+    assert numbers(found, "worse_than_frequencies")["of_frequencies"] == 0.0
     assert "where they have 0." in finding(found, "worse_than_frequencies")["sentence"]
 
 

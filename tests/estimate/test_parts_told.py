@@ -58,10 +58,11 @@ def test_tables_call_the_votes_shares_what_they_are(law):
     ]
     assert "KL of shares" in " ".join(heads[0])
     assert all("of shares" in " ".join(head) for head in heads[:2])
-    assert "largest KL of the votes' shares from Q: id" in text
+    assert "rows of largest KL of the votes' shares from Q\nid" in text
     page = found.to_html()
-    assert "KL of shares, nat" in page
-    assert "entropy H(P) of the votes" in page
+    assert "loss, nat" in heads[0]
+    for heading in ("loss, nat", "of shares", "KL of shares", "entropy of the votes&#x27; shares"):
+        assert heading in page
 
 
 def test_an_infinite_loss_of_a_group_is_said_in_its_table(law):

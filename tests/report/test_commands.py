@@ -38,14 +38,16 @@ def test_a_page_is_written_beside_what_is_printed(preds, tmp_path, words):
     assert text.startswith("<!DOCTYPE html>")
     assert f"pandq {command}" in text
     assert "--html" in text  # the command that made it
-    assert "cross entropy" in found.stdout
+    assert {"audit": "calibration loss", "compare": "KL(P||Q)"}[command] in found.stdout
+    whole = run(command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--full")
+    assert "cross entropy" in whole.stdout
 
 
 def test_a_page_goes_with_json_on_standard_output(preds, tmp_path):
     out = tmp_path / "page.html"
     words = ("--p", "labels:label", "--q", "probs:q", "--html", out, "--json", "-")
     found = run("audit", preds, *words)
-    assert json.loads(found.stdout)["schema"] == "pandq/audit/1"
+    assert json.loads(found.stdout)["schema"] == "pandq/audit/2"
     assert out.exists()
 
 
@@ -128,13 +130,18 @@ def test_explore_is_written_where_it_is_asked_for(tmp_path):
         ("{}", "is no audit"),
         ("[1]", "is no JSON object"),
         ("{", "is no JSON"),
-        ('{"schema": "pandq/audit/1"}', "is no audit: it lacks 'worst'"),
-        ('{"schema": "pandq/audit/1", "worst": null}', "is no audit: worst must be a list"),
-        ('{"schema": "pandq/audit/1", "worst": []}', "shows no rows to start from"),
+        ({"schema": "pandq/audit/1"}, "is no audit: its schema must be pandq/audit/2"),
+        ({"worst": ...}, "is no audit: it lacks 'worst'"),
+        ({"worst": None}, "is no audit: worst must be a list"),
+        ({"worst": []}, "shows no rows to start from"),
     ],
 )
-def test_explore_of_what_is_no_audit_is_one_line(tmp_path, text, said):
+def test_explore_of_what_is_no_audit_is_one_line(preds, tmp_path, text, said):
     path = tmp_path / "x.json"
+    if isinstance(text, dict):
+        whole = pandq.audit(pandq.scan(preds, p="labels:label", q="probs:q"), decompose=False)
+        changed = whole.to_dict() | text
+        text = json.dumps({name: x for name, x in changed.items() if x is not ...})
     path.write_text(text)
     found = run("explore", "--from", path, "--out", tmp_path / "e.html")
     assert found.returncode == 2

@@ -102,7 +102,7 @@ OPTIONS: dict[str, list[Any]] = {
     "seed": [-1, 2**64, 1.5, "0", None, np.nan, [1], True],
     "worst": [-1, 10**12, 1.5, "ten", None, np.nan, True],
     "floor": ["", None, "AUTO", 1, ["auto"], b"auto"],
-    "intervals": ["", None, "exact", 1, ["normal"]],
+    "intervals": ["", None, "exact", 1, ["t"]],
     "unit": ["", None, "nats", 1, ["nat"]],
     "classes": [["a"], "abc", [1, 2, 3], None, ["a", "a", "b"], 3, [None] * 3, list("abcd")],
     "best_q": [PROBS, None, "best", pandq.Probs(PROBS[:2]), pandq.Labels([0] * N)],

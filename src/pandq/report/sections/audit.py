@@ -174,10 +174,11 @@ def _spread(audit: Audit) -> Section:
 def _groups(audit: Audit) -> Section:
     """The averages of each class of P, and of each group of each column."""
     tables = {"class of P": audit.classes, **audit.groups}
-    return Section("Classes and groups", table=[_group(*item) for item in tables.items()])
+    found = [_group(*item, audit.unit) for item in tables.items()]
+    return Section("Classes and groups", table=found)
 
 
-def _group(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+def _group(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
     entropy, divergence = words.group_columns(lines)
     largest = max((words.divergence_of(x)["value"] or 0.0 for x in lines), default=0.0) or 1.0
     rows = []
@@ -197,7 +198,7 @@ def _group(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
                 figure_of(line["accuracy"]["value"], 3),
             )
         )
-    columns = (title, "rows", "cross entropy", entropy, divergence, "interval", "of the largest",
+    columns = (title, "rows", f"loss, {unit}", entropy, divergence, "interval", "of the largest",
                "accuracy")  # fmt: skip
     return Table(title, columns, rows, cut=LARGEST)
 
@@ -232,14 +233,14 @@ def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
         unit=audit.unit,
         level=audit.level,
         note=[f"The recalibration in torch: {torch}"] if short else [],
-        table=[_parts_of(*item) for item in tables.items()],
+        table=[_parts_of(*item, audit.unit) for item in tables.items()],
     )
     yield _calibration(parts)
     if parts.plan:
         yield Section("What more labels would bring", table=[_plan(parts, audit.unit)])
 
 
-def _parts_of(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
     rows = [
         (
             Cell(line["name"]),
@@ -251,7 +252,8 @@ def _parts_of(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
         )
         for line in lines
     ]
-    columns = (title, "rows", "loss", "floor", "interval", "grouping loss", "calibration loss")
+    columns = (title, "rows", f"loss, {unit}", "floor", "interval", "grouping loss",
+               "calibration loss")  # fmt: skip
     return Table(title, columns, rows, cut="largest removable part first")
 
 

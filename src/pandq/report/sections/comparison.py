@@ -105,7 +105,8 @@ def _models(comparison: Comparison) -> Section:
         (Cell(x.q), *(figure_of(getattr(x, name).value) for name in names), whole(x.infinite_rows))
         for x in comparison.models
     ]
-    columns = ("model", "H(P,Q)", "KL(P||Q)", "accuracy", "Brier", "infinite rows")
+    loss = f"H(P,Q), {comparison.unit}"
+    columns = ("model", loss, "KL(P||Q)", "accuracy", "Brier", "infinite rows")
     alone = "each model alone; what tells two apart is their paired difference"
     caption = alone if comparison.differences else ""
     charts, note = [], []
@@ -141,13 +142,14 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
     looked_at = (
         f"{difference.groups_looked_at} groups were looked at; verdicts allow for all (Holm)"
     )
-    shown = [_groups(name, lines, looked_at) for name, lines in tables.items()]
+    unit = comparison.unit
+    shown = [_groups(name, lines, looked_at, unit) for name, lines in tables.items()]
     for model, side, lines in (
         (other, "against", difference.against_better),
         (one, "q", difference.q_better),
     ):
         if lines:
-            headings = [f"{x}'s class" for x in ("P", other, one)]
+            headings = [f"difference, {unit}", *(f"{x}'s class" for x in ("P", other, one))]
             title = f"rows where {model} is better by most"
             shown.append(_rows(title, f"{side}-better-{place}", headings, lines))
     yield Section(
@@ -184,7 +186,7 @@ def _p(value: float | None) -> str:
     return f"p = {value:.3g}" if value >= 1e-4 else "p < 0.0001"
 
 
-def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str) -> Table:
+def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str, unit: str) -> Table:
     found = [
         (
             Cell(line["name"]),
@@ -198,7 +200,7 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str) -> Ta
         )
         for line in lines
     ]
-    columns = (name, "rows", "difference", "interval", "p (Holm)", "verdict")
+    columns = (name, "rows", f"difference, {unit}", "interval", "p (Holm)", "verdict")
     return Table(name, columns, found, looked_at, cut="largest total difference first")
 
 
@@ -214,7 +216,7 @@ def _rows(
         )
         for line in lines
     ]
-    return Table(title, ("id", "row", "difference", *headings), found, name=name)
+    return Table(title, ("id", "row", *headings), found, name=name)
 
 
 def _bounds(comparison: Comparison) -> Table:
@@ -224,7 +226,13 @@ def _bounds(comparison: Comparison) -> Table:
         ends = (figure_of(getattr(bounds, name).value, 6) for name in keys("bound"))
         shown = Cell(interval(bounds.kl, 6), kind="number")
         lines.append((Cell(bounds.q), *ends, shown, Cell(f"{bounds.n:,}{lost}")))
-    columns = ("model", "at least", "at most", f"{comparison.level:.0%} interval", "rows")
+    columns = (
+        "model",
+        f"at least, {comparison.unit}",
+        "at most",
+        f"{comparison.level:.0%} interval",
+        "rows",
+    )
     return Table("certified bounds of KL(P||Q)", columns, lines)
 
 

@@ -49,14 +49,15 @@ def ensemble_sections(audit: Audit, found: Uncertainty) -> Iterator[Section]:
         draw = partial(figures.epistemic, audit)
         chart = Chart("epistemic", "What the claim is worth", told, draw)
         title = "Does Q err more where it claims to know less?"
-        yield Section(title, chart=[chart], table=[_curve(found, measured)])
-    tables = [_groups(*item) for item in {"class of Q": found.classes, **found.groups}.items()]
+        yield Section(title, chart=[chart], table=[_curve(found, measured, audit.unit)])
+    split = {"class of Q": found.classes, **found.groups}
+    tables = [_groups(*item, audit.unit) for item in split.items()]
     for title, lines in (
         ("rows with the highest epistemic uncertainty: more data would help", found.most_epistemic),
         ("rows with the highest aleatoric uncertainty: it would not", found.most_aleatoric),
     ):
         if lines:
-            tables.append(_rows(title, lines))
+            tables.append(_rows(title, lines, audit.unit))
     yield Section("Where Q is uncertain", table=tables)
 
 
@@ -84,7 +85,7 @@ def _sentences(found: Uncertainty, unit: str) -> Iterator[str]:
         )
 
 
-def _curve(found: Uncertainty, measured: str) -> Table:
+def _curve(found: Uncertainty, measured: str, unit: str) -> Table:
     rows = [
         (
             Cell(line["bin"]),
@@ -94,11 +95,11 @@ def _curve(found: Uncertainty, measured: str) -> Table:
         )
         for line in found.curve
     ]
-    columns = ("epistemic uncertainty", "rows", "mean", measured, "interval")
+    columns = (f"epistemic uncertainty, {unit}", "rows", "mean", measured, "interval")
     return Table("measured distance from P", columns, rows)
 
 
-def _groups(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+def _groups(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
     rows = [
         (
             Cell(line["name"]),
@@ -108,11 +109,12 @@ def _groups(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
         )
         for line in lines
     ]
-    columns = (title, "rows", *(QUANTITIES[x].label.split()[0] for x in SPLIT), "interval")
+    total, *parts = (QUANTITIES[x].label.split()[0] for x in SPLIT)
+    columns = (title, "rows", f"{total}, {unit}", *parts, "interval")
     return Table(title, columns, rows, cut="largest total epistemic uncertainty first")
 
 
-def _rows(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
+def _rows(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
     rows = [
         (
             Cell(str(line["id"])),
@@ -122,4 +124,4 @@ def _rows(title: str, lines: Sequence[Mapping[str, Any]]) -> Table:
         )
         for line in lines
     ]
-    return Table(title, ("id", "row", "epistemic", "aleatoric", "Q's class"), rows)
+    return Table(title, ("id", "row", f"epistemic, {unit}", "aleatoric", "Q's class"), rows)

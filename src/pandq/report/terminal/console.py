@@ -48,7 +48,7 @@ class Page(Console):
 
 
 def as_text(show: Callable[[Any, Console], None], result: Any, width: int) -> str:
-    """A report as plain text."""
+    """A report as plain text, without spaces at the ends of lines."""
     page = io.StringIO()
     show(result, Page(file=page, width=width, color_system=None))
-    return page.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in page.getvalue().rstrip().splitlines())
