@@ -106,7 +106,7 @@ class Estimate:
             if sign is not None:
                 ends[end] = math.copysign(math.inf, sign.number(-1, 1))
         value, low, high = (ends[end] for end in ENDS)
-        slack = ROUNDING * (1 + abs(value or 0.0))
+        slack = ROUNDING * (1 + abs(value)) if value and math.isfinite(value) else ROUNDING
         known = value is not None and low is not None and high is not None
         if known and not low - slack <= value <= high + slack:  # type: ignore[operator]
             told.refuse("must lie between its low and its high", got=f"{value:g}")
