@@ -77,7 +77,11 @@ def test_text_goes_on_where_its_rows_are_numbered_right(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "what"),
-    [({"seed": 1}, "another seed"), ({"decompose": False}, "another decompose"), ({"worst": 3}, "worst")],
+    [
+        ({"seed": 1}, "another seed"),
+        ({"decompose": False}, "another decompose"),
+        ({"worst": 3}, "worst"),
+    ],
 )
 def test_a_checkpoint_of_other_options_is_refused(rows, tmp_path, options, what):
     folder = tmp_path / "kept"

@@ -39,8 +39,8 @@ def made():
 
 
 def audit_of(p, q, **options):
-    """An audit's document."""
-    return pandq.audit(p, q, worst=3, **options).to_dict()
+    """An audit that shows few rows."""
+    return pandq.audit(p, q, worst=3, **options)
 
 
 def audits():
@@ -76,12 +76,10 @@ def comparisons():
     order = np.argsort(-d["truth"], axis=1, kind="stable")[:, :2]
     top = pandq.TopK(order, np.log(np.take_along_axis(d["truth"], order, axis=1)), K)
     return {
-        "two-models": lambda: pandq.compare(labels, sharp, blurred, **rows).to_dict(),
-        "an-infinite-model": lambda: pandq.compare(
-            labels, sharp, pandq.Probs(d["certain"])
-        ).to_dict(),
-        "a-copy": lambda: pandq.compare(reference, blurred, labels=labels).to_dict(),
-        "top-k": lambda: pandq.compare(top, blurred, sharp).to_dict(),
+        "two-models": lambda: pandq.compare(labels, sharp, blurred, **rows),
+        "an-infinite-model": lambda: pandq.compare(labels, sharp, pandq.Probs(d["certain"])),
+        "a-copy": lambda: pandq.compare(reference, blurred, labels=labels),
+        "top-k": lambda: pandq.compare(top, blurred, sharp),
     }
 
 
@@ -99,7 +97,14 @@ def fits():
     }
 
 
-DOCUMENTS = {**audits(), **comparisons(), **fits()}
+RESULTS = {**audits(), **comparisons()}
+DOCUMENTS = {name: lambda name=name: result(name).to_dict() for name in RESULTS} | fits()
+
+
+@cache
+def result(name):
+    """The audit or comparison of a name, for whoever looks at more than its document."""
+    return RESULTS[name]()
 
 
 def kept(name):

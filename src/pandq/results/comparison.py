@@ -39,15 +39,15 @@ class Difference(Record):
     paired: bool
     cross_entropy: Estimate = field(metadata=DIFFERENCE)
     kl: Estimate
-    finite_part: Estimate | None
+    finite_part: Estimate | None = field(metadata=DIFFERENCE)
     p_value: float | None
     verdict: str
-    grouping_loss: Estimate | None
-    calibration_loss: Estimate | None
-    accuracy: Estimate
-    expected_accuracy: Estimate
-    brier: Estimate
-    confidence: Estimate
+    grouping_loss: Estimate | None = field(metadata={"name": "grouping_loss difference"})
+    calibration_loss: Estimate | None = field(metadata={"name": "calibration_loss difference"})
+    accuracy: Estimate = field(metadata={"name": "accuracy difference"})
+    expected_accuracy: Estimate = field(metadata={"name": "expected_accuracy difference"})
+    brier: Estimate = field(metadata={"name": "brier difference"})
+    confidence: Estimate = field(metadata={"name": "confidence difference"})
     same_top1: Estimate
     wins: dict[str, Estimate]
     infinite_rows: dict[str, int]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ENDS = ("value", "low", "high")
 # What arithmetic may do to the order of a value and its ends.
 ROUNDING = 1e-9
+# What a format specification of a number ends with; one of a width alone is of text.
+NUMERIC = tuple("eEfFgGn%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Estimate:
         return self.value
 
     def __format__(self, spec: str) -> str:
-        """Text without a specification or with one for text, else the number itself."""
-        return format(str(self), spec) if spec[-1:] in ("", "s") else format(float(self), spec)
+        """The number itself where the specification is one of numbers, else the text."""
+        return format(float(self) if spec[-1:] in NUMERIC else str(self), spec)
 
     def _repr_html_(self) -> str:
         return f"<span>{self}</span>"

@@ -160,6 +160,7 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
         level=level,
         unit="",
         method="paired, delta method",
+        name="perplexity_difference",
     )
     log_ratio = means.estimate("log_perplexity_ratio", level=level, method="mean of differences")
     correlation = _correlation(*(means.standard_error(x) for x in ("nll", *names)))
@@ -167,9 +168,11 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
         log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
         correlation = float("nan")
     return Tokens(
-        perplexity=_exponential(sums.losses.estimate("nll", level=level)),
-        reference_perplexity=_exponential(sums.base_losses.estimate("nll_base", level=level)),
-        perplexity_ratio=_exponential(log_ratio),
+        perplexity=_exponential("perplexity", sums.losses.estimate("nll", level=level)),
+        reference_perplexity=_exponential(
+            "reference_perplexity", sums.base_losses.estimate("nll_base", level=level)
+        ),
+        perplexity_ratio=_exponential("perplexity_ratio", log_ratio),
         log_perplexity_ratio=log_ratio,
         perplexity_difference=difference,
         correlation=correlation,
@@ -185,7 +188,7 @@ def _correlation(one: float, apart: float, other: float) -> float:
     return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
 
 
-def _exponential(found: Estimate) -> Estimate:
+def _exponential(name: str, found: Estimate) -> Estimate:
     """The exponential of a mean, and of the ends of its interval."""
 
     def raised(x: float | None) -> float | None:
@@ -194,7 +197,7 @@ def _exponential(found: Estimate) -> Estimate:
     ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
     low, high, value = (ends[end] for end in ("low", "high", "value"))
     made = found.ranged(low, high, f"exp of the {found.method}", value)
-    return replace(made, unit="", identified=True)
+    return replace(made, name=name, unit="", identified=True)
 
 
 def _root(means: Means, name: str, level: float) -> Estimate:

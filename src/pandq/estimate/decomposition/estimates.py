@@ -82,7 +82,11 @@ def decomposed(
         n=means.n,
         infinite_rows=means.n_infinite,
         **{name: estimate.to_unit(unit) for name, estimate in found.items()},
-        finite_part={name: e.to_unit(unit) for name, e in finite_part.items() if e is not None},
+        finite_part={
+            name: replace(e, name=name).to_unit(unit)
+            for name, e in finite_part.items()
+            if e is not None
+        },
         leak=doubt == "leak",
         independent=doubt != "dependent",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
