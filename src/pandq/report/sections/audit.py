@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pandq.results.audit import Audit
     from pandq.results.decomposition import Decomposition
+    from pandq.results.estimate import Estimate
 
 PARTS = ("floor", "grouping_loss", "calibration_loss", "refinement_loss")
 LARGEST = "largest total KL first"
@@ -116,11 +117,7 @@ def _averages(audit: Audit) -> Section:
     rows[1] = Row("entropy", audit.entropy, words.entropy_of(audit))
     if audit.kl_plug_in is not None:
         rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
-    finite = "the rows where it is finite were chosen by their outcome: no estimate"
-    rows += [
-        Row(name, part, f"{name.replace('_', ' ')}, finite rows only", finite)
-        for name, part in audit.finite_part.items()
-    ]
+    rows += [_finite(name, part) for name, part in audit.finite_part.items()]
     said = []
     if audit.infinite_rows:
         shown = ", ".join(str(row["id"]) for row in audit.infinite)
@@ -132,6 +129,12 @@ def _averages(audit: Audit) -> Section:
             + (swapped if audit.q_kind == "labels" else "")
         )
     return Section("Means over rows", rows=rows, unit=audit.unit, level=audit.level, note=said)
+
+
+def _finite(name: str, part: Estimate) -> Row:
+    """A mean over the rows where it is finite."""
+    why = "the rows where it is finite were chosen by their outcome: no estimate"
+    return Row(name, part, f"{words.said(name)}, finite rows only", why)
 
 
 def _spread(audit: Audit) -> Section:
@@ -211,6 +214,8 @@ def _mean(line: Mapping[str, Any], name: str) -> Cell:
 def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
     """How well the parts are known, and what they are in classes and groups."""
     rows = []
+    if parts.label_type == "labels" and parts.kl != audit.kl:
+        rows.append(Row("kl", parts.kl, meaning="of the P that labels are drawn from: its bounds"))
     if parts.model_floor is not None:
         value, low, high = (
             x or 0.0 for x in (parts.model_floor.value, parts.floor.low, parts.floor.high)
@@ -223,6 +228,9 @@ def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
     rows += [
         Row(name, x, f"Brier score{some}" if name == "brier" else f"  its {words.said(name)}", " ")
         for name, x in parts.brier.items()
+    ]
+    rows += [
+        _finite(name, x) for name, x in parts.finite_part.items() if name not in audit.finite_part
     ]
     torch = parts.recalibration.torch
     short = words.wins(parts) and len(torch) <= TORCH

@@ -68,7 +68,7 @@ def _rows(section: Section) -> Grid:
     grid = _grid(section.title)
     grid.add_column(section.unit, justify="right", no_wrap=True)
     grid.add_column(f"{section.level:.0%} interval", justify="right", no_wrap=True)
-    grid.add_column("what it is")
+    grid.add_column("what it is", overflow="fold")
     for row in section.rows:
         grid.add_row(row.heading, *row.shown, row.words)
     return grid
