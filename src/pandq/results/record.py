@@ -102,6 +102,7 @@ class Document(Record):
         """
         told = Value.of(document, cls.KIND, cls.written_by())
         told.schema(cls.SCHEMA)
+        told["n_classes"].whole(1)
         return cls.of(told, told["level"].number(LEAST_LEVEL, 1 - LEAST_LEVEL))
 
 
