@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import data_options, decompose_option, no_dash, result_options, scan_options
+from pandq.cli.groups import RESULT, Command, option
+from pandq.cli.options import (
+    column,
+    data_options,
+    decompose_option,
+    no_dash,
+    result_options,
+    scan_options,
+    taken,
+)
 from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from pandq.results.gates import GateOn
+    from pandq.read.scan import Scan
+    from pandq.results.audit import Audit
 
 
 @click.command("audit", cls=Command, short_help="How far Q is from P, and why")
 @click.argument("files", nargs=-1, required=True)
 @data_options()
-@option(
-    INPUT,
+@column(
     "--best-q",
-    metavar="KIND:COLUMN",
-    help="A better model's predictions, for the upper bound on the floor.",
+    "KIND:COLUMN",
+    "A better model's predictions, for the upper bound on the floor.",
 )
 @result_options
 @decompose_option(
@@ -63,28 +72,7 @@ if TYPE_CHECKING:
 )
 @gate_options
 @engine_options()
-def audit_command(
-    files: tuple[str, ...],
-    *,
-    json_file: str | None,
-    html_file: str | None,
-    items_file: str | None,
-    recalibrator_file: str | None,
-    unit: Any,
-    level: float,
-    seed: int,
-    decompose: bool,
-    floor: Any,
-    intervals: Any,
-    worst: int,
-    full: bool,
-    max_kl: float | None,
-    max_cross_entropy: float | None,
-    gate_on: GateOn,
-    checkpoint: str | None,
-    progress_how: str,
-    **data: Any,
-) -> None:
+def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **given: Any) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
 
     FILES are parquet, feather, csv, tsv, jsonl, npy or npz; globs and folders are fine.
@@ -94,63 +82,83 @@ def audit_command(
         pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
     """
     from pandq.audits import audit
-    from pandq.outputs.items import write_items
     from pandq.read.scan import scan
-    from pandq.report.markdown import summary_file
-    from pandq.report.page.writing import write_report
-    from pandq.store import all_or_none, check_outputs, write_json
 
-    only_files = {
-        "--html": html_file,
-        "--items": items_file,
-        "--recalibrator": recalibrator_file,
-    }
-    named = [no_dash(name, path) for name, path in only_files.items()]
-    check_outputs(files, json_file, *named, appended=summary_file(), folders=[checkpoint])
-    if recalibrator_file is not None and not decompose:
-        got = "--no-decompose, which skips it"
-        raise InputError(what="--recalibrator has no map to write", got=got)
-    who = engine_given(data)
-    if items_file is not None and who["engine"] != "local":
-        raise InputError(
-            what="--items writes a line for every row, which only --engine local does",
-            got=f"--engine {who['engine']}",
-            remedy="Write the items in a run of their own.",
-        )
-    rows = scan(list(files), **scan_options(data))
+    outputs = Outputs(**taken(given, *OUTPUTS))
+    asked = taken(given, "max_kl", "max_cross_entropy", "gate_on")
+    who = engine_given(given)
+    outputs.check(files, given, who["engine"])
+    rows = scan(list(files), **scan_options(given, "best_q"))
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
-        result = audit(
-            rows,
-            unit=unit,
-            level=level,
-            seed=seed,
-            decompose=decompose,
-            floor=floor,
-            intervals=intervals,
-            worst=worst,
-            engine=engine,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-    with all_or_none():
-        if items_file is not None:
-            write_items(rows, items_file, result.trained)
-        if html_file is not None:
-            files_of = getattr(rows.source, "files", [])
-            write_report(result, files_of, html_file, pictured=rows)
-        if recalibrator_file is not None and result.recalibrator is not None:
-            write_json(result.recalibrator.to_dict(), recalibrator_file)
-        if json_file is not None and json_file != "-":
-            write_json(result.to_dict(), json_file)
-    hand_over(result, json_file, full=full)
-    if recalibrator_file is not None and result.recalibrator is None:
-        why = "; ".join(result.notes)
-        raise InputError(what="no recalibration map was fitted", where=recalibrator_file, got=why)
-    gates = limits(
-        {
-            "--max-kl": (max_kl, [result.kl]),
-            "--max-cross-entropy": (max_cross_entropy, [result.cross_entropy]),
-        },
-        gate_on,
-    )
-    finish(result, gates, quiet=json_file == "-")
+        result = audit(rows, engine=engine, progress=progress, **given)
+    outputs.write(result, rows)
+    hand_over(result, outputs.json_file, full=full)
+    outputs.refuse_without_map(result)
+    held = {"max_kl": [result.kl], "max_cross_entropy": [result.cross_entropy]}
+    finish(result, limits(held, **asked), quiet=outputs.json_file == "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files that an audit leaves: all of them, or none."""
+
+    json_file: str | None
+    html_file: str | None
+    items_file: str | None
+    recalibrator_file: str | None
+
+    def check(self, files: tuple[str, ...], given: dict[str, Any], engine: str) -> None:
+        """Refuse what could not be written at the end, before any work.
+
+        Raises:
+            InputError: a name is none, is an input's, or has nothing to be written.
+        """
+        from pandq.report.markdown import summary_file
+        from pandq.store import check_outputs
+
+        named = [
+            no_dash("--html", self.html_file),
+            no_dash("--items", self.items_file),
+            no_dash("--recalibrator", self.recalibrator_file),
+        ]
+        folders = [given["checkpoint"]]
+        check_outputs(files, self.json_file, *named, appended=summary_file(), folders=folders)
+        if self.recalibrator_file is not None and not given["decompose"]:
+            got = "--no-decompose, which skips it"
+            raise InputError(what="--recalibrator has no map to write", got=got)
+        if self.items_file is not None and engine != "local":
+            raise InputError(
+                what="--items writes a line for every row, which only --engine local does",
+                got=f"--engine {engine}",
+                remedy="Write the items in a run of their own.",
+            )
+
+    def write(self, result: Audit, rows: Scan) -> None:
+        """Write them."""
+        from pandq.outputs.items import write_items
+        from pandq.report.page.writing import write_report
+        from pandq.store import all_or_none, write_json
+
+        with all_or_none():
+            if self.items_file is not None:
+                write_items(rows, self.items_file, result.trained)
+            if self.html_file is not None:
+                files = getattr(rows.source, "files", [])
+                write_report(result, files, self.html_file, pictured=rows)
+            if self.recalibrator_file is not None and result.recalibrator is not None:
+                write_json(result.recalibrator.to_dict(), self.recalibrator_file)
+            if self.json_file is not None and self.json_file != "-":
+                write_json(result.to_dict(), self.json_file)
+
+    def refuse_without_map(self, result: Audit) -> None:
+        """Say why there is no map, where one was asked for.
+
+        Raises:
+            InputError: no map was fitted.
+        """
+        if self.recalibrator_file is not None and result.recalibrator is None:
+            why, where = "; ".join(result.notes), self.recalibrator_file
+            raise InputError(what="no recalibration map was fitted", where=where, got=why)
+
+
+OUTPUTS = tuple(field.name for field in fields(Outputs))

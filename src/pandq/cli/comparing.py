@@ -11,14 +11,21 @@ import click
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.gating import a_number, finish, gate_options, limits
 from pandq.cli.groups import GATES, INPUT, Command, option
-from pandq.cli.options import data_options, decompose_option, no_dash, result_options, scan_options
+from pandq.cli.options import (
+    data_options,
+    decompose_option,
+    no_dash,
+    result_options,
+    scan_options,
+    taken,
+)
 from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from pandq.read.join import Joined
     from pandq.read.scan import Scan
-    from pandq.results.gates import GateOn
+    from pandq.results.comparison import Comparison
+    from pandq.results.estimate import Estimate
 
 
 @click.command("compare", cls=Command, short_help="Is one model better, or a copy the same?")
@@ -67,25 +74,12 @@ if TYPE_CHECKING:
 def compare_command(
     files: tuple[str, ...],
     *,
-    q: tuple[str, ...],
-    id_duplicates: Any,
-    decompose: bool,
-    unit: Any,
-    level: float,
-    seed: int,
-    worst: int,
-    full: bool,
-    max_kl: float | None,
-    max_cross_entropy: float | None,
-    max_regression: float | None,
-    gate_on: GateOn,
     baseline_file: str | None,
     html_file: str | None,
-    q_floor: float | None,
     json_file: str | None,
-    checkpoint: str | None,
+    full: bool,
     progress_how: str,
-    **data: Any,
+    **given: Any,
 ) -> None:
     """Is B better than A, or the same? Is a copy true to its reference? The first --q is A.
 
@@ -111,127 +105,81 @@ def compare_command(
         json_file,
         no_dash("--html", html_file),
         appended=summary_file(),
-        folders=[checkpoint],
+        folders=[given["checkpoint"]],
     )
     old = None
     if baseline_file is not None:
         old = read_document(baseline_file, Audit.KIND, Audit.written_by())
-    who = engine_given(data)
-    rows, names = comparison_rows(files, q, data, id_duplicates)
-    if getattr(rows.source, "passing", False) and who["engine"] != "local":
-        raise InputError(
-            what="two files are joined on this machine, where workers cannot see the result",
-            got=f"--engine {who['engine']}",
-            remedy="Join them into one table first, or use --engine local.",
-        )
+    asked = taken(given, "max_kl", "max_cross_entropy", "max_regression", "gate_on")
+    who = engine_given(given)
+    rows = comparison_rows(files, given)
+    _refuse_joined(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
-        result = compare(
-            rows,
-            names=names,
-            unit=unit,
-            level=level,
-            seed=seed,
-            decompose=decompose,
-            worst=worst,
-            baseline=old,
-            q_floor=q_floor,
-            engine=engine,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-    if max_regression is not None and not result.differences:
-        what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
-        if result.bounds:
-            what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
-        raise InputError(what=what, remedy=remedy)
+        result = compare(rows, baseline=old, engine=engine, progress=progress, **given)
+    _refuse_idle(result, asked["max_regression"])
     with all_or_none():
         if html_file is not None:
             write_report(result, expanded(list(files)), html_file)
         if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, full=full)
-    held = result.models or result.bounds
-    gates = limits(
-        {
-            "--max-kl": (max_kl, [replace(x.kl, name=f"kl of {x.q}") for x in held]),
-            "--max-cross-entropy": (
-                max_cross_entropy,
-                [replace(x.cross_entropy, name=f"cross entropy of {x.q}") for x in result.models],
-            ),
-            "--max-regression": (
-                max_regression,
-                [
-                    replace(x.cross_entropy, name=f"{x.q} less {x.against}")
-                    for x in result.differences
-                ],
-            ),
-        },
-        gate_on,
-    )
-    finish(result, gates, quiet=json_file == "-")
+    finish(result, limits(_held(result), **asked), quiet=json_file == "-")
 
 
-def comparison_rows(
-    files: tuple[str, ...], q: tuple[str, ...], data: dict[str, Any], id_duplicates: Any
-) -> tuple[Scan, tuple[str, ...] | None]:
-    """The rows of P and of every Q, of one table or of two that an id joins; and names for them."""
-    from pandq.read.join import OTHER, joined
+def _refuse_joined(rows: Scan, engine: str) -> None:
+    """Refuse a cluster for rows that only this machine has."""
+    if getattr(rows.source, "passing", False) and engine != "local":
+        raise InputError(
+            what="two files are joined on this machine, where workers cannot see the result",
+            got=f"--engine {engine}",
+            remedy="Join them into one table first, or use --engine local.",
+        )
+
+
+def _refuse_idle(result: Comparison, max_regression: float | None) -> None:
+    """Refuse a limit on differences where there are none."""
+    if max_regression is not None and not result.differences:
+        what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
+        if result.bounds:
+            what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
+        raise InputError(what=what, remedy=remedy)
+
+
+def _held(result: Comparison) -> dict[str, list[Estimate]]:
+    """What each limit is compared with, by names that tell the models apart."""
+    models, apart = result.models, result.differences
+    return {
+        "max_kl": [replace(x.kl, name=f"kl of {x.q}") for x in models or result.bounds],
+        "max_cross_entropy": [
+            replace(x.cross_entropy, name=f"cross entropy of {x.q}") for x in models
+        ],
+        "max_regression": [replace(x.cross_entropy, name=f"{x.q} less {x.against}") for x in apart],
+    }
+
+
+def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
+    """The rows of P and of every Q, of one table or of two that an id joins."""
     from pandq.read.scan import scan
+    from pandq.read.scan_joined import scan_joined
 
-    options = scan_options(data)
+    duplicates = given.pop("id_duplicates")
+    options = scan_options(given, "labels")
+    q = options.pop("q")
     if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
         q = _of_logits_files(files, options)
-    if len(files) != 2 or not options["id"]:
-        if options["id"] and len(files) > 2:
-            what, got = "two files are joined by an id", f"{len(files)} files"
-            raise InputError(what, got=got, remedy="Several files that are one table: a glob.")
-        if id_duplicates != "refuse":
-            raise InputError("--id-duplicates is for two files that --id joins")  # noqa: EM101
-        try:
-            return scan(list(files), q=q or None, **options), None
-        except InputError as error:
-            if len(files) == 2 and not options["id"]:
-                error.remedy += " Two files of different columns are joined by --id COLUMN."
-            raise
-    where = options.pop("where")
-    by = [*options["by"], *filter(None, [options["cluster"]])]
-    both = joined(
-        [files[0]],
-        [files[1]],
-        options["id"],
-        where=where,
-        duplicates=id_duplicates,
-        as_text=by,
-    )
-    if not q:
-        remedy = "Give --q KIND:COLUMN once where both files call it so, or once for each."
-        raise InputError(what="which columns are to be compared?", remedy=remedy)
-    first, *rivals = q
-    kind, _, column = first.partition(":")
-    if not rivals:
-        rivals = [f"{kind}:{OTHER}{column}"]
-    found = [_of_second(rival, both.source.schema, OTHER) for rival in rivals]
-    rows = scan(both.source, q=[first, *found], **options)
-    notes = _disagreement(both, rows, OTHER)
-    names = (first, *found)
-    if len(found) == 1:
-        names = tuple(
-            f"{name.replace(OTHER, '', 1)} of {Path(file).name}"
-            for name, file in zip(names, files, strict=True)
-        )
-    same = len(set(names)) < len(names)
-    return replace(rows, notes=(*both.notes, *notes, *rows.notes)), None if same else names
-
-
-def _disagreement(both: Joined, rows: Scan, other: str) -> list[str]:
-    """Does the second file say otherwise of P than the first?"""
-    column = rows.p.column
-    if rows.p.wide or other + column not in both.source.schema:
-        return []
-    apart = both.apart(column)
-    if not apart:
-        return []
-    return [f"P differs between the files in {apart:,} rows ({column!r}); the first file's is used"]
+    if len(files) == 2 and options["id"]:
+        return scan_joined(*files, q=q, duplicates=duplicates, **options)
+    if options["id"] and len(files) > 2:
+        what, got = "two files are joined by an id", f"{len(files)} files"
+        raise InputError(what, got=got, remedy="Several files that are one table: a glob.")
+    if duplicates != "refuse":
+        raise InputError("--id-duplicates is for two files that --id joins")  # noqa: EM101
+    try:
+        return scan(list(files), q=q or None, **options)
+    except InputError as error:
+        if len(files) == 2 and not options["id"]:
+            error.remedy += " Two files of different columns are joined by --id COLUMN."
+        raise
 
 
 def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:
@@ -256,9 +204,3 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
     options["labels"] = options["labels"] or f"{first}.token"
     options["cluster"] = options["cluster"] or f"{first}.chunk"
     return tuple(f"logits:{stem}.logits" for stem in others)
-
-
-def _of_second(rival: str, schema: Any, other: str) -> str:
-    """A rival's column is the second file's, where it has one of that name."""
-    kind, colon, column = rival.partition(":")
-    return f"{kind}{colon}{other}{column}" if other + column in schema else rival

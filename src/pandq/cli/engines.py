@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.groups import ENGINE, option, with_options
+from pandq.cli.options import taken
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,4 +110,4 @@ def engine_of(
 
 def engine_given(options: dict[str, Any]) -> dict[str, Any]:
     """Those of a command's options that say who goes through the rows, taken out of them."""
-    return {name: options.pop(name) for name in ("engine", "scheduler", "workers", "cache")}
+    return taken(options, "engine", "scheduler", "workers", "cache")

@@ -10,7 +10,7 @@ import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options
 from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import class_names, no_dash
+from pandq.cli.options import class_names, no_dash, taken
 from pandq.cli.page import fit_progress, json_lines
 from pandq.cli.streams import say
 from pandq.errors import InputError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pandq.engines import Engine
+    from pandq.fit.folder import Model
+    from pandq.read.feature_scan import FeatureScan
 
 # Which options are of which models, by the names that the library gives them.
 OF_NETWORKS = {
@@ -136,21 +138,13 @@ OTHERS = {
 def fit_command(
     data: tuple[str, ...],
     *,
-    x: str | None,
-    p: str | None,
     kind: Any,
     out: str,
     valid: str | None,
-    classes: str | None,
-    weights: str | None,
-    where: str | None,
     seed: int,
-    image_size: str | None,
-    normalise: bool,
-    skip_unreadable: bool,
     force: bool,
     progress_how: str,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Fit Q to P: from a table, or a folder of pictures by class, to a model's folder.
 
@@ -166,27 +160,21 @@ def fit_command(
     from pandq.fit.networks.training import leads
     from pandq.outputs.model import save_model
     from pandq.read.features import scan_features
-    from pandq.report.provenance import how
     from pandq.report.terminal.fit import fitted_lines
     from pandq.store import check_new_folder, check_outputs
 
     check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
-    check_outputs([*data, *([valid] if valid else [])], folders=[out, options["checkpoint"]])
-    columns: dict[str, Any] = {
-        "x": x,
-        "p": p,
-        "classes": class_names(classes),
-        "weights": weights,
-        "where": where,
-        "size": _size(image_size),
-        "normalise": normalise,
-        "skip_unreadable": skip_unreadable,
+    check_outputs([*data, *([valid] if valid else [])], folders=[out, given["checkpoint"]])
+    columns = taken(given, "x", "p", "weights", "where", "normalise", "skip_unreadable")
+    columns |= {
+        "classes": class_names(given.pop("classes")),
+        "size": _size(given.pop("image_size")),
     }
-    who = engine_given(options)
+    who = engine_given(given)
     _require_classes(who, columns)
     rows = scan_features(list(data), **columns)
     kind = kind or ("softmax" if rows.size is None else "cnn")
-    chosen = _chosen(kind, options)
+    chosen = _chosen(kind, given)
     for note in rows.notes:
         say(note)
     watched = _watched(valid, rows, columns)
@@ -200,10 +188,8 @@ def fit_command(
         model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen, **more)
     if rows.unreadable:
         say(_left_out(rows.unreadable))
-    made = {"p": str(rows.p), "seed": seed, "valid": valid, "weights": weights, "where": where}
-    used = model.estimator.get_params().items()
-    made |= {"normalise": normalise, **{k: v for k, v in used if not callable(v)}, **chosen}
-    model.metadata.update({"options": made, **how(getattr(rows.source, "files", []))})
+    made = {"seed": seed, "valid": valid} | {x: columns[x] for x in ("weights", "where")}
+    model.metadata.update(_how(model, rows, made | {"normalise": columns["normalise"]}, chosen))
     if not leads():
         return
     save_model(model, out, replace=force)
@@ -213,6 +199,15 @@ def fit_command(
         f"{out}: the model, its curve (curve.parquet, curve.svg) and how it was made",
         f"Next: pandq predict {shlex.quote(out)} FILE --out preds.parquet",
     )
+
+
+def _how(model: Model, rows: FeatureScan, made: dict[str, Any], chosen: dict[str, Any]) -> Any:
+    """How a model was made: its options, the command, versions and input."""
+    from pandq.report.provenance import how
+
+    used = {k: v for k, v in model.estimator.get_params().items() if not callable(v)}
+    options = {"p": str(rows.p), **made, **used, **chosen}
+    return {"options": options, **how(getattr(rows.source, "files", []))}
 
 
 @click.command("predict", cls=Command, short_help="A model's probabilities beside a table's rows.")

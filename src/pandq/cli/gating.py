@@ -57,16 +57,22 @@ def a_number(_: click.Context, parameter: click.Parameter, given: float | None) 
 
 
 def limits(
-    asked: Mapping[str, tuple[float | None, Sequence[Estimate]]], gate_on: GateOn
+    held: Mapping[str, Sequence[Estimate]], *, gate_on: GateOn, **asked: float | None
 ) -> list[Gate]:
-    """A gate for each estimate that an option limits."""
+    """A gate for each estimate that an option limits.
+
+    Args:
+        held: the estimates that are compared with each option's limit, by the option's name.
+        gate_on: what of them is.
+        asked: the options' limits.
+    """
     from pandq.results.gates import Gate
 
     return [
-        Gate(name, limit, estimate, gate_on)
-        for name, (limit, estimates) in asked.items()
+        Gate(f"--{name.replace('_', '-')}", limit, estimate, gate_on)
+        for name, limit in asked.items()
         if limit is not None
-        for estimate in estimates
+        for estimate in held[name]
     ]
 
 

@@ -25,56 +25,28 @@ def _once(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) 
 
 def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options that say what the rows of P and Q are; `several` Qs, where they are compared."""
+    p_help = f"What is true; KIND is {KINDS}" + (", or topk:IDS,LOG_PROBS." if several else ".")
+    q_help = "What is predicted; probs:prob_* takes one column per class."
+    q_help += " Several: the first is the one that the others are compared with." if several else ""
+    q_once = {"callback": None if several else _once, "help": q_help}
     options = [
-        option(
-            INPUT,
-            "--p",
-            metavar="KIND:COLUMN",
-            multiple=True,
-            callback=_once,
-            help=f"What is true; KIND is {KINDS}"
-            + (", or topk:IDS,LOG_PROBS." if several else "."),
-        ),
-        option(
-            INPUT,
-            "--q",
-            metavar="KIND:COLUMN",
-            multiple=True,
-            callback=None if several else _once,
-            help="What is predicted; probs:prob_* takes one column per class."
-            + (
-                " Several: the first is the one that the others are compared with."
-                if several
-                else ""
-            ),
-        ),
-        option(
-            INPUT,
+        column("--p", "KIND:COLUMN", p_help, multiple=True, callback=_once),
+        option(INPUT, "--q", metavar="KIND:COLUMN", multiple=True, **q_once),
+        column(
             "--classes",
-            metavar="A,B,...|K",
-            help="Class names in the order of Q's columns, needed when labels are names; or how"
-            " many classes there are.",
+            "A,B,...|K",
+            "Class names in the order of Q's columns, needed when labels are names; or how many"
+            " classes there are.",
         ),
-        option(INPUT, "--by", metavar="COLUMN", multiple=True, help="Also report by this column."),
-        option(
-            INPUT,
+        column("--by", "COLUMN", "Also report by this column.", multiple=True),
+        column(
             "--cluster",
-            metavar="COLUMN",
-            help="Rows that share a value here are not independent; intervals allow for it.",
+            "COLUMN",
+            "Rows that share a value here are not independent; intervals allow for it.",
         ),
-        option(
-            INPUT,
-            "--id",
-            metavar="COLUMN",
-            help="Column that names the rows (default: their number).",
-        ),
-        option(INPUT, "--weights", metavar="COLUMN", help="Column of row weights."),
-        option(
-            INPUT,
-            "--where",
-            metavar="SQL",
-            help="Use only rows where this is true: year >= 2024.",
-        ),
+        column("--id", "COLUMN", "Column that names the rows (default: their number)."),
+        column("--weights", "COLUMN", "Column of row weights."),
+        column("--where", "SQL", "Use only rows where this is true: year >= 2024."),
         option(
             INPUT,
             "--normalise",
@@ -90,6 +62,11 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         ),
     ]
     return lambda command: with_options(command, options)
+
+
+def column(name: str, metavar: str, help: str, **more: Any) -> Callable[..., Any]:  # noqa: A002
+    """An option that names columns."""
+    return option(INPUT, name, metavar=metavar, help=help, **more)
 
 
 def result_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -163,9 +140,19 @@ def no_dash(name: str, path: str | None) -> str | None:
     return path
 
 
-def scan_options(data: dict[str, Any]) -> dict[str, Any]:
-    """The options as `pandq.scan` takes them."""
-    return {**data, "classes": class_names(data["classes"])}
+# What `pandq.scan` is told by options of the same names.
+SCANNED = ("p", "q", "classes", "by", "cluster", "id", "weights", "where", "normalise", "tolerance")
+
+
+def taken(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Some of a command's options, taken out of the others."""
+    return {name: given.pop(name) for name in names if name in given}
+
+
+def scan_options(given: dict[str, Any], *more: str) -> dict[str, Any]:
+    """The options as `pandq.scan` takes them, taken out of a command's."""
+    found = taken(given, *SCANNED, *more)
+    return {**found, "classes": class_names(found["classes"])}
 
 
 def class_names(text: str | None) -> list[str] | int | None:
