@@ -156,7 +156,7 @@ def _kept(rows: Rows[C], parts: Sequence[Part], kept: dict[int, Any]) -> Iterato
     known.update(found)
 
 
-def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:  # noqa: C901
+def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     """The same items, made by a thread that stays at most `depth` ahead.
 
     >>> list(read_ahead(range(3)))

@@ -105,28 +105,9 @@ def fit_model(
             remedy='pandq.scan_features(data, x="...", p="KIND:COLUMN") makes them.',
         )
     check_seed(seed)
-    kind = kind or ("softmax" if rows.size is None else "cnn")
-    if kind not in get_args(Kind):
-        raise InputError(
-            what="unknown model", got=repr(kind), remedy=f"There is: {', '.join(get_args(Kind))}."
-        )
-    if kind == "cnn" and rows.size is None:
-        raise InputError(
-            what="a cnn needs pictures",
-            where=rows.source.name,
-            got=f"columns {', '.join(rows.columns)}",
-            remedy="For features in columns use --model softmax or mlp.",
-        )
-    if isinstance(valid, int | float) and not 0 <= valid < 1:
-        raise InputError(what="valid is a share from 0 to below 1, or rows", got=str(valid))
-    first = _shape(rows)
-    watched = valid if not isinstance(valid, int | float) else None
-    if watched is not None and (shape := _shape(watched)) != first:
-        raise InputError(
-            what="rows to watch have other features than those learnt from",
-            where=watched.source.name,
-            got=f"{_times(shape)}, not {_times(first)}",
-        )
+    kind = _kind(rows, kind)
+    shape = _shape(rows)
+    watched = _watched(valid, shape)
     regression = kind in ("softmax", "bayes")
     run = None
     if engine is not None or keep is not None or watch is not None:
@@ -148,7 +129,7 @@ def fit_model(
         estimator,
         rows.columns,
         rows.size,
-        first,
+        shape,
         len(estimator.classes_),
         rows.classes,
         scaling,
@@ -158,6 +139,46 @@ def fit_model(
         held = rows.parted(float(valid), seed)[1] if isinstance(valid, int | float) else valid
         found.curve[-1].update(evaluated(found, held, run))
     return found
+
+
+def _kind(rows: FeatureScan, kind: Kind | None) -> Kind:
+    """The model's kind, or the usual one for such rows.
+
+    Raises:
+        InputError: there is no such model, or it is not for such rows.
+    """
+    kind = kind or ("softmax" if rows.size is None else "cnn")
+    if kind not in get_args(Kind):
+        raise InputError(
+            what="unknown model", got=repr(kind), remedy=f"There is: {', '.join(get_args(Kind))}."
+        )
+    if kind == "cnn" and rows.size is None:
+        raise InputError(
+            what="a cnn needs pictures",
+            where=rows.source.name,
+            got=f"columns {', '.join(rows.columns)}",
+            remedy="For features in columns use --model softmax or mlp.",
+        )
+    return kind
+
+
+def _watched(valid: FeatureScan | float | None, first: tuple[int, ...]) -> FeatureScan | None:
+    """Rows of their own to watch; None where they are to be a share of those learnt from.
+
+    Raises:
+        InputError: the share is none, or the rows have other features.
+    """
+    if valid is None or isinstance(valid, int | float):
+        if valid is not None and not 0 <= valid < 1:
+            raise InputError(what="valid is a share from 0 to below 1, or rows", got=str(valid))
+        return None
+    if (shape := _shape(valid)) != first:
+        raise InputError(
+            what="rows to watch have other features than those learnt from",
+            where=valid.source.name,
+            got=f"{_times(shape)}, not {_times(first)}",
+        )
+    return valid
 
 
 def _shape(rows: FeatureScan) -> tuple[int, ...]:

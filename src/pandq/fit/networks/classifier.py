@@ -13,7 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from pandq.core.checks import unmasked
 from pandq.core.hashing import hash_ids
 from pandq.core.laws import Law
-from pandq.errors import InputError, MissingLibraryError
+from pandq.errors import InputError
+from pandq.fit.networks.devices import device_of, torch_itself, try_out
 from pandq.fit.networks.training import Options, logits_of, train
 from pandq.fit.targets import Data, Targets
 from pandq.views import View
@@ -130,7 +131,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             MissingLibraryError: torch is not installed.
             ValueError: features or labels that scikit-learn's conventions refuse.
         """
-        torch = _torch()
+        torch = torch_itself()
         options = self._options()
         X, targets = self._checked(X, y)
         w = None
@@ -145,13 +146,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             _same_length(watched)
         else:
             data, watched = self._parted(data)
-        device = self._device(torch)
+        device = device_of(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
             module = self._module(torch, data)
             checkpoint = self._checkpoint(options, module, data, watched)
             module.to(device)
-            _try_out(module, data, device)
+            try_out(module, data, device)
             curve, recalibrator = train(
                 module,
                 data,
@@ -197,7 +198,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             InputError: the module has no linear layer.
         """
-        torch = _torch()
+        torch = torch_itself()
         check_is_fitted(self)
         layers = [m for m in self.module_.modules() if isinstance(m, torch.nn.Linear)]
         if not layers:
@@ -235,7 +236,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             RuntimeError: the weights are of another module.
             MissingLibraryError: torch is not installed.
         """
-        _torch()
+        torch_itself()
         from pandq.fit.networks.modules import built_in
 
         self.module_ = built_in(self.module, shape, len(classes))
@@ -247,8 +248,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logits(self, X: Any) -> Floats:
         check_is_fitted(self)
-        torch = _torch()
-        device = self._device(torch)
+        device = device_of(self.device)
         return logits_of(self.module_.to(device), self._features(X), device)
 
     def _features(self, X: Any) -> NDArray[Any]:
@@ -371,34 +371,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augment = getattr(self.augment, "__qualname__", self.augment)
         return Checkpoint.of(self.checkpoint, (options, augment), module, *sets)
 
-    def _device(self, torch: Any) -> torch.device:
-        import os
-
-        name = self.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        if name == "cuda" and "LOCAL_RANK" in os.environ:
-            name = f"cuda:{os.environ['LOCAL_RANK']}"
-        try:
-            device: torch.device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(
-                what="no such device", got=repr(name), remedy=str(error).split("\n", 1)[0]
-            ) from None
-        return device
-
-
-def _try_out(module: torch.nn.Module, data: Data, device: torch.device) -> None:
-    """Refuse a module that cannot take the rows, before it has cost an epoch."""
-    try:
-        logits_of(module, data.x[:2], device)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise InputError(
-            what=f"the module cannot take rows of shape {data.x.shape[1:]}", got=reason
-        ) from None
-
 
 def _same_length(data: Data) -> None:
     if len(data.targets) != len(data.x):
@@ -406,11 +378,3 @@ def _same_length(data: Data) -> None:
             what="P and the features have different numbers of rows",
             got=f"{len(data.targets)} and {len(data.x)}",
         )
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise MissingLibraryError.of(library="torch", what="a network") from None
-    return torch

@@ -96,6 +96,17 @@ class Team:
         dist.broadcast(told, 0)
         return float(told)
 
+    def total(self, value: float, device: torch.device) -> float:
+        """The sum of all processes' values."""
+        if self.size == 1:
+            return value
+        import torch
+        import torch.distributed as dist
+
+        summed = torch.tensor([value], dtype=torch.float64, device=device)
+        dist.all_reduce(summed)
+        return float(summed)
+
 
 def _leave() -> None:
     """Take down the group of processes, if nobody else has."""
@@ -254,13 +265,7 @@ def _epoch(
         optimiser.step()
         total += float(found.detach())
         weight += whole
-    if team.size > 1:
-        import torch.distributed as dist
-
-        summed = torch.tensor([total], dtype=torch.float64, device=device)
-        dist.all_reduce(summed)
-        total = float(summed)
-    mean = total / max(weight, 1e-300)
+    mean = team.total(total, device) / max(weight, 1e-300)
     if not math.isfinite(mean):
         raise InputError(
             what=f"training diverged: the loss of epoch {epoch + 1} is not finite",
