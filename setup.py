@@ -54,7 +54,18 @@ def builds():
     ]
 
 
-HEADERS = ("checks", "groups", "labels", "lanes", "laws", "matrix", "measures", "pairs", "softmax")
+HEADERS = (
+    "checks",
+    "groups",
+    "labels",
+    "lanes",
+    "laws",
+    "maps",
+    "matrix",
+    "measures",
+    "pairs",
+    "softmax",
+)
 
 setup(
     ext_modules=builds(),

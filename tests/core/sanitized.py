@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from pandq.core.kernels import run
+from pandq.core.kernels import maps, run
 from pandq.core.numerics import BFLOAT16
 
 if __name__ != "__main__":
@@ -44,6 +44,21 @@ def numbers(n, k, dtype):
     return found
 
 
+def any_map(n, k):
+    """A softmax map of any numbers, in any order of sums, and at any of its classes."""
+    matrix = k <= 65 and rng.random() < 0.5
+    order = maps.FIRST if matrix and k > 30 else int(rng.integers(maps.FULL + 1))
+    scale = rng.normal(size=(k, k) if matrix else k)
+    x, mass = numbers(n, k, np.dtype("f8")), rng.random(n)
+    one = maps.SoftmaxMap(x, scale, numbers(1, k, np.dtype("f8"))[0], -9.0)
+    first = int(rng.integers(n))
+    assert one.sums(slice(first, n), mass, order, np.zeros(maps.sums_size(k, order, matrix=matrix)))
+    there = rng.random((n, k)) < 0.1
+    start = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    column = np.nonzero(there)[1]
+    assert one.at(start, column, np.empty(len(column)))
+
+
 def one_call():
     """Any kernel on any arrays; labels may be anything, also no class."""
     n, k = int(rng.integers(1, 140)), int(rng.choice(SIZES))
@@ -51,7 +66,7 @@ def one_call():
     kinds = ("counts", "probs", "logprobs", "logits")
     kind, other = rng.choice(kinds, 2)
     x, y = (numbers(n, k, STORED[rng.integers(len(STORED))]) for _ in range(2))
-    what = rng.integers(4)
+    what = rng.integers(5)
     if what == 0:
         run.first_doubt(kind, x, 1e-6)
     elif what == 1:
@@ -64,6 +79,8 @@ def one_call():
             run.measured("labels", labels, kind, x)
         except ValueError:
             assert not ((labels >= 0) & (labels < k)).all()
+    elif what == 3:
+        any_map(min(n, 70), k)
     else:
         d, groups = int(rng.integers(1, 17)), int(rng.integers(1, 9))
         group = rng.integers(0, groups, n)
@@ -77,7 +94,10 @@ def one_call():
             assert wrong
 
 
-with mock.patch.object(run, "build", return_value=_asan):
+with (
+    mock.patch.object(run, "build", return_value=_asan),
+    mock.patch.object(maps, "build", return_value=_asan),
+):
     for _ in range(int(sys.argv[3])):
         one_call()
 sys.stdout.write("done\n")

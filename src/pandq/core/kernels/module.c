@@ -6,10 +6,11 @@
 
 #include "checks.h"
 #include "groups.h"
+#include "maps.h"
 #include "measures.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -90,6 +91,46 @@ static PyObject *py_group_sums(PyObject *self, PyObject *args)
     return rows_done(found);
 }
 
+/* A softmax map: (x, all, scale, bias, floor). */
+static int map_from(PyObject *described, void *to)
+{
+    struct map *map = to;
+    long long x, scale, bias;
+    if (!PyArg_ParseTuple(described, "LpLLd", &x, &map->all, &scale, &bias, &map->floor)) return 0;
+    map->x = (const double *)(intptr_t)x;
+    map->scale = (const double *)(intptr_t)scale;
+    map->bias = (const double *)(intptr_t)bias;
+    return 1;
+}
+
+static PyObject *py_map_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long mass, n, k, out;
+    int order, fine;
+    struct map map;
+    if (!PyArg_ParseTuple(args, "O&LLLiL", map_from, &map, &mass, &n, &k, &order, &out))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = map_sums(&map, (const double *)(intptr_t)mass, n, k, order, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? n : -1);
+}
+
+static PyObject *py_map_at(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long start, column, n, k, out;
+    int fine;
+    struct map map;
+    if (!PyArg_ParseTuple(args, "O&LLLLL", map_from, &map, &start, &column, &n, &k, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = map_at(&map, (const int64_t *)(intptr_t)start, (const int64_t *)(intptr_t)column, n, k,
+                  (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? n : -1);
+}
+
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
 static PyObject *py_level(PyObject *self, PyObject *args)
 {
@@ -113,6 +154,10 @@ static PyMethodDef methods[] = {
     {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
     {"group_sums", py_group_sums, METH_VARARGS,
      "(group, groups, x, stride, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},
+    {"map_sums", py_map_sums, METH_VARARGS,
+     "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},
+    {"map_at", py_map_at, METH_VARARGS,
+     "(map, start, column, n, k, out): a softmax map's probabilities at some classes of each row."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 

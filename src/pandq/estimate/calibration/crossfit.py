@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.errors import InputError
-from pandq.estimate.calibration.fitting import fit_map
-from pandq.estimate.calibration.inputs import as_targets, as_weights, check_log_q, row_losses
+from pandq.estimate.calibration.fitting import fit_maps
+from pandq.estimate.calibration.foldrows import FoldRows
+from pandq.estimate.calibration.inputs import as_targets, as_weights, check_log_q
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from pandq.estimate.calibration.maps import Array
+    from pandq.estimate.calibration.fitting import FittedMap
     from pandq.recalibrator import Kind, Recalibrator
+
+    Array = NDArray[np.float64]
 
 MATRIX_MAX_CLASSES = 30
 """Above this the Newton step of the matrix map, K(K + 1) parameters, takes more than seconds."""
@@ -119,25 +122,38 @@ def crossfit(
     if len(used) < 2:
         raise InputError(what="at least two folds must hold rows")
 
-    row_loss = {kind: np.empty(n) for kind in kinds}
-    fold_maps: dict[int, dict[Kind, Recalibrator]] = {}
-    for j in used:
-        others, held_out = folds != j, folds == j
-        fold_maps[j] = {
-            kind: fit_map(kind, target[others], log_q[others], w[others]) for kind in kinds
-        }
-        for kind, c in fold_maps[j].items():
-            row_loss[kind][held_out] = row_losses(target[held_out], c.apply(log_q[held_out]))
-    fold_kind = {j: least(kinds, row_loss, w * (folds != j)) for j in used}
+    rows = FoldRows.of(log_q, target, w, folds)
+    trainings = [rows.without(left_out) for left_out in (None, *range(len(used)))]
+    fitted = fit_maps(kinds, rows, trainings)
+    w, fold_of = rows.w, np.repeat(used, np.diff(rows.bounds))
+    row_loss = {kind: _held_out(rows, fitted[kind][1:]) for kind in kinds}
+    fold_kind = {j: least(kinds, row_loss, w * (fold_of != j)) for j in used}
     best = least(kinds, row_loss, w)
     return CrossFit(
         n=n,
         loss={kind: weighted_mean(row_loss[kind], w) for kind in kinds},
         fold_kind=fold_kind,
-        fold_map={j: fold_maps[j][fold_kind[j]] for j in used},
+        fold_map={j: fitted[fold_kind[j]][place + 1].map for place, j in enumerate(used)},
         kind=best,
-        map=fit_map(best, target, log_q, w),
+        map=fitted[best][0].map,
     )
+
+
+def _held_out(rows: FoldRows, fitted: Sequence[FittedMap]) -> Array:
+    """(n,) each row's cross entropy, nats, under the map that was fitted without its fold."""
+    entries, found = rows.entries, np.empty(len(rows.entries.column))
+    if fitted[0].map.kind == "identity":
+        # it mixes nothing into rows in which Q rules no class out
+        log_q = entries.of(rows.x)
+        ruled_out = entries.spread(np.isneginf(rows.x.min(axis=1)))
+    for place, (c, inside) in enumerate(fitted):
+        here = rows.entries_of(place)
+        mixed = (1 - c.eps) * inside[here] + c.eps * c.freq[entries.column[here]]
+        with np.errstate(divide="ignore"):
+            found[here] = np.log(mixed)
+        if c.kind == "identity":
+            found[here] = np.where(ruled_out[here], found[here], log_q[here])
+    return 0.0 - entries.row_sums(entries.share * found)
 
 
 def least(kinds: Sequence[Kind], row_loss: Mapping[Kind, Array], w: Array) -> Kind:

@@ -9,9 +9,9 @@ import numpy as np
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from pandq.estimate.calibration.maps import Array
+    Array = NDArray[np.float64]
 
 
 def check_log_q(log_q: ArrayLike) -> Array:

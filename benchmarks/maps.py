@@ -1,0 +1,227 @@
+"""How long do fits of recalibration maps take, and at what loss?
+
+    python benchmarks/maps.py [--before REVISION] [--rounds 5]
+
+First the cross-fitting of an audit: every kind that suits the number of classes, five folds and all
+rows; on all cores, on one, and by another revision, which is built and run beside (git worktree in
+a temporary folder). Then one family fitted once to all rows, against others that fit it: their
+losses are the mean cross entropy on the training rows, ours with its ridge and mixture. netcal and
+probmetrics take part where they are installed:
+
+    pip install netcal probmetrics
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+from turns import in_turns, machine, table
+
+from pandq.core.kernels import build_name
+from pandq.core.threads import THREADS
+from pandq.estimate.calibration.crossfit import crossfit
+from pandq.estimate.calibration.fitting import fit_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOUSE = Path(__file__).parent.parent
+SIZES = ((50_000, 10), (4_000, 1_000), (10_000, 2), (1_000, 10))
+
+WORKER = """
+import json, sys
+import numpy as np
+from threadpoolctl import threadpool_limits
+from pandq.estimate.calibration.crossfit import crossfit
+held = ""
+with threadpool_limits(1, user_api="blas"):
+    for line in sys.stdin:
+        if line != held:
+            held, data = line, dict(np.load(line.strip()))
+        found = crossfit(data["y"], data["log_q"], data["folds"])
+        print(json.dumps(dict(found.loss)), flush=True)
+"""
+
+
+def sample(n: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, log q of a model that is too sure and off by class and by row, and folds."""
+    rng = np.random.default_rng(0)
+    truth = 2 * rng.normal(size=(n, k))
+    y = (truth + rng.gumbel(size=(n, k))).argmax(axis=1)
+    z = 1.5 * (truth + 0.3 * rng.normal(size=k) + 0.3 * rng.normal(size=(n, k)))
+    return y, log_softmax(z, axis=1), rng.integers(0, 5, n)
+
+
+class Revision:
+    """Another revision, built in a temporary folder, and a process of its own that answers."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.folder = folder / "revision"
+        git = ["git", "-C", str(HOUSE)]
+        subprocess.run([*git, "worktree", "add", "-q", "--detach", self.folder, name], check=True)
+        build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        subprocess.run(build, cwd=self.folder, check=True, capture_output=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            env=os.environ | {"PYTHONPATH": str(self.folder / "src")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def fit(self, file: Path) -> dict[str, float]:
+        """The losses of its cross-fitting."""
+        self.process.stdin.write(f"{file}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        self.process.stdin.close()
+        self.process.wait()
+        git = ["git", "-C", str(HOUSE), "worktree", "remove", "--force", self.folder]
+        subprocess.run(git, check=True)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """So many threads within."""
+    os.environ[THREADS] = str(n)
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
+
+
+def cross_fits(before: Revision | None, folder: Path, rounds: int) -> None:
+    for n, k in SIZES:
+        y, log_q, folds = sample(n, k)
+        file = folder / f"{n}x{k}.npz"
+        np.savez(file, y=y, log_q=log_q, folds=folds)
+
+        def fit(y: np.ndarray = y, x: np.ndarray = log_q, f: np.ndarray = folds) -> object:
+            return crossfit(y, x, f)
+
+        def alone(fit: Callable[[], object] = fit) -> object:
+            with threads(1):
+                return fit()
+
+        jobs = {"pandq": fit, "pandq, one thread": alone}
+        if before is not None:
+            jobs["the revision before"] = lambda file=file: before.fit(file)
+        title = f"cross-fitting of every kind, 5 folds, {n:,} x {k:,}"
+        table(title, in_turns(jobs, rounds), "pandq")
+        if before is not None:
+            then, now = before.fit(file), fit().loss
+            apart = max(abs(now[kind] - loss) / loss for kind, loss in then.items())
+            print(f"\nLosses differ by at most {apart:.1e} of the loss.")
+
+
+def temperature_by_lbfgs(y: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    at_label = log_q[np.arange(len(y)), y].mean()
+
+    def loss(a: np.ndarray) -> tuple[float, np.ndarray]:
+        z = a[0] * log_q
+        log_z = logsumexp(z, axis=1)
+        mean = (np.exp(z - log_z[:, None]) * log_q).sum(axis=1)
+        return log_z.mean() - a[0] * at_label, np.array([mean.mean() - at_label])
+
+    a = minimize(loss, [1.0], jac=True, method="L-BFGS-B").x[0]
+    return log_softmax(a * log_q, axis=1)
+
+
+def matrix_by_scikit_learn(y: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(C=1.0, max_iter=1000).fit(log_q, y)
+    return model.predict_log_proba(log_q)
+
+
+def others(kind: str) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
+    """What else fits a family: labels and log q to log c(q) of the same rows."""
+    found = {
+        "temperature": {"scipy L-BFGS-B": temperature_by_lbfgs},
+        "matrix": {"scikit-learn LogisticRegression on log q": matrix_by_scikit_learn},
+    }.get(kind, {})
+    try:
+        from netcal.scaling import TemperatureScaling
+    except ImportError:
+        pass
+    else:
+        if kind == "temperature":
+            found["netcal TemperatureScaling"] = lambda y, x: np.log(
+                TemperatureScaling().fit(np.exp(x), y).transform(np.exp(x))
+            )
+    try:
+        from probmetrics.calibrators import get_calibrator
+    except ImportError:
+        return found
+    name = {"temperature": "temp-scaling", "vector": "svs", "matrix": "sms"}.get(kind)
+    if name is not None:
+        found[f"probmetrics {name}"] = lambda y, x: np.log(
+            get_calibrator(name).fit(np.exp(x), y).predict_proba(np.exp(x))
+        )
+    return found
+
+
+def single_fits(rounds: int) -> None:
+    for kind, n, k in (
+        ("temperature", 50_000, 10),
+        ("vector", 50_000, 10),
+        ("matrix", 50_000, 10),
+        ("temperature", 4_000, 1_000),
+    ):
+        y, log_q, _ = sample(n, k)
+        losses: dict[str, float] = {}
+
+        def loss(name: str, log_c: np.ndarray, y: np.ndarray = y, to: dict = losses) -> None:
+            to[name] = float(-log_c[np.arange(len(y)), y].mean())
+
+        jobs = {
+            "pandq": lambda y=y, x=log_q, kind=kind, loss=loss: loss(
+                "pandq", fit_map(kind, y, x).apply(x)
+            )
+        }
+        for name, job in others(kind).items():
+            jobs[name] = lambda y=y, x=log_q, name=name, job=job, loss=loss: loss(name, job(y, x))
+        table(f"{kind}, one fit and its use, {n:,} x {k:,}", in_turns(jobs, rounds), "pandq")
+        print("\n| | loss |\n|---|---|")
+        for name, value in losses.items():
+            print(f"| {name} | {value:.9f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", help="a revision that is built and run beside")
+    options = parser.parse_args()
+    print(f"{machine()}; build {build_name()}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        before = Revision(options.before, folder) if options.before else None
+        try:
+            # as in an audit: many small products, for which BLAS threads cost more than they bring
+            with threadpool_limits(limits=1, user_api="blas"):
+                cross_fits(before, folder, options.rounds)
+        finally:
+            if before is not None:
+                before.end()
+    single_fits(options.rounds)
+
+
+if __name__ == "__main__":
+    main()
