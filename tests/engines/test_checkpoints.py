@@ -131,8 +131,8 @@ def test_a_fit_goes_on_to_the_same_coefficients(tmp_path, kind):
             raise CutError
 
     with pytest.raises(CutError):
-        pandq.fit_model(found, kind, keep=folder, watch=cut)
-    again = pandq.fit_model(found, kind, keep=folder).estimator
+        pandq.fit_model(found, kind, checkpoint=folder, progress=cut)
+    again = pandq.fit_model(found, kind, checkpoint=folder).estimator
     plain = pandq.fit_model(found, kind, engine=Local()).estimator
     assert again.coef_.tobytes() == plain.coef_.tobytes()
     assert again.n_iter_ == plain.n_iter_
@@ -241,6 +241,6 @@ def test_a_fit_that_is_watched_on_other_rows_is_another_fit(tmp_path):
         pandq.scan_features(write_votes(tmp_path / name, seed=seed), x="x", p="counts:votes")
         for seed, name in enumerate(("one", "other"), start=1)
     )
-    pandq.fit_model(rows, "softmax", valid=one, keep=folder)
+    pandq.fit_model(rows, "softmax", valid=one, checkpoint=folder)
     with pytest.raises(pandq.InputError, match="made with another valid"):
-        pandq.fit_model(rows, "softmax", valid=other, keep=folder)
+        pandq.fit_model(rows, "softmax", valid=other, checkpoint=folder)

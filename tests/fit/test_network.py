@@ -191,9 +191,9 @@ def test_a_run_that_stopped_goes_on_to_the_same_curve_and_weights(tmp_path, digi
 
     options = {"epochs": 6, "checkpoint": str(tmp_path)}
     with pytest.raises(KeyboardInterrupt):
-        NetworkClassifier(**options, progress=until_the_third).fit(X, y)
+        NetworkClassifier(**options, callback=until_the_third).fit(X, y)
     seen = []
-    resumed = NetworkClassifier(**options, progress=seen.append).fit(X, y)
+    resumed = NetworkClassifier(**options, callback=seen.append).fit(X, y)
     assert [row["epoch"] for row in seen] == [4, 5, 6]
     assert without_times(resumed.curve_) == without_times(whole.curve_)
     assert resumed.predict_proba(X).tobytes() == whole.predict_proba(X).tobytes()
@@ -211,7 +211,7 @@ X, y = load_digits(return_X_y=True)
 def told(row):
     print(json.dumps(row), flush=True)
 checkpoint = sys.argv[1] if len(sys.argv) > 1 else None
-model = NetworkClassifier("mlp", epochs=5, batch_size=60, checkpoint=checkpoint, progress=told)
+model = NetworkClassifier("mlp", epochs=5, batch_size=60, checkpoint=checkpoint, callback=told)
 model.fit(X[::2], y[::2])
 """
 

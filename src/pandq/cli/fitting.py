@@ -182,10 +182,10 @@ def fit_command(
     _refuse_idle(who, network=network)
     with (
         engine_of(**who) as engine,
-        fit_progress(chosen.get("epochs"), how=progress_how) as progress,
+        fit_progress(chosen.get("epochs"), how=progress_how) as callback,
     ):
         more = {} if network else _passes(engine, who, chosen, progress_how)
-        model = fit_model(rows, kind, valid=watched, seed=seed, progress=progress, **chosen, **more)
+        model = fit_model(rows, kind, valid=watched, seed=seed, callback=callback, **chosen, **more)
     if rows.unreadable:
         say(_left_out(rows.unreadable))
     made = {"seed": seed, "valid": valid} | {x: columns[x] for x in ("weights", "where")}
@@ -323,10 +323,10 @@ def _passes(
     engine: Engine, who: Mapping[str, Any], chosen: dict[str, Any], how: str
 ) -> dict[str, Any]:
     """How a regression goes through its rows; nothing, where it may choose for itself."""
-    keep = chosen.pop("checkpoint", None)
-    watch = json_lines() if how == "json" else None
-    asked = who["engine"] != "local" or who["workers"] or who["cache"] or keep or watch
-    return {"engine": engine, "keep": keep, "watch": watch} if asked else {}
+    done = json_lines() if how == "json" else None
+    asked = who["engine"] != "local" or who["workers"] or who["cache"] or done
+    kept = chosen.get("checkpoint") is not None
+    return {"engine": engine, "progress": done} if asked or kept else {}
 
 
 def _refuse_idle(who: Mapping[str, Any], *, network: bool) -> None:

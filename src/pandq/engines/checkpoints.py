@@ -113,7 +113,7 @@ def resumable(make: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(make)
     def made(*args: P.args, **options: P.kwargs) -> T:
-        kept = next((options[x] for x in ("checkpoint", "keep") if options.get(x)), None)
+        kept = options.get("checkpoint")
         going_on = kept is not None and any(Path(str(kept)).glob(f"{PASSES}*"))
         try:
             found = make(*args, **options)

@@ -58,9 +58,9 @@ def fit_model(
     valid: FeatureScan | float | None = None,
     seed: int = 0,
     engine: Engine | None = None,
-    keep: str | Path | None = None,
-    watch: Progress | None = None,
-    progress: Told | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
+    callback: Told | None = None,
     **options: Any,
 ) -> Model:
     """Fit Q to P.
@@ -74,13 +74,12 @@ def fit_model(
         seed: of everything that is drawn.
         engine: of a regression: who goes through the rows; `pandq.engines.Dask(client)` for a
             cluster, this process when left out. The model is the same, to the last bit.
-        keep: of a regression: a folder that keeps what was summed; after a loss the same call goes
-            on there.
-        watch: of a regression: called with a `pandq.engines.Done` as each pass goes on.
-        progress: called with each row of the curve.
+        checkpoint: a folder that keeps the state of a fit; after a loss the same call resumes it.
+        progress: of a regression: called with a `pandq.engines.Done` as each pass goes on.
+        callback: called with each row of the curve.
         options: of `SoftmaxRegression` (l2, tol, max_iter) or `BayesianSoftmaxRegression`
             (covariance, prior_scale), whose features are standardised, or of `NetworkClassifier`
-            (epochs, batch_size, lr, weight_decay, patience, augment, device, checkpoint).
+            (epochs, batch_size, lr, weight_decay, patience, augment, device).
 
     Returns:
         A Model.
@@ -110,20 +109,23 @@ def fit_model(
     watched = _watched(valid, shape)
     regression = kind in ("softmax", "bayes")
     run = None
-    if engine is not None or keep is not None or watch is not None:
+    if not regression:
+        options["checkpoint"] = checkpoint
+    passes = engine is not None or progress is not None
+    if passes or (regression and checkpoint is not None):
         if not regression or rows.size is not None:
             raise InputError(
                 what="an engine goes through the rows of regressions on features in columns",
                 got=f"{kind} on {'pictures' if rows.size else 'features'}",
                 remedy="A network is trained on several processes by torchrun.",
             )
-        told = valid if watched is None or keep is None else identity(watched)["input"]
+        told = valid if watched is None or checkpoint is None else identity(watched)["input"]
         about = {"command": "fit", "model": kind, "seed": seed, "valid": told, **options}
-        run = run_of(rows, engine, watch, keep, about)
+        run = run_of(rows, engine, progress, checkpoint, about)
     if regression:
-        estimator, scaling = _regression(rows, kind, valid, seed, progress, run, options)
+        estimator, scaling = _regression(rows, kind, valid, seed, callback, run, options)
     else:
-        estimator, scaling = _network(rows, kind, valid, seed, progress, options)
+        estimator, scaling = _network(rows, kind, valid, seed, callback, options)
     found = Model(
         kind,
         estimator,
@@ -210,7 +212,7 @@ def _regression(
     kind: Kind,
     valid: FeatureScan | float | None,
     seed: int,
-    progress: Told | None,
+    callback: Told | None,
     run: Run | None,
     options: dict[str, Any],
 ) -> tuple[SoftmaxRegression | BayesianSoftmaxRegression, Scaling | None]:
@@ -220,9 +222,9 @@ def _regression(
     scaled = standardised(rows, run)
     model: SoftmaxRegression | BayesianSoftmaxRegression
     if kind == "softmax":
-        model = SoftmaxRegression(progress=progress, **options)
+        model = SoftmaxRegression(callback=callback, **options)
     else:
-        model = BayesianSoftmaxRegression(random_state=seed, progress=progress, **options)
+        model = BayesianSoftmaxRegression(random_state=seed, callback=callback, **options)
     return model.fit(scaled, run=run), scaled.scaling
 
 
@@ -231,14 +233,14 @@ def _network(
     kind: Kind,
     valid: FeatureScan | float | None,
     seed: int,
-    progress: Told | None,
+    callback: Told | None,
     options: dict[str, Any],
 ) -> tuple[NetworkClassifier, Scaling | None]:
     share = VALID if valid is None else valid
     model = NetworkClassifier(
         kind,
         random_state=seed,
-        progress=progress,
+        callback=callback,
         valid=share if isinstance(share, int | float) else 0.0,
         **{**NETWORK_DEFAULTS[kind], **options},
     )

@@ -57,7 +57,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: "auto", or as torch names it.
         checkpoint: a folder that keeps the state after each epoch; a run that was killed goes on
             from there, to the same result.
-        progress: called with each epoch's row of the curve.
+        callback: called with each epoch's row of the curve.
 
     Attributes:
         classes_: (K,) class labels.
@@ -91,7 +91,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: int = 0,
         device: str = "auto",
         checkpoint: str | None = None,
-        progress: Callable[[dict[str, Any]], None] | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.module = module
         self.epochs = epochs
@@ -105,7 +105,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
         self.checkpoint = checkpoint
-        self.progress = progress
+        self.callback = callback
 
     def fit(
         self,
@@ -161,7 +161,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 device=device,
                 augment=self._augments(X),
                 checkpoint=checkpoint,
-                progress=self.progress,
+                callback=self.callback,
             )
         self.module_ = module.eval()
         self.curve_ = curve

@@ -125,7 +125,7 @@ def train(
     device: torch.device,
     augment: Sequence[Augment],
     checkpoint: Checkpoint | None,
-    progress: Callable[[Row], None] | None,
+    callback: Callable[[Row], None] | None,
 ) -> tuple[list[Row], Recalibrator | None]:
     """Train a module in place; it ends with the weights of its best epoch.
 
@@ -139,7 +139,7 @@ def train(
         device: where to compute.
         augment: what is done to a batch of features, in turn.
         checkpoint: kept after every epoch, and gone on from.
-        progress: called with each epoch's row of the curve.
+        callback: called with each epoch's row of the curve.
 
     Returns:
         The curve, one row per epoch, and the recalibration map fitted on `valid`.
@@ -179,8 +179,8 @@ def train(
         if team.rank == 0:
             if checkpoint is not None:
                 checkpoint.save(module, optimiser, state)
-            if progress is not None:
-                progress(row)
+            if callback is not None:
+                callback(row)
     del learner
     team.rest()
     state.restore(module)

@@ -98,7 +98,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         max_iter: int = 500,
         n_nodes: int = 256,
         random_state: int = 0,
-        progress: Callable[[dict[str, Any]], None] | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.covariance = covariance
         self.prior_scale = prior_scale
@@ -108,7 +108,7 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
         self.max_iter = max_iter
         self.n_nodes = n_nodes
         self.random_state = random_state
-        self.progress = progress
+        self.callback = callback
 
     def fit(
         self,
@@ -197,8 +197,8 @@ class BayesianSoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore
 
     def _tell(self, told: dict[str, Any]) -> None:
         self.curve_.append(told)
-        if self.progress is not None:
-            self.progress(told)
+        if self.callback is not None:
+            self.callback(told)
 
     def decision_function(self, X: Any) -> Floats:
         """Mean scores: (n, K), or (n,) log-odds of the second class for two."""

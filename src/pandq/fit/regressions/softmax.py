@@ -67,7 +67,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tol: stop once the largest component of the gradient of the mean objective, each divided by
             its feature's root mean square, is at most this.
         max_iter: at most so many Newton steps.
-        progress: called with each step's row of the curve.
+        callback: called with each step's row of the curve.
 
     Attributes:
         classes_: (K,) class labels; 0 ... K - 1 for soft labels.
@@ -96,14 +96,14 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 200,
-        progress: Callable[[dict[str, Any]], None] | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.objective = objective
         self.l2 = l2
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
-        self.progress = progress
+        self.callback = callback
 
     def fit(
         self,
@@ -158,8 +158,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         def watch(row: dict[str, Any]) -> None:
             self.curve_.append(row)
-            if self.progress is not None:
-                self.progress(row)
+            if self.callback is not None:
+                self.callback(row)
 
         # chunks are shared out over the cores: a second pool inside each product would fight them
         with threadpool_limits(limits=1, user_api="blas"):
