@@ -176,7 +176,7 @@ def test_what_a_topk_cannot_do_is_refused_in_words(call, text):
         call(TopK([[0, 1]], [[-0.7, -0.8]], 3), Probs([[0.2, 0.3, 0.5]]))
 
 
-@pytest.mark.parametrize("bare", [None, 7, [[0.5, 0.5]], np.full((1, 2), 0.5), object()], ids=str)
+@pytest.mark.parametrize("bare", [None, 7, [[0.5, 0.5]], np.full((1, 2), 0.5), object], ids=repr)
 def test_what_is_no_view_is_refused_beside_a_topk_too(bare):
     top = pandq.TopK([[0]], np.log([[0.6]]), 2)
     for pair in ((top, bare), (bare, top), (top, top, bare)):

@@ -213,7 +213,8 @@ def test_columns_of_several_files_are_told_apart_by_the_files_names(tmp_path, ru
     np.save(tmp_path / "weight.npy", np.ones(42))
     found = ArrayColumns([one, two, tmp_path / "weight.npy"])
     assert {"one.logits", "two.logits", "one.token", "weight"} <= set(found.schema)
-    assert len(found.notes) == 2
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith("one.logits, two.logits: 16-bit codes")
 
 
 def test_two_files_of_one_name_are_refused(tmp_path):
