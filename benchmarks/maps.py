@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from turns import in_turns, machine, table
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).parent.parent
 SIZES = ((50_000, 10), (4_000, 1_000), (10_000, 2), (1_000, 10))
+SOFT = (50_000, 10)
 
 WORKER = """
 import json, sys
@@ -108,9 +109,12 @@ def threads(n: int) -> Iterator[None]:
 
 
 def cross_fits(before: Revision | None, folder: Path, rounds: int) -> None:
-    for n, k in SIZES:
+    for n, k, given in (*((*size, "labels") for size in SIZES), (*SOFT, "probabilities")):
         y, log_q, folds = sample(n, k)
-        file = folder / f"{n}x{k}.npz"
+        if given == "probabilities":
+            # of a truth that no map can reach
+            y = softmax(log_q / 1.5 + np.random.default_rng(1).normal(size=(n, k)), axis=1)
+        file = folder / f"{n}x{k} {given}.npz"
         np.savez(file, y=y, log_q=log_q, folds=folds)
 
         def fit(y: np.ndarray = y, x: np.ndarray = log_q, f: np.ndarray = folds) -> object:
@@ -123,7 +127,7 @@ def cross_fits(before: Revision | None, folder: Path, rounds: int) -> None:
         jobs = {"pandq": fit, "pandq, one thread": alone}
         if before is not None:
             jobs["the revision before"] = lambda file=file: before.fit(file)
-        title = f"cross-fitting of every kind, 5 folds, {n:,} x {k:,}"
+        title = f"cross-fitting of every kind, 5 folds, {given} against {n:,} x {k:,}"
         table(title, in_turns(jobs, rounds), "pandq")
         if before is not None:
             then, now = before.fit(file), fit().loss

@@ -56,7 +56,9 @@ def any_map(n, k):
     there = rng.random((n, k)) < 0.1
     start = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
     column = np.nonzero(there)[1]
-    assert one.at(start, column, np.empty(len(column)))
+    inside = np.empty(len(column))
+    assert one.at(start, column, inside)
+    maps.mixture_sums(inside.copy(), inside, column, rng.random(k), 0.1, [slice(0, len(column))])
 
 
 def one_call():

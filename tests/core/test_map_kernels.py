@@ -12,6 +12,7 @@ from pandq.core.kernels.maps import (
     FULL,
     SCALE,
     SoftmaxMap,
+    mixture_sums,
     products_of,
     sums_size,
 )
@@ -274,3 +275,27 @@ def test_the_ridge_on_biases_is_the_moment_estimate_from_whole_residuals(build):
     want = (slope**2).sum() / excess
     assert 0 < want < 12
     assert bias_ridges(rows, [rows.without(None)], [0.8])[0] == pytest.approx(want, rel=1e-9)
+
+
+def test_sums_of_a_mixture_are_the_derivatives_of_its_loss(build):
+    rng = np.random.default_rng(10)
+    freq, column = rng.dirichlet(np.ones(5)), rng.integers(0, 5, 300)
+    weight, inside = rng.random(300), rng.random(300) * (rng.random(300) > 0.1)
+    pieces = [slice(0, 70), slice(90, 300)]
+    there = np.r_[0:70, 90:300]
+
+    def gain(log_eps):
+        eps = np.exp(log_eps)
+        mixed = (1 - eps) * inside[there] + eps * freq[column[there]]
+        return weight[there] @ np.log(mixed)
+
+    at, h = -2.0, 1e-4
+    told = weight, inside, column, freq, np.exp(at), pieces
+    first, second = mixture_sums(*told)
+    assert first == pytest.approx((gain(at + h) - gain(at - h)) / (2 * h), rel=1e-6)
+    curved = (gain(at + h) - 2 * gain(at) + gain(at - h)) / h**2
+    assert first - second == pytest.approx(curved, rel=1e-4)
+    share = np.exp(at) * (freq[column] - inside)
+    share /= inside + share
+    assert first == pytest.approx(weight[there] @ share[there], rel=1e-12)
+    assert second == pytest.approx(weight[there] @ share[there] ** 2, rel=1e-12)

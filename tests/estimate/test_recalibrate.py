@@ -248,7 +248,7 @@ def test_mixing_weight_maximises_its_objective():
     p, log_q = sample(8, 300, 4, a=3.0)
     m, freq = np.exp(log_q), np.full(4, 0.25)
     row, column = np.nonzero(p)
-    eps = mixing_weight(p[row, column], m[row, column], freq[column], 0.1)
+    eps = mixing_weight(p[row, column], m[row, column], column, freq, 0.1)
     best = minimize_scalar(
         lambda e: row_losses(p, np.log((1 - e) * m + e * freq)).sum() - 0.1 * np.log(e),
         bounds=(0, 1),

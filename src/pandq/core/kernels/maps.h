@@ -323,4 +323,28 @@ static int map_at(struct map *map, const int64_t *start, const int64_t *column, 
     return 1;
 }
 
+/* Sums of w t and of w t^2 into out[0] and out[1], with t the share of the frequencies f in the mixture
+ * m + eps (f - m) of what a map gives to a class. */
+static void mixture_sums(const double *weight, const double *inside, const int64_t *column,
+                         const double *freq, double eps, int64_t n, double *out)
+{
+    double first[W] = {0}, second[W] = {0};
+    for (int64_t i = 0; i < n; i += W) {
+        int here = (int)(n - i < W ? n - i : W);
+        double m[W], f[W], w[W] = {0};
+        for (int l = 0; l < W; l++) m[l] = f[l] = 1.0;
+        for (int l = 0; l < here; l++) f[l] = freq[column[i + l]];
+        memcpy(m, inside + i, sizeof(double) * (size_t)here);
+        memcpy(w, weight + i, sizeof(double) * (size_t)here);
+        for (int l = 0; l < W; l++) {
+            double share = eps * (f[l] - m[l]);
+            double t = share / (m[l] + share), wt = w[l] * t;
+            first[l] += wt;
+            second[l] = FMA_D(wt, t, second[l]);
+        }
+    }
+    fold(first, 1), fold(second, 1);
+    out[0] += first[0], out[1] += second[0];
+}
+
 #endif

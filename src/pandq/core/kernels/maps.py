@@ -9,6 +9,8 @@ import numpy as np
 from pandq.core.kernels.builds import build
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -123,6 +125,48 @@ class SoftmaxMap:
         told, (n, k) = (self._at, *self._told), self.x.shape
         chosen.map_at(told, start.ctypes.data, column.ctypes.data, n, k, out.ctypes.data)
         return True
+
+
+def mixture_sums(
+    weight: Array,
+    inside: Array,
+    column: Places,
+    freq: Array,
+    eps: float,
+    pieces: Sequence[slice],
+) -> tuple[float, float]:
+    """Sums of w t and of w t^2, t the share of eps f in the mixture (1 - eps) m + eps f.
+
+    More exactly t = eps (f - m) / ((1 - eps) m + eps f), what the logarithm of the mixture rises by
+    with that of eps.
+
+    Args:
+        weight: (e,) w.
+        inside: (e,) m.
+        column: (e,) f is freq[column].
+        freq: (K,) positive.
+        eps: in (0, 1].
+        pieces: which of them are summed.
+
+    >>> one = np.ones(1)
+    >>> mixture_sums(one, 0.25 * one, np.zeros(1, int), 0.75 * one, 0.5, [slice(0, 1)])
+    (0.5, 0.25)
+    """
+    chosen, out = build(), np.zeros(2)
+    if chosen is None:
+        for piece in pieces:
+            share = eps * (freq[column[piece]] - inside[piece])
+            share /= inside[piece] + share
+            out[0] += np.einsum("i,i->", weight[piece], share)
+            out[1] += np.einsum("i,i,i->", weight[piece], share, share)
+        return float(out[0]), float(out[1])
+    weight, inside, freq = (_as_read(a) for a in (weight, inside, freq))
+    column = _as_read(column, np.int64)
+    at = [a.ctypes.data for a in (weight, inside, column)]
+    for piece in pieces:
+        here, n = (place + 8 * piece.start for place in at), piece.stop - piece.start
+        chosen.mixture_sums(*here, freq.ctypes.data, eps, n, out.ctypes.data)
+    return float(out[0]), float(out[1])
 
 
 def _as_read(x: NDArray[Any], dtype: type = np.float64) -> NDArray[Any]:

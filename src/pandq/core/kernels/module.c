@@ -10,7 +10,7 @@
 #include "measures.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 3
+#define INTERFACE 4
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -131,6 +131,20 @@ static PyObject *py_map_at(PyObject *self, PyObject *args)
     return rows_done(fine ? n : -1);
 }
 
+static PyObject *py_mixture_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long weight, inside, column, freq, n, out;
+    double eps;
+    if (!PyArg_ParseTuple(args, "LLLLdLL", &weight, &inside, &column, &freq, &eps, &n, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    mixture_sums((const double *)(intptr_t)weight, (const double *)(intptr_t)inside,
+                 (const int64_t *)(intptr_t)column, (const double *)(intptr_t)freq, eps, n,
+                 (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
+}
+
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
 static PyObject *py_level(PyObject *self, PyObject *args)
 {
@@ -158,6 +172,8 @@ static PyMethodDef methods[] = {
      "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},
     {"map_at", py_map_at, METH_VARARGS,
      "(map, start, column, n, k, out): a softmax map's probabilities at some classes of each row."},
+    {"mixture_sums", py_mixture_sums, METH_VARARGS,
+     "(weight, inside, column, freq, eps, n, out): what the derivatives in a mixing weight are made of."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from pandq.estimate.calibration.fitting import FittedMap
     from pandq.recalibrator import Kind, Recalibrator
 
     Array = NDArray[np.float64]
@@ -126,7 +125,7 @@ def crossfit(
     trainings = [rows.without(left_out) for left_out in (None, *range(len(used)))]
     fitted = fit_maps(kinds, rows, trainings)
     w, fold_of = rows.w, np.repeat(used, np.diff(rows.bounds))
-    row_loss = {kind: _held_out(rows, fitted[kind][1:]) for kind in kinds}
+    row_loss = {kind: np.concatenate([one.held_out for one in fitted[kind][1:]]) for kind in kinds}
     fold_kind = {j: least(kinds, row_loss, w * (fold_of != j)) for j in used}
     best = least(kinds, row_loss, w)
     return CrossFit(
@@ -137,23 +136,6 @@ def crossfit(
         kind=best,
         map=fitted[best][0].map,
     )
-
-
-def _held_out(rows: FoldRows, fitted: Sequence[FittedMap]) -> Array:
-    """(n,) each row's cross entropy, nats, under the map that was fitted without its fold."""
-    entries, found = rows.entries, np.empty(len(rows.entries.column))
-    if fitted[0].map.kind == "identity":
-        # it mixes nothing into rows in which Q rules no class out
-        log_q = entries.of(rows.x)
-        ruled_out = entries.spread(np.isneginf(rows.x.min(axis=1)))
-    for place, (c, inside) in enumerate(fitted):
-        here = rows.entries_of(place)
-        mixed = (1 - c.eps) * inside[here] + c.eps * c.freq[entries.column[here]]
-        with np.errstate(divide="ignore"):
-            found[here] = np.log(mixed)
-        if c.kind == "identity":
-            found[here] = np.where(ruled_out[here], found[here], log_q[here])
-    return 0.0 - entries.row_sums(entries.share * found)
 
 
 def least(kinds: Sequence[Kind], row_loss: Mapping[Kind, Array], w: Array) -> Kind:

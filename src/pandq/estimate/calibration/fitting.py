@@ -77,10 +77,10 @@ def fit_map(
 
 
 class FittedMap(NamedTuple):
-    """A map, and its probabilities before the mixture where P is not 0, of all rows."""
+    """A map, and the cross entropies in nats of the rows that it was not fitted to, in order."""
 
     map: Recalibrator
-    inside: Array
+    held_out: Array
 
 
 def fit_maps(
@@ -111,20 +111,22 @@ def fit_maps(
         if kind == "isotonic" and rows.k != 2:
             raise InputError(what=f"isotonic needs two classes, got {rows.k}")
 
-    def fitted(task: tuple[Kind, int]) -> FittedMap:
-        kind, place = task
-        if kind in FAMILIES:
-            return _softmax_map(kind, rows, trainings[place], thetas[kind][place])
-        of = _identity if kind == "identity" else _isotonic
-        return of(rows, trainings[place])
-
-    tasks = [(kind, place) for kind in kinds for place in range(len(trainings))]
     # few rows take less than to wake a thread for them
     with alone() if rows.x.size <= LEAST_NUMBERS else nullcontext():
         thetas = softmax_parameters([k for k in kinds if k in FAMILIES], rows, trainings, strength)
-        rows.entries, rows.zero  # noqa: B018  (formed once, not by each thread)
-        found = iter(over_cores(fitted, tasks))
-    return {kind: [next(found) for _ in trainings] for kind in kinds}
+        eps: dict[Kind, float] = {}
+
+        def fitted(task: tuple[Kind, int]) -> FittedMap:
+            kind, place = task
+            theta = thetas[kind][place] if kind in FAMILIES else None
+            return _fitted(kind, theta, rows, trainings[place], eps.get(kind))
+
+        rows.log_q, rows.zero  # noqa: B018  (formed once, not by each thread)
+        whole = over_cores(fitted, [(kind, 0) for kind in kinds])
+        eps |= {one.map.kind: one.map.eps for one in whole}
+        tasks = [(kind, place) for kind in kinds for place in range(1, len(trainings))]
+        others = iter(over_cores(fitted, tasks))
+    return {one.map.kind: [one, *(next(others) for _ in trainings[1:])] for one in whole}
 
 
 def fit_cautious_temperature(
@@ -170,48 +172,52 @@ def fit_cautious_temperature(
     return Recalibrator("temperature", parameters, 0.0, freq, float(log_q.min()), n)
 
 
-def _softmax_map(kind: Kind, rows: FoldRows, training: Training, theta: Array) -> FittedMap:
-    inside = rows.at_entries(kind, theta, training)
-    eps = _weight(rows, training, inside, SOFTMAX_PSEUDO_ROWS)
-    parameters = FAMILIES[kind].named(theta, rows.k)
-    c = Recalibrator(kind, parameters, eps, training.freq, training.floor, training.n)
-    return FittedMap(c, inside)
-
-
-def _weight(rows: FoldRows, training: Training, inside: Array, pseudo_rows: float) -> float:
-    """The mixing weight of a map from its probabilities at all entries."""
-    weight = training.factor * rows.of_entries(training, rows.entries.weight)
-    outside = training.freq[rows.of_entries(training, rows.entries.column)]
-    return mixing_weight(weight, rows.of_entries(training, inside), outside, pseudo_rows)
-
-
-def _identity(rows: FoldRows, training: Training) -> FittedMap:
-    """The identity; eps from its rows with zeros alone, or the pseudo-rows' share."""
-    inside = np.exp(rows.entries.of(rows.x))
-    eps = SOFTMAX_PSEUDO_ROWS / (training.n + SOFTMAX_PSEUDO_ROWS)
-    if rows.zero is not None:
-        zeros = rows.entries.spread(np.any(rows.zero, axis=1))
-        weight, at, column, zeros = (
-            rows.of_entries(training, a)
-            for a in (rows.entries.weight, inside, rows.entries.column, zeros)
+def _fitted(
+    kind: Kind, theta: Array | None, rows: FoldRows, training: Training, start: float | None
+) -> FittedMap:
+    """A map with its mixing weight, for which there may be a guess, and its losses elsewhere."""
+    entries, freq, pseudo_rows = rows.entries, training.freq, SOFTMAX_PSEUDO_ROWS
+    weight, parameters, ruled_out = entries.weight, {}, None
+    if theta is not None:
+        parameters, inside = (
+            FAMILIES[kind].named(theta, rows.k),
+            rows.at_entries(kind, theta, training),
         )
-        if (weight[zeros] > 0).any():
-            weight = training.factor * weight[zeros]
-            outside = training.freq[column[zeros]]
-            eps = mixing_weight(weight, at[zeros], outside, SOFTMAX_PSEUDO_ROWS)
-    c = Recalibrator("identity", {}, eps, training.freq, training.floor, training.n)
-    return FittedMap(c, inside)
+    elif kind == "isotonic":
+        parameters, inside = _isotonic(rows, training)
+        pseudo_rows = ISOTONIC_PSEUDO_ROWS
+    else:
+        # the identity mixes nothing into rows in which Q rules no class out
+        zero = np.zeros(len(rows.x), bool) if rows.zero is None else np.any(rows.zero, axis=1)
+        ruled_out = entries.spread(zero)
+        inside, weight = np.exp(rows.log_q), np.where(ruled_out, weight, 0.0)
+    pieces = [rows.entries_of(place) for place in training.folds]
+    if ruled_out is not None and not any((weight[piece] > 0).any() for piece in pieces):
+        eps = pseudo_rows / (training.n + pseudo_rows)
+    else:
+        # the weights have mean 1 when they are multiplied with the factor
+        needed = pseudo_rows / training.factor
+        told = weight, inside, entries.column, freq, needed
+        eps = mixing_weight(*told, pieces=pieces, start=start)
+    held_out = []
+    for place in sorted({*range(rows.n_folds)} - {*training.folds}):
+        here = rows.entries_of(place)
+        with np.errstate(divide="ignore"):
+            log_c = np.log((1 - eps) * inside[here] + eps * freq[entries.column[here]])
+        if ruled_out is not None:
+            log_c = np.where(ruled_out[here], log_c, rows.log_q[here])
+        held_out.append(rows.losses(place, log_c))
+    found = Recalibrator(kind, parameters, eps, freq, training.floor, training.n)
+    return FittedMap(found, np.concatenate(held_out) if held_out else np.empty(0))
 
 
-def _isotonic(rows: FoldRows, training: Training) -> FittedMap:
+def _isotonic(rows: FoldRows, training: Training) -> tuple[dict[str, Array], Array]:
+    """Knots, and the probabilities of all entries."""
     log_odds = rows.x[:, 1] - rows.x[:, 0]
     told = (rows.parts(training, a) for a in (log_odds, rows.p[:, 1], rows.w))
     parameters = isotonic_knots(*told)
     y = np.interp(log_odds, parameters["t"], parameters["y"])
-    inside = rows.entries.of(np.stack([1 - y, y], axis=1))
-    eps = _weight(rows, training, inside, ISOTONIC_PSEUDO_ROWS)
-    c = Recalibrator("isotonic", parameters, eps, training.freq, training.floor, training.n)
-    return FittedMap(c, inside)
+    return parameters, rows.entries.of(np.stack([1 - y, y], axis=1))
 
 
 def isotonic_knots(log_odds: Array, p: Array, w: Array) -> dict[str, Array]:

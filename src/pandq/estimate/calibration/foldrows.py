@@ -143,10 +143,16 @@ class FoldRows:
         pieces = [a[self.entries_of(place)] for place in training.folds]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    def losses(self, place: int, log_c: Array) -> Array:
+        """Each row's cross entropy in a fold, nats, from log c where P is not 0."""
+        here, rows = self.entries_of(place), self.fold(place)
+        start = self.entries.start[rows] - here.start
+        return 0.0 - _row_sums(self.entries.share[here] * log_c, start)
+
     @cached_property
     def mass(self) -> Array:
         """(n,) weights times what P gives to classes with q > 0: no softmax map moves the rest."""
-        return self.entries.row_sums(self.movable)
+        return _row_sums(self.movable, self.entries.start[:-1])
 
     @cached_property
     def movable(self) -> Array:
@@ -187,7 +193,7 @@ class FoldRows:
             column, weight = self.entries.column[here], self.movable[here]
             masses, scaled = (
                 np.bincount(column, a, k).astype(np.float64)
-                for a in (weight, weight * self._at_x[here])
+                for a in (weight, weight * np.where(weight > 0, self.log_q[here], 0.0))
             )
             beside = zeros = np.zeros((k, k) if matrix else 0)
             if matrix:
@@ -206,9 +212,9 @@ class FoldRows:
         return {}
 
     @cached_property
-    def _at_x(self) -> Array:
-        x = self.entries.of(self.x)
-        return np.where(np.isneginf(x), 0.0, x)
+    def log_q(self) -> Array:
+        """The entries' log q."""
+        return self.entries.of(self.x)
 
     def sums(self, passes: Sequence[Pass]) -> list[Array]:
         """(F, `sums_size`) sums of each pass, fold by fold; zeros for folds that it leaves out.
@@ -282,6 +288,7 @@ class Entries(NamedTuple):
         """What an (n, K) array has there."""
         return x.ravel()[self.place]
 
-    def row_sums(self, a: Array) -> Array:
-        """(n,) sums of what each row's entries have; every row has one."""
-        return a if len(a) == len(self.start) - 1 else np.add.reduceat(a, self.start[:-1])
+
+def _row_sums(a: Array, start: NDArray[np.int64]) -> Array:
+    """Sums of what each row's entries have, from where they start; every row has one."""
+    return a if len(a) == len(start) else np.add.reduceat(a, start)
