@@ -117,7 +117,8 @@ def compare(
     about = {"command": "compare", **options, "q_floor": q_floor}
     run = run_of(rows, engine, progress, checkpoint, about)
     if _partly_known(rows):
-        return _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
+        bounded = _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
+        return replace(bounded, options=options | {"q_floor": q_floor})
     first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=then is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
     refuse_empty(rows, sums.models[0].n, sums.models[0].weight)

@@ -419,8 +419,8 @@ CASES = {
     "ReferenceSums of tokens": scanned(
         ReferenceSums.empty, lambda s, c: s.of_only(c, c.q), probs, columns=("labels",)
     ),
-    "BoundSums of a TopK": scanned(
-        bounded.BoundSums.empty, lambda s, c: s.of_only(c, c.q, q_floor=None), top
+    "DivergenceBounds of a TopK": scanned(
+        bounded.DivergenceBounds.empty, lambda s, c: s.of_only(c, c.q, q_floor=None), top
     ),
     "BoundedSums": scanned(
         partial(bounded.BoundedSums.empty, 2),

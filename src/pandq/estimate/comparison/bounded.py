@@ -23,7 +23,7 @@ LOW, HIGH = "lower_bound", "upper_bound"
 
 
 @summary
-class BoundSums(Summary):
+class DivergenceBounds(Summary):
     """Sums of each row's lower and upper bound, the upper over the rows where it is finite."""
 
     low: Means
@@ -50,12 +50,12 @@ class BoundedSums(Summary):
 
     shape: Shape
     n: int
-    sums: tuple[BoundSums, ...]
+    sums: tuple[DivergenceBounds, ...]
 
     @classmethod
     def empty(cls, n_models: int) -> Self:
         """No rows."""
-        return cls(Shape(), 0, (BoundSums.empty(),) * n_models)
+        return cls(Shape(), 0, (DivergenceBounds.empty(),) * n_models)
 
     def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
@@ -64,7 +64,7 @@ class BoundedSums(Summary):
         return type(self)(Shape.of(chunk), len(chunk), bounds)
 
 
-def bounds_of(name: str, sums: BoundSums, *, n: int, unit: Unit, level: float) -> Bounds:
+def bounds_of(name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: float) -> Bounds:
     """What the sums say of one Q.
 
     Args:
