@@ -75,6 +75,7 @@ def _allowed(files: Sequence[Path], room: Path | None) -> Iterator[str]:
 def place(file: Path) -> str:
     """A file's name in SQL, which stands for this file even where it looks like a pattern.
 
+    >>> from pathlib import Path
     >>> place(Path("/data/a[1]*.csv"))
     "'/data/a[[]1][*].csv'"
     """

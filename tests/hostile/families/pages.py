@@ -127,8 +127,8 @@ def page_wrong(text: str, scripts: int = 2) -> str:
     return ""
 
 
-# An own heading, list, rule or table's line; whatever else starts a line is not ours.
-OWN = re.compile(r"^(## pandq|\|.*\||- (✅|❌) .*|\w.*|)$")
+# An own heading, limit, step, table's line or sentence; whatever else starts a line is not ours.
+OWN = re.compile(r"^(## pandq|\|.*\||- (✅|❌|[A-Z]\w* ).*|\w.*|)$")
 
 
 def summary_wrong(text: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAMILY = "values"
-ANYTHING = {"--floor": "none", "--json": "out.json"}
+AVERAGES = "--no-decompose"
 
 NUMBERS = {
     "NaN": np.nan,
@@ -46,7 +46,7 @@ NUMBERS = {
 
 def asked(file: str, p: str, q: str, *more: str, **options: str) -> list[str]:
     """An audit's arguments, without the second pass."""
-    given = [*(x for pair in ANYTHING.items() for x in pair), *more]
+    given = [AVERAGES, "--json", "out.json", *more]
     given += [x for name, value in options.items() for x in (f"--{name.replace('_', '-')}", value)]
     return ["audit", file, "--p", p, "--q", q, *given]
 
@@ -144,7 +144,8 @@ def _counts(kind: str, value: Any, parts: str) -> Build:
         lists = pa.FixedSizeListArray.from_arrays(pa.array(n.ravel()), K)
         write_table(here / "t.parquet", {"votes": lists, "q": q.tolist()})
         arguments = asked("t.parquet", "counts:votes", "probs:q")
-        arguments[arguments.index("none")] = parts
+        if parts != "none":
+            arguments.remove(AVERAGES)
         known = right(lambda: truth.losses(truth.log_law("counts", n), np.log(q)), "may")
         known.get("truth", {}).pop("entropy.value", None)
         return Given(arguments, **known)
@@ -178,7 +179,8 @@ def _weights(made: Callable[[np.random.Generator, int], Any], floor: str) -> Bui
         write_table(here / "t.parquet", {"label": label.tolist(), "q": q.tolist(), "w": w})
         array = np.array(w, dtype=None if not isinstance(w, list) else object)
         arguments = asked("t.parquet", "labels:label", "probs:q", weights="w")
-        arguments[arguments.index("none")] = floor
+        if floor != "none":
+            arguments.remove(AVERAGES)
         if array.dtype == object:
             return Given(arguments, answer="may" if w[0] == "1.0" else "never")
         known = right(lambda: truth.losses(truth.one_hot(label, K), np.log(q), array), "may")
@@ -231,7 +233,8 @@ def _extreme(made: Made, n: int, floor: str) -> Build:
         kind, x = made(rng, y)
         write_table(here / "t.feather", {"label": y.tolist(), "q": list(x)})
         arguments = asked("t.feather", "labels:label", f"{kind}:q")
-        arguments[arguments.index("none")] = floor
+        if floor != "none":
+            arguments.remove(AVERAGES)
         known = right(lambda: truth.losses(truth.one_hot(y, K), truth.log_law(kind, x)), "may")
         return Given(arguments, **known)
 
@@ -334,7 +337,8 @@ def _beside(role: str, column: Callable[[int], Any], floor: str) -> Build:
         if role == "labels":
             return Given(asked("t.feather", "labels:odd", "probs:q"), answer="may")
         arguments = asked("t.feather", "labels:label", "probs:q", f"--{role}", "odd")
-        arguments[arguments.index("none")] = floor
+        if floor != "none":
+            arguments.remove(AVERAGES)
         right = truth.losses(truth.one_hot(label, K), np.log(q))
         return Given(arguments, truth=right, answer="may")
 
