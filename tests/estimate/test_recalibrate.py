@@ -423,3 +423,10 @@ def test_without_a_kernel_the_fits_are_the_same_to_rounding(monkeypatch, kind):
     for name, value in fits[0].parameters.items():
         np.testing.assert_allclose(fits[1].parameters[name], value, rtol=1e-8, atol=1e-9)
     assert fits[1].eps == pytest.approx(fits[0].eps, rel=1e-8)
+
+
+def test_weight_in_one_fold_alone_fits_no_map_and_says_so():
+    log_q, y = np.log(np.full((100, 2), 0.5)), np.arange(100) % 2
+    weights = np.where(np.arange(100) < 20, 1.0, 0.0)
+    with pytest.raises(InputError, match="all weight lies in one fold"):
+        crossfit(y, log_q, np.arange(100) // 20, weights=weights)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pandq.core.kernels.maps import SoftmaxMap, sums_size
 from pandq.core.threads import over_cores
+from pandq.errors import InputError
 from pandq.estimate.calibration.families import FAMILIES, numpy_sums
 from pandq.recalibrator import pure_map, with_zeros
 
@@ -104,10 +105,17 @@ class FoldRows:
         return slice(int(self.bounds[place]), int(self.bounds[place + 1]))
 
     def without(self, left_out: int | None) -> Training:
-        """All folds but one, or all."""
+        """All folds but one, or all.
+
+        Raises:
+            InputError: the rows of those folds have no weight.
+        """
         folds = tuple(place for place in range(self.n_folds) if place != left_out)
         n = sum(self.fold(place).stop - self.fold(place).start for place in folds)
         total = sum(float(self.w[self.fold(place)].sum()) for place in folds)
+        if total == 0:
+            what = "all weight lies in one fold, and no map can be fitted without it"
+            raise InputError(what, remedy="Leave the decomposition out (--no-decompose).")
         factor = n / total
         shares = factor * self._fold_shares[list(folds)].sum(axis=0)
         freq = (shares + 1 / self.k) / (factor * total + 1)
