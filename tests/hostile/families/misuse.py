@@ -29,21 +29,7 @@ if TYPE_CHECKING:
 FAMILY = "misuse"
 
 MEASURES = [
-    "entropy",
-    "cross_entropy",
-    "kl_divergence",
-    "log_loss",
-    "js_divergence",
-    "jeffreys_divergence",
-    "renyi_divergence",
-    "alpha_divergence",
-    "total_variation_distance",
-    "hellinger_distance",
-    "chi2_divergence",
-    "brier_score",
-    "top1",
-    "top_class",
-    "confidence",
+    name for home, names in pandq._HOMES.items() if home.startswith("measure.") for name in names
 ]
 ONE = ("entropy", "top_class", "confidence")
 PAIRS: dict[str, tuple[Any, Any]] = {
