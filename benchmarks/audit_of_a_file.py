@@ -43,9 +43,9 @@ def main() -> None:
             file = Path(folder) / f"{k}.parquet"
             write(file, n, k, group)
 
-            def audit(floor: str, file: Path = file) -> object:
+            def audit(*, decompose: bool, file: Path = file) -> object:
                 rows = pandq.scan(file, p="labels:label", q="logits:logits")
-                return pandq.audit(rows, floor=floor)
+                return pandq.audit(rows, decompose=decompose)
 
             def batches(file: Path = file, k: int = k) -> None:
                 with pq.ParquetFile(file, pre_buffer=False) as stored:
@@ -55,8 +55,8 @@ def main() -> None:
             jobs = {
                 "decode, batch by batch": batches,
                 "decode": lambda file=file: pq.read_table(file, columns=["label", "logits"]),
-                "audit, averages (--no-decompose)": lambda audit=audit: audit("none"),
-                "audit with decomposition": lambda audit=audit: audit("auto"),
+                "audit, averages (--no-decompose)": lambda audit=audit: audit(decompose=False),
+                "audit with decomposition": lambda audit=audit: audit(decompose=True),
             }
             table(f"{n:,} rows of {k:,} classes, parquet", in_turns(jobs, rounds), "decode")
 

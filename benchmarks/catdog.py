@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ TEXT = """# Cats and dogs
 10,000 photographs of cats and dogs, 32 x 32 pixels, with three people's votes each (CIFAR-10N, Wei
 et al. 2022), and 2,000 test photographs with about 51 votes each (CIFAR-10H, Peterson et al. 2019).
 The built-in cnn was fitted twice: to CIFAR-10's one label per photograph, and to the votes. Both
-were then held against the test votes, of the {n} photographs that have any. Written by
+were then compared with the test votes, of the {n} photographs that have any. Written by
 `benchmarks/catdog.py` ({epochs} epochs, seed 0; {machine}).
 
 ```sh
@@ -45,8 +46,8 @@ What the audits say:
 
 {recall}
 
-Photograph by photograph, where the floor cancels, the one fitted to votes pays {difference} nat
-more than the one fitted to labels: {verdict}.
+Photograph by photograph, where the floor cancels, the loss of the one fitted to votes less that of
+the one fitted to labels is {difference} nat: {verdict}.
 """
 
 
@@ -70,7 +71,7 @@ def fitted(data: Path, work: Path, name: str, epochs: int) -> dict[str, Any]:
         audit = ["audit", preds, "--p", p, "--q", "probs:probs", "--classes", "cat,dog"]
         text = pandq(*audit, "--json", out)
         audits[p] = json.loads(out.read_text(encoding="utf-8"))
-        audits[f"{p} says"] = text.split("\n\n", 1)[0].rsplit("\n", 1)[0].replace("\n", "")
+        audits[f"{p} says"] = re.split(r"\n[\d,]+ rows, ", text, maxsplit=1)[0].replace("\n", "")
     return {"minutes": minutes, "preds": preds, **audits}
 
 
@@ -95,7 +96,7 @@ def page(found: dict[str, dict[str, Any]], difference: dict[str, Any], epochs: i
         line("cross entropy H(P,Q)", of_parts("cross_entropy")),
         line("= floor: people disagreeing", of_parts("floor")),
         line("+ calibration loss, at least", of_parts("calibration_loss")),
-        line("+ rest: the model", of_parts("grouping_loss")),
+        line("+ grouping loss: the model", of_parts("grouping_loss")),
         line(
             "accuracy against CIFAR-10's label",
             {name: cell(one["labels:label"]["accuracy"]) for name, one in found.items()},

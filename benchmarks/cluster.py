@@ -1,4 +1,4 @@
-"""What does a Dask cluster win on this machine, what does a task cost, and what would many take?
+"""What does a Dask cluster gain on this machine, what does a task cost, what would many take?
 
     python benchmarks/cluster.py [--rows 20000000] [--write docs/scale.md]
 

@@ -32,7 +32,7 @@ POPULATION = 2_000_000
 
 
 def rows_of(case: str, n: int, seed: int, *, cluster: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Draw n rows of the true law P and the model's Q; rows of a cluster are alike."""
+    """Draw n rows of the true distribution P and the model's Q; rows of a cluster are alike."""
     rng = np.random.default_rng([seed, sorted(CASES).index(case)])
     logits = rng.normal(size=(n, K)) * CASES[case]["spread"]
     if cluster > 1:

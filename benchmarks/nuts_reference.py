@@ -1,4 +1,4 @@
-"""Posterior means and predictive laws of two softmax regressions by a long run of NUTS.
+"""Posterior means and predictive distributions of two softmax regressions by a long run of NUTS.
 
     pip install numpyro && python benchmarks/nuts_reference.py tests/fit/nuts.json [PROBLEM ...]
 
