@@ -1,6 +1,9 @@
 """What the documents say is so."""
 
+import ast
+import importlib
 import re
+from doctest import DocTestParser
 from pathlib import Path
 
 import pytest
@@ -13,24 +16,88 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ROOMS = ("torch", "engines")
 
 
-def names_in(text):
-    """What the examples of a document take of pandq: `pandq.NAME` and what they import."""
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    for block in blocks:
-        yield from re.findall(r"\bpandq\.(\w+)", block)
-        for imported in re.findall(r"from pandq import ([\w, ]+)", block):
-            yield from re.split(r",\s*", imported)
+def examples_in(text):
+    """The Python of a document: each block, and what a doctest in it types."""
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        yield typed(code) if ">>>" in code else code
+
+
+def typed(text):
+    """What the doctests of a text type, without their answers."""
+    return "".join(example.source for example in DocTestParser().get_examples(text))
+
+
+def docstrings():
+    """Those of public functions and classes, and of what a public class can do."""
+    for name in pandq.__all__:
+        public = getattr(pandq, name)
+        yield name, getattr(public, "__doc__", None) or ""
+        for inner, part in vars(public).items() if isinstance(public, type) else ():
+            if not inner.startswith("_"):
+                yield f"{name}.{inner}", getattr(part, "__doc__", None) or ""
+
+
+def taken(code):
+    """Every name of pandq's that some Python takes: by an import, or as an attribute."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "pandq":
+                yield from (f"{module}.{alias.name}"[6:] for alias in node.names)
+            case ast.Import():
+                names = [alias.name for alias in node.names]
+                yield from (name[6:] for name in names if name.startswith("pandq."))
+            case ast.Attribute(value=ast.Name(id="pandq"), attr=name):
+                yield name
+
+
+def private(code):
+    """What some Python takes that is neither public nor a public name of a public room."""
+    found = []
+    for name in taken(code):
+        room, _, inside = name.partition(".")
+        listed = importlib.import_module(f"pandq.{room}").__all__ if room in ROOMS else ()
+        if room not in (*pandq.__all__, *ROOMS) or (inside and inside not in listed):
+            found.append(name)
+    return found
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
 def test_examples_take_nothing_but_what_is_public(file):
-    used = set(names_in(file.read_text(encoding="utf-8")))
-    assert used <= {*pandq.__all__, *ROOMS}
+    codes = examples_in(file.read_text(encoding="utf-8"))
+    assert [name for code in codes for name in private(code)] == []
 
 
-def test_what_is_not_public_would_be_found():
-    text = "```python\npandq.kl(p)\nfrom pandq.estimate.floor import x\nfrom pandq import a, b\n```"
-    assert list(names_in(text)) == ["kl", "estimate", "a", "b"]
+def test_doctests_of_public_names_take_nothing_but_what_is_public():
+    found = {name: private(typed(doc)) for name, doc in docstrings()}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("from pandq.rows import measure_rows", ["rows.measure_rows"]),
+        ("import pandq.report.figures", ["report.figures"]),
+        ("from pandq import core, audit", ["core"]),
+        ("pandq.kl(p, q)", ["kl"]),
+        ("from pandq.engines import Run, packing", ["engines.packing"]),
+        ("import pandq\nfrom pandq import Probs\npandq.engines.Dask(client)", []),
+    ],
+)
+def test_what_is_not_public_would_be_found(code, wrong):
+    assert private(code) == wrong
+
+
+def test_what_is_public_is_said_in_one_place():
+    told = [file.name for file in DOCUMENTS if "`pandq.__all__`" in file.read_text("utf-8")]
+    assert told == ["README.md"]
+
+
+def test_a_file_that_a_document_names_is_there():
+    missing = []
+    for file in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"]:
+        named = re.findall(r"`((?:src|tests|benchmarks|docs)/[\w./-]+)`", file.read_text("utf-8"))
+        missing += [(file.name, name) for name in named if not (ROOT / name).exists()]
+    assert missing == []
 
 
 def test_every_public_function_is_in_the_readme():
