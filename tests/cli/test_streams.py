@@ -175,6 +175,19 @@ def test_a_signal_that_is_ignored_stays_ignored():
     assert f"Ended: {signal.SIGTERM.value}" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_an_end_asked_for_while_a_generator_is_given_up_is_heard_and_said_by_nobody(name):
+    code = (
+        "import os, signal, time\nfrom pandq.cli.streams import prepare\nprepare()\n"
+        "def rows():\n    try:\n        yield 1\n    finally:\n"
+        f"        os.kill(os.getpid(), signal.{name})\n        time.sleep(1)\n"
+        "try:\n    next(rows())\n    time.sleep(20)\n    print('went on')\n"
+        "except KeyboardInterrupt:\n    print('ended')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
 def test_nothing_is_printed_but_by_what_makes_text_visible():
     house = Path(pandq.__file__).parent
     printing = re.compile(r"click\.echo\(|[^\w]print\(|\bConsole\(\)|sys\.stderr\.write")

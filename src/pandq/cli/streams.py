@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from typing import Any, TextIO
 
@@ -42,6 +43,7 @@ def prepare() -> None:
         # one that is ignored was meant to be, as by nohup
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _ended)
+    sys.unraisablehook = _unraisable
     if closed:
         raise InputError(what="cannot be written: it is closed", where="standard output")
 
@@ -90,6 +92,24 @@ def _nowhere(stream: TextIO) -> None:
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
     tell(" ".join(str(message).split()))
+
+
+# Seconds until the end is asked for again.
+AGAIN = 0.01
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Ask again to end where a file or a generator that was being given up swallowed the asking."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    number = getattr(lost.exc_value, "number", signal.SIGINT)
+    if number != signal.SIGINT:
+        signal.signal(number, _ended)
+    # from a thread: what is raised here would be swallowed as well
+    again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _ended(number: int, _: Any) -> None:
