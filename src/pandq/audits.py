@@ -35,7 +35,7 @@ from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -125,14 +125,16 @@ def audit(
     refuse_empty(rows, first.rows.n, first.rows.weight)
     label_type = _label_type(rows, first, certified=floor == "certified")
     stop = reasons_to_stop(first.sample, first.shape.n_classes) if decompose else []
-    parts, trained = None, None
+    trained, plan, sums = None, None, None
     scale: dict[str, Any] = {"unit": unit, "level": level}
     if decompose and not stop:
-        run.tell("fitting maps and bounds")
-        trained, plan = _trained(rows, first, label_type, seed=seed)
+        trained, plan = _trained(rows, first, label_type, seed=seed, tell=run.tell)
         empty = PartSums.empty(votes=label_type == "votes", **kept)
         of_parts = partial(_parts, blank=empty, trained=trained)
         sums = run.summarise("decomposing", rows, of_parts, empty)
+    run.tell("summing up")
+    parts = None
+    if trained is not None and sums is not None:
         names = first.shape.class_names(rows)
         parts = decomposed(sums, trained, plan, names, named=rows.classes is not None, **scale)
     found = _result(rows, first, parts, **scale)
@@ -209,15 +211,22 @@ def _first(chunk: Chunk, *, blank: AuditSums, sampled: bool, n_rows: int | None)
 
 
 def _trained(
-    rows: Scan | MemoryScan, first: AuditSums, label_type: LabelType, *, seed: int
+    rows: Scan | MemoryScan,
+    first: AuditSums,
+    label_type: LabelType,
+    *,
+    seed: int,
+    tell: Callable[[str], object],
 ) -> tuple[Trained, BudgetPlan | None]:
     """Maps and bounds from the sample, and of votes what more of them would bring."""
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
         together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
-        trained = Trained.of(first.sample, label_type, seed=seed, fold_by=together)
-        plan = trained.plan(first.sample, first.rows.n) if trained.certificates else None
-    return trained, plan
+        trained = Trained.of(first.sample, label_type, seed=seed, fold_by=together, tell=tell)
+        if not trained.certificates:
+            return trained, None
+        tell("planning votes")
+        return trained, trained.plan(first.sample, first.rows.n)
 
 
 def _parts(chunk: Chunk, *, blank: PartSums, trained: Trained) -> PartSums:

@@ -123,6 +123,7 @@ def compare(
     sums = run.summarise("measuring", rows, first, first.empty)
     refuse_empty(rows, sums.models[0].n, sums.models[0].weight)
     notes, split = _split(rows, sums, run, seed=seed) if decompose else ([], None)
+    run.tell("summing up")
     found = _result(rows, called, sums, split, then, unit=unit, level=level)
     return replace(found, options=options, notes=(*rows.notes, *notes))
 

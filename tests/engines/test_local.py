@@ -136,7 +136,8 @@ def test_progress_says_rows_and_chunks_and_ends_at_all_of_them(votes):
     seen = []
     pandq.audit(rows, progress=seen.append)
     last = {done.what: done for done in seen}
-    assert list(last) == ["measuring", "fitting maps and bounds", "decomposing"]
+    trained = ["fitting maps", "bounding the floor", "planning votes"]
+    assert list(last) == ["measuring", *trained, "decomposing", "summing up"]
     for what in ("measuring", "decomposing"):
         done = last[what]
         assert (done.rows_done, done.rows) == (18_000, 18_000)

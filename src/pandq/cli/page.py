@@ -98,6 +98,8 @@ def progress_shown(how: str) -> Iterator[Progress | None]:
             of = "" if done.rows is None else f" of {done.rows:,}"
             told = [f"{done.rows_done:,}{of} rows", f"chunk {done.chunks_done}/{done.chunks}"]
             told += [f"{rate:,.0f} rows/s"] if rate else []
+            # between two passes nothing is counted
+            told = told if done.chunks else []
             bar.update(tasks[done.what], completed=done.rows_done, told=", ".join(told))
 
         yield update

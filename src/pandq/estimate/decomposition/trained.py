@@ -63,7 +63,13 @@ class Trained:
 
     @classmethod
     def of(
-        cls, sample: Sample, label_type: LabelType, *, seed: int, fold_by: FoldBy = "row"
+        cls,
+        sample: Sample,
+        label_type: LabelType,
+        *,
+        seed: int,
+        fold_by: FoldBy = "row",
+        tell: Callable[[str], object] = str,
     ) -> Self:
         """Fit the maps and, for votes, the certificates.
 
@@ -72,16 +78,19 @@ class Trained:
             label_type: what P is.
             seed: random seed of the folds.
             fold_by: what is never split between folds.
+            tell: called with the name of what begins.
 
         Raises:
             InputError: a fold has no rows.
         """
+        tell("fitting maps")
         columns, maps = sample.columns, cross_fitted_maps(sample, seed, fold_by)
         best = None
         if "best_log_q" in columns:
             best = cross_fitted_maps(sample, seed, fold_by, of="best_log_q")
         certificates, blind, frequencies = None, None, None
         if label_type == "votes":
+            tell("bounding the floor")
             # certificates weigh all rows alike: what was drawn for its class alone stays out
             drawn = sample.uniform
             unit = columns[UNITS[fold_by]][drawn]
