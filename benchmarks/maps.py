@@ -14,10 +14,7 @@ probmetrics take part where they are installed:
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -25,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from revision import revision
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
@@ -39,7 +37,8 @@ from pandq.estimate.calibration.fitting import fit_map
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-HOUSE = Path(__file__).parent.parent
+    from revision import Answers
+
 SIZES = ((50_000, 10), (4_000, 1_000), (10_000, 2), (1_000, 10))
 SOFT = (50_000, 10)
 
@@ -52,7 +51,7 @@ held = ""
 with threadpool_limits(1, user_api="blas"):
     for line in sys.stdin:
         if line != held:
-            held, data = line, dict(np.load(line.strip()))
+            held, data = line, dict(np.load(json.loads(line)))
         found = crossfit(data["y"], data["log_q"], data["folds"])
         print(json.dumps(dict(found.loss)), flush=True)
 """
@@ -67,37 +66,6 @@ def sample(n: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return y, log_softmax(z, axis=1), rng.integers(0, 5, n)
 
 
-class Revision:
-    """Another revision, built in a temporary folder, and a process of its own that answers."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.folder = folder / "revision"
-        git = ["git", "-C", str(HOUSE)]
-        subprocess.run([*git, "worktree", "add", "-q", "--detach", self.folder, name], check=True)
-        build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-        subprocess.run(build, cwd=self.folder, check=True, capture_output=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            env=os.environ | {"PYTHONPATH": str(self.folder / "src")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def fit(self, file: Path) -> dict[str, float]:
-        """The losses of its cross-fitting."""
-        self.process.stdin.write(f"{file}\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def end(self) -> None:
-        """Leave nothing behind."""
-        self.process.stdin.close()
-        self.process.wait()
-        git = ["git", "-C", str(HOUSE), "worktree", "remove", "--force", self.folder]
-        subprocess.run(git, check=True)
-
-
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """So many threads within."""
@@ -108,7 +76,7 @@ def threads(n: int) -> Iterator[None]:
         del os.environ[THREADS]
 
 
-def cross_fits(before: Revision | None, folder: Path, rounds: int) -> None:
+def cross_fits(before: Answers | None, folder: Path, rounds: int) -> None:
     for n, k, given in (*((*size, "labels") for size in SIZES), (*SOFT, "probabilities")):
         y, log_q, folds = sample(n, k)
         if given == "probabilities":
@@ -126,11 +94,11 @@ def cross_fits(before: Revision | None, folder: Path, rounds: int) -> None:
 
         jobs = {"pandq": fit, "pandq, one thread": alone}
         if before is not None:
-            jobs["the revision before"] = lambda file=file: before.fit(file)
+            jobs["the revision before"] = lambda file=file: before(str(file))
         title = f"cross-fitting of every kind, 5 folds, {given} against {n:,} x {k:,}"
         table(title, in_turns(jobs, rounds), "pandq")
         if before is not None:
-            then, now = before.fit(file), fit().loss
+            then, now = before(str(file)), fit().loss
             apart = max(abs(now[kind] - loss) / loss for kind, loss in then.items())
             print(f"\nLosses differ by at most {apart:.1e} of the loss.")
 
@@ -216,14 +184,12 @@ def main() -> None:
     print(f"{machine()}; build {build_name()}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        before = Revision(options.before, folder) if options.before else None
-        try:
-            # as in an audit: many small products, for which BLAS threads cost more than they bring
-            with threadpool_limits(limits=1, user_api="blas"):
-                cross_fits(before, folder, options.rounds)
-        finally:
-            if before is not None:
-                before.end()
+        # as in an audit: many small products, for which BLAS threads cost more than they bring
+        with (
+            revision(options.before, folder, WORKER) as before,
+            threadpool_limits(limits=1, user_api="blas"),
+        ):
+            cross_fits(before, folder, options.rounds)
     single_fits(options.rounds)
 
 
