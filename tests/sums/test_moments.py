@@ -48,6 +48,15 @@ def test_covariance_of_means_is_the_sample_covariance_over_n(x):
     assert Moments.empty(3).of_only(x).mean_covariance() == pytest.approx(want, rel=1e-10)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_variance_of_one_mean_is_that_of_all_to_the_last_bit(x, w, weighted):
+    found = Moments.empty(3).of_only(x, w if weighted else None)
+    found = found.merge(found.of_only(x[:7] + 1.0, w[:7] if weighted else None))
+    whole = found.mean_covariance()
+    assert [found.mean_variance(i) for i in range(3)] == list(np.diag(whole))
+    assert np.isnan(Moments.empty(3).mean_variance(0))
+
+
 def test_weighted_covariance_of_means_is_the_sandwich(x, w):
     got = Moments.empty(3).of_only(x, w).mean_covariance()
     assert got == pytest.approx(sandwich(x, w), rel=1e-10)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy import special
 
 from pandq.core.scores import TIED
-from pandq.estimate.calibration.inputs import as_targets
 from pandq.estimate.sampling import shares_of, weights_of
 from pandq.results.findings import Finding
 from pandq.sums.repeats import Repeats
@@ -163,24 +162,27 @@ def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> 
     The covariance of P and Q, summed over classes, is the slope that a map from Q to P starts with.
     """
     q = np.exp(sample.columns["log_q"])
-    p = as_targets(shares_of(sample.columns["p"]), *q.shape)
+    p = shares_of(sample.columns["p"])
     w = weights_of(sample) / weights_of(sample).sum()
-    frequencies = w @ p
+    frequencies = np.bincount(p, w, q.shape[1]) if p.ndim == 1 else w @ p
+    # exactly one where there is but one class
+    frequencies /= frequencies.sum()
     with np.errstate(divide="ignore"):
         surprise = np.where(frequencies > 0, 0.0 - np.log(np.minimum(frequencies, 1.0)), 0.0)
     sigmas = float(-special.ndtri(SURE))
     found = []
-    away = p - frequencies
-    together, error = _mean((away * (q - w @ q)).sum(axis=1), w)
+    at, usual = _expected(p, q), q @ frequencies
+    # of the sum over classes of (p - its mean) (q - its mean), q's mean being w q
+    together, error = _mean(at - usual - _expected(p, w @ q) + w @ usual, w)
     # of a Q that is the same in every row rounding is left
-    if together < -max(sigmas * error, ROUNDING * float(w @ (np.abs(away) * q).sum(axis=1))):
+    if together < -max(sigmas * error, ROUNDING * float(w @ (at + usual))):
         sentence = (
             f"Where Q gives a class more, P gives it less (covariance {together:.2g}): are labels"
             " inverted or shifted?"
         )
         numbers = {"covariance": together}
         found.append(Finding("inverted", sentence, numbers, first=True, remedy=CHECK))
-    guess, error = _mean(p @ surprise, w)
+    guess, error = _mean(_expected(p, surprise), w)
     loss, low = cross_entropy.value, cross_entropy.low
     if loss is None or low is None or not math.isfinite(loss):
         return found
@@ -195,6 +197,15 @@ def _beside_frequencies(sample: Sample, cross_entropy: Estimate, unit: Unit) -> 
         numbers = {"cross_entropy": own, "of_frequencies": of_guess}
         found.append(Finding("worse_than_frequencies", sentence, numbers, first=True))
     return found
+
+
+def _expected(p: NDArray[Any], x: Floats) -> Floats:
+    """P's expectation in each row of (K,) numbers, or of a row's own (n, K): (n,)."""
+    if p.ndim == 1:
+        at: Floats = x[p] if x.ndim == 1 else x[np.arange(len(p)), p]
+        return at
+    inner: Floats = p @ x if x.ndim == 1 else np.einsum("ik,ik->i", p, x)
+    return inner
 
 
 def _mean(x: Floats, w: Floats) -> tuple[float, float]:

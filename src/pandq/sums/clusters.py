@@ -51,7 +51,7 @@ class ClusterTotals(Summary):
 
     def n_clusters(self, group: int = 0) -> int:
         """How many clusters there are in a group."""
-        return int((self.group == np.uint64(group)).sum())
+        return int((self.group == np.uint64(group)).sum()) if len(self.group) else 0
 
     def mean_covariance(self, group: int = 0) -> Floats:
         """(d, d) covariance of the group's weighted means; nan for fewer than two clusters.

@@ -19,6 +19,7 @@ def mean_estimate(
     unit: str = "nat",
     method: str = "mean, Student t",
     name: str = "",
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """Student's interval about a mean whose variance was estimated.
 
@@ -31,6 +32,7 @@ def mean_estimate(
         unit: what the mean is measured in.
         method: how it was made, for the report.
         name: what it is.
+        within: what it can be, to which the interval's ends are cut.
 
     Source: Student 1908; clusters: Cameron and Miller 2015, section VI.
 
@@ -38,10 +40,11 @@ def mean_estimate(
     1.2262157...
     """
     half = float(special.stdtrit(max(degrees, 1), (1 + level) / 2)) * math.sqrt(variance)
+    least, most = within
     return Estimate(
         mean,
-        mean - half,
-        mean + half,
+        max(mean - half, least),
+        min(mean + half, most),
         level,
         unit,
         n,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -85,7 +85,9 @@ class Means(Summary):
 
     def standard_error(self, name: str) -> float:
         """Standard error of the mean: over clusters where there are any, else over rows."""
-        return float(np.sqrt(self.covariance(name, name)))
+        if len(self.clusters.cluster):
+            return math.sqrt(self.covariance(name, name))
+        return math.sqrt(self.moments.mean_variance(self.names.index(name)))
 
     def covariance(self, one: str, other: str) -> float:
         """Covariance of two means."""
@@ -113,23 +115,17 @@ class Means(Summary):
             spread = float(self.bootstrap.means()[:, self.names.index(name)].std(ddof=1))
             mean = self.mean(name)
             return Estimate(mean, low, high, level, unit, self.n, how, name, standard_error=spread)
-        made = mean_estimate(
+        how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
+        return mean_estimate(
             self.mean(name),
             self.standard_error(name) ** 2,
             degrees=self.degrees,
             n=self.n,
             level=level,
             unit=unit,
+            method=f"{method}, {how}",
             name=name,
-        )
-        clustered = f"cluster-robust over {self._units}"
-        how = clustered if len(self.clusters.cluster) else "Student t"
-        made = replace(made, method=f"{method}, {how}")
-        if known is None:
-            return made
-        low, high = (float("nan") if x is None else x for x in (made.low, made.high))
-        return replace(
-            made, low=float(np.maximum(low, known.low)), high=float(np.minimum(high, known.high))
+            within=(-math.inf, math.inf) if known is None else (known.low, known.high),
         )
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
