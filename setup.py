@@ -64,6 +64,7 @@ HEADERS = (
     "matrix",
     "measures",
     "pairs",
+    "parts",
     "softmax",
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 from scipy import special
 
+from pandq.core.kernels.parts import IDENTITY, ISOTONIC, SOFTMAX, RowMap
 from pandq.documents import Value
 from pandq.errors import InputError
 from pandq.views import LogProbs, require_view
@@ -102,6 +103,11 @@ class Recalibrator:
                 what=f"the map is for {self.freq.size} classes",
                 got=f"an array of shape {log_q.shape}",
             )
+        found = self.row_map.of(log_q)
+        return self.by_formula(log_q) if found is None else found
+
+    def by_formula(self, log_q: Array) -> Array:
+        """What `apply` gives where there is no kernel."""
         if self.kind == "identity":
             return self._identity(log_q)
         if self.eps == 0 and self.kind != "isotonic":
@@ -110,6 +116,21 @@ class Recalibrator:
             return x - special.logsumexp(x, axis=1, keepdims=True)
         m = pure_map(self.kind, self.parameters, with_zeros(log_q), self.floor)
         return cast("Array", np.log(self._mixed(m)))
+
+    @property
+    def row_map(self) -> RowMap:
+        """The map as the kernels take it."""
+        limit = RULED_OUT if self.eps > 0 or self.kind == "isotonic" else -np.inf
+        mixture = self.freq, self.eps, limit
+        if self.kind == "identity":
+            return RowMap(IDENTITY, *mixture)
+        if self.kind == "isotonic":
+            t, y = self.parameters["t"], self.parameters["y"]
+            return RowMap(ISOTONIC, *mixture, knots=t, levels=np.clip(y, 0.0, 1.0))
+        k = self.freq.size
+        scale = self.parameters[{"vector": "v", "matrix": "W"}.get(self.kind, "a")]
+        scale = np.full(k, scale) if scale.ndim == 0 else scale
+        return RowMap(SOFTMAX, *mixture, scale, self.parameters.get("b", np.zeros(k)), self.floor)
 
     def _identity(self, log_q: Array) -> Array:
         out = log_q.copy()
@@ -295,7 +316,9 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
     Source: Guo et al. 2017 section 4.2; Kull et al. 2019; Oron & Flournoy 2017 (isotonic).
     """
     if kind == "isotonic":
-        y = np.interp(log_q[:, 1] - log_q[:, 0], parameters["t"], parameters["y"])
+        # rounding may have left a level beside what probabilities are
+        levels = np.clip(parameters["y"], 0.0, 1.0)
+        y = np.interp(log_q[:, 1] - log_q[:, 0], parameters["t"], levels)
         return np.stack([1 - y, y], axis=1)
     x = scores(kind, parameters, log_q, floor)
     m = np.exp(x - x.max(axis=1, keepdims=True))

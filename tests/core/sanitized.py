@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from pandq.core.kernels import maps, run
+from pandq.core.kernels import maps, parts, run
 from pandq.core.numerics import BFLOAT16
 
 if __name__ != "__main__":
@@ -61,6 +61,37 @@ def any_map(n, k):
     maps.mixture_sums(inside.copy(), inside, column, rng.random(k), 0.1, [slice(0, len(column))])
 
 
+def any_row_map(k):
+    """A map of any numbers that ends in a mixture."""
+    freq, eps, limit = rng.random(k), rng.choice([0.0, 0.1]), rng.choice([-640.0, -np.inf])
+    kind = int(rng.integers(3 if k == 2 else 2))
+    if kind == parts.SOFTMAX:
+        scale = rng.normal(size=(k, k) if k <= 64 and rng.random() < 0.5 else k)
+        bias = numbers(1, k, np.dtype("f8"))[0]
+        return parts.RowMap(kind, freq, eps, limit, scale, bias, -9.0)
+    m = int(rng.integers(1, 9))
+    knots, levels = np.sort(numbers(1, m, np.dtype("f8"))[0]), np.sort(rng.random(m))
+    return parts.RowMap(kind, freq, eps, limit, knots=knots, levels=levels)
+
+
+def any_parts(p_kind, p, q_kind, q):
+    """Rows under any maps; labels may be no class."""
+    n, k = q.shape
+    maps_ = [any_row_map(k) for _ in range(3)]
+    folds = rng.integers(0, 3, n)
+    assert maps_[0].of(numbers(n, k, np.dtype("f8"))) is not None
+    if rng.random() < 0.5:
+        assert parts.row_parts(p_kind, p, q_kind, q, folds, maps_) is not None
+        return
+    labels = rng.integers(0, k, n)
+    if rng.random() < 0.2:
+        labels[rng.integers(n)] = rng.choice([-1, k, 2**62, -(2**63)])
+    try:
+        parts.row_parts("labels", labels, q_kind, q, folds, maps_)
+    except ValueError:
+        assert not ((labels >= 0) & (labels < k)).all()
+
+
 def one_call():
     """Any kernel on any arrays; labels may be anything, also no class."""
     n, k = int(rng.integers(1, 140)), int(rng.choice(SIZES))
@@ -68,7 +99,7 @@ def one_call():
     kinds = ("counts", "probs", "logprobs", "logits")
     kind, other = rng.choice(kinds, 2)
     x, y = (numbers(n, k, STORED[rng.integers(len(STORED))]) for _ in range(2))
-    what = rng.integers(5)
+    what = rng.integers(6)
     if what == 0:
         run.first_doubt(kind, x, 1e-6)
     elif what == 1:
@@ -83,6 +114,8 @@ def one_call():
             assert not ((labels >= 0) & (labels < k)).all()
     elif what == 3:
         any_map(min(n, 70), k)
+    elif what == 4:
+        any_parts(other, y, kind, x)
     else:
         d, groups = int(rng.integers(1, 17)), int(rng.integers(1, 9))
         group = rng.integers(0, groups, n)
@@ -99,6 +132,7 @@ def one_call():
 with (
     mock.patch.object(run, "build", return_value=_asan),
     mock.patch.object(maps, "build", return_value=_asan),
+    mock.patch.object(parts, "build", return_value=_asan),
 ):
     for _ in range(int(sys.argv[3])):
         one_call()

@@ -40,11 +40,13 @@ INLINE void fold(double *lane, int wide)
     for (int l = 1; l < W; l++) lane[l] = lane[0];
 }
 
-/* The numbers of the rows from i on; a class that is not there holds `absent`. */
-static void sheet_of(double *to, const struct matrix *x, int64_t i, struct shape shape, double absent)
+/* The numbers of the rows from i on, or of those rows that `chosen` lists from there on; a class that is
+ * not there holds `absent`. */
+INLINE void rows_of(double *to, const struct matrix *x, int64_t i, const int64_t *chosen,
+                    struct shape shape, double absent)
 {
     if (shape.wide) {
-        read_d(to, row_of(x, i), x->storage, x->column, (int)shape.k);
+        read_d(to, row_of(x, chosen ? chosen[i] : i), x->storage, x->column, (int)shape.k);
         for (int64_t c = shape.k; c < (int64_t)shape.steps * W; c++) to[c] = absent;
         return;
     }
@@ -52,9 +54,20 @@ static void sheet_of(double *to, const struct matrix *x, int64_t i, struct shape
     for (int r = 0; r < W; r++) {
         /* lanes without a row repeat the last one */
         int64_t here = i + (r < shape.rows ? r : shape.rows - 1);
-        read_d(row, row_of(x, here), x->storage, x->column, shape.steps);
+        read_d(row, row_of(x, chosen ? chosen[here] : here), x->storage, x->column, shape.steps);
         for (int c = 0; c < shape.steps; c++) to[c * W + r] = row[c];
     }
+}
+
+static void sheet_of(double *to, const struct matrix *x, int64_t i, struct shape shape, double absent)
+{
+    rows_of(to, x, i, NULL, shape, absent);
+}
+
+static void chosen_sheet(double *to, const struct matrix *x, int64_t i, const int64_t *chosen,
+                         struct shape shape, double absent)
+{
+    rows_of(to, x, i, chosen, shape, absent);
 }
 
 /* The largest of each row, its class (the first among equals), and how many classes share it. */
@@ -135,10 +148,15 @@ static void law_of_log_probs(struct law *law, struct shape shape)
     for (int l = 0; l < W; l++) law->largest[l] = exp_or_zero(law->largest[l]);
 }
 
-static void law_of(struct law *law, const struct matrix *x, enum kind kind, int64_t i,
-                   struct shape shape)
+/* What a class that is not there holds. */
+INLINE double absent_of(enum kind kind)
 {
-    sheet_of(law->score, x, i, shape, kind == COUNTS || kind == PROBS ? 0.0 : -(double)INFINITY);
+    return kind == COUNTS || kind == PROBS ? 0.0 : -(double)INFINITY;
+}
+
+/* The laws of a sheet, which `score` holds. */
+static void law_of_sheet(struct law *law, enum kind kind, struct shape shape)
+{
     for (int l = 0; l < W; l++) law->norm[l] = 0.0;
     if (kind == LOGITS)
         law_of_logits(law, shape);
@@ -146,6 +164,13 @@ static void law_of(struct law *law, const struct matrix *x, enum kind kind, int6
         law_of_log_probs(law, shape);
     else
         law_of_probs(law, shape, kind);
+}
+
+static void law_of(struct law *law, const struct matrix *x, enum kind kind, int64_t i,
+                   struct shape shape)
+{
+    sheet_of(law->score, x, i, shape, absent_of(kind));
+    law_of_sheet(law, kind, shape);
 }
 
 #endif

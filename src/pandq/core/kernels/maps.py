@@ -69,8 +69,8 @@ class SoftmaxMap:
     """
 
     def __init__(self, x: Array, scale: Array, bias: Array, floor: float) -> None:
-        self.x, self.floor = _as_read(x), floor
-        self.scale, self.bias = _whole_steps(scale), _whole_steps(bias)
+        self.x, self.floor = as_read(x), floor
+        self.scale, self.bias = whole_steps(scale), whole_steps(bias)
         self._at, self._row = self.x.ctypes.data, self.x.strides[0]
         self._told = scale.ndim == 2, self.scale.ctypes.data, self.bias.ctypes.data, floor
 
@@ -98,7 +98,7 @@ class SoftmaxMap:
         chosen = build()
         if chosen is None:
             return False
-        mass = _as_read(mass)
+        mass = as_read(mass)
         told = (self._at + rows.start * self._row, *self._told)
         mass_at, n = mass.ctypes.data + 8 * rows.start, rows.stop - rows.start
         chosen.map_sums(told, mass_at, n, self.x.shape[1], order, out.ctypes.data)
@@ -121,7 +121,7 @@ class SoftmaxMap:
         chosen = build()
         if chosen is None:
             return False
-        start, column = _as_read(start, np.int64), _as_read(column, np.int64)
+        start, column = as_read(start, np.int64), as_read(column, np.int64)
         told, (n, k) = (self._at, *self._told), self.x.shape
         chosen.map_at(told, start.ctypes.data, column.ctypes.data, n, k, out.ctypes.data)
         return True
@@ -160,8 +160,8 @@ def mixture_sums(
             out[0] += np.einsum("i,i->", weight[piece], share)
             out[1] += np.einsum("i,i,i->", weight[piece], share, share)
         return float(out[0]), float(out[1])
-    weight, inside, freq = (_as_read(a) for a in (weight, inside, freq))
-    column = _as_read(column, np.int64)
+    weight, inside, freq = (as_read(a) for a in (weight, inside, freq))
+    column = as_read(column, np.int64)
     at = [a.ctypes.data for a in (weight, inside, column)]
     for piece in pieces:
         here, n = (place + 8 * piece.start for place in at), piece.stop - piece.start
@@ -169,14 +169,14 @@ def mixture_sums(
     return float(out[0]), float(out[1])
 
 
-def _as_read(x: NDArray[Any], dtype: type = np.float64) -> NDArray[Any]:
+def as_read(x: NDArray[Any], dtype: type = np.float64) -> NDArray[Any]:
     """As a kernel reads it: a copy only if it does not lie so."""
     return np.require(x, dtype, ["C", "A"])
 
 
-def _whole_steps(x: Array) -> Array:
+def whole_steps(x: Array) -> Array:
     """Parameters of classes, filled up to whole steps of the lanes; a matrix as it is."""
-    x = _as_read(x)
+    x = as_read(x)
     if x.ndim == 2 or len(x) <= SHORT_CLASSES:
         return x
     return np.concatenate([x, np.zeros(-len(x) % LANES)])

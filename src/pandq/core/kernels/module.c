@@ -8,9 +8,10 @@
 #include "groups.h"
 #include "maps.h"
 #include "measures.h"
+#include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -145,6 +146,71 @@ static PyObject *py_mixture_sums(PyObject *self, PyObject *args)
     return rows_done(n);
 }
 
+/* A map that ends in a mixture: (kind, all, scale, bias, floor, eps, ruled out, freq, knot, level, knots). */
+static int row_map_from(PyObject *described, void *to)
+{
+    struct row_map *map = to;
+    struct map *softmax = &map->softmax;
+    long long scale, bias, freq, knot, level, knots;
+    int kind;
+    if (!PyArg_ParseTuple(described, "ipLLdddLLLL", &kind, &softmax->all, &scale, &bias, &softmax->floor,
+                          &map->eps, &map->ruled_out, &freq, &knot, &level, &knots))
+        return 0;
+    map->kind = (enum map_kind)kind;
+    softmax->x = NULL;
+    softmax->scale = (const double *)(intptr_t)scale;
+    softmax->bias = (const double *)(intptr_t)bias;
+    map->freq = (const double *)(intptr_t)freq;
+    map->knot = (const double *)(intptr_t)knot;
+    map->level = (const double *)(intptr_t)level;
+    map->knots = knots;
+    return 1;
+}
+
+/* P: (labels, or 0 and then its kind and matrix). */
+static int truth_from(PyObject *described, void *to)
+{
+    struct truth *p = to;
+    long long label;
+    int kind;
+    if (!PyArg_ParseTuple(described, "LiO&", &label, &kind, matrix_from, &p->x)) return 0;
+    p->label = (const int64_t *)(intptr_t)label;
+    p->kind = (enum kind)kind;
+    return 1;
+}
+
+static PyObject *py_row_parts(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long chosen, n, k, out, stride;
+    int kind;
+    int64_t found;
+    struct row_map map;
+    struct truth p;
+    struct matrix q;
+    if (!PyArg_ParseTuple(args, "O&O&iO&LLLLL", row_map_from, &map, truth_from, &p, &kind, matrix_from,
+                          &q, &chosen, &n, &k, &out, &stride))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    found = row_parts(&map, &p, &q, (enum kind)kind, (const int64_t *)(intptr_t)chosen, n, k,
+                      (double *)(intptr_t)out, (ptrdiff_t)stride);
+    Py_END_ALLOW_THREADS
+    return rows_done(found);
+}
+
+static PyObject *py_map_rows(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long x, n, k, out;
+    int fine;
+    struct row_map map;
+    if (!PyArg_ParseTuple(args, "O&LLLL", row_map_from, &map, &x, &n, &k, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = map_rows(&map, (const double *)(intptr_t)x, n, k, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? n : -1);
+}
+
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
 static PyObject *py_level(PyObject *self, PyObject *args)
 {
@@ -174,6 +240,9 @@ static PyMethodDef methods[] = {
      "(map, start, column, n, k, out): a softmax map's probabilities at some classes of each row."},
     {"mixture_sums", py_mixture_sums, METH_VARARGS,
      "(weight, inside, column, freq, eps, n, out): what the derivatives in a mixing weight are made of."},
+    {"row_parts", py_row_parts, METH_VARARGS,
+     "(map, p, kind, q, chosen, n, k, out, stride): chosen rows before and after a map; n, or the first whose label is no class."},
+    {"map_rows", py_map_rows, METH_VARARGS, "(map, log_q, n, k, out): log c(q) of rows of log q."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 

@@ -95,7 +95,7 @@ def measured(
     >>> found is None or float(found["brier"][0])
     0.125
     """
-    chosen, x = build(), _described(q_kind, q)
+    chosen, x = build(), described(q_kind, q)
     if chosen is None or x is None or 0 in q.shape:
         return None
     n, k = q.shape
@@ -105,14 +105,10 @@ def measured(
         def labels(build: ModuleType, rows: slice, out: int, stride: int) -> None:
             kind, here = KINDS[q_kind], _moved(x, rows.start)
             at, count = y.ctypes.data + 8 * rows.start, rows.stop - rows.start
-            if build.labels(at, kind, here, count, k, out, stride) < count:
-                raise InputError(
-                    what=f"a label that was one of {k} classes when it was looked at is none now",
-                    remedy="Do not change labels while they are measured: Labels(y.copy()).",
-                )
+            require_labels(build.labels(at, kind, here, count, k, out, stride) == count, k)
 
-        return _columns(LABEL_NAMES, chosen, labels, n, k)
-    other = _described(p_kind, p)
+        return columns_of(LABEL_NAMES, chosen, labels, n, k)
+    other = described(p_kind, p)
     if other is None:
         return None
 
@@ -121,7 +117,7 @@ def measured(
         count = rows.stop - rows.start
         build.laws(KINDS[p_kind], mine, KINDS[q_kind], theirs, count, k, whole, out, stride)
 
-    found = _columns(NAMES, chosen, laws, n, k)
+    found = columns_of(NAMES, chosen, laws, n, k)
     return {name: found[name] for name in NAMES if whole or name not in ("brier", "q_entropy")}
 
 
@@ -131,18 +127,18 @@ def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
     >>> first_doubt("probs", np.array([[0.5, 0.5], [0.5, 0.6]]), 1e-6) in (1, None)
     True
     """
-    chosen, described = build(), _described(kind, x)
-    if chosen is None or described is None or 0 in x.shape:
+    chosen, lies = build(), described(kind, x)
+    if chosen is None or lies is None or 0 in x.shape:
         return None
     n, k = len(x), x.shape[1]
 
     def look(rows: slice) -> int:
         count = rows.stop - rows.start
-        here = _moved(described, rows.start)
+        here = _moved(lies, rows.start)
         found: int = chosen.first_doubt(KINDS[kind], here, count, k, tolerance)
         return n if found == count else rows.start + found
 
-    first: int = min(_mapped(look, n, k))
+    first: int = min(mapped(look, n, k))
     return first
 
 
@@ -194,24 +190,51 @@ def group_sums(
     return out
 
 
-def _columns(
+def require_labels(fine: bool, k: int) -> None:  # noqa: FBT001
+    """Refuse labels that are no longer what they were when they were checked.
+
+    Raises:
+        InputError: they are not fine.
+    """
+    if not fine:
+        raise InputError(
+            what=f"a label that was one of {k} classes when it was looked at is none now",
+            remedy="Do not change labels while they are measured: Labels(y.copy()).",
+        )
+
+
+def columns_of(
     names: tuple[str, ...],
     chosen: ModuleType,
     kernel: Callable[[ModuleType, slice, int, int], None],
     n: int,
     k: int,
+    *,
+    scattered: bool = False,
 ) -> dict[str, Rows]:
+    """(n,) float64 by name, from a kernel that is called for blocks of rows, over all cores.
+
+    Args:
+        names: of what it writes.
+        chosen: the build.
+        kernel: called with the build, the block, where its first row's numbers belong (of all
+            rows the first one's, if they are `scattered`), and how far apart names are.
+        n: how many rows there are.
+        k: how many classes.
+        scattered: whether a block's rows are others than those of its places.
+    """
     out = np.empty((len(names), n + PAD))[:, :n]
 
     def measure(rows: slice) -> None:
-        kernel(chosen, rows, out.ctypes.data + 8 * rows.start, n + PAD)
+        start = 0 if scattered else rows.start
+        kernel(chosen, rows, out.ctypes.data + 8 * start, n + PAD)
 
-    _mapped(measure, n, k)
+    mapped(measure, n, k)
     return dict(zip(names, out, strict=True))
 
 
-def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
-    """A task for every block of rows, over all cores, this thread's among them."""
+def mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
+    """A task for every block of n rows of k classes, over all cores, this thread's among them."""
     threads = n_threads()
     step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
     step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
@@ -219,7 +242,7 @@ def _mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
     return over_cores(task, blocks)
 
 
-def _described(kind: str, x: NDArray[Any]) -> Described | None:
+def described(kind: str, x: NDArray[Any]) -> Described | None:
     """An array as the kernels take it: address, storage, strides in bytes."""
     name = storage_name(x.dtype)
     if name not in STORAGE or kind not in KINDS or not x.dtype.isnative or x.ndim != 2:

@@ -51,6 +51,10 @@ class CrossFit:
     kind: Kind
     map: Recalibrator
 
+    def by_fold(self, n_folds: int) -> list[Recalibrator]:
+        """Each fold's map; of a fold that had no row that of all, which saw none of it either."""
+        return [self.fold_map.get(j, self.map) for j in range(n_folds)]
+
 
 def default_kinds(n_classes: int) -> tuple[Kind, ...]:
     """Candidate maps for K classes, simplest first, the identity always among them.

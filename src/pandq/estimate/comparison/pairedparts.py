@@ -9,7 +9,7 @@ import numpy as np
 
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
-from pandq.estimate.decomposition.trained import law_of, losses_of
+from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
 from pandq.quantities import DIFFERENCE
 from pandq.sums.summary import Summary, summary
@@ -50,16 +50,11 @@ class PairedMaps:
         """Each model's cross entropies before and after the map that never saw the row."""
         unit = chunk.keys if chunk.clusters is None else chunk.clusters
         folds = folds_of(unit, FOLDS, self.seed)
-        law = law_of(chunk.p)
-        found = []
-        for view, fit in zip((chunk.q, *chunk.rivals), self.fits, strict=True):
-            log_q = view.law().log_prob
-            after = np.empty_like(log_q)
-            for fold in np.unique(folds):
-                here = folds == fold
-                after[here] = fit.fold_map[int(fold)].apply(log_q[here])
-            found.append((losses_of(chunk.p, law, log_q), losses_of(chunk.p, law, after)))
-        return found
+        found = (
+            row_parts(chunk.p, view, folds, fit.by_fold(FOLDS))
+            for view, fit in zip((chunk.q, *chunk.rivals), self.fits, strict=True)
+        )
+        return [(one.loss, one.recalibrated) for one in found]
 
 
 @summary

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pandq.core.numerics import row_sums
-from pandq.core.scores import at_top, confidence, top_class, top_shares
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
-from pandq.estimate.decomposition.trained import MODEL, Trained, _pairs_apart, law_of, losses_of
+from pandq.estimate.decomposition.rowparts import row_parts
+from pandq.estimate.decomposition.trained import MODEL, Trained
+from pandq.recalibrator import Recalibrator
 from pandq.sums.reliability import Reliability
 from pandq.sums.summary import Summary, summary
 from pandq.views import Counts
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.core.laws import Law
+    from pandq.estimate.decomposition.rowparts import RowParts
     from pandq.read.chunks import Chunk
-    from pandq.views import View
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
@@ -80,19 +79,17 @@ class PartSums(Summary):
 
     def of_only(self, chunk: Chunk, trained: Trained) -> Self:
         """The parts of one chunk."""
-        p, q = law_of(chunk.p), chunk.q.law()
-        log_q = q.log_prob
         unit = trained.unit_of(chunk)
-        log_c = trained.recalibrated(trained.recalibration, log_q, unit)
-        losses, parts = self._rows(chunk, p, trained, log_q, log_c, unit)
+        found = trained.parts(chunk.p, chunk.q, trained.recalibration, unit)
+        losses, parts = self._rows(chunk, trained, found, unit)
         rows = losses, parts, chunk.weights
-        names = tuple(str(k) for k in range(log_q.shape[1]))
+        names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         clusters = chunk.clusters
         return type(self)(
             self.parts.of_only(*rows, clusters=clusters, keys=chunk.keys),
-            self._brier_of(chunk, p, log_q, log_c),
-            reliability_of(chunk, (p, q)),
-            self.classes.of_only_by_top(chunk.q, top_class(q), names, *rows, clusters=clusters),
+            self._brier_of(chunk, found),
+            reliability_of(chunk, found),
+            self.classes.of_only_by_top(chunk.q, found.q_class, names, *rows, clusters=clusters),
             {
                 name: self.groups[name].of_only(codes, values, *rows, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()
@@ -100,76 +97,58 @@ class PartSums(Summary):
         )
 
     def _rows(
-        self,
-        chunk: Chunk,
-        p: Law | None,
-        trained: Trained,
-        log_q: Floats,
-        log_c: Floats,
-        unit: Keys,
+        self, chunk: Chunk, trained: Trained, found: RowParts, unit: Keys
     ) -> tuple[Floats, Floats]:
         """Each row's losses and finite parts, in the order of their names."""
-        loss, after = losses_of(chunk.p, p, log_q), losses_of(chunk.p, p, log_c)
-        ceiling = after
-        if trained.best is not None and chunk.best_q is not None:
-            best_log_q = chunk.best_q.law().log_prob
-            best = trained.recalibrated(trained.best, best_log_q, unit)
-            ceiling = losses_of(chunk.p, p, best)
-        low, high = trained.floor_bounds(chunk.p, p, log_q, unit, ceiling)
+        loss, after, q = found.loss, found.recalibrated, np.zeros((0, 0))
+        if trained.label_type == "full" and found.entropy is not None:
+            low = high = found.entropy
+        elif trained.certificates is not None:
+            q = chunk.q.law().prob
+            low, high = trained.certified(chunk.p, q, unit)
+        else:
+            low, high = np.zeros(len(chunk)), after
+            if trained.best is not None and chunk.best_q is not None:
+                high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
         losses = [loss, loss - after, loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
         if trained.label_type == "votes":
             blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
             losses += [loss - blind_low]
-            parts += [trained.model_floor(chunk.p, log_q, unit), blind_low, blind_high]
+            parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
-        return np.stack(losses, axis=1), np.stack(parts, axis=1)
+        return np.stack(losses).T, np.stack(parts).T
 
-    def _brier_of(self, chunk: Chunk, p: Law | None, log_q: Floats, log_c: Floats) -> Means:
+    def _brier_of(self, chunk: Chunk, found: RowParts) -> Means:
         """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
-        if p is None:
+        if found.squares is None or found.brier is None or found.brier_recalibrated is None:
             return self.brier.of_only(np.empty((0, len(BRIER))))
         kept = np.ones(len(chunk), dtype=bool)
+        floor = 1.0 - found.squares
         if isinstance(chunk.p, Counts):
-            kept = chunk.p.votes > 1
-        prob = p.prob[kept]
-        before = _brier(prob, np.exp(log_q[kept]))
-        after = _brier(prob, np.exp(log_c[kept]))
-        floor = _brier_floor(chunk.p[kept], prob)
+            # unbiased: of m votes, the share of ordered pairs that disagree
+            m = chunk.p.votes
+            kept = m > 1
+            floor = floor * m / np.maximum(m - 1.0, 1.0)
+        before, after = found.brier, found.brier_recalibrated
+        rows = np.stack([before, floor, before - after, after - floor, before - floor]).T
         return self.brier.of_only(
-            np.stack([before, floor, before - after, after - floor, before - floor], axis=1),
+            rows[kept],
             None if chunk.weights is None else chunk.weights[kept],
             clusters=None if chunk.clusters is None else chunk.clusters[kept],
             keys=chunk.keys[kept],
         )
 
 
-def reliability_of(chunk: Chunk, laws: tuple[Law | None, Law] | None = None) -> Reliability:
+def reliability_of(chunk: Chunk, found: RowParts | None = None) -> Reliability:
     """How P at Q's most probable class follows Q's confidence, in one chunk.
 
     Args:
         chunk: rows of P and Q.
-        laws: the distributions of its P (see `law_of`) and its Q, where formed already.
+        found: of its rows, where they were measured already.
     """
-    p, q = (law_of(chunk.p), chunk.q.law()) if laws is None else laws
-    return Reliability.empty().of_only(confidence(q), _mass(chunk.p, p, q), chunk.weights)
-
-
-def _mass(p: View, law: Law | None, q: Law) -> Floats:
-    """P's probability of Q's most probable class; (n,)."""
-    if law is None:
-        hit: Floats = top_shares(q)[np.arange(len(p)), p.array]
-        return hit
-    return at_top(law, q)
-
-
-def _brier(p: Floats, q: Floats) -> Floats:
-    score: Floats = 1.0 - 2.0 * np.einsum("ik,ik->i", p, q) + np.einsum("ik,ik->i", q, q)
-    return score
-
-
-def _brier_floor(p: View, prob: Floats) -> Floats:
-    """Unbiased for 1 - sum p^2: of m votes, the share of ordered pairs that disagree."""
-    if isinstance(p, Counts):
-        return _pairs_apart(p.array.astype(np.float64), p.votes)
-    return 1.0 - row_sums(np.square(prob))
+    if found is None:
+        k = chunk.q.n_classes
+        plain = Recalibrator("identity", {}, 0.0, np.full(k, 1 / k), 0.0, 0)
+        found = row_parts(chunk.p, chunk.q, np.zeros(len(chunk), np.intp), [plain])
+    return Reliability.empty().of_only(found.confidence, found.hit, chunk.weights)

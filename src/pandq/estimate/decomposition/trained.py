@@ -15,23 +15,21 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from pandq.core.hashing import hash_rows
-from pandq.core.measures import entropy
 from pandq.core.numerics import row_sums
 from pandq.errors import InputError
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
-from pandq.estimate.calibration.inputs import row_losses
+from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.certificate import Certificate, train_certificate
 from pandq.estimate.floor.planner import plan_budget, rows_to_plan
 from pandq.estimate.sampling import FOLDS, folds_of, shares_of, weights_of
-from pandq.views import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from pandq.core.laws import Law
+    from pandq.estimate.decomposition.rowparts import RowParts
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk
     from pandq.results.decomposition import LabelType
@@ -129,34 +127,21 @@ class Trained:
         q = np.exp(sample.columns["log_q"][sample.uniform])
         return plan_budget(self.two[0].mixture, q, rows=rows_to_plan(n_rows))
 
-    def recalibrated(self, maps: CrossFit, log_q: Floats, unit: Keys) -> Floats:
-        """Each row's log-probabilities under the map of its fold: (n, K)."""
+    def parts(self, p: View, q: View, maps: CrossFit, unit: Keys) -> RowParts:
+        """Each row before and after the map of its fold."""
+        return row_parts(p, q, folds_of(unit, FOLDS, self.seed), maps.by_fold(FOLDS))
 
-        def of(fold: int, rows: NDArray[np.intp]) -> Floats:
-            return maps.fold_map[fold].apply(log_q[rows])
-
-        return self._cross_fitted(unit, FOLDS, log_q.shape[1], of)
-
-    def floor_bounds(
-        self, p: View, law: Law | None, log_q: Floats, unit: Keys, ceiling: Floats
-    ) -> tuple[Floats, Floats]:
+    def certified(self, p: View, q: Floats, unit: Keys) -> tuple[Floats, Floats]:
         """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats.
 
         Args:
-            p: n rows of P.
-            law: the distributions; None for labels.
-            log_q: (n, K) float64 log-probabilities of Q.
+            p: n rows of votes.
+            q: (n, K) float64 probabilities.
             unit: (n,) what is never split between folds.
-            ceiling: (n,) float64 losses that the mean of H(P) is not above.
         """
-        if self.label_type == "full" and law is not None:
-            exact = entropy(law)
-            return exact, exact
-        if self.certificates is None:
-            return np.zeros(len(log_q)), ceiling
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
-            return np.stack(self.two[half].row_bounds(_votes(p[rows]), np.exp(log_q[rows])), axis=1)
+            return np.stack(self.two[half].row_bounds(_votes(p[rows]), q[rows]), axis=1)
 
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
@@ -182,17 +167,17 @@ class Trained:
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
             f, c = (self.frequencies or ())[half], _votes(p[rows]).astype(np.float64)
             m = c.sum(axis=1)
-            pairs = 1.0 - _pairs_apart(c, np.maximum(m, 2.0))
+            pairs = row_sums(c * (c - 1.0)) / (m * np.maximum(m - 1.0, 1.0))
             return np.where(m > 1, pairs - 2.0 * (c @ f) / m + f @ f, 0.0)[:, None]
 
         return self._cross_fitted(unit, 2, 1, of)[:, 0]
 
-    def model_floor(self, p: View, log_q: Floats, unit: Keys) -> Floats:
+    def model_floor(self, p: View, q: Floats, unit: Keys) -> Floats:
         """Each row's entropy under the Dirichlet mixture fitted to the other half: (n,) nats."""
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
             mixture = self.two[half].mixture
-            return mixture.posterior_entropy(_votes(p[rows]), np.exp(log_q[rows]))[:, None]
+            return mixture.posterior_entropy(_votes(p[rows]), q[rows])[:, None]
 
         return self._cross_fitted(unit, 2, 1, of)[:, 0]
 
@@ -218,13 +203,12 @@ class Trained:
 
     def rows(self, chunk: Chunk) -> dict[str, Floats]:
         """Each row's own numbers, in nats: (n,) by name."""
-        log_q = chunk.q.law().log_prob
         unit = self.unit_of(chunk)
-        after = self.recalibrated(self.recalibration, log_q, unit)
-        found = {"refinement_loss": losses_of(chunk.p, law_of(chunk.p), after)}
+        found = self.parts(chunk.p, chunk.q, self.recalibration, unit)
+        rows = {"refinement_loss": found.recalibrated}
         if self.certificates is not None:
-            found[MODEL] = self.model_floor(chunk.p, log_q, unit)
-        return found
+            rows[MODEL] = self.model_floor(chunk.p, chunk.q.law().prob, unit)
+        return rows
 
 
 def kept_together(*, clustered: bool, copies: bool) -> FoldBy:
@@ -252,21 +236,3 @@ def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "
 
 def _votes(p: View) -> NDArray[np.int64]:
     return p.array.astype(np.int64)
-
-
-def law_of(p: View) -> Law | None:
-    """P's distributions, to be formed once for a chunk; None for labels, which need none."""
-    return None if isinstance(p, Labels) else p.law()
-
-
-def losses_of(p: View, law: Law | None, log_q: Floats) -> Floats:
-    """(n,) cross entropies of P, with what `law_of` made of it; for labels one number a row."""
-    if law is None:
-        at_label: Floats = 0.0 - log_q[np.arange(len(log_q)), p.array]
-        return at_label
-    return row_losses(law.prob, log_q)
-
-
-def _pairs_apart(votes: Floats, m: Floats) -> Floats:
-    """The share of a row's ordered pairs of votes that disagree, of m votes: (n,)."""
-    return 1.0 - row_sums(votes * (votes - 1.0)) / (m * (m - 1.0))
