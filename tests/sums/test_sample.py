@@ -55,3 +55,28 @@ def test_a_sample_of_all_rows_weighs_them_alike():
     assert len(sample) == N
     assert (sample.inverse_share == 1.0).all()
     assert sample.uniform.all()
+
+
+@pytest.mark.parametrize(("size", "least"), [(40, 0), (40, 5), (0, 3), (1000, 5)])
+def test_what_stays_is_what_sorting_everything_leaves_whoever_comes_first(size, least):
+    rng = np.random.default_rng(size + least)
+    # keys that are equal, and strata of all sizes
+    n = 400
+    keys, row = rng.integers(0, 90, n).astype(np.uint64), rng.permutation(n)
+    strata = np.minimum(rng.geometric(0.4, n), 6)
+    order = np.lexsort((row, keys))
+    wanted = set(row[order[:size]])
+    for stratum in range(7):
+        wanted |= set(row[[i for i in order if strata[i] == stratum][:least]])
+    if n <= size:
+        wanted = set(row)
+    for cuts in ([], [200], [40, 41, 300], range(10, 400, 10)):
+        found = Sample.empty(size, least)
+        pieces = np.split(np.arange(n), cuts)
+        for i in rng.permutation(len(pieces)):
+            some = pieces[i]
+            told = keys[some], row[some], {"x": row[some] * 3}, strata[some]
+            found = found.merge(found.of_only(*told, np.bincount(strata[some], minlength=7)))
+        assert set(found.row) == wanted
+        assert (found.columns["x"] == found.row * 3).all()
+        assert n <= size or (np.diff(found.row) > 0).all()

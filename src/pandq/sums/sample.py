@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
     Whole = NDArray[np.int64]
+    Places = NDArray[np.intp]
 
 
 @summary
@@ -85,19 +87,28 @@ class Sample(Summary):
         """
         if strata is None or seen is None:
             strata, seen = np.zeros(len(keys), np.int64), np.full(1, len(keys))
-        return self._smallest(keys, row, strata, self.seen.of_only(seen), columns)
+        few = self._kept(keys, row, strata)
+        columns = {name: column[few] for name, column in columns.items()}
+        counted = self.seen.of_only(seen)
+        return replace(
+            self, keys=keys[few], row=row[few], strata=strata[few], seen=counted, columns=columns
+        )
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
         if not self.columns or not other.columns:
             return other if other.columns else self
-        joined = {
-            name: np.concatenate([mine, other.columns[name]]) for name, mine in self.columns.items()
-        }
         keys = np.concatenate([self.keys, other.keys])
         row = np.concatenate([self.row, other.row])
         strata = np.concatenate([self.strata, other.strata])
-        return self._smallest(keys, row, strata, self.seen.merge(other.seen), joined)
+        few, seen = self._kept(keys, row, strata), self.seen.merge(other.seen)
+        # what rows do not stay is known before the columns, which are large, are touched
+        columns = {
+            name: _taken(column, other.columns[name], few) for name, column in self.columns.items()
+        }
+        return replace(
+            self, keys=keys[few], row=row[few], strata=strata[few], seen=seen, columns=columns
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -105,7 +116,7 @@ class Sample(Summary):
     @property
     def uniform(self) -> NDArray[np.bool_]:
         """(n,) which rows are among the `size` of smallest key."""
-        return _ranks(np.lexsort((self.row, self.keys))) < self.size
+        return _smallest(self.keys, self.row, self.size)
 
     @property
     def inverse_share(self) -> Floats:
@@ -114,30 +125,43 @@ class Sample(Summary):
         shares: Floats = (self.seen.n / np.maximum(kept, 1))[self.strata]
         return shares / shares.min() if len(shares) else shares
 
-    def _smallest(
-        self,
-        keys: Keys,
-        row: Whole,
-        strata: Whole,
-        seen: StrataSizes,
-        columns: dict[str, NDArray[Any]],
-    ) -> Self:
-        blank = (self.size, self.least)
+    def _kept(self, keys: Keys, row: Whole, strata: Whole) -> Places:
+        """Which rows stay, by their row numbers; all, as they are, where they are no more."""
         if len(keys) <= self.size:
-            return type(self)(*blank, keys, row, strata, seen, columns)
-        chosen = _ranks(np.lexsort((row, keys))) < self.size
+            return np.arange(len(keys))
+        chosen = _smallest(keys, row, self.size)
         if self.least:
-            order = np.lexsort((row, keys, strata))
-            first = np.concatenate([[0], np.cumsum(np.bincount(strata))])
-            chosen |= _ranks(order) - first[strata] < self.least
+            # a stratum that has enough among those needs none besides
+            enough = np.bincount(strata[chosen], minlength=int(strata.max()) + 1) >= self.least
+            rest = np.flatnonzero(~enough[strata])
+            for stratum in np.unique(strata[rest]):
+                some = rest[strata[rest] == stratum]
+                chosen[some[_smallest(keys[some], row[some], self.least)]] = True
         few = np.flatnonzero(chosen)
-        few = few[np.argsort(row[few], kind="stable")]
-        kept = {name: column[few] for name, column in columns.items()}
-        return type(self)(*blank, keys[few], row[few], strata[few], seen, kept)
+        return few[np.argsort(row[few], kind="stable")]
 
 
-def _ranks(order: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Each element's place in an order."""
-    ranks = np.empty_like(order)
-    ranks[order] = np.arange(len(order))
-    return ranks
+def _smallest(keys: Keys, row: Whole, n: int) -> NDArray[np.bool_]:
+    """Which rows are among the n of smallest key, the first ones among equals."""
+    if len(keys) <= n:
+        return np.ones(len(keys), np.bool_)
+    edge = np.partition(keys, n)[n]
+    chosen: NDArray[np.bool_] = keys < edge
+    equal = np.flatnonzero(keys == edge)
+    chosen[equal[np.argsort(row[equal], kind="stable")[: n - np.count_nonzero(chosen)]]] = True
+    return chosen
+
+
+def _taken(one: NDArray[Any], other: NDArray[Any], few: Places) -> NDArray[Any]:
+    """Some rows of two arrays that are thought to lie one after the other."""
+    n = len(one)
+    if (few[1:] < few[:-1]).any():
+        return np.concatenate([one, other])[few]
+    if len(few) == n + len(other):
+        return np.concatenate([one, other])
+    # of large arrays most rows stay: they are copied once
+    found = np.empty((len(few), *one.shape[1:]), np.result_type(one, other))
+    first = int(np.searchsorted(few, n))
+    np.take(one, few[:first], axis=0, out=found[:first], mode="clip")
+    np.take(other, few[first:] - n, axis=0, out=found[first:], mode="clip")
+    return found
