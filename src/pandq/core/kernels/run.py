@@ -163,6 +163,7 @@ def group_sums(
 
     Raises:
         IndexError: a row's group is none of them.
+        MemoryError: there is too little.
 
     >>> group_sums(np.array([0, 1, 0]), 2, np.array([[1.0], [2.0], [3.0]]))
     array([[4.],
