@@ -51,10 +51,20 @@ INLINE void rows_of(double *to, const struct matrix *x, int64_t i, const int64_t
         return;
     }
     double row[SHORT_CLASSES];
+    int floats = x->storage == F32 && x->column == sizeof(float);
     for (int r = 0; r < W; r++) {
         /* lanes without a row repeat the last one */
         int64_t here = i + (r < shape.rows ? r : shape.rows - 1);
-        read_d(row, row_of(x, chosen ? chosen[here] : here), x->storage, x->column, shape.steps);
+        const char *from = row_of(x, chosen ? chosen[here] : here);
+        if (floats) {
+            for (int c = 0; c < shape.steps; c++) {
+                float value;
+                memcpy(&value, from + c * sizeof value, sizeof value);
+                to[c * W + r] = value;
+            }
+            continue;
+        }
+        read_d(row, from, x->storage, x->column, shape.steps);
         for (int c = 0; c < shape.steps; c++) to[c * W + r] = row[c];
     }
 }
@@ -100,8 +110,9 @@ INLINE double exp_or_zero(double x)
     return x < LEAST_D ? 0.0 : e;
 }
 
-/* Softmax; the largest term is kept apart from the sum, so that log Z = log1p(the others). */
-static void law_of_logits(struct law *law, struct shape shape)
+/* Softmax; the largest term is kept apart from the sum, so that log Z = log1p(the others). Without `whole`
+ * there are only scores, the norm and what is largest. */
+INLINE void softmax_law(struct law *law, struct shape shape, int whole)
 {
     double others[W] = {0}, z[W];
     largest_of(law->score, shape, law);
@@ -110,7 +121,7 @@ static void law_of_logits(struct law *law, struct shape shape)
             double class = shape.wide ? (double)s * W + l : (double)s;
             double score = law->score[s * W + l] - law->largest[l], e = exp_or_zero(score);
             law->score[s * W + l] = score;
-            law->prob[s * W + l] = e;
+            if (whole) law->prob[s * W + l] = e;
             others[l] += class == law->top[l] ? 0.0 : e;
         }
     fold(others, shape.wide);
@@ -119,9 +130,13 @@ static void law_of_logits(struct law *law, struct shape shape)
         law->norm[l] = log1p_d(others[l]);
         law->largest[l] = 1.0 / z[l];
     }
-    for (int s = 0; s < shape.steps; s++)
+    for (int s = 0; s < shape.steps && whole; s++)
         for (int l = 0; l < W; l++) law->prob[s * W + l] /= z[l];
 }
+
+static void law_of_logits(struct law *law, struct shape shape) { softmax_law(law, shape, 1); }
+
+static void scores_of_logits(struct law *law, struct shape shape) { softmax_law(law, shape, 0); }
 
 /* Probabilities, or votes over their sum. */
 static void law_of_probs(struct law *law, struct shape shape, enum kind kind)

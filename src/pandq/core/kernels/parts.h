@@ -42,10 +42,11 @@ struct truth {
     enum kind kind;
 };
 
-/* The sheets of a tile: laws of P and Q, log q as the map reads it, and the logarithm of m. */
+/* The sheets of a tile: laws of P and Q, log q as the map reads it, and the scores of m, whose logarithm
+ * is score - norm. */
 struct tile {
     struct law p, q;
-    double *x, *log_m, eps[W];
+    double *x, *score, norm[W], eps[W];
     struct shape shape;
 };
 
@@ -57,7 +58,7 @@ static double *tile_for(struct tile *tile, int64_t k)
         tile->p = (struct law){room, room + size, {0}, {0}, {0}, {0}};
         tile->q = (struct law){room + 2 * size, room + 3 * size, {0}, {0}, {0}, {0}};
         tile->x = room + 4 * size;
-        tile->log_m = room + 5 * size;
+        tile->score = room + 5 * size;
     }
     return room;
 }
@@ -79,10 +80,10 @@ static double level_at(const struct row_map *map, double x)
     return found != found ? y[low] : found;
 }
 
-/* log m of the scores in log_m, which hold log q before. */
+/* The scores and their norm, from log q, which is where the scores come. */
 INLINE void softmax_logs(struct tile *tile, const struct map *map, int all, int wide)
 {
-    double *x = tile->x, *z = tile->log_m, top[W], sum[W] = {0}, log_z[W];
+    double *x = tile->x, *z = tile->score, top[W], sum[W] = {0};
     int steps = tile->shape.steps;
     for (int s = 0; s < steps; s++)
         for (int l = 0; l < W; l++)
@@ -98,23 +99,24 @@ INLINE void softmax_logs(struct tile *tile, const struct map *map, int all, int 
         for (int l = 0; l < W; l++) sum[l] += exp_or_zero(z[s * W + l] - top[l]);
     fold(sum, wide);
     /* what overflows stays no number */
-    for (int l = 0; l < W; l++) log_z[l] = top[l] + (sum[l] == sum[l] ? log_plus(sum[l], 0.0) : sum[l]);
-    for (int s = 0; s < steps; s++)
-        for (int l = 0; l < W; l++) z[s * W + l] -= log_z[l];
+    int lanes = wide ? 1 : W;
+    for (int l = 0; l < lanes; l++)
+        tile->norm[l] = top[l] + (sum[l] == sum[l] ? log_plus(sum[l], 0.0) : sum[l]);
+    for (int l = lanes; l < W; l++) tile->norm[l] = tile->norm[0];
 }
 
 /* log m of each class, and how much of the frequencies each row is mixed with. */
 static void map_logs(struct tile *tile, struct row_map *map)
 {
     struct shape shape = tile->shape;
-    double *z = tile->log_m, zeros[W] = {0}, limit = map->ruled_out;
+    double *z = tile->score, zeros[W] = {0}, limit = map->ruled_out;
     for (int s = 0; s < shape.steps; s++)
         for (int l = 0; l < W; l++) {
             double log_q = tile->q.score[s * W + l] - tile->q.norm[l];
             z[s * W + l] = log_q < limit ? -(double)INFINITY : log_q;
             zeros[l] += log_q < limit ? 1.0 : 0.0;
         }
-    for (int l = 0; l < W; l++) tile->eps[l] = map->eps;
+    for (int l = 0; l < W; l++) tile->eps[l] = map->eps, tile->norm[l] = 0.0;
     if (map->kind == SOFTMAX) {
         map->softmax.shape = shape;
         if (map->softmax.all)
@@ -173,12 +175,13 @@ static void label_parts(const struct tile *tile, const struct row_map *map, enum
     for (int r = 0; r < shape.rows; r++) {
         int64_t at = shape.wide ? label[r] : label[r] * W + r, first = (int64_t)q->top[r];
         int64_t top = shape.wide ? first : first * W + r;
-        log_m[r] = tile->log_m[at];
+        log_m[r] = tile->score[at] - tile->norm[r];
         freq[r] = map->freq[label[r]];
         out[PART_LOSS * stride + row[r]] = 0.0 - (q->score[at] - q->norm[r]);
         out[PART_HIT * stride + row[r]] = rank[at] == rank[top] ? 1.0 / q->ties[r] : 0.0;
     }
-    for (int l = 0; l < W; l++)
+    int lanes = shape.wide ? 1 : W;
+    for (int l = 0; l < lanes; l++)
         after[l] = 0.0 - log_mixed(log_m[l], tile->eps[l], mixed(log_m[l], tile->eps[l], freq[l]));
     for (int r = 0; r < shape.rows; r++) out[PART_AFTER * stride + row[r]] = after[r];
     beside(tile, row, out, stride);
@@ -186,15 +189,16 @@ static void label_parts(const struct tile *tile, const struct row_map *map, enum
 
 enum { T_LOSS, T_AFTER, T_HIT, T_ENTROPY, T_PQ, T_QQ, T_PC, T_CC, T_PP, T_IMPOSSIBLE, PART_SUMS };
 
-/* The terms of one class; `wide` and the kind of Q are known where this is compiled into. */
+/* The terms of one class; `wide` and whether any row is `mixing` are known where this is compiled into. */
 INLINE void part_terms(double (*restrict sum)[W], const struct tile *tile, const double *rank,
-                       const double *top, const double *freq, int s, int wide)
+                       const double *top, const double *freq, int s, int wide, int mixing)
 {
     const struct law *p = &tile->p, *q = &tile->q;
     for (int l = 0; l < W; l++) {
         int at = s * W + l;
         double prob = p->prob[at], log_p = p->score[at] - p->norm[l];
-        double log_q = q->score[at] - q->norm[l], log_m = tile->log_m[at], eps = tile->eps[l];
+        double log_q = q->score[at] - q->norm[l], log_m = tile->score[at] - tile->norm[l];
+        double eps = mixing ? tile->eps[l] : 0.0;
         double c = mixed(log_m, eps, freq[wide ? at : s]), log_c = log_mixed(log_m, eps, c);
         sum[T_LOSS][l] -= prob == 0.0 ? 0.0 : prob * log_q;
         sum[T_AFTER][l] -= prob == 0.0 ? 0.0 : prob * log_c;
@@ -220,11 +224,15 @@ static void law_parts(const struct tile *tile, const struct row_map *map, enum k
         int64_t first = (int64_t)tile->q.top[l];
         top[l] = rank[shape.wide ? first : first * W + l];
     }
+    int mixing = 0;
+    for (int l = 0; l < W; l++) mixing |= tile->eps[l] > 0.0;
     for (int s = 0; s < shape.steps; s++) {
-        if (shape.wide)
-            part_terms(sum, tile, rank, top, map->freq, s, 1);
+        if (shape.wide && mixing)
+            part_terms(sum, tile, rank, top, map->freq, s, 1, 1);
+        else if (mixing)
+            part_terms(sum, tile, rank, top, map->freq, s, 0, 1);
         else
-            part_terms(sum, tile, rank, top, map->freq, s, 0);
+            part_terms(sum, tile, rank, top, map->freq, s, 0, 0);
     }
     for (int m = 0; m < PART_SUMS; m++) fold(sum[m], shape.wide);
     for (int r = 0; r < shape.rows; r++) {
@@ -263,7 +271,10 @@ static int64_t row_parts(struct row_map *map, const struct truth *p, const struc
             break;
         }
         chosen_sheet(tile.q.score, q, i, chosen, tile.shape, absent_of(kind));
-        law_of_sheet(&tile.q, kind, tile.shape);
+        if (p->label && kind == LOGITS)
+            scores_of_logits(&tile.q, tile.shape);
+        else
+            law_of_sheet(&tile.q, kind, tile.shape);
         map_logs(&tile, map);
         if (p->label) {
             label_parts(&tile, map, kind, label, chosen + i, out, stride);
@@ -292,7 +303,7 @@ static int map_rows(struct row_map *map, const double *log_q, int64_t n, int64_t
         map_logs(&tile, map);
         for (int s = 0; s < tile.shape.steps; s++)
             for (int l = 0; l < W; l++) {
-                double log_m = tile.log_m[s * W + l], eps = tile.eps[l];
+                double log_m = tile.score[s * W + l] - tile.norm[l], eps = tile.eps[l];
                 double freq = map->freq[tile.shape.wide ? s * W + l : s];
                 tile.x[s * W + l] = log_mixed(log_m, eps, mixed(log_m, eps, freq));
             }
