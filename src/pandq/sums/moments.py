@@ -158,17 +158,20 @@ class GroupMoments(Summary):
 
     def merge(self, other: Self) -> Self:
         """Both together; groups seen first come first."""
-        place = {name: i for i, name in enumerate(self.names)}
-        for name in other.names:
-            place.setdefault(name, len(place))
-        into = np.array([place[name] for name in other.names], dtype=np.intp)
-        a, b = self._spread(np.arange(len(self.names)), len(place)), other._spread(into, len(place))
+        a, b, names = self, other, self.names
+        if names != other.names:
+            place = {name: i for i, name in enumerate(self.names)}
+            for name in other.names:
+                place.setdefault(name, len(place))
+            into = np.array([place[name] for name in other.names], dtype=np.intp)
+            a, b = self._spread(np.arange(len(names)), len(place)), other._spread(into, len(place))
+            names = tuple(place)
         weight, mean = _merged_means(a.weight, a.mean, b.weight, b.mean)
         weight2, mean2 = _merged_means(a.weight2, a.mean2, b.weight2, b.mean2)
         with np.errstate(invalid="ignore", divide="ignore"):
             between = np.where(weight2 > 0, a.weight2 * b.weight2 / weight2, 0.0)
         m2 = a.m2 + b.m2 + between[:, None] * np.square(b.mean2 - a.mean2)
-        return type(self)(tuple(place), a.n + b.n, weight, mean, weight2, mean2, m2)
+        return type(self)(names, a.n + b.n, weight, mean, weight2, mean2, m2)
 
     def group(self, g: int) -> Moments:
         """One group's Moments; covariances between quantities were not kept and are nan."""

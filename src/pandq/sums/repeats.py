@@ -127,8 +127,8 @@ class Repeats(Summary):
         reach = 2 * self.size
         while True:
             # most rows are out of reach, and are not worth sorting
-            near = order if len(order) <= reach else np.partition(order, reach)[:reach]
-            different = np.unique(near)
+            near = np.sort(order if len(order) <= reach else np.partition(order, reach)[:reach])
+            different = near[np.append(True, near[1:] != near[:-1])] if len(near) else near
             if len(near) == len(order) or len(different) > self.size:
                 return different[: self.size + 1].max(initial=np.uint64(0))
             reach *= 8

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Protocol, Self, TypeVar, dataclass_transform
 
 import numpy as np
@@ -34,13 +35,14 @@ class Summary(Protocol):
         """Both together: each field by its own rule, see `together` and `merged_by`."""
         made: Any = type(self)
         return made(  # type: ignore[no-any-return]
-            **{
-                f.name: f.metadata.get("rule", together)(
-                    getattr(self, f.name), getattr(other, f.name)
-                )
-                for f in fields(made)
-            }
+            **{name: rule(getattr(self, name), getattr(other, name)) for name, rule in _rules(made)}
         )
+
+
+@cache
+def _rules(kind: Any) -> tuple[tuple[str, Rule], ...]:
+    """A class's fields, each with the rule that it is merged by."""
+    return tuple((f.name, f.metadata.get("rule", together)) for f in fields(kind))
 
 
 def together(a: Any, b: Any) -> Any:
