@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri, xlogy
 
+from pandq.core.kernels import group_sums
 from pandq.errors import InputError
 from pandq.sums.summary import Summary, merged_by, summary
 
@@ -67,19 +68,10 @@ class Reliability(Summary):
         # q can exceed 1 by rounding, and 1 itself belongs to the last bin.
         n_bins = len(self.count)
         where = np.minimum((q * n_bins).astype(np.intp), n_bins - 1)
-        w = np.ones(len(q)) if w is None else w
-
-        def binned(value: Array) -> Array:
-            sums = np.bincount(where, weights=value * w, minlength=n_bins)
-            return sums.astype(np.float64)
-
-        return type(self)(
-            count=binned(np.ones(len(q))),
-            confidence=binned(q),
-            hit=binned(mass),
-            hit_squared=binned(mass * mass),
-            one_label=bool(((mass == 0) | (mass == 1)).all() and (w == 1).all()),
-        )
+        values = np.stack([np.ones(len(q)), q, mass, mass * mass]).T
+        count, confidence, hit, hit_squared = group_sums(where, n_bins, values, w).T.copy()
+        certain = bool(((mass == 0) | (mass == 1)).all() and (w is None or (w == 1).all()))
+        return type(self)(count, confidence, hit, hit_squared, one_label=certain)
 
     def interval(self, *, level: float = 0.95, method: Method | None = None) -> tuple[Array, Array]:
         """Confidence interval of the mean of P at the predicted class, per bin.

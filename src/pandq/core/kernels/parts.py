@@ -136,17 +136,16 @@ def row_parts(
     if other is None:
         return None
     told_p = truth.ctypes.data if labels else 0, KINDS.get(p_kind, 0), other
-    order = as_read(np.argsort(folds.astype(np.uint8), kind="stable"), np.int64)
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(folds, minlength=len(maps)))])
     told = [one.told() for one in maps]
 
     def parts(build: ModuleType, rows: slice, out: int, stride: int) -> None:
-        for fold, (one, _) in enumerate(told):
-            start, stop = max(rows.start, int(bounds[fold])), min(rows.stop, int(bounds[fold + 1]))
-            if start < stop:
-                at, here = order.ctypes.data + 8 * start, stop - start
-                to_q = KINDS[q_kind], x
-                done = build.row_parts(one, told_p, *to_q, at, here, k, out, stride)
-                require_labels(done == here, k)
+        # a block's rows fold by fold, while they are in the cache
+        here = folds[rows].astype(np.uint8)
+        order = as_read(np.argsort(here, kind="stable") + rows.start, np.int64)
+        at = order.ctypes.data
+        for (one, _), count in zip(told, np.bincount(here, minlength=len(told)), strict=True):
+            done = build.row_parts(one, told_p, KINDS[q_kind], x, at, int(count), k, out, stride)
+            require_labels(done == count, k)
+            at += 8 * int(count)
 
     return columns_of(LABEL_PARTS if labels else LAW_PARTS, chosen, parts, n, k, scattered=True)
