@@ -87,7 +87,7 @@ class Sample(Summary):
         """
         if strata is None or seen is None:
             strata, seen = np.zeros(len(keys), np.int64), np.full(1, len(keys))
-        few = self._kept(keys, row, strata)
+        few = slice(None) if len(keys) <= self.size else self._kept(keys, row, strata)
         columns = {name: column[few] for name, column in columns.items()}
         counted = self.seen.of_only(seen)
         return replace(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pandq.core.numerics import blocks
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.quantities import QUANTITIES, keys
 from pandq.rows import RowMeasures, measure_rows
@@ -144,16 +145,19 @@ def _extreme(
     place = np.flatnonzero(which)
     worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
-    shown = [Shown(plain(chunk.ids[int(i)]), *_laws(chunk, int(i))) for i in worst]
+    shown: list[Shown] = []
+    for some in blocks(len(worst), chunk.q.n_classes or 1):
+        laws = (view[worst[some]].law().prob for view in (chunk.p, chunk.q))
+        ids = (plain(chunk.ids[int(i)]) for i in worst[some])
+        shown += [Shown(one, *_largest(p, q)) for one, p, q in zip(ids, *laws, strict=True)]
     return blank.of_only(m.kl[worst], row[worst], details, shown)
 
 
-def _laws(chunk: Chunk, i: int) -> tuple[NDArray[np.intp], Rows, Rows]:
+def _largest(p: Rows, q: Rows) -> tuple[NDArray[np.intp], Rows, Rows]:
     """The classes of a row that matter most to P or to Q, and both there.
 
     Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
     """
-    p, q = (view[i : i + 1].law().prob[0] for view in (chunk.p, chunk.q))
     most = np.maximum(p, q)
     top = np.argsort(-most, kind="stable")
     if len(top) > TOP:
