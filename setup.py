@@ -56,6 +56,7 @@ def builds():
 
 HEADERS = (
     "checks",
+    "divergences",
     "groups",
     "labels",
     "lanes",

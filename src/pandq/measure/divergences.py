@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pandq.core import measures
+from pandq.core import kernels, measures
 from pandq.core.checks import is_number, numbers
 from pandq.errors import InputError
 from pandq.measure.blockwise import by_blocks
+from pandq.measure.entropies import kl_divergence
 from pandq.units import Unit, per_nat
 from pandq.views import paired
 
@@ -57,7 +59,8 @@ def js_divergence(
         raise InputError(
             what="weights must be two positive shares that sum to one", got=str(weights)
         )
-    return _divergence(partial(measures.js_divergence, w=shares[0]), p, q, unit)
+    w = shares[0]
+    return _divergence("js", partial(measures.js_divergence, w=w), p, q, unit, w)
 
 
 def jeffreys_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
@@ -81,7 +84,7 @@ def jeffreys_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
     >>> jeffreys_divergence(Logits([[0.0, 1.0]]), Logits([[1.0, 0.0]])).round(6)
     array([0.924234])
     """
-    return _divergence(measures.jeffreys_divergence, p, q, unit)
+    return _divergence("jeffreys", measures.jeffreys_divergence, p, q, unit)
 
 
 def renyi_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> Rows:
@@ -108,7 +111,12 @@ def renyi_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     """
     if not is_number(alpha) or not alpha >= 0:
         raise InputError(what="alpha is a number, and not negative", got=repr(alpha))
-    return _divergence(partial(measures.renyi_divergence, alpha=float(alpha)), p, q, unit)
+    alpha = float(alpha)
+    if alpha == 1.0:
+        return kl_divergence(p, q, unit=unit)
+    name = "renyi_largest" if math.isinf(alpha) else "renyi"
+    formula = partial(measures.renyi_divergence, alpha=alpha)
+    return _divergence(name, formula, p, q, unit, alpha)
 
 
 def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> Rows:
@@ -137,7 +145,11 @@ def alpha_divergence(p: View, q: View, *, alpha: float, unit: Unit = "nat") -> R
     if not is_number(alpha) or not abs(alpha) <= LARGEST_ORDER:
         what = f"alpha is a number between -{LARGEST_ORDER:g} and {LARGEST_ORDER:g}"
         raise InputError(what, got=repr(alpha))
-    return _divergence(partial(measures.alpha_divergence, alpha=float(alpha)), p, q, unit)
+    alpha = float(alpha)
+    if alpha in {0.0, 1.0}:
+        return kl_divergence(p, q, unit=unit) if alpha else kl_divergence(q, p, unit=unit)
+    formula = partial(measures.alpha_divergence, alpha=alpha)
+    return _divergence("alpha", formula, p, q, unit, alpha)
 
 
 def total_variation_distance(p: View, q: View) -> Rows:
@@ -160,7 +172,7 @@ def total_variation_distance(p: View, q: View) -> Rows:
     >>> total_variation_distance(Probs([[1.0, 0.0]]), Probs([[0.75, 0.25]]))
     array([0.25])
     """
-    return _divergence(measures.total_variation_distance, p, q)
+    return _divergence("total_variation", measures.total_variation_distance, p, q)
 
 
 def hellinger_distance(p: View, q: View) -> Rows:
@@ -183,7 +195,7 @@ def hellinger_distance(p: View, q: View) -> Rows:
     >>> hellinger_distance(Probs([[1.0, 0.0]]), Probs([[0.0, 1.0]]))
     array([1.])
     """
-    return _divergence(measures.hellinger_distance, p, q)
+    return _divergence("hellinger", measures.hellinger_distance, p, q)
 
 
 def chi2_divergence(p: View, q: View) -> Rows:
@@ -206,8 +218,17 @@ def chi2_divergence(p: View, q: View) -> Rows:
     >>> chi2_divergence(Probs([[1.0, 0.0]]), Probs([[0.5, 0.5]]))
     array([1.])
     """
-    return _divergence(measures.chi2_divergence, p, q)
+    return _divergence("chi2", measures.chi2_divergence, p, q)
 
 
-def _divergence(formula: Callable[[Law, Law], Rows], p: View, q: View, unit: Unit = "nat") -> Rows:
-    return by_blocks(formula, *paired(p, q)) * per_nat(unit)
+def _divergence(
+    name: str,
+    formula: Callable[[Law, Law], Rows],
+    p: View,
+    q: View,
+    unit: Unit = "nat",
+    parameter: float = 0.0,
+) -> Rows:
+    p, q = paired(p, q)
+    found = kernels.divergence(name, parameter, p.kind, p.array, q.kind, q.array)
+    return (by_blocks(formula, p, q) if found is None else found) * per_nat(unit)

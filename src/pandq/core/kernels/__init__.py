@@ -1,6 +1,14 @@
 """Fused kernels: every measure of a row in one pass, compiled from portable C11."""
 
 from pandq.core.kernels.builds import build_name, builds_here
-from pandq.core.kernels.run import NAMES, first_doubt, group_sums, measured
+from pandq.core.kernels.run import NAMES, divergence, first_doubt, group_sums, measured
 
-__all__ = ["NAMES", "build_name", "builds_here", "first_doubt", "group_sums", "measured"]
+__all__ = [
+    "NAMES",
+    "build_name",
+    "builds_here",
+    "divergence",
+    "first_doubt",
+    "group_sums",
+    "measured",
+]

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "checks.h"
+#include "divergences.h"
 #include "groups.h"
 #include "maps.h"
-#include "measures.h"
 #include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
@@ -58,6 +58,23 @@ static PyObject *py_laws(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     fine = measure_laws(&p, (enum kind)kind_p, &q, (enum kind)kind_q, n, k, whole,
                         (double *)(intptr_t)out, (ptrdiff_t)stride);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? n : -1);
+}
+
+static PyObject *py_divergence(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long n, k, out;
+    int which, kind_p, kind_q, fine;
+    double parameter;
+    struct matrix p, q;
+    if (!PyArg_ParseTuple(args, "idiO&iO&LLL", &which, &parameter, &kind_p, matrix_from, &p, &kind_q,
+                          matrix_from, &q, &n, &k, &out))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = measure_divergence((enum divergence)which, parameter, &p, (enum kind)kind_p, &q,
+                              (enum kind)kind_q, n, k, (double *)(intptr_t)out);
     Py_END_ALLOW_THREADS
     return rows_done(fine ? n : -1);
 }
@@ -231,6 +248,8 @@ static PyObject *py_level(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
     {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law; n, or the first that is no class."},
     {"laws", py_laws, METH_VARARGS, "(kind, p, kind, q, n, k, whole, out, stride): a law against a law."},
+    {"divergence", py_divergence, METH_VARARGS,
+     "(which, parameter, kind, p, kind, q, n, k, out): one divergence of a law from a law."},
     {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
     {"group_sums", py_group_sums, METH_VARARGS,
      "(group, groups, x, stride, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},

@@ -38,6 +38,17 @@ NAMES = (
     "p_confidence",
     "q_mass",
 )
+# As the enumeration in divergences.h.
+DIVERGENCES = (
+    "js",
+    "jeffreys",
+    "total_variation",
+    "hellinger",
+    "chi2",
+    "renyi",
+    "renyi_largest",
+    "alpha",
+)
 STORAGE = {
     "float32": 0,
     "float64": 1,
@@ -119,6 +130,49 @@ def measured(
 
     found = columns_of(NAMES, chosen, laws, n, k)
     return {name: found[name] for name in NAMES if whole or name not in ("brier", "q_entropy")}
+
+
+def divergence(
+    name: str, parameter: float, p_kind: str, p: NDArray[Any], q_kind: str, q: NDArray[Any]
+) -> Rows | None:
+    """One of DIVERGENCES of each row.
+
+    Args:
+        name: which.
+        parameter: P's weight for js; alpha, neither 1 nor infinite, for renyi and alpha.
+        p_kind: the kind of P: counts, probs, logprobs or logits.
+        p: (n, K) of any number type; also bits of BFLOAT16.
+        q_kind: the kind of Q, likewise.
+        q: (n, K), likewise.
+
+    Returns:
+        (n,) float64; None where no kernel was compiled, or none is for these arrays.
+
+    Raises:
+        MemoryError: rows of so many classes do not fit into memory.
+
+    Rows must have been found sound (`first_doubt`).
+
+    >>> p, q = np.array([[1.0, 0.0]]), np.array([[0.75, 0.25]])
+    >>> found = divergence("total_variation", 0.0, "probs", p, "probs", q)
+    >>> found is None or float(found[0])
+    0.25
+    """
+    chosen, x, other = build(), _described(q_kind, q), _described(p_kind, p)
+    if chosen is None or x is None or other is None or 0 in q.shape:
+        return None
+    n, k = q.shape
+    which, out = DIVERGENCES.index(name), np.empty(n)
+
+    def measure(rows: slice) -> None:
+        mine, theirs = _moved(other, rows.start), _moved(x, rows.start)
+        count, to = rows.stop - rows.start, out.ctypes.data + 8 * rows.start
+        chosen.divergence(
+            which, parameter, KINDS[p_kind], mine, KINDS[q_kind], theirs, count, k, to
+        )
+
+    _mapped(measure, n, k)
+    return out
 
 
 def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
