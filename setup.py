@@ -66,6 +66,7 @@ HEADERS = (
     "measures",
     "pairs",
     "parts",
+    "shares",
     "singles",
     "softmax",
 )

@@ -3,12 +3,11 @@
 #define PANDQ_DIVERGENCES_H
 
 #include "measures.h"
+#include "shares.h"
 #include "singles.h"
 
 /* One class: the two probabilities, their logarithms, and t = log q/p. */
 struct class { double p, q, log_p, log_q, t; };
-
-INLINE int near_0(double x) { return x <= 0.5 && x >= -0.5; }
 
 /* exp(x) for any x: squared, so that it runs over and under only where exp does. */
 INLINE double exp_any(double x)
@@ -107,11 +106,6 @@ INLINE struct class class_of(struct laws laws, int s, int l, int plain)
     c.t = log_ratio(c.p, c.q, p->score[at], q->score[at], norm_q - norm_p, plain);
     return c;
 }
-
-/* Each row's sum, and whether one law forbids what the other allows. */
-struct divergent { double sum[W], impossible[W], unheard[W]; };
-
-#define PART 64 /* steps: few enough that what is small is not lost beside what is large */
 
 INLINE void divergence_sums(enum divergence which, struct laws laws, struct shape shape, int plain,
                             double parameter, struct divergent *to)
@@ -262,6 +256,16 @@ static int measure_divergence(enum divergence which, double parameter, const str
     for (int64_t i = 0; i < n; i += shape.rows) {
         shape = shape_of(k, n - i);
         if (fast && single_divergence(&asked, xp, xq, i, k, room, out + i)) continue;
+        if (plain) {
+            struct divergent found = {{0}, {0}, {0}};
+            shares_of(p.prob, xp, kind_p, i, shape);
+            shares_of(q.prob, xq, kind_q, i, shape);
+            if (share_rows(which, p.prob, q.prob, shape, parameter, &found)) {
+                finish(which, parameter, &found);
+                memcpy(out + i, found.sum, sizeof(double) * (size_t)shape.rows);
+                continue;
+            }
+        }
         law_of(&p, xp, kind_p, i, shape);
         law_of(&q, xq, kind_q, i, shape);
         divergence_rows(which, (struct laws){&p, &q}, shape, plain, parameter, out + i);
