@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 from sklearn.metrics import log_loss
 from turns import in_turns, machine, table
 
-from pandq import Labels, Logits, Probs
+from pandq import Labels, Logits, Probs, cross_entropy
 from pandq.core.kernels import build_name
 from pandq.read.chunks import CHUNK_ROWS
 from pandq.rows import measure_rows
@@ -85,6 +85,7 @@ def main() -> None:
         halves = np.array_split(x.reshape(-1), torch.get_num_threads())
         jobs = {
             "pandq": lambda p=p, q=q: measure_rows(p, q),
+            "pandq cross_entropy, that one alone": lambda p=p, q=q: cross_entropy(p, q),
             "streaming": lambda halves=halves: list(pool.map(np.sum, halves)),
             "making the view (checks each row)": lambda x=x: Logits(x),
             "torch eager": lambda x=tx, y=ty: eager(x, y),

@@ -109,10 +109,16 @@ def one_call():
         if rng.random() < 0.2:
             labels[rng.integers(n)] = rng.choice([-1, k, 2**62, -(2**63)])
         try:
-            run.measured("labels", labels, kind, x)
+            run.measured("labels", labels, kind, x, only=rng.choice([None, *run.LABEL_NAMES]))
         except ValueError:
             assert not ((labels >= 0) & (labels < k)).all()
     elif what == 3:
+        name, parameter = (
+            rng.choice(run.DIVERGENCES),
+            float(rng.choice([0.01, 0.3, 0.5, 2.0, 50.0])),
+        )
+        run.divergence(name, parameter, other, y, kind, x)
+    elif what == 4:
         any_map(min(n, 70), k)
     elif what == 4:
         any_parts(other, y, kind, x)

@@ -330,6 +330,14 @@ def pair(request):
     return view_of(p_kind, rng, n, k, storage), view_of(q_kind, rng, n, k, storage)
 
 
+def test_a_measure_that_is_asked_for_alone_has_the_same_bits(build, pair):
+    p, q = pair
+    for name, value in measured(p, q).items():
+        found = kernels.measured(p.kind, p.array, q.kind, q.array, only=name)
+        assert found[name].tobytes() == value.tobytes()
+        assert p.kind != "labels" or list(found) == [name]
+
+
 @pytest.mark.skipif(len(FUSED) < 2, reason="needs two builds with fused multiply-add")
 def test_every_instruction_set_with_fma_gives_the_same_bits(pair, monkeypatch):
     found = []

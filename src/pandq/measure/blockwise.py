@@ -8,6 +8,7 @@ import numpy as np
 
 from pandq.core import kernels
 from pandq.core.numerics import blocks
+from pandq.units import per_nat
 from pandq.views import Labels
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
+    from pandq.units import Unit
     from pandq.views import View
 
     Rows = NDArray[np.float64]
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
 
 def of_two(name: str, formula: Callable[[Law, Law], NDArray[np.number]], p: View, q: View) -> Rows:
     """What a kernel measures by that name, or else the formula."""
-    found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=name == "brier")
+    found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=name == "brier", only=name)
     return by_blocks(formula, p, q) if found is None else found[name]
 
 
 def of_one(name: str, formula: Callable[[Law], NDArray[np.number]], q: View) -> Rows:
     """The same for a measure of Q alone: the labels do not matter."""
-    found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array)
+    found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array, only=name)
     return by_blocks(formula, q) if found is None else found[name]
+
+
+def in_unit(nats: Rows, unit: Unit) -> Rows:
+    """The same in another unit; as they are, without a copy, where they are asked for in nats."""
+    factor = per_nat(unit)
+    return nats if factor == 1.0 else nats * factor
 
 
 def by_blocks(formula: Callable[..., NDArray[np.number]], *views: View) -> Rows:

@@ -11,9 +11,8 @@ import numpy as np
 from pandq.core import kernels, measures
 from pandq.core.checks import is_number, numbers
 from pandq.errors import InputError
-from pandq.measure.blockwise import by_blocks
+from pandq.measure.blockwise import by_blocks, in_unit
 from pandq.measure.entropies import kl_divergence
-from pandq.units import Unit, per_nat
 from pandq.views import paired
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
+    from pandq.units import Unit
     from pandq.views import View
 
     Rows = NDArray[np.float64]
@@ -231,4 +231,4 @@ def _divergence(
 ) -> Rows:
     p, q = paired(p, q)
     found = kernels.divergence(name, parameter, p.kind, p.array, q.kind, q.array)
-    return (by_blocks(formula, p, q) if found is None else found) * per_nat(unit)
+    return in_unit(by_blocks(formula, p, q) if found is None else found, unit)

@@ -8,14 +8,14 @@ import numpy as np
 
 from pandq.core import measures
 from pandq.errors import ViewTypeError
-from pandq.measure.blockwise import of_one, of_two
-from pandq.units import Unit, per_nat
+from pandq.measure.blockwise import in_unit, of_one, of_two
 from pandq.views import Labels, paired, require_view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.core.laws import Law
+    from pandq.units import Unit
     from pandq.views import View
 
     Rows = NDArray[np.float64]
@@ -43,7 +43,7 @@ def entropy(p: View, *, unit: Unit = "nat") -> Rows:
     p = require_view("p", p)
     if isinstance(p, Labels):
         return np.zeros(len(p))
-    return of_one("q_entropy", measures.entropy, p) * per_nat(unit)
+    return in_unit(of_one("q_entropy", measures.entropy, p), unit)
 
 
 def cross_entropy(p: View, q: View, *, unit: Unit = "nat") -> Rows:
@@ -70,7 +70,7 @@ def cross_entropy(p: View, q: View, *, unit: Unit = "nat") -> Rows:
     p, q = paired(p, q)
     if isinstance(p, Labels):
         return log_loss(p, q, unit=unit)
-    return of_two("cross_entropy", measures.cross_entropy, p, q) * per_nat(unit)
+    return in_unit(of_two("cross_entropy", measures.cross_entropy, p, q), unit)
 
 
 def kl_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
@@ -102,7 +102,7 @@ def kl_divergence(p: View, q: View, *, unit: Unit = "nat") -> Rows:
     p, q = paired(p, q)
     if isinstance(p, Labels):
         return log_loss(p, q, unit=unit)
-    return of_two("kl", measures.kl_divergence, p, q) * per_nat(unit)
+    return in_unit(of_two("kl", measures.kl_divergence, p, q), unit)
 
 
 def log_loss(p: Labels, q: View, *, unit: Unit = "nat") -> Rows:
@@ -133,7 +133,7 @@ def log_loss(p: Labels, q: View, *, unit: Unit = "nat") -> Rows:
             got=type(p).__name__,
             remedy="For any other P use cross_entropy(p, q).",
         )
-    return of_two("cross_entropy", _log_loss, p_view, q) * per_nat(unit)
+    return in_unit(of_two("cross_entropy", _log_loss, p_view, q), unit)
 
 
 def _log_loss(p: Law, q: Law) -> Rows:

@@ -79,10 +79,10 @@ static void law_rows(const struct law *p, const struct law *q, struct shape shap
     }
 }
 
-static void label_rows(const int64_t *y, const struct law *q, struct shape shape, double *out,
-                       ptrdiff_t stride)
+static void label_rows(const int64_t *y, const struct law *q, struct shape shape, int wanted,
+                       double *out, ptrdiff_t stride)
 {
-    double entropy[W] = {0}, brier[W] = {0}, label[W];
+    double found[LABEL_MEASURES][W], entropy[W] = {0}, brier[W] = {0}, label[W];
     for (int l = 0; l < W; l++) label[l] = (double)y[shape.wide ? 0 : l < shape.rows ? l : shape.rows - 1];
     for (int s = 0; s < shape.steps; s++)
         for (int l = 0; l < W; l++) {
@@ -98,14 +98,14 @@ static void label_rows(const int64_t *y, const struct law *q, struct shape shape
         int64_t top = shape.wide ? first : first * W + r;
         /* one of the two is as it was given; the other is rounded */
         int at_top = q->prob[at] == q->prob[top] && q->score[at] == q->score[top];
-        double *to = out + r;
-        to[LOSS * stride] = 0.0 - (q->score[at] - q->norm[r]);
-        to[RIGHT * stride] = at_top ? 1.0 / q->ties[r] : 0.0; /* a tie counts its share */
-        to[BRIER * stride] = brier[r];
-        to[CONFIDENCE * stride] = q->largest[r];
-        to[Q_ENTROPY * stride] = entropy[r];
-        to[Q_CLASS * stride] = q->ties[r] > 1.0 ? TIED : q->top[r];
+        found[LOSS][r] = 0.0 - (q->score[at] - q->norm[r]);
+        found[RIGHT][r] = at_top ? 1.0 / q->ties[r] : 0.0; /* a tie counts its share */
+        found[BRIER][r] = brier[r];
+        found[CONFIDENCE][r] = q->largest[r];
+        found[Q_ENTROPY][r] = entropy[r];
+        found[Q_CLASS][r] = q->ties[r] > 1.0 ? TIED : q->top[r];
     }
+    put(out, stride, wanted, found[0], W, shape.rows);
 }
 
 /* Room for the sheets of P and Q, or NULL. */
@@ -120,12 +120,12 @@ static double *sheets_for(int64_t k, struct law *p, struct law *q)
     return room;
 }
 
-/* Labels against any law: the rows that were measured, all or those before the first label that is no
- * class; -1 if there is no memory. */
+/* Labels against any law, the measures whose bit is set in `wanted`: the rows that were measured, all or
+ * those before the first label that is no class; -1 if there is no memory. */
 static int64_t measure_labels(const int64_t *y, const struct matrix *xq, enum kind kind, int64_t n,
-                              int64_t k, double *out, ptrdiff_t stride)
+                              int64_t k, int wanted, double *out, ptrdiff_t stride)
 {
-    if (kind == LOGITS && single(xq)) return labels_logits(xq, y, n, k, out, stride);
+    if (kind == LOGITS && single(xq)) return labels_logits(xq, y, n, k, wanted, out, stride);
     struct law p, q;
     double *room = sheets_for(k, &p, &q);
     if (!room) return -1;
@@ -139,7 +139,7 @@ static int64_t measure_labels(const int64_t *y, const struct matrix *xq, enum ki
             break;
         }
         law_of(&q, xq, kind, i, shape);
-        label_rows(label, &q, shape, out + i, stride);
+        label_rows(label, &q, shape, wanted, out + i, stride);
     }
     free(room);
     return i;

@@ -34,13 +34,13 @@ static PyObject *py_labels(PyObject *self, PyObject *args)
 {
     (void)self;
     long long y, n, k, out, stride;
-    int kind;
+    int kind, wanted;
     int64_t found;
     struct matrix q;
-    if (!PyArg_ParseTuple(args, "LiO&LLLL", &y, &kind, matrix_from, &q, &n, &k, &out, &stride))
+    if (!PyArg_ParseTuple(args, "LiO&LLiLL", &y, &kind, matrix_from, &q, &n, &k, &wanted, &out, &stride))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    found = measure_labels((const int64_t *)(intptr_t)y, &q, (enum kind)kind, n, k,
+    found = measure_labels((const int64_t *)(intptr_t)y, &q, (enum kind)kind, n, k, wanted,
                            (double *)(intptr_t)out, (ptrdiff_t)stride);
     Py_END_ALLOW_THREADS
     return rows_done(found);
@@ -246,7 +246,7 @@ static PyObject *py_level(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, out, stride): labels against a law; n, or the first that is no class."},
+    {"labels", py_labels, METH_VARARGS, "(y, kind, q, n, k, wanted, out, stride): labels against a law; n, or the first that is no class."},
     {"laws", py_laws, METH_VARARGS, "(kind, p, kind, q, n, k, whole, out, stride): a law against a law."},
     {"divergence", py_divergence, METH_VARARGS,
      "(which, parameter, kind, p, kind, q, n, k, out): one divergence of a law from a law."},

@@ -77,7 +77,13 @@ PAD = 8
 
 
 def measured(
-    p_kind: str, p: NDArray[Any], q_kind: str, q: NDArray[Any], *, whole: bool = True
+    p_kind: str,
+    p: NDArray[Any],
+    q_kind: str,
+    q: NDArray[Any],
+    *,
+    whole: bool = True,
+    only: str | None = None,
 ) -> dict[str, Rows] | None:
     """Every measure of each row, by its name.
 
@@ -87,6 +93,7 @@ def measured(
         q_kind: the kind of Q, not labels.
         q: (n, K), likewise.
         whole: without it brier and q_entropy of two laws are left out, which is quicker.
+        only: the one measure that is wanted; of labels nothing else is then given memory.
 
     Returns:
         (n,) float64 each, in nats where it has a unit: for labels LABEL_NAMES, else NAMES. None
@@ -112,13 +119,16 @@ def measured(
     n, k = q.shape
     if p_kind == "labels":
         y = np.require(p, np.int64, ["C", "A"])
+        names = LABEL_NAMES if only is None else (only,)
+        wanted = sum(1 << LABEL_NAMES.index(name) for name in names)
 
         def labels(build: ModuleType, rows: slice, out: int, stride: int) -> None:
             kind, here = KINDS[q_kind], _moved(x, rows.start)
             at, count = y.ctypes.data + 8 * rows.start, rows.stop - rows.start
-            require_labels(build.labels(at, kind, here, count, k, out, stride) == count, k)
+            done = build.labels(at, kind, here, count, k, wanted, out, stride)
+            require_labels(done == count, k)
 
-        return columns_of(LABEL_NAMES, chosen, labels, n, k)
+        return columns_of(names, chosen, labels, n, k)
     other = described(p_kind, p)
     if other is None:
         return None
@@ -158,7 +168,7 @@ def divergence(
     >>> found is None or float(found[0])
     0.25
     """
-    chosen, x, other = build(), _described(q_kind, q), _described(p_kind, p)
+    chosen, x, other = build(), described(q_kind, q), described(p_kind, p)
     if chosen is None or x is None or other is None or 0 in q.shape:
         return None
     n, k = q.shape
