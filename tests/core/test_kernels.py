@@ -390,6 +390,18 @@ def test_any_memory_layout_gives_the_same_bits(build, pair, layout):
     assert bits(measured(p, moved)) == bits(measured(*pair))
 
 
+@pytest.mark.parametrize("k", [10, 65, 1001])
+def test_every_number_of_16_bits_is_read_as_what_it_is(build, k):
+    bits_16 = np.arange(1 << 16, dtype=np.uint16)
+    for stored in (bits_16.view(np.float16), bits_16.view(BFLOAT16)):
+        with np.errstate(invalid="ignore"):
+            finite = stored[np.isfinite(widen(stored))]
+        rows = np.random.default_rng(k).permutation(finite)[: len(finite) // k * k].reshape(-1, k)
+        labels = Labels(np.arange(len(rows)) % k, k)
+        found = measured(labels, Logits(rows))
+        assert bits(found) == bits(measured(labels, Logits(widen(rows).astype(np.float32))))
+
+
 @pytest.mark.parametrize("stored", [np.float32, np.float64])
 @pytest.mark.parametrize("k", [3, 200])
 @pytest.mark.parametrize("label", [-1, 10**15, 200])

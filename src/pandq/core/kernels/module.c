@@ -3,6 +3,9 @@
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 #include <stdlib.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "checks.h"
 #include "divergences.h"
@@ -234,7 +237,9 @@ static PyObject *py_level(PyObject *self, PyObject *args)
     (void)self, (void)args;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    int halves = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    int v3 = halves && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
              __builtin_cpu_supports("bmi2");
     int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
