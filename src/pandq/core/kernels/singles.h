@@ -17,6 +17,7 @@
 
 enum divergence { JS, JEFFREYS, TOTAL_VARIATION, HELLINGER, CHI2, RENYI, RENYI_LARGEST, ALPHA };
 
+#define NEXT_ROW 16384 /* classes: a row of so many is fetched while the one before is summed */
 #define JS_ORDERS 13    /* of t, by which a term of JS is known for |t| <= 1/2 */
 #define JS_LEAST 0.0625 /* weights less than this are left to double precision */
 
@@ -98,15 +99,31 @@ INLINE void about_term(float xp, float xq, struct about at, float s, int powers,
     }
 }
 
+/* The same classes of the next row; of rows too long for the cache nothing. */
+INLINE struct ahead next_row(const struct matrix *xp, const struct matrix *xq, const char *row_p,
+                             const char *row_q, int64_t k, int64_t first)
+{
+    const char *p = row_p + xp->row + first * xp->column, *q = row_q + xq->row + first * xq->column;
+    return (struct ahead){p, q, k > NEXT_ROW ? 0 : (int)xp->column, k > NEXT_ROW ? 0 : (int)xq->column};
+}
+
+INLINE void fetch_some(struct ahead next, int i, int n)
+{
+    fetch(next.p + (ptrdiff_t)i * next.size_p, (ptrdiff_t)n * next.size_p);
+    fetch(next.q + (ptrdiff_t)i * next.size_q, (ptrdiff_t)n * next.size_q);
+}
+
 INLINE float about_block(double *a, const float *x, const float *y, int n, struct about at, float s,
-                         int powers, int near, struct kept to)
+                         int powers, int near, struct kept to, struct ahead next)
 {
     float sum[ABOUT_SUMS][PAIR_LANES] = {{0}}, high[PAIR_LANES] = {0};
     int i = 0;
-    for (; i + PAIR_LANES <= n; i += PAIR_LANES)
+    for (; i + PAIR_LANES <= n; i += PAIR_LANES) {
+        fetch_some(next, i, PAIR_LANES);
         for (int l = 0; l < PAIR_LANES; l++)
             about_term(x[i + l], y[i + l], at, s, powers, near, sum, &high[l], l, to.p + i + l,
                        to.q + i + l, to.d + i + l);
+    }
     for (int l = 0; l < n - i; l++)
         about_term(x[i + l], y[i + l], at, s, powers, near, sum, &high[l], l, to.p + i + l,
                    to.q + i + l, to.d + i + l);
@@ -188,12 +205,13 @@ static double about_c(const struct asked *asked, const struct matrix *xp, const 
         const float *x = block_f(xp, row_p, first, n, buffer_p);
         const float *y = block_f(xq, row_q, first, n, buffer_q);
         struct kept to = {kept.p + first, kept.q + first, kept.d + first};
+        struct ahead next = next_row(xp, xq, row_p, row_q, k, first);
         int near = all_near(x, y, n, at.c) && fabsf(asked->s) <= 1.0f;
         if (!near && allow(allowed_p, allowed_q, x, y, n, at.p, at.c)) x = allowed_p, y = allowed_q;
-        float here = powers ? near ? about_block(a, x, y, n, at, asked->s, 1, 1, to)
-                                   : about_block(a, x, y, n, at, asked->s, 1, 0, to)
-                     : near ? about_block(a, x, y, n, at, 0.0f, 0, 1, to)
-                            : about_block(a, x, y, n, at, 0.0f, 0, 0, to);
+        float here = powers ? near ? about_block(a, x, y, n, at, asked->s, 1, 1, to, next)
+                                   : about_block(a, x, y, n, at, asked->s, 1, 0, to, next)
+                     : near ? about_block(a, x, y, n, at, 0.0f, 0, 1, to, next)
+                            : about_block(a, x, y, n, at, 0.0f, 0, 0, to, next);
         high = here > high ? here : high;
     }
     double u = a[OF_U] / a[OF_P], v = a[OF_V] / a[OF_P];
@@ -231,10 +249,13 @@ static double apart_plainly(const struct matrix *xp, const struct matrix *xq, co
     }
     float by = (float)(of_p / of_q);
     for (int64_t first = 0; first < k; first += BLOCK) {
+        struct ahead next = next_row(xp, xq, row_p, row_q, k, first);
         float sum[LANES_F] = {0}, *p = kept.p + first, *q = kept.q + first;
         int n = (int)(k - first < BLOCK ? k - first : BLOCK), i = 0;
-        for (; i + LANES_F <= n; i += LANES_F)
+        for (; i + LANES_F <= n; i += LANES_F) {
+            fetch_some(next, i, LANES_F);
             for (int l = 0; l < LANES_F; l++) sum[l] += fabsf(FMA_F(q[i + l], by, -p[i + l]));
+        }
         for (int l = 0; l < n - i; l++) sum[l] += fabsf(FMA_F(q[i + l], by, -p[i + l]));
         found += total(sum, LANES_F);
     }
