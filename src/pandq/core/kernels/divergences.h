@@ -260,7 +260,8 @@ static int measure_divergence(enum divergence which, double parameter, const str
             struct divergent found = {{0}, {0}, {0}};
             shares_of(p.prob, xp, kind_p, i, shape);
             shares_of(q.prob, xq, kind_q, i, shape);
-            if (share_rows(which, p.prob, q.prob, shape, parameter, &found)) {
+            struct ahead next = next_row(xp, xq, row_of(xp, i), row_of(xq, i), k, 0);
+            if (share_rows(which, p.prob, q.prob, shape, parameter, next, &found)) {
                 finish(which, parameter, &found);
                 memcpy(out + i, found.sum, sizeof(double) * (size_t)shape.rows);
                 continue;

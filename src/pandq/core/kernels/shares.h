@@ -112,20 +112,24 @@ INLINE double share_term(enum divergence which, double p, double q, double param
 
 /* False where a number is too small for these formulas. */
 INLINE int share_sums(enum divergence which, const double *p, const double *q, struct shape shape,
-                      double parameter, struct divergent *to)
+                      double parameter, struct ahead next, struct divergent *to)
 {
+    int distance = which == JS || which == TOTAL_VARIATION || which == HELLINGER;
     double small[W] = {0}, any = 0.0;
     for (int first = 0; first < shape.steps; first += PART) {
         double part[W] = {0};
         int end = first + PART < shape.steps ? first + PART : shape.steps;
-        for (int s = first; s < end; s++)
+        for (int s = first; s < end; s++) {
+            fetch_some(next, s * W, W);
             for (int l = 0; l < W; l++) {
                 double x = p[s * W + l], y = q[s * W + l];
                 part[l] += share_term(which, x, y, parameter);
-                to->impossible[l] += y == 0.0 && x > 0.0 ? 1.0 : 0.0;
-                to->unheard[l] += x == 0.0 && y > 0.0 ? 1.0 : 0.0;
+                if (!distance) to->impossible[l] += y == 0.0 && x > 0.0 ? 1.0 : 0.0;
+                if (!distance) to->unheard[l] += x == 0.0 && y > 0.0 ? 1.0 : 0.0;
+                if (which == TOTAL_VARIATION) continue;
                 small[l] += (x < LEAST_SHARE && x > 0.0) || (y < LEAST_SHARE && y > 0.0) ? 1.0 : 0.0;
             }
+        }
         for (int l = 0; l < W; l++) to->sum[l] += part[l];
     }
     fold(to->sum, shape.wide);
@@ -148,18 +152,18 @@ static void shares_of(double *to, const struct matrix *x, enum kind kind, int64_
 }
 
 #define EACH_SHARE(WHICH)                                                                      \
-    case WHICH: sound = share_sums(WHICH, p, q, shape, parameter, found); break;
+    case WHICH: sound = share_sums(WHICH, p, q, shape, parameter, next, found); break;
 
 /* Sums of the rows from i on; false where the formulas of logarithms must do it. */
 static int share_rows(enum divergence which, const double *p, const double *q, struct shape shape,
-                      double parameter, struct divergent *found)
+                      double parameter, struct ahead next, struct divergent *found)
 {
     int sound = 0, powers = which == RENYI || which == ALPHA;
     if (powers && parameter == 0.5) {
-        sound = share_sums(HELLINGER, p, q, shape, 0.0, found);
+        sound = share_sums(HELLINGER, p, q, shape, 0.0, next, found);
         for (int l = 0; l < W; l++) found->sum[l] *= -0.5;
     } else if (powers && parameter == 2.0) {
-        sound = share_sums(CHI2, p, q, shape, 0.0, found);
+        sound = share_sums(CHI2, p, q, shape, 0.0, next, found);
     } else {
         switch (which) {
             EACH_SHARE(JS)
@@ -168,7 +172,7 @@ static int share_rows(enum divergence which, const double *p, const double *q, s
             EACH_SHARE(HELLINGER)
             EACH_SHARE(CHI2)
         case RENYI_LARGEST: return 0;
-        default: sound = share_sums(ALPHA, p, q, shape, parameter, found);
+        default: sound = share_sums(ALPHA, p, q, shape, parameter, next, found);
         }
     }
     if (which != RENYI) return sound;
