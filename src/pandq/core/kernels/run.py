@@ -181,7 +181,7 @@ def divergence(
             which, parameter, KINDS[p_kind], mine, KINDS[q_kind], theirs, count, k, to
         )
 
-    _mapped(measure, n, k)
+    mapped(measure, n, k)
     return out
 
 
