@@ -30,6 +30,7 @@ FLOORS = {
         ("fit",),
         ("report",),
         ("outputs", "audits", "calibrations", "comparisons", "inspections"),
+        ("loops",),
         ("demo",),
         ("__init__",),
         ("cli",),

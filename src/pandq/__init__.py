@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pandq.fit.regressions.bayes import BayesianSoftmaxRegression
     from pandq.fit.regressions.softmax import SoftmaxRegression
     from pandq.inspections import inspect
+    from pandq.loops.auditor import Auditor
     from pandq.measure.divergences import (
         alpha_divergence,
         chi2_divergence,
@@ -81,6 +82,7 @@ _HOMES = {
     "fit.regressions.bayes": ("BayesianSoftmaxRegression",),
     "fit.regressions.softmax": ("SoftmaxRegression",),
     "inspections": ("inspect",),
+    "loops.auditor": ("Auditor",),
     "measure.divergences": (
         "alpha_divergence",
         "chi2_divergence",

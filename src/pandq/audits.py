@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pandq.engines.contract import Engine, Progress
+    from pandq.engines.run import Run
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.results.decomposition import Decomposition, LabelType
@@ -110,26 +111,76 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    check_choices(unit, level, seed, worst, floor=(floor, Floor), intervals=(intervals, Intervals))
+    asked = Asked(unit, level, seed, decompose, floor, intervals, worst)
     rows = rows_of(
         p, q, classes=classes, by=by, cluster=cluster, ids=ids, weights=weights, best_q=best_q
     )
-    options = {"seed": seed, "decompose": decompose, "floor": floor, "intervals": intervals}
-    options |= {"worst": worst}
-    run = run_of(rows, engine, progress, checkpoint, {"command": "audit", **options})
-    kept: dict[str, Any] = {"by": tuple(rows.by), "seed": seed}
-    kept["replicates"] = REPLICATES if intervals == "bootstrap" else 0
-    blank = AuditSums.empty(worst=worst, **kept)
+    about = {"command": "audit", **asked.told}
+    run = run_of(rows, engine, progress, checkpoint, about)
+    blank = asked.blank(tuple(rows.by))
     of_first = partial(_first, blank=blank, sampled=decompose, n_rows=rows.n_rows)
     first = run.summarise("measuring", rows, of_first, blank)
+    return audited(asked, rows, first, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of an audit, whoever goes through the rows; see `audit`.
+
+    Raises:
+        InputError: no audit could be made with it.
+    """
+
+    unit: Unit = "nat"
+    level: float = 0.95
+    seed: int = 0
+    decompose: bool = True
+    floor: Floor = "auto"
+    intervals: Intervals = "t"
+    worst: int = 10
+
+    def __post_init__(self) -> None:
+        chosen = {"floor": (self.floor, Floor), "intervals": (self.intervals, Intervals)}
+        check_choices(self.unit, self.level, self.seed, self.worst, **chosen)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The options that a result names."""
+        names = ("seed", "decompose", "floor", "intervals", "worst")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def drawn(self) -> dict[str, int]:
+        """How a bootstrap is drawn; of no replicates where none is wanted."""
+        replicates = REPLICATES if self.intervals == "bootstrap" else 0
+        return {"seed": self.seed, "replicates": replicates}
+
+    def blank(self, by: Sequence[str]) -> AuditSums:
+        """The first pass over no rows, which are told apart by the groups of some columns."""
+        return AuditSums.empty(by=by, worst=self.worst, **self.drawn)
+
+
+def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -> Audit:
+    """What the first pass found, and the second.
+
+    Args:
+        asked: what is asked.
+        rows: what the second pass goes through: all rows, or those that were kept of them.
+        first: of all rows, with a sample to train on.
+        run: who goes through them.
+
+    Raises:
+        InputError: there were no rows, or their floor cannot be certified where it must be.
+    """
     refuse_empty(rows, first.rows.n, first.rows.weight)
-    label_type = _label_type(rows, first, certified=floor == "certified")
-    stop = reasons_to_stop(first.sample, first.shape.n_classes) if decompose else []
+    label_type = _label_type(rows, first, certified=asked.floor == "certified")
+    stop = reasons_to_stop(first.sample, first.shape.n_classes) if asked.decompose else []
     trained, plan, sums = None, None, None
-    scale: dict[str, Any] = {"unit": unit, "level": level}
-    if decompose and not stop:
-        trained, plan = _trained(rows, first, label_type, seed=seed, tell=run.tell)
-        empty = PartSums.empty(votes=label_type == "votes", **kept)
+    scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
+    if asked.decompose and not stop:
+        trained, plan = _trained(rows, first, label_type, seed=asked.seed, tell=run.tell)
+        by = tuple(rows.by)
+        empty = PartSums.empty(votes=label_type == "votes", by=by, **asked.drawn)
         of_parts = partial(_parts, blank=empty, trained=trained)
         sums = run.summarise("decomposing", rows, of_parts, empty)
     run.tell("summing up")
@@ -142,13 +193,13 @@ def audit(
         first.seen,
         first.shape.n_classes,
         accuracy=found.accuracy,
-        cross_entropy=first.rows.estimate("cross_entropy", level=level),
+        cross_entropy=first.rows.estimate("cross_entropy", level=asked.level),
         sample=None if trained is None else first.sample,
         clustered=rows.cluster is not None,
-        unit=unit,
+        unit=asked.unit,
     )
     notes = (*rows.notes, *stop)
-    return replace(found, options=options, notes=notes, findings=told, trained=trained)
+    return replace(found, options=asked.told, notes=notes, findings=told, trained=trained)
 
 
 @summary
@@ -303,5 +354,5 @@ def _groups(
         for name, lines in tables.items():
             kl = {line["name"]: line["kl"] for line in parts.groups[name]}
             for line in lines:
-                line["kl"] = kl[line["name"]]
+                line["kl"] = kl.get(line["name"], line["kl"])
     return tables

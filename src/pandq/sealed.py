@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pandq.documents import Value, parsed
@@ -22,6 +23,12 @@ DOCUMENT, SEAL, METADATA = "pandq", "sha256", "__metadata__"
 
 def write_sealed(path: Path, arrays: Mapping[str, Any], document: Mapping[str, Any]) -> None:
     """Arrays of NumPy, or tensors of torch, and a JSON document in one file."""
+    with path.open("wb") as stream:
+        stream.writelines(sealed(arrays, document))
+
+
+def sealed(arrays: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[bytes, memoryview]:
+    """The same as bytes: a header, and the numbers behind it."""
     metadata = {DOCUMENT: json.dumps(document, allow_nan=False)}
     stored = memoryview(_framework(arrays).save(dict(arrays), metadata))
     size = int.from_bytes(stored[:8], "little")
@@ -29,9 +36,7 @@ def write_sealed(path: Path, arrays: Mapping[str, Any], document: Mapping[str, A
     header[METADATA][SEAL] = _digest(header, data)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # numbers begin where they can be mapped
-    with path.open("wb") as stream:
-        stream.write(len(text).to_bytes(8, "little") + text)
-        stream.write(data)
+    return len(text).to_bytes(8, "little") + text, data
 
 
 def read_sealed(
@@ -59,7 +64,17 @@ def read_sealed(
         MissingLibraryError: torch is wanted, and not installed.
     """
     origin = Value(None, str(path), kind, remedy)
-    stored = _bytes(path, origin)
+    return unsealed(_bytes(path, origin), origin, framework=framework, seal=seal)
+
+
+def unsealed(
+    stored: bytes,
+    origin: Value,
+    *,
+    framework: Literal["numpy", "torch"] = "numpy",
+    seal: bool = True,
+) -> tuple[dict[str, Any], Value]:
+    """The arrays and the document of bytes; `origin` says what they should be."""
     size = int.from_bytes(stored[:8], "little")
     if len(stored) < 8 or size > len(stored) - 8:
         origin.refuse("", got="no safetensors file, or one that was cut off")
@@ -71,7 +86,7 @@ def read_sealed(
     if found is not None and found.text() != _digest(header.it, data):
         origin.refuse("", got="a digest that says it was damaged or changed")
     text = None if metadata is None else metadata.get(DOCUMENT)
-    document = Value({}, str(path), kind, remedy) if text is None else parsed(text.text(), origin)
+    document = replace(origin, it={}) if text is None else parsed(text.text(), origin)
     return _arrays(stored, framework, origin), document
 
 

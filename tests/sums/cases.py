@@ -43,6 +43,7 @@ from pandq.fit.regressions.posterior import of_precision
 from pandq.fit.regressions.scaling import ColumnSums
 from pandq.fit.regressions.softmaxfit import EntropySums, Largest, Survey
 from pandq.fit.regressions.softmaxsums import LossSums, Problem, ProductSums, Rows, hessian_times
+from pandq.loops.kept import KeptRows
 from pandq.read.chunks import views_scan
 from pandq.read.feature_scan import FeatureChunk
 from pandq.rows import measure_rows, same_tops
@@ -183,6 +184,14 @@ def plain(x):
     if isinstance(x, tuple):
         return tuple(plain(v) for v in x)
     return {name: plain(v) for name, v in x.items()} if isinstance(x, Mapping) else x
+
+
+def told_apart(kept):
+    """Rows that are kept, with the names of their groups."""
+    columns = dict(kept.rows.columns)
+    for name, names in kept.groups.items():
+        columns[f"by {name}"] = np.array(names, object)[columns[f"by {name}"]].tolist()
+    return plain(replace(kept.rows, columns=columns))
 
 
 def keyed(rng, n):
@@ -347,6 +356,15 @@ CASES = {
         lambda s, r: s.of_only(r["x"], r["row"], r["details"], list(r["id"])),
     ),
     "Sample": Case(lambda: Sample.empty(7), keyed, lambda s, r: s.of_only(r["key"], r["row"], r)),
+    "KeptRows": replace(
+        scanned(
+            lambda: KeptRows.empty(7),
+            KeptRows.of_only,
+            counts,
+            columns=("by", "cluster", "weights", "rivals"),
+        ),
+        order=told_apart,
+    ),
     "Sample with strata": Case(lambda: Sample.empty(7, 3), keyed, stratified),
     "PoissonBootstrap": Case(
         lambda: PoissonBootstrap.empty(2, replicates=9),

@@ -51,6 +51,26 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.q)
 
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Chunk:
+        """Some of the rows; of a slice each keeps its number."""
+
+        def of(x: Any) -> Any:
+            return None if x is None else x[rows]
+
+        return Chunk(
+            self.start + (rows.indices(len(self))[0] if isinstance(rows, slice) else 0),
+            self.p[rows],
+            self.q[rows],
+            self.keys[rows],
+            self.ids[rows],
+            {name: (codes[rows], names) for name, (codes, names) in self.groups.items()},
+            of(self.clusters),
+            of(self.weights),
+            of(self.best_q),
+            tuple(rival[rows] for rival in self.rivals),
+            of(self.labels),
+        )
+
 
 def chunk_rows(n_classes: int) -> int:
     """How many rows a chunk has.
@@ -105,30 +125,28 @@ class MemoryScan:
 
     def pieces(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Chunk]]:
         """The chunks, each with its part."""
-        cluster = None if self.cluster is None else cols.one_zero(self.cluster)
-        clusters = None if cluster is None else hash_ids(cluster.astype(np.str_))
-        groups = {name: cols.grouped(name, values) for name, values in self.by.items()}
-        ids = np.arange(self.n_rows) if self.ids is None else self.ids
-        keys = hash_ids(ids)
+        whole = self.whole()
         for part in parts:
             start = part.start or 0
-            rows = slice(start, start + self.count(part))
-            yield (
-                part,
-                Chunk(
-                    start,
-                    self.p[rows],
-                    self.q[rows],
-                    keys[rows],
-                    ids[rows],
-                    {name: (codes[rows], names) for name, (codes, names) in groups.items()},
-                    None if clusters is None else clusters[rows],
-                    None if self.weights is None else self.weights[rows],
-                    None if self.best_q is None else self.best_q[rows],
-                    tuple(rival[rows] for rival in self.rivals),
-                    None if self.labels is None else self.labels[rows],
-                ),
-            )
+            yield part, whole[start : start + self.count(part)]
+
+    def whole(self, start: int = 0) -> Chunk:
+        """All rows, as one chunk; they are numbered from `start`."""
+        cluster = None if self.cluster is None else cols.one_zero(self.cluster)
+        ids = np.arange(start, start + self.n_rows) if self.ids is None else self.ids
+        return Chunk(
+            start,
+            self.p,
+            self.q,
+            hash_ids(ids),
+            ids,
+            {name: cols.grouped(name, values) for name, values in self.by.items()},
+            None if cluster is None else hash_ids(cluster.astype(np.str_)),
+            self.weights,
+            self.best_q,
+            self.rivals,
+            self.labels,
+        )
 
 
 def views_scan(

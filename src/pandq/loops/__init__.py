@@ -1,0 +1,1 @@
+"""In the loop: audits and comparisons that are fed batch by batch."""

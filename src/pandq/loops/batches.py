@@ -1,0 +1,219 @@
+"""Batches: chunks that came one after the other as one, as columns of arrays, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.numerics import BFLOAT16
+from pandq.errors import InputError
+from pandq.read.chunks import Chunk, MemoryScan
+from pandq.views import VIEWS, Ensemble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pandq.views import View
+
+GROUP = "by "
+KINDS: dict[str, Any] = {**VIEWS, Ensemble.kind: Ensemble}
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """What all batches have in common: of another one nothing can be averaged.
+
+    `kinds` are those of the views by their columns' names, p, q and `rival_column`s.
+    """
+
+    n_classes: int
+    kinds: tuple[tuple[str, str], ...]
+    classes: tuple[str, ...] | None
+    ids: bool
+    clusters: bool
+    weights: bool
+    labels: bool
+
+    @classmethod
+    def of(cls, rows: MemoryScan) -> Like:
+        """What rows are like."""
+        views = {"p": rows.p, "q": rows.q}
+        views |= {rival_column(place): view for place, view in enumerate(rows.rivals)}
+        return cls(
+            rows.q.n_classes or 1,
+            tuple((name, kind_of(view)) for name, view in views.items()),
+            rows.classes,
+            rows.ids is not None,
+            rows.cluster is not None,
+            rows.weights is not None,
+            rows.labels is not None,
+        )
+
+    def refuse_other(self, other: Like, what: str) -> None:
+        """Refuse what is not like this.
+
+        Args:
+            other: of what came.
+            what: what came, for errors: "this batch".
+
+        Raises:
+            InputError: something differs; it is named.
+        """
+        if self.n_classes != other.n_classes:
+            raise InputError(
+                what=f"{what} has another number of classes",
+                got=f"{other.n_classes}, not {self.n_classes}",
+            )
+        if len(self.kinds) != len(other.kinds):
+            got = f"{len(other.kinds) - 1}, not {len(self.kinds) - 1}"
+            raise InputError(what=f"{what} has another number of models", got=got)
+        for (name, kind), (_, given) in zip(self.kinds, other.kinds, strict=True):
+            if kind != given:
+                got = f"{given}, not {kind}"
+                raise InputError(what=f"{what} has another kind of {name.upper()}", got=got)
+        if self.classes != other.classes:
+            got = f"{_few(other.classes)}, not {_few(self.classes)}"
+            raise InputError(what=f"{what} has other class names", got=got)
+        for name in ("ids", "clusters", "weights", "labels"):
+            if getattr(self, name) != getattr(other, name):
+                had = "and those before had none" if getattr(other, name) else "and all need them"
+                has = "has" if getattr(other, name) else "lacks"
+                raise InputError(
+                    what=f"{what} {has} {name}, {had}",
+                    remedy=f"Give {name} with every batch, or with none.",
+                )
+
+
+def _few(classes: Sequence[str] | None) -> str:
+    if classes is None:
+        return "none"
+    return ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+
+
+def kind_of(view: Any) -> str:
+    """A view's kind, and where it matters what its numbers are stored as."""
+    bits = getattr(getattr(view, "array", None), "dtype", None) == BFLOAT16
+    return f"{view.kind} in bfloat16" if bits else str(view.kind)
+
+
+def rival_column(place: int) -> str:
+    """What the column of a rival of Q is called.
+
+    >>> rival_column(0)
+    'q 2'
+    """
+    return f"q {place + 2}"
+
+
+def joined(chunks: Sequence[Chunk]) -> Chunk:
+    """Chunks as one, their rows in the same order.
+
+    Args:
+        chunks: at least one; alike.
+    """
+    first = chunks[0]
+    if len(chunks) == 1:
+        return first
+    return Chunk(
+        first.start,
+        _one([chunk.p for chunk in chunks]),
+        _one([chunk.q for chunk in chunks]),
+        np.concatenate([chunk.keys for chunk in chunks]),
+        np.concatenate([chunk.ids for chunk in chunks]),
+        {name: _groups([chunk.groups[name] for chunk in chunks]) for name in first.groups},
+        _all([chunk.clusters for chunk in chunks]),
+        _all([chunk.weights for chunk in chunks]),
+        None,
+        tuple(map(_one, zip(*(chunk.rivals for chunk in chunks), strict=True))),
+        None if first.labels is None else _one([chunk.labels for chunk in chunks]),
+    )
+
+
+def _all(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    some = [array for array in arrays if array is not None]
+    return np.concatenate(some) if some else None
+
+
+def _one(views: Iterable[Any]) -> Any:
+    """Views of one kind as one."""
+    some = list(views)
+    first: View = some[0]
+    array = np.concatenate([view.array for view in some])
+    return type(first).trusted(array, first.n_classes, first.classes)
+
+
+def _groups(
+    given: Sequence[tuple[NDArray[np.intp], tuple[str, ...]]],
+) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Places in lists of names as places in one list, in which each name stands once."""
+    place: dict[str, int] = {}
+    codes = [coded(*one, place) for one in given]
+    return np.concatenate(codes), tuple(place)
+
+
+def coded(codes: NDArray[np.intp], names: Sequence[str], place: dict[str, int]) -> NDArray[np.intp]:
+    """Codes into `names` as codes into `place`, to which names are added that it lacks.
+
+    >>> place = {"a": 0}
+    >>> coded(np.array([0, 1, 0]), ("b", "a"), place), place
+    (array([1, 0, 1]), {'a': 0, 'b': 1})
+    """
+    for name in names:
+        place.setdefault(name, len(place))
+    return np.array([place[name] for name in names], np.intp)[codes]
+
+
+def columns_of(chunk: Chunk) -> dict[str, NDArray[Any]]:
+    """A chunk's arrays by name, but for its keys, its ids and its groups' names."""
+    columns = {"p": bits_of(chunk.p), "q": bits_of(chunk.q)}
+    columns |= {rival_column(place): bits_of(view) for place, view in enumerate(chunk.rivals)}
+    columns |= {f"{GROUP}{name}": codes for name, (codes, _) in chunk.groups.items()}
+    if chunk.labels is not None:
+        columns["labels"] = chunk.labels.array
+    for name in ("clusters", "weights"):
+        if getattr(chunk, name) is not None:
+            columns[name] = getattr(chunk, name)
+    return columns
+
+
+def bits_of(view: Any) -> NDArray[Any]:
+    """What a view holds, with the bits of bfloat16 as whole numbers."""
+    array: NDArray[Any] = view.array
+    return array["bfloat16"] if array.dtype == BFLOAT16 else array
+
+
+def chunk_of(
+    columns: Mapping[str, NDArray[Any]],
+    like: Like,
+    groups: Mapping[str, tuple[str, ...]],
+    *,
+    start: int,
+    keys: NDArray[np.uint64],
+    ids: Any,
+) -> Chunk:
+    """The chunk of which `columns_of` made arrays."""
+
+    def view(name: str, kind: str) -> Any:
+        kind, _, stored = kind.partition(" in ")
+        array = np.ascontiguousarray(columns[name])
+        array = array.view(BFLOAT16) if stored else array
+        return KINDS[kind].trusted(array, like.n_classes, None)
+
+    views = {name: view(name, kind) for name, kind in like.kinds}
+    return Chunk(
+        start,
+        views.pop("p"),
+        views.pop("q"),
+        keys,
+        ids,
+        {name: (columns[f"{GROUP}{name}"], names) for name, names in groups.items()},
+        columns.get("clusters"),
+        columns.get("weights"),
+        None,
+        tuple(views.values()),
+        view("labels", "labels") if like.labels else None,
+    )
