@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pandq.fit.regressions.softmax import SoftmaxRegression
     from pandq.inspections import inspect
     from pandq.loops.auditor import Auditor
+    from pandq.loops.comparer import Comparer
     from pandq.measure.divergences import (
         alpha_divergence,
         chi2_divergence,
@@ -83,6 +84,7 @@ _HOMES = {
     "fit.regressions.softmax": ("SoftmaxRegression",),
     "inspections": ("inspect",),
     "loops.auditor": ("Auditor",),
+    "loops.comparer": ("Comparer",),
     "measure.divergences": (
         "alpha_divergence",
         "chi2_divergence",

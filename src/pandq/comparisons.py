@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -102,35 +102,93 @@ def compare(
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
     difference 0.0393 nat [-0.333, 0.412]
     """
-    check_choices(unit, level, seed, worst)
+    asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline))
     given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = rows_of(p, *qs, in_full=False, labels=labels, **given)
-    called = _called(rows, names)
-    if baseline is not None and rows.rivals:
-        raise InputError(
-            what="a baseline is the model to compare one Q with", got=f"{len(called)} of them"
-        )
-    _refuse_idle(rows, q_floor, alone=baseline is not None)
-    then = None if baseline is None else _audit_of(baseline)
-    options: dict[str, Any] = {"seed": seed, "decompose": decompose, "worst": worst}
-    options["baseline"] = baseline is not None
-    about = {"command": "compare", **options, "q_floor": q_floor}
-    run = run_of(rows, engine, progress, checkpoint, about)
+    called = names_of(rows, names)
+    asked.refuse_idle(rows, q_floor)
+    run = run_of(
+        rows, engine, progress, checkpoint, {"command": "compare", **asked.told, "q_floor": q_floor}
+    )
     if _partly_known(rows):
         bounded = _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
-        return replace(bounded, options=options | {"q_floor": q_floor})
-    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=then is not None)
+        return replace(bounded, options=asked.told | {"q_floor": q_floor})
+    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=asked.then is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
+    return compared(asked, rows, called, sums, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a comparison, whoever goes through the rows; see `compare`.
+
+    Raises:
+        InputError: no comparison could be made with it.
+    """
+
+    unit: Unit = "nat"
+    level: float = 0.95
+    seed: int = 0
+    decompose: bool = True
+    worst: int = 10
+    then: Audit | None = None
+
+    def __post_init__(self) -> None:
+        check_choices(self.unit, self.level, self.seed, self.worst)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The options that a result names."""
+        names = ("seed", "decompose", "worst")
+        told: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return told | {"baseline": self.then is not None}
+
+    def refuse_idle(self, rows: Scan | MemoryScan, q_floor: float | None = None) -> None:
+        """Refuse options that would have no effect on these rows.
+
+        Raises:
+            InputError: there is one.
+        """
+        if self.then is not None and rows.rivals:
+            raise InputError(
+                what="a baseline is the model to compare one Q with",
+                got=f"{1 + len(rows.rivals)} of them",
+            )
+        _refuse_idle(rows, q_floor, alone=self.then is not None)
+
+
+def compared(
+    asked: Asked,
+    rows: Scan | MemoryScan,
+    called: tuple[str, ...],
+    sums: ComparisonSums,
+    run: Run,
+) -> Comparison:
+    """What the first pass found, and the second.
+
+    Args:
+        asked: what is asked.
+        rows: what the second pass goes through: all rows, or those that were kept of them.
+        called: what each Q is called.
+        sums: of all rows, with a sample to train on.
+        run: who goes through them.
+
+    Raises:
+        InputError: there were no rows.
+    """
     refuse_empty(rows, sums.models[0].n, sums.models[0].weight)
-    notes, split = _split(rows, sums, run, seed=seed) if decompose else ([], None)
+    notes, split = _split(rows, sums, run, seed=asked.seed) if asked.decompose else ([], None)
     run.tell("summing up")
-    found = _result(rows, called, sums, split, then, unit=unit, level=level)
-    return replace(found, options=options, notes=(*rows.notes, *notes))
+    scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
+    found = _result(rows, called, sums, split, asked.then, **scale)
+    return replace(found, options=asked.told, notes=(*rows.notes, *notes))
 
 
-def _audit_of(baseline: Audit | Mapping[str, Any] | Value) -> Audit:
+def _audit_of(baseline: Audit | Mapping[str, Any] | Value | None) -> Audit | None:
     """An earlier audit, from its document where it is one."""
-    return baseline if isinstance(baseline, Audit) else Audit.from_dict(baseline)
+    if baseline is None or isinstance(baseline, Audit):
+        return baseline
+    return Audit.from_dict(baseline)
 
 
 def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:
@@ -241,7 +299,7 @@ def _result(
     )
 
 
-def _called(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
+def names_of(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
     """What each Q is called: as given, by its column, or A, B, ..."""
     size = 1 + len(rows.rivals)
     if names is not None:

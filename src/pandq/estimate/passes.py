@@ -191,7 +191,7 @@ def require_laws(rows: Scan | MemoryScan) -> None:
     Raises:
         ViewTypeError: it is a TopK.
     """
-    for role, given in (("p", rows.p), ("q", rows.q)):
+    for role, given in (("p", rows.p), *(("q", q) for q in (rows.q, *rows.rivals))):
         if given.kind == TOP_KIND:
             raise partly_known(role)
 

@@ -16,6 +16,8 @@ from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.read.scan import Scan
 
@@ -35,6 +37,18 @@ class ComparisonSums(Summary):
     pairs: tuple[PairSums, ...]
     from_reference: tuple[ReferenceSums, ...]
     sample: Sample
+
+    @classmethod
+    def empty(cls, n_models: int, p_kind: str, *, by: Sequence[str], worst: int) -> Self:
+        """No rows of so many models against a P of some kind."""
+        copies = n_models if label_type_of(p_kind, 0) == "full" else 0
+        return cls(
+            Shape(),
+            (RowSums.empty(worst=0),) * n_models,
+            (PairSums.empty(by=by, worst=worst),) * (n_models - 1),
+            (ReferenceSums.empty(),) * copies,
+            Sample.empty(0),
+        )
 
     def of_only(self, chunk: Chunk, sample: Sample) -> Self:
         """The sums of one chunk."""
@@ -72,27 +86,37 @@ class FirstPass:
     def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
         """The first pass over these rows."""
         size = 1 + len(rows.rivals)
-        copies = size if label_type_of(rows.p.kind, 0) == "full" else 0
-        empty = ComparisonSums(
-            Shape(),
-            (RowSums.empty(worst=0),) * size,
-            (PairSums.empty(by=tuple(rows.by), worst=worst),) * (size - 1),
-            (ReferenceSums.empty(),) * copies,
-            Sample.empty(0),
-        )
+        empty = ComparisonSums.empty(size, rows.p.kind, by=tuple(rows.by), worst=worst)
         return cls(empty, sampled and size > 1, alone, rows.n_rows)
 
     def __call__(self, chunk: Chunk) -> ComparisonSums:
         """The sums of one chunk."""
         size, k = len(self.empty.models), chunk.q.n_classes or 0
-        if size == 1 and not self.alone and label_type_of(chunk.p.kind, 0) != "full":
-            raise InputError(
-                what="one Q alone is compared with a reference, and P is none",
-                got=f"P is {chunk.p.kind}",
-                remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
-                " is from P is `pandq audit`.",
-            )
+        if size == 1 and not self.alone:
+            require_reference(chunk.p.kind)
         few = self.empty.sample
         if self.sampled and k <= MOST_CLASSES:
-            few = sample_of(sample_size(size * k), chunk, of_rows=self.n_rows)
+            few = sample_of(sampled_of(size, k), chunk, of_rows=self.n_rows)
         return self.empty.of_only(chunk, few)
+
+
+def require_reference(p_kind: str) -> None:
+    """Refuse a P that one Q alone is not compared with.
+
+    Raises:
+        InputError: it is no distribution in full.
+    """
+    if label_type_of(p_kind, 0) != "full":
+        raise InputError(
+            what="one Q alone is compared with a reference, and P is none",
+            got=f"P is {p_kind}",
+            remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
+            " is from P is `pandq audit`.",
+        )
+
+
+def sampled_of(n_models: int, n_classes: int) -> int:
+    """How many rows to train on; none of one Q alone, or where maps are not worth a second pass."""
+    if n_models == 1 or n_classes > MOST_CLASSES:
+        return 0
+    return sample_size(n_models * n_classes)

@@ -1,0 +1,132 @@
+"""A comparison that is fed batch by batch is the comparison of all batches in one."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import pandq
+from pandq import Counts, InputError, Labels, Logits, Probs
+from pandq.loops import state
+from tests.loops.truth import apart
+
+CLOSE = 1e-12
+N = 400
+
+
+def some(kind, models=2, seed=0):
+    """P, the models' Q, and what belongs to the rows."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(N, 4))
+    p = {
+        "labels": Labels(rng.integers(4, size=N)),
+        "counts": Counts(rng.integers(1, 4, size=(N, 4))),
+        "logits": Logits(x),
+    }[kind]
+    qs = [Logits(x + rng.normal(size=(N, 4))) for _ in range(models)]
+    more = {
+        "by": {"site": rng.choice(["oslo", "bern"], size=N)},
+        "cluster": rng.integers(150, size=N),
+        "ids": rng.permutation(N),
+        "weights": rng.integers(1, 4, size=N) / 2,
+    }
+    return p, qs, more
+
+
+def cut(more, rows):
+    by = {name: x[rows] for name, x in more["by"].items()} if "by" in more else None
+    return {name: by if name == "by" else x[rows] for name, x in more.items()}
+
+
+def fed(p, qs, more, batches, labels=None, **options):
+    comparer = pandq.Comparer(by=["site"] if "by" in more else [], **options)
+    for rows in batches:
+        beside = None if labels is None else labels[rows]
+        comparer.update(p[rows], *(q[rows] for q in qs), labels=beside, **cut(more, rows))
+    return comparer
+
+
+BATCHES = [slice(0, 33), slice(33, 34), slice(34, 250), slice(250, N)]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(state, "WAITING_ROWS", 64)
+
+
+@pytest.mark.parametrize("kind", ["labels", "counts", "logits"])
+@pytest.mark.parametrize("models", [2, 3])
+def test_batches_say_what_one_says(kind, models):
+    p, qs, more = some(kind, models)
+    wanted = pandq.compare(p, *qs, **more).to_dict()
+    assert apart(wanted, fed(p, qs, more, BATCHES).result().to_dict()) <= CLOSE
+    assert fed(p, qs, more, [slice(None)]).result().to_dict() == wanted
+
+
+def test_options_are_those_of_a_comparison():
+    p, qs, more = some("labels")
+    options = {"names": ["old", "new"], "unit": "bit", "level": 0.9, "worst": 3, "seed": 2}
+    wanted = pandq.compare(p, *qs, **more, **options).to_dict()
+    found = fed(p, qs, more, BATCHES, **options).result()
+    assert apart(wanted, found.to_dict()) <= CLOSE
+    assert [model.q for model in found.models] == ["old", "new"]
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_copy_is_held_to_its_reference_with_its_tokens(models):
+    p, qs, more = some("logits", models)
+    del more["by"]
+    y = Labels(np.random.default_rng(5).integers(4, size=N))
+    wanted = pandq.compare(p, *qs, labels=y, **more).to_dict()
+    found = fed(p, qs, more, BATCHES, labels=y).result().to_dict()
+    assert apart(wanted, found) <= CLOSE
+
+
+def test_merged_comparers_and_bytes_say_what_one_says():
+    p, qs, more = some("labels")
+    one, other = fed(p, qs, more, BATCHES[:2]), fed(p, qs, more, BATCHES[2:])
+    before = one.to_bytes(), other.to_bytes()
+    whole = pickle.loads(pickle.dumps(one)).merge(copy.deepcopy(other))  # noqa: S301
+    assert (one.to_bytes(), other.to_bytes()) == before
+    wanted = pandq.compare(p, *qs, **more).to_dict()
+    assert apart(wanted, whole.result().to_dict()) <= CLOSE
+    again = pandq.Comparer.from_bytes(whole.to_bytes())
+    assert again.result().to_dict() == whole.result().to_dict()
+    with pytest.raises(InputError, match="is no auditor"):
+        pandq.Auditor.from_bytes(whole.to_bytes())
+
+
+def test_a_row_that_comes_again_is_compared_once():
+    p, qs, more = some("labels")
+    found = fed(p, qs, more, [*BATCHES, slice(0, 90)], unique=True).result()
+    assert found.n == N
+    assert "90 rows came again" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "qs", "more"),
+    [
+        ("no Q to compare", [], {}),
+        ("P is none", [Logits([[0.0, 1.0]])], {}),
+        ("another number of models", [Logits([[0.0, 1.0]])] * 3, {}),
+        ("another kind of Q 2", [Logits([[0.0, 1.0]]), Probs([[0.5, 0.5]])], {}),
+        ("labels have nothing to say", [Logits([[0.0, 1.0]])] * 2, {"labels": Labels([0])}),
+        ("other columns of groups", [Logits([[0.0, 1.0]])] * 2, {"by": {"site": ["a"]}}),
+        ("TopK", [pandq.TopK([[0]], np.log([[0.6]]), 2), Logits([[0.0, 1.0]])], {}),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_a_bad_batch_is_refused_and_leaves_no_trace(words, qs, more):
+    comparer = pandq.Comparer()
+    comparer.update(Labels([0, 1]), *[Logits([[0.0, 1.0], [2.0, 0.0]])] * 2)
+    before = comparer.to_bytes()
+    with pytest.raises((InputError, TypeError), match=words):
+        comparer.update(Labels([0]), *qs, **more)
+    assert comparer.to_bytes() == before
+
+
+def test_names_are_as_many_as_models():
+    comparer = pandq.Comparer(names=["a", "b", "c"])
+    with pytest.raises(InputError, match="2 models need"):
+        comparer.update(Labels([0]), *[Logits([[0.0, 1.0]])] * 2)
