@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Of the rows that are kept: bytes, or of very many classes so many for each class.
-KEPT_BYTES = 40 << 20
+KEPT_BYTES = 32 << 20
 KEPT_BYTES_OF_CLASS = 1600
 
 

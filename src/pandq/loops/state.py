@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Summary)
 
 # Rows wait to be summed until there are so many of them, or so many numbers in Q.
-WAITING_ROWS, WAITING_NUMBERS = 1 << 12, 1 << 18
+WAITING_ROWS, WAITING_NUMBERS = 1 << 14, 1 << 19
 # Of rows that may come again in another process the last so many wait on: they are what a sampler
 # adds to make shards equal.
 LAST_ROWS, LAST_NUMBERS = 1 << 10, 1 << 20
-# Kept rows are gathered once the new ones are this share of them.
-GATHERED = 8
+# Kept rows are gathered once the new ones are half as many.
+GATHERED = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ class State(Generic[S]):
         fed = replace(self, like=like, n=self.n + len(chunk), again=self.again + again, ids=ids)
         if not len(chunk):
             return fed
-        rows = len(chunk) + sum(map(len, self.waiting))
+        rows = fed.n - (self.waiting[0].start if self.waiting else self.n)
         if rows < WAITING_ROWS and rows * like.n_classes < WAITING_NUMBERS:
             return replace(fed, waiting=(*self.waiting, _own(chunk)))
         if ids is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -79,7 +80,7 @@ class RowSums(Summary):
         finite = np.isfinite(m.cross_entropy)
         rows = m.columns(*LOSSES), m.columns(*ALWAYS), chunk.weights
         row = np.arange(chunk.start, chunk.start + len(chunk))
-        classes = tuple(str(k) for k in range(chunk.q.n_classes or 1))
+        classes = class_numbers(chunk.q.n_classes or 1)
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
         clusters = chunk.clusters
         return type(self)(
@@ -134,6 +135,16 @@ class RowSums(Summary):
         return found.ranged(0.0, found.high, how), plug_in
 
 
+@lru_cache(maxsize=4)
+def class_numbers(n_classes: int) -> tuple[str, ...]:
+    """The numbers of classes as names, made once for all chunks.
+
+    >>> class_numbers(2)
+    ('0', '1')
+    """
+    return tuple(map(str, range(n_classes)))
+
+
 def _extreme(
     blank: WorstRows,
     which: NDArray[np.bool_],
@@ -159,7 +170,11 @@ def _largest(p: Rows, q: Rows) -> tuple[NDArray[np.intp], Rows, Rows]:
     Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
     """
     most = np.maximum(p, q)
-    top = np.argsort(-most, kind="stable")
+    top = np.arange(len(most))
+    if len(most) > TOP:
+        # of a vocabulary hardly any class can be shown, and the others are not worth sorting
+        top = np.flatnonzero(most >= np.partition(most, -TOP - 1)[-TOP - 1])
+    top = top[np.argsort(-most[top], kind="stable")]
     if len(top) > TOP:
         above = int((most > most[top[TOP]]).sum())
         top = top[: above or TOP]

@@ -13,6 +13,7 @@ import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.rowsums import class_numbers
 from pandq.quantities import DIFFERENCE
 from pandq.sums.summary import Summary, summary
 from pandq.sums.tallies import WorstRows
@@ -86,7 +87,7 @@ class PairSums(Summary):
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
         won = [apart > 0, apart == 0, apart < 0, same_top]
-        names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
+        names = class_numbers(chunk.q.n_classes or 1)
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
             self.means.of_only(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
