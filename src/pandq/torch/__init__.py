@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
         raise
     raise MissingLibraryError.of(library="torch", what="pandq.torch") from None
 
+from pandq.torch.loops import Tokens, gather, tokens
 from pandq.torch.losses import CrossEntropy, KLDivergence, cross_entropy, kl_divergence
 from pandq.torch.views import Counts, Labels, Logits, LogProbs, Probs, View
 
@@ -20,7 +21,10 @@ __all__ = [
     "LogProbs",
     "Logits",
     "Probs",
+    "Tokens",
     "View",
     "cross_entropy",
+    "gather",
     "kl_divergence",
+    "tokens",
 ]

@@ -1,0 +1,216 @@
+"""Tensors in a loop: what counts of a batch of tokens, and what processes have together."""
+
+import multiprocessing
+import socket
+
+import numpy as np
+import pytest
+from tests.loops.truth import apart
+
+import pandq
+from pandq import InputError
+
+torch = pytest.importorskip("torch")
+views = pytest.importorskip("pandq.torch")
+
+CLOSE = 1e-12
+
+
+# ------------------------------------------------------------------------------------- tensors
+
+
+def test_tensors_are_audited_as_arrays_are_and_without_their_gradient():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)).astype(np.float32)
+    y = rng.integers(5, size=200)
+    wanted = pandq.audit(pandq.Labels(y), pandq.Logits(x)).to_dict()
+    given = {
+        "with a gradient": views.Logits(torch.tensor(x, requires_grad=True)),
+        "plain": pandq.Logits(torch.tensor(x)),
+    }
+    for q in given.values():
+        auditor = pandq.Auditor()
+        auditor.update(views.Labels(torch.tensor(y)), q)
+        assert auditor.result().to_dict() == wanted
+
+
+def test_a_tensor_is_not_copied_before_it_is_measured():
+    x = torch.zeros(4, 3)
+    assert views.Logits(x).as_arrays().array.ctypes.data == x.data_ptr()
+
+
+def test_logits_of_half_precision_with_infinities_are_taken_or_refused_by_their_row():
+    auditor = pandq.Auditor()
+    y = views.Labels(torch.tensor([0, 1]))
+    x = torch.tensor([[0.0, 1.0, -torch.inf], [0.0, 1.0, 2.0]], dtype=torch.float16)
+    auditor.update(y, views.Logits(x))
+    before = auditor.to_bytes()
+    for bad in (torch.inf, torch.nan):
+        x[1, 2] = bad
+        with pytest.raises(InputError, match="row 1"):
+            auditor.update(y, views.Logits(x))
+    assert auditor.to_bytes() == before
+
+
+# -------------------------------------------------------------------------------------- tokens
+
+
+def padded(side, ignore, seed=0):
+    """Sequences of different lengths in a batch, and the losses of their tokens by hand."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(4, 9, size=12)
+    logits = torch.tensor(rng.normal(size=(12, 9, 7)), dtype=torch.float64)
+    labels = torch.tensor(rng.integers(7, size=(12, 9)))
+    mask = torch.zeros(12, 9, dtype=torch.long)
+    for i, n in enumerate(lengths):
+        some = slice(0, n) if side == "right" else slice(9 - n, 9)
+        mask[i, some] = 1
+    return logits, torch.where(mask == 1, labels, ignore), mask
+
+
+def by_hand(logits, labels, mask):
+    """The mean loss over tokens, each predicted by the logits before it."""
+    losses = [
+        -torch.log_softmax(logits[row, t - 1], -1)[labels[row, t]].item()
+        for row in range(len(labels))
+        for t in range(1, labels.shape[1])
+        if mask[row, t]
+    ]
+    return float(np.mean(losses)), len(losses)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("ignore", [-1, -100])
+def test_tokens_that_count_have_the_loss_by_hand(side, ignore):
+    logits, labels, mask = padded(side, ignore)
+    loss, n = by_hand(logits, labels, mask)
+    found = views.tokens(logits, labels, ignore_index=ignore)
+    auditor = pandq.Auditor(decompose=False)
+    auditor.update(found.p, found.q, cluster=found.cluster)
+    result = auditor.result()
+    assert result.n == n
+    assert result.cross_entropy.value == pytest.approx(loss, abs=1e-12)
+    assert "12 clusters" in result.cross_entropy.method
+
+
+def test_a_mask_says_the_same_as_labels_that_are_ignored():
+    logits, labels, mask = padded("right", -100)
+    whole = torch.where(mask == 1, labels, 3)
+    masked = views.tokens(logits, whole, attention_mask=mask)
+    ignored = views.tokens(logits, labels)
+    assert torch.equal(masked.q.tensor, ignored.q.tensor)
+    assert torch.equal(masked.p.tensor, ignored.p.tensor)
+    assert masked.cluster.tolist() == ignored.cluster.tolist()
+
+
+def test_a_sequence_is_the_same_cluster_however_it_is_padded():
+    y = torch.tensor([[5, 1, 2, -100, -100], [-100, -100, 5, 1, 2], [-100, 5, 1, 2, 2]])
+    found = views.tokens(torch.zeros(3, 5, 6), y, shift=False).cluster
+    assert found[0] == found[3] != found[6]
+    assert len(set(found.tolist())) == 2
+
+
+def test_without_a_shift_and_without_padding_nothing_is_copied():
+    logits = torch.zeros(2, 3, 4)
+    found = views.tokens(logits, torch.zeros(2, 3, dtype=torch.long), shift=False)
+    assert found.q.tensor.data_ptr() == logits.data_ptr()
+    named = views.tokens(
+        logits, torch.zeros(2, 3, dtype=torch.long), shift=False, sequences=["a", "b"]
+    )
+    assert named.cluster.tolist() == ["a"] * 3 + ["b"] * 3
+
+
+def test_where_no_token_counts_nothing_is_counted():
+    found = views.tokens(torch.zeros(2, 3, 4), torch.full((2, 3), -100))
+    auditor = pandq.Auditor()
+    auditor.update(found.p, found.q, cluster=found.cluster)
+    assert auditor.n == 0
+    with pytest.raises(InputError, match="no rows have come"):
+        auditor.result()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"attention_mask": torch.ones(2, 2)}, "attention_mask need"),
+        ({"labels": torch.zeros(3, 3)}, "labels need"),
+        ({"logits": torch.zeros(2, 3)}, "are \\(B, T, K\\)"),
+        ({"sequences": ["a"]}, "one name per sequence"),
+    ],
+    ids=str,
+)
+def test_shapes_that_do_not_fit_are_refused(given, words):
+    known = {"logits": torch.zeros(2, 3, 4), "labels": torch.zeros(2, 3, dtype=torch.long)}
+    with pytest.raises(InputError, match=words):
+        views.tokens(**known | given)
+
+
+# ----------------------------------------------------------------------------- several processes
+
+N = 301
+
+
+def shared():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(N, 3)) * 2
+    return rng.integers(3, size=N), logits, np.array([f"row {i}" for i in range(N)])
+
+
+def process(rank, world, port, padded, queue):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
+    )
+    try:
+        y, x, ids = shared()
+        auditor = pandq.Auditor(unique=padded)
+        for places in batches(rank, world, padded=padded):
+            named = {"ids": ids[places]} if padded else {}
+            auditor.update(pandq.Labels(y[places]), pandq.Logits(x[places]), **named)
+        queue.put((rank, views.gather(auditor).result().to_dict()))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def batches(rank, world, *, padded):
+    """A rank's batches: uneven shards, or those that a sampler made equal."""
+    if padded:
+        each = -(-N // world)
+        places = np.resize(np.arange(N), each * world)[rank::world]
+    else:
+        ends = np.linspace(0, N, world + 1).astype(int) ** 2 // N
+        places = np.arange(ends[rank], ends[rank + 1])
+    return [places[i : i + 40] for i in range(0, len(places), 40)]
+
+
+@pytest.mark.parametrize(("world", "padded"), [(1, False), (2, False), (4, False), (4, True)])
+def test_processes_have_the_result_of_one(world, padded):
+    context = multiprocessing.get_context("spawn")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    queue = context.Queue()
+    ranks = [
+        context.Process(target=process, args=(rank, world, port, padded, queue))
+        for rank in range(world)
+    ]
+    for one in ranks:
+        one.start()
+    found = dict(queue.get(timeout=300) for _ in ranks)
+    for one in ranks:
+        one.join()
+    y, x, ids = shared()
+    order = np.concatenate(
+        [places for rank in range(world) for places in batches(rank, world, padded=padded)]
+    )
+    order = order[np.sort(np.unique(order, return_index=True)[1])]
+    named = {"ids": ids[order]} if padded else {}
+    wanted = pandq.audit(pandq.Labels(y[order]), pandq.Logits(x[order]), **named).to_dict()
+    for rank in range(world):
+        assert apart(wanted | {"notes": []}, found[rank] | {"notes": []}) <= CLOSE
+        assert found[rank]["n"] == N
+
+
+def test_alone_a_process_gathers_its_own():
+    auditor = pandq.Auditor()
+    auditor.update(pandq.Labels([0, 1]), pandq.Logits(np.zeros((2, 2))))
+    assert views.gather(auditor).to_bytes() == auditor.to_bytes()
