@@ -86,7 +86,11 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     array([0.125])
     """
     p, q = paired(p, q)
-    found: dict[str, Any] = kernels.measured(p.kind, p.array, q.kind, q.array) or {}
+    found: dict[str, Any]
+    if callable(elsewhere := getattr(q, "measured", None)):
+        found = elsewhere(p)
+    else:
+        found = kernels.measured(p.kind, p.array, q.kind, q.array) or {}
     if isinstance(p, Labels):
         found = _certain(p, found or _of_labels(p, q))
     elif found:

@@ -214,3 +214,101 @@ def test_alone_a_process_gathers_its_own():
     auditor = pandq.Auditor()
     auditor.update(pandq.Labels([0, 1]), pandq.Logits(np.zeros((2, 2))))
     assert views.gather(auditor).to_bytes() == auditor.to_bytes()
+
+
+# ------------------------------------------------------------------------------ another device
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Tensors are measured where they are, as on another device, in blocks of few rows."""
+    afar = pytest.importorskip("pandq.torch.afar")
+    monkeypatch.setattr(afar, "BLOCK_NUMBERS", 1 << 10)
+
+    def stays(view):
+        return afar.Afar.of(view)
+
+    monkeypatch.setattr(views.View, "where_it_is", stays)
+    monkeypatch.setattr(views.Labels, "where_it_is", views.Labels.as_arrays)
+    return afar
+
+
+def reference(kind, x):
+    return {"logits": pandq.Logits, "logprobs": pandq.LogProbs, "probs": pandq.Probs}[kind](x)
+
+
+def tensors(kind, x):
+    made = {"logits": views.Logits, "logprobs": views.LogProbs, "probs": views.Probs}
+    return made[kind](torch.tensor(x))
+
+
+def rows_of(kind, rng, n=300, k=17, dtype=np.float64):
+    x = rng.normal(size=(n, k)) * 3
+    if kind != "logits":
+        x = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    x = np.exp(x) if kind == "probs" else x
+    if kind == "logits":
+        x[5, 3], x[6, :2] = -np.inf, 50.0
+    return x.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("q_kind", ["logits", "logprobs", "probs"])
+@pytest.mark.parametrize("p_kind", ["labels", "logits", "logprobs"])
+def test_rows_are_measured_elsewhere_as_they_are_here(elsewhere, p_kind, q_kind, dtype):
+    from pandq.rows import NAMES, measure_rows
+
+    rng = np.random.default_rng(4)
+    x = rows_of(q_kind, rng, dtype=dtype)
+    if p_kind == "labels":
+        p = far_p = pandq.Labels(rng.integers(17, size=300))
+    else:
+        y = rows_of(p_kind, rng, dtype=dtype)
+        p, far_p = reference(p_kind, y), elsewhere.Afar.of(tensors(p_kind, y))
+    here = measure_rows(p, reference(q_kind, x))
+    there = measure_rows(far_p, elsewhere.Afar.of(tensors(q_kind, x)))
+    for name in NAMES:
+        near = 1e-5 if name == "kl" else 2e-6
+        np.testing.assert_allclose(
+            getattr(there, name), getattr(here, name), rtol=near, atol=near, err_msg=name
+        )
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("unique", [False, True])
+def test_an_audit_of_tensors_elsewhere_is_that_of_arrays(unique):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 6))
+    y = rng.integers(6, size=400)
+    wanted = pandq.audit(pandq.Labels(y), pandq.Logits(x), ids=np.arange(400)).to_dict()
+    auditor = pandq.Auditor(unique=unique)
+    for some in (slice(0, 100), slice(100, 101), slice(101, 400)):
+        tensor = torch.tensor(x[some])
+        auditor.update(
+            views.Labels(torch.tensor(y[some])), views.Logits(tensor), ids=np.arange(400)[some]
+        )
+        tensor.fill_(0.0)
+    assert apart(wanted, auditor.result().to_dict()) <= 1e-9
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_bad_row_elsewhere_is_refused_by_its_number():
+    x = torch.zeros(3, 4)
+    x[2, 1] = torch.nan
+    auditor = pandq.Auditor()
+    with pytest.raises(InputError, match="row 2 holds NaN"):
+        auditor.update(views.Labels(torch.tensor([0, 1, 2])), views.Logits(x))
+    assert auditor.n == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_tensors_on_cuda_are_audited_as_arrays_are():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(40_000, 10)).astype(np.float32)
+    y = rng.integers(10, size=40_000)
+    wanted = pandq.audit(pandq.Labels(y), pandq.Logits(x))
+    auditor = pandq.Auditor()
+    auditor.update(views.Labels(torch.tensor(y).cuda()), views.Logits(torch.tensor(x).cuda()))
+    found = auditor.result()
+    for name in ("cross_entropy", "brier", "accuracy", "confidence"):
+        assert getattr(found, name).value == pytest.approx(getattr(wanted, name).value, rel=2e-6)

@@ -9,6 +9,7 @@ from pandq.audits import Asked, AuditSums, audited
 from pandq.engines.run import Run
 from pandq.estimate.passes import require_laws
 from pandq.estimate.sampling import sample_size
+from pandq.loops.batches import afar
 from pandq.loops.fed import Fed, sampled
 from pandq.read.chunks import views_scan
 from pandq.report.shown import Audit
@@ -107,7 +108,7 @@ class Auditor(Fed[AuditSums, Audit]):
                 kinds, groups or what belongs to them.
         """
         given: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
-        rows = views_scan(p, q, classes=self._classes, **given)
+        rows = views_scan(*where_they_are(p, q), classes=self._classes, **given)
         require_laws(rows)
         self._take(rows)
 
@@ -133,3 +134,17 @@ class Auditor(Fed[AuditSums, Audit]):
     def _found(self, state: State[AuditSums], rows: Held) -> Audit:
         first = replace(state.sums, sample=sampled(rows, sample_size(rows.q.n_classes or 1)))
         return audited(self._asked, rows, first, Run())
+
+
+def where_they_are(p: object, q: object) -> tuple[object, object]:
+    """Views of tensors as views of arrays; many rows of both on another device stay there."""
+    near: list[Any] = [x.where_it_is() if hasattr(x, "where_it_is") else x for x in (p, q)]
+    kind = getattr(near[0], "kind", "")
+    # of probabilities that may be votes' shares all are looked at
+    stays = kind == "labels" or (afar(near[0]) and kind != "probs")
+    found_p, found_q = near if stays and afar(near[1]) else map(_here, near)
+    return found_p, found_q
+
+
+def _here(view: Any) -> Any:
+    return view.here() if afar(view) else view

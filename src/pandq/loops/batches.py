@@ -96,8 +96,13 @@ def _few(classes: Sequence[str] | None) -> str:
 
 def kind_of(view: Any) -> str:
     """A view's kind, and where it matters what its numbers are stored as."""
-    bits = getattr(getattr(view, "array", None), "dtype", None) == BFLOAT16
+    bits = view[:1].array.dtype == BFLOAT16
     return f"{view.kind} in bfloat16" if bits else str(view.kind)
+
+
+def afar(*views: Any) -> bool:
+    """Are any of these on another device, in memory that is not ours to keep?"""
+    return any(hasattr(view, "here") for view in views)
 
 
 def rival_column(place: int) -> str:

@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 from pandq.engines.local import summarise
 from pandq.errors import InputError
-from pandq.loops.batches import Like, joined
+from pandq.loops.batches import Like, afar, joined
 from pandq.loops.kept import KeptRows
 from pandq.read.chunks import chunk_rows
 from pandq.sums.sample import Sample
@@ -84,7 +84,8 @@ class State(Generic[S]):
         if not len(chunk):
             return fed
         rows = fed.n - (self.waiting[0].start if self.waiting else self.n)
-        if rows < WAITING_ROWS and rows * like.n_classes < WAITING_NUMBERS:
+        few = rows < WAITING_ROWS and rows * like.n_classes < WAITING_NUMBERS
+        if few and not afar(chunk.p, chunk.q):
             return replace(fed, waiting=(*self.waiting, _own(chunk)))
         if ids is None:
             return replace(fed, waiting=(*self.waiting, chunk)).summed(of)
@@ -171,6 +172,9 @@ def _first_of_each(keys: Keys) -> NDArray[np.bool_]:
 
 def _own(chunk: Chunk) -> Chunk:
     """The same rows in memory of their own: a loop writes its next batch over the last."""
+    if afar(chunk.p, chunk.q):
+        p, q = (view.here() if afar(view) else view for view in (chunk.p, chunk.q))
+        chunk = replace(chunk, p=p, q=q)
     return replace(chunk[np.arange(len(chunk))], start=chunk.start)
 
 
@@ -193,7 +197,8 @@ def _runs(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
 
 def _large(chunk: Chunk) -> bool:
     n = len(chunk)
-    return n >= WAITING_ROWS or n * (chunk.q.n_classes or 1) >= WAITING_NUMBERS
+    many = n >= WAITING_ROWS or n * (chunk.q.n_classes or 1) >= WAITING_NUMBERS
+    return many or afar(chunk.p, chunk.q)
 
 
 def _pieces(chunk: Chunk) -> list[Chunk]:

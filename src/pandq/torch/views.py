@@ -77,6 +77,15 @@ class View:
         """
         return plain.VIEWS[self.kind](self.rows().tensor.detach())  # type: ignore[call-arg]
 
+    def where_it_is(self) -> plain.View:
+        """The same, but many rows on another device stay there (see `Afar`)."""
+        from pandq.torch.afar import FEW_NUMBERS, Afar
+
+        matrix = self.kind in plain.MATRICES and self.kind != "counts"
+        if matrix and self.tensor.device.type != "cpu" and self.tensor.numel() > FEW_NUMBERS:
+            return Afar.of(self)
+        return self.as_arrays()
+
     def law(self, dtype: torch.dtype = torch.float32) -> Law:
         """The rows as probabilities and their logarithms, in `dtype` or their own wider one."""
         raise NotImplementedError
