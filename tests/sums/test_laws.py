@@ -34,8 +34,8 @@ def classes_that_merge():
     for file in sorted(HOUSE.rglob("*.py")):
         module = ".".join(("pandq", *file.relative_to(HOUSE).with_suffix("").parts))
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            # an Auditor merges what it holds, and what it holds is a Summary
-            if isinstance(node, ast.ClassDef) and node.name not in ("Summary", "Fed"):
+            # an Auditor (Fed, Merged) merges what it holds, and that is a Summary
+            if isinstance(node, ast.ClassDef) and node.name not in ("Summary", "Fed", "Merged"):
                 inherits = any(ast.unparse(base) == "Summary" for base in node.bases)
                 if inherits or any(getattr(x, "name", "") == "merge" for x in node.body):
                     yield module, node.name
