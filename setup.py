@@ -56,6 +56,7 @@ def builds():
 
 HEADERS = (
     "checks",
+    "dirichlet",
     "divergences",
     "groups",
     "labels",

@@ -8,13 +8,14 @@
 #endif
 
 #include "checks.h"
+#include "dirichlet.h"
 #include "divergences.h"
 #include "groups.h"
 #include "maps.h"
 #include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 6
+#define INTERFACE 7
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -231,6 +232,23 @@ static PyObject *py_map_rows(PyObject *self, PyObject *args)
     return rows_done(fine ? n : -1);
 }
 
+static PyObject *py_dirichlet_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long x, feature, votes, start, place, count, k, tiles, theta, size, out;
+    int fine;
+    if (!PyArg_ParseTuple(args, "(LLLLLLL)LLLL", &x, &feature, &votes, &start, &place, &count, &k, &tiles,
+                          &theta, &size, &out))
+        return NULL;
+    struct votes rows = {(const double *)(intptr_t)x, (const double *)(intptr_t)feature,
+                         (const double *)(intptr_t)votes, (const int64_t *)(intptr_t)start,
+                         (const int64_t *)(intptr_t)place, (const double *)(intptr_t)count, k};
+    Py_BEGIN_ALLOW_THREADS
+    fine = dirichlet_sums(&rows, tiles, (const double *)(intptr_t)theta, size, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? tiles : -1);
+}
+
 /* Which of the builds this processor can run: 2, 3 or 4 of x86-64, 0 for any other. */
 static PyObject *py_level(PyObject *self, PyObject *args)
 {
@@ -267,6 +285,8 @@ static PyMethodDef methods[] = {
     {"row_parts", py_row_parts, METH_VARARGS,
      "(map, p, kind, q, chosen, n, k, out, stride): chosen rows before and after a map; n, or the first whose label is no class."},
     {"map_rows", py_map_rows, METH_VARARGS, "(map, log_q, n, k, out): log c(q) of rows of log q."},
+    {"dirichlet_sums", py_dirichlet_sums, METH_VARARGS,
+     "(votes, tiles, theta, size, out): a mixture of Dirichlet distributions' evidence and its gradient."},
     {"level", py_level, METH_NOARGS, "The processor's level of x86-64, or 0."},
     {NULL, NULL, 0, NULL}};
 

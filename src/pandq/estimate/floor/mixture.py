@@ -16,6 +16,7 @@ from scipy.special import digamma, expit, gammaln, logsumexp, softmax
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
+from pandq.estimate.floor.likelihood import COMPONENTS, Likelihood, log_floored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-COMPONENTS = 3
-# Inside this model ln q is floored here, so that exact zeros stay finite.
-_Q_FLOOR = 1e-9
 # Keeps the log-odds of a float32 probability that rounds to one at about 9.
 _ODDS_FLOOR = 1e-4
-_CLASS_OFFSETS_UP_TO = 50
 _FIT_CELLS = 2_000_000
 _CHUNK_CELLS = 2_000_000
 _MAX_ITERATIONS = 150
@@ -97,7 +94,7 @@ class DirichletMixture:
 
     def means(self, q: Array) -> Array:
         """Means mu of the components, shape (R, n, K)."""
-        log_q = np.log(np.maximum(q, _Q_FLOOR))
+        log_q = log_floored(q)
         leak = expit(self.leak)[:, None, None]
         logits = np.exp(self.log_sharpness)[:, None, None] * log_q + self.offset[:, None, :]
         means: Array = (1.0 - leak) * softmax(logits, axis=2) + leak / q.shape[1]
@@ -205,77 +202,6 @@ def row_chunks(rows: int, width: int) -> Iterator[slice]:
         yield slice(start, min(rows, start + size))
 
 
-class _Likelihood:
-    """Negative marginal log-likelihood per row and its gradient, with everything fixed hoisted."""
-
-    def __init__(self, counts: Counts, q: Array, design: Array) -> None:
-        self.design, self.log_q = design, np.log(np.maximum(q, _Q_FLOOR))
-        self.rows, self.classes = q.shape
-        self.votes = counts.sum(axis=1)
-        self.row, self.column = np.nonzero(counts)
-        self.hits = counts[self.row, self.column].astype(np.float64)
-        self.offsets = self.classes if self.classes <= _CLASS_OFFSETS_UP_TO else 0
-
-    def start(self) -> Array:
-        """Components for sure, ordinary and vague rows."""
-        theta = np.zeros((COMPONENTS, 7 + self.offsets))
-        theta[:, 0] = np.log([60.0, 6.0, 1.0])
-        theta[:, 2] = [-5.0, -4.0, -3.0]
-        theta[:, 3] = np.log([0.9, 0.6, 0.4])
-        theta[:, 5] = [0.5, 0.0, -0.5]
-        return theta
-
-    def scales(self) -> Array:
-        """Standard deviations of the ridge prior around the start: wide, so it only bounds."""
-        wide = [3.0, 1.0, 3.0, 1.0, 3.0, 2.0, 2.0]
-        return np.array(wide + [1.0] * self.offsets)
-
-    def __call__(self, flat: Array) -> tuple[float, Array]:
-        theta = flat.reshape(COMPONENTS, -1)
-        feature, n = self.design[:, 1], self.rows
-        log_gate = self.design @ theta[:, 4:7].T
-        log_gate -= logsumexp(log_gate, axis=1, keepdims=True)
-        fits, grads = np.empty((n, COMPONENTS)), []
-        for r, (s, slope, leak_logit, log_b) in enumerate(theta[:, :4]):
-            total, leak, b = np.exp(s + slope * feature), expit(leak_logit), np.exp(log_b)
-            logits = b * self.log_q + theta[r, 7:] if self.offsets else b * self.log_q
-            soft = np.exp(logits - logits.max(axis=1, keepdims=True))
-            soft /= soft.sum(axis=1, keepdims=True)
-            hit_soft = soft[self.row, self.column]
-            mean = (1.0 - leak) * hit_soft + leak / self.classes
-            alpha = total[self.row] * mean
-            gain = gammaln(alpha + self.hits) - gammaln(alpha)
-            fits[:, r] = np.bincount(self.row, gain, minlength=n)
-            fits[:, r] += gammaln(total) - gammaln(total + self.votes)
-            # d(log fit)/d(mean), non-zero only where there are votes: the rest cancels in the sum.
-            pull = (digamma(alpha + self.hits) - digamma(alpha)) * total[self.row]
-            common = total * (digamma(total) - digamma(total + self.votes))
-            d_total = np.bincount(self.row, pull * mean, minlength=n) + common
-            d_leak = np.bincount(self.row, pull * (1.0 / self.classes - hit_soft), minlength=n) * (
-                leak * (1.0 - leak)
-            )
-            drive = (1.0 - leak) * pull * hit_soft
-            row_drive = np.bincount(self.row, drive, minlength=n)
-            at_hits = np.bincount(self.row, drive * self.log_q[self.row, self.column], minlength=n)
-            d_b = b * (at_hits - row_drive * np.einsum("ij,ij->i", soft, self.log_q))
-            grads.append((d_total, d_leak, d_b, drive, row_drive, soft))
-        joint = log_gate + fits
-        evidence = logsumexp(joint, axis=1)
-        weight = np.exp(joint - evidence[:, None])
-        gradient = np.zeros_like(theta)
-        gradient[:, 4:7] = (weight - np.exp(log_gate)).T @ self.design
-        for r, (d_total, d_leak, d_b, drive, row_drive, soft) in enumerate(grads):
-            w = weight[:, r]
-            gradient[r, :4] = w @ d_total, w @ (d_total * feature), w @ d_leak, w @ d_b
-            if self.offsets:
-                got = np.bincount(self.column, w[self.row] * drive, minlength=self.classes)
-                gradient[r, 7:] = got - (w * row_drive) @ soft
-        away = (theta - self.start()) / self.scales()
-        value = (0.5 * (away**2).sum() - evidence.sum()) / n
-        slope_all = (away / self.scales() - gradient) / n
-        return float(value), slope_all.ravel()
-
-
 def fit_mixture(counts: Counts, q: Array, *, max_rows: int = 20_000) -> DirichletMixture:
     """Fit the mixture to votes by marginal likelihood.
 
@@ -303,8 +229,7 @@ def fit_mixture(counts: Counts, q: Array, *, max_rows: int = 20_000) -> Dirichle
         counts, q = counts[chosen], q[chosen]
     features = confidence_features(q)
     centre, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
-    design = np.hstack([np.ones((q.shape[0], 1)), (features - centre) / spread])
-    likelihood = _Likelihood(counts, q, design)
+    likelihood = Likelihood(counts, q, (features - centre) / spread)
     # Optimising in units of the ridge prior puts all parameters on one scale.
     unit, origin = np.tile(likelihood.scales(), COMPONENTS), likelihood.start().ravel()
 
