@@ -4,17 +4,24 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from scipy.special import comb
 from scipy.stats import binom
 
 from pandq.core.hashing import fold_of, hash_ids
-from pandq.estimate.floor.bernstein import bernstein_basis, bound_vector, entropy_term, thinning
+from pandq.estimate.floor.bernstein import (
+    bernstein_basis,
+    bound_vectors,
+    check,
+    entropy_term,
+    thinning,
+)
 from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.certificate import ManyVotes, Stratum, stratum_degrees, train_certificate
 from pandq.estimate.floor.mixture import fit_mixture
 from pandq.estimate.floor.pairs import train_pairs
 from pandq.estimate.floor.planner import plan_budget, rows_to_plan
-from pandq.estimate.floor.smooth import smooth_bound_vector
+from pandq.estimate.floor.smooth import smooth_bound_vectors
 from pandq.sums.resample import PoissonBootstrap
 
 rng = np.random.default_rng(3)
@@ -57,17 +64,67 @@ def test_trained_vectors_lie_on_their_side_of_the_entropy_everywhere(m):
 
 
 @pytest.mark.parametrize("side", ["lower", "upper"])
-@pytest.mark.parametrize("m", [1, 2, 3, 4, 6, 12, 30])
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 6, 12, 30, 100])
 def test_any_counts_give_a_sound_vector(m, side):
     h = entropy_term(GRID)
-    for seed in range(3):
-        share = np.random.default_rng(seed).dirichlet(np.full(m + 1, 0.3))
-        made = [bound_vector(share, 400.0, side=side, kappa=1.0)]
-        if m > 1:
-            made.append(smooth_bound_vector(share, 400.0, side=side, penalty=1e-3))
-        for vector in made:
-            gap = h - bernstein_basis(m, GRID) @ vector
-            assert (gap if side == "lower" else -gap).min() >= -1e-12
+    shares = np.random.default_rng(m).dirichlet(np.full(m + 1, 0.3), 6)
+    shares[0] = np.eye(m + 1)[0]
+    cells = np.array([400.0, 3.0, 10.0, 400.0, 1e5, 1e7])
+    made = []
+    if m <= 2:
+        made.append(bound_vectors(shares, np.full(6, 400.0), side=side, kappa=1.0))
+    if m > 1:
+        made += [smooth_bound_vectors(shares, cells, side=side, penalty=x) for x in (1e-4, 0.1)]
+    for vector in np.concatenate(made):
+        gap = h - bernstein_basis(m, GRID) @ vector
+        assert (gap if side == "lower" else -gap).min() >= -1e-12
+
+
+@pytest.mark.parametrize("m", [2, 3, 5, 20, 60])
+def test_a_vector_that_crosses_the_entropy_by_a_hair_is_found_out(m):
+    h, basis = entropy_term(GRID), bernstein_basis(m, GRID)
+    for side, sign in (("lower", 1.0), ("upper", -1.0)):
+        vector = rng.normal(size=(40, m + 1))
+        vector[:, 0] = 0.0 if side == "lower" else abs(vector[:, 0])
+        for size in (1.0, 0.1, 0.01):
+            v = vector * size
+            worst = (sign * (v @ basis.T - h)).max(axis=1)
+            found = check(v, side).worst
+            assert (found >= worst - 1e-15).all()
+            assert (found <= np.maximum(worst, 0) + 1e-5).all()
+
+
+def by_linear_programme(share, error, side):
+    """The best vector by the definition, its constraint on a grid, and what it is worth."""
+    m, sign = len(share) - 1, 1.0 if side == "lower" else -1.0
+    x = np.unique(np.r_[0, np.geomspace(1e-9, 1, 400), np.linspace(0, 1, 600)])
+    rows = sign * bernstein_basis(m, x)
+    for strength in 2.0 ** np.arange(8):
+        cost = np.r_[strength * error - sign * share, strength * error + sign * share]
+        found = linprog(
+            cost, np.hstack([rows, -rows]), sign * entropy_term(x), bounds=(0, None), method="highs"
+        )
+        if found.x is not None:
+            return -found.fun, strength
+    return None
+
+
+@pytest.mark.parametrize("side", ["lower", "upper"])
+@pytest.mark.parametrize("m", [1, 2])
+def test_one_and_two_votes_have_the_vectors_of_their_linear_programme(m, side):
+    generator = np.random.default_rng(m)
+    for cells in (20, 60, 500, 20_000):
+        for a in (0.05, 0.5, 3.0):
+            for b in (0.1, 1.0, 20.0):
+                drawn = generator.binomial(m, generator.beta(a, b, cells))
+                share = np.bincount(drawn, minlength=m + 1) / cells
+                error = np.sqrt((share + 1 / cells) / cells)
+                best, strength = by_linear_programme(share, error, side)
+                (v,) = bound_vectors(share[None], np.array([cells]), side=side, kappa=1.0)
+                sign = 1.0 if side == "lower" else -1.0
+                worth = sign * share @ v - strength * error @ abs(v)
+                # on its grid the programme may cross h between two points
+                assert best - 2e-4 <= worth <= best + 1e-7
 
 
 def test_pairs_of_votes_have_the_bounds_known_in_closed_form():
@@ -75,13 +132,10 @@ def test_pairs_of_votes_have_the_bounds_known_in_closed_form():
     share = np.stack([(1 - x) ** 2, 2 * x * (1 - x), x**2], axis=1).mean(axis=0)
     m1, m2 = share[1] / 2 + share[2], share[2]
     lower, upper = pair_lower_vector(m2 / m1), pair_upper_vector((m1 - m2) / (1 - m1))
-    many = 1e12
-    assert share @ lower == pytest.approx(
-        share @ bound_vector(share, many, side="lower", kappa=0.0), abs=1e-7
-    )
-    assert share @ upper == pytest.approx(
-        share @ bound_vector(share, many, side="upper", kappa=0.0), abs=1e-7
-    )
+    many = np.array([1e12])
+    for known, side in ((lower, "lower"), (upper, "upper")):
+        (found,) = bound_vectors(share[None], many, side=side, kappa=0.0)
+        assert share @ known == pytest.approx(share @ found, abs=1e-7)
     t = m2 / m1
     assert lower == pytest.approx([0, (1 - np.log(t)) / 2, 1 - np.log(t) - 1 / t])
 

@@ -7,12 +7,14 @@ that lies below the mean of h(p), without any assumption about how p is distribu
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
 from scipy.special import comb, xlogy
 
 from pandq.errors import InputError
@@ -22,12 +24,7 @@ Side = Literal["lower", "upper"]
 
 # Smallest positive grid point: h(1e-18) = 4e-17 is below the rounding error of the vectors.
 _TINY = 1e-18
-_LP_POINTS = 300
-_CHECK_POINTS = 20_000
-_CUT_ROUNDS = 4
-_CUTS_PER_ROUND = 40
-# Violations below this (nats per cell) are repaired by a shift instead of another LP.
-_SHIFT_TOLERANCE = 2e-9
+_CHECK_POINTS = 1_000
 # Covers the rounding of a polynomial evaluation up to degree 50, beyond which it grows with the
 # degree (from the powers of 1 - x); relative to the largest entry of the vector.
 _ROUNDING = 1e-14
@@ -98,166 +95,255 @@ def contact_grid(points: int) -> Array:
     return np.unique(np.concatenate([[0.0], small, nodes[1:-1], 1.0 - small[small > 1e-9], [1.0]]))
 
 
-@lru_cache(maxsize=4)
-def _check_grid(points: int) -> Array:
-    return contact_grid(points)
-
-
-def check_points() -> Array:
-    """The grid between whose points `certified_violation` measures."""
-    return _check_grid(_CHECK_POINTS)
-
-
-# A degree-50 basis on the check grid takes 8 MB and serves every group of a stratum.
 @lru_cache(maxsize=12)
-def _check_basis(degree: int, points: int) -> Array:
-    return bernstein_basis(degree, _check_grid(points))
+def _check_basis(degree: int) -> tuple[Array, Array]:
+    """The grid between whose points bounds are checked, and the basis there."""
+    grid = contact_grid(_CHECK_POINTS)
+    return grid, bernstein_basis(degree, grid)
 
 
-def certified_violation(vector: Array, side: Side, *, points: int = _CHECK_POINTS) -> Array:
-    """How far the polynomial may lie on the wrong side of h in each interval of a fine grid.
-
-    Between neighbours a < b of the grid a function with |f''| <= M departs from its chord by at
-    most M (b - a)^2 / 8.  h lies above its chord, which helps the lower bound; for the upper bound
-    it rises above it by at most (b - a)^2 / (8 a), and by b / e when a = 0.
+@dataclass(frozen=True)
+class Check:
+    """How far polynomials lie on the right side of h, in each interval of a grid.
 
     Args:
-        vector: Bernstein coefficients, shape (m + 1,), nats.
+        violation: Upper bounds on how far each lies on the wrong side, shape (G, g - 1), nats;
+            negative where it certainly does not.
+        at: Where each comes closest within an interval, shape (G, g - 1); NaN where that is at an
+            end of it, or where it is far.
+        depth: How far it lies on the wrong side there, shape (G, g - 1), nats.
+        grid: The points, shape (g,).
+    """
+
+    violation: Array
+    at: Array
+    depth: Array
+    grid: Array
+
+    @property
+    def worst(self) -> Array:
+        """The largest violation of each, at least 0, shape (G,)."""
+        largest: Array = np.maximum(self.violation.max(axis=1), 0.0)
+        return largest
+
+
+def check(vectors: Array, side: Side) -> Check:
+    """Bounds how far polynomials may lie on the wrong side of h anywhere on [0, 1].
+
+    Between neighbours a < b of the grid the distance departs from the cubic with the same values
+    and slopes at a and b by at most M (b - a)^4 / 384, where M bounds its fourth derivative: that
+    of h by 2 / a^3, and that of the polynomial by its differences.  When a = 0, h lies above its
+    chord, by at most b / e.
+
+    Args:
+        vectors: Bernstein coefficients, shape (G, m + 1), nats.
         side: "lower" checks P <= h, "upper" checks P >= h.
-        points: Size of the grid.
 
     Returns:
-        Upper bounds on the violation, one per interval, nats; negative where the bound is slack.
+        The check.
 
     Source:
-        Error of linear interpolation; de Boor, A Practical Guide to Splines (1978), chapter 3.
+        Error of Hermite interpolation; de Boor, A Practical Guide to Splines (1978), chapter 4.
 
-    >>> bool(certified_violation(np.zeros(3), "lower").max() <= 0.0)
+    >>> bool(check(np.zeros((1, 3)), "lower").worst[0] < 1e-12)
     True
     """
-    grid = _check_grid(points)
-    m = vector.size - 1
-    step = np.diff(grid)
-    value = _check_basis(m, points) @ vector
-    gap = entropy_term(grid) - value if side == "lower" else value - entropy_term(grid)
-    bend = np.zeros_like(step)
-    if m >= 2:
-        second = np.abs(_check_basis(m - 2, points) @ (m * (m - 1) * np.diff(vector, 2)))
-        third = 0.0 if m == 2 else m * (m - 1) * (m - 2) * np.abs(np.diff(vector, 3)).max()
-        bend = np.maximum(second[:-1], second[1:]) + third * step
-    departure = bend * step**2 / 8.0
-    if side == "upper":
-        departure[0] += grid[1] / np.e
-        departure[1:] += step[1:] ** 2 / (8.0 * grid[1:-1])
-    violation: Array = departure - np.minimum(gap[:-1], gap[1:])
+    m = vectors.shape[1] - 1
+    grid, basis = _check_basis(m)
+    inner, step = grid[1:], np.diff(grid)
+    sign = 1.0 if side == "lower" else -1.0
+    gap = sign * (entropy_term(grid) - vectors @ basis.T)
+    slope = -sign * (m * np.diff(vectors) @ _check_basis(m - 1)[1].T)
+    slope[:, 1:] -= sign * (np.log(inner) + 1.0)
+    slope[:, 0] = slope[:, 1]  # of the first interval only its chord counts
+    left, right = gap[:, :-1], gap[:, 1:]
+    fall, rise = slope[:, :-1] * step, slope[:, 1:] * step
+    departure = _departure(vectors, grid, side)
+    # A cubic lies above the lower end less 4/27 of the slopes that lead further down.
+    least = np.minimum(left, right)
+    least[:, 1:] -= (4.0 / 27.0) * (np.maximum(-fall, 0.0) + np.maximum(rise, 0.0))[:, 1:]
+    violation = departure - least
+    at, depth = np.full_like(violation, np.nan), np.full_like(violation, -np.inf)
+    g, i = np.nonzero(violation[:, 1:] > 0.0)
+    i += 1
+    lowest, t = _cubic_minimum(left[g, i], right[g, i], fall[g, i], rise[g, i])
+    violation[g, i] = departure[g, i] - lowest
+    at[g, i], depth[g, i] = grid[i] + t * step[i], -lowest
+    return Check(violation, at, depth, grid)
+
+
+def _departure(vectors: Array, grid: Array, side: Side) -> Array:
+    """How far a distance from h may lie below its interpolant in each interval, with rounding."""
+    m, step = vectors.shape[1] - 1, np.diff(grid)
+
+    def largest(order: int) -> Array:
+        """Of a derivative of the polynomials: (G, 1)."""
+        if m < order:
+            return np.zeros((len(vectors), 1))
+        scale = float(math.perm(m, order))
+        found: Array = scale * np.abs(np.diff(vectors, order)).max(axis=1, keepdims=True)
+        return found
+
+    departure: Array = np.empty((len(vectors), step.size))
+    departure[:, 1:] = (largest(4) + 2.0 / grid[1:-1] ** 3) * step[1:] ** 4 / 384.0
+    departure[:, :1] = largest(2) * step[0] ** 2 / 8.0 + (grid[1] / np.e if side == "upper" else 0)
     # P(x) - V[0] is of the order of m x near 0, and so is its rounding error.
     near_zero = np.minimum(1.0, m * grid[1:])
     rounding = _ROUNDING * max(1.0, m / _ROUNDING_DEGREE)
-    violation += rounding * (abs(vector[0]) + near_zero * np.abs(vector).max())
-    return violation
+    size = np.abs(vectors).max(axis=1, keepdims=True)
+    departure += rounding * (np.abs(vectors[:, :1]) + near_zero * size)
+    return departure
 
 
-def repair(vector: Array, side: Side) -> Array:
-    """Shift a nearly feasible vector until it is certified on all of [0, 1].
+def _cubic_minimum(left: Array, right: Array, fall: Array, rise: Array) -> tuple[Array, Array]:
+    """The minimum on [0, 1] of cubics given by their values and slopes at 0 and 1, and its place.
+
+    >>> lowest, at = _cubic_minimum(np.ones(1), np.ones(1), -np.ones(1), np.ones(1))
+    >>> float(lowest[0]), float(at[0])
+    (0.75, 0.5)
+    """
+    climb = right - left
+    square, cube = 3.0 * climb - 2.0 * fall - rise, fall + rise - 2.0 * climb
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = -fall / (square + np.sqrt(square**2 - 3.0 * cube * fall))
+    t = np.where((t > 0.0) & (t < 1.0), t, np.nan)
+    inside = left + t * (fall + t * (square + t * cube))
+    lowest: Array = np.fmin(np.minimum(left, right), inside)
+    return lowest, t
+
+
+def repair(vectors: Array, side: Side) -> Array:
+    """Shift nearly feasible vectors until they are certified on all of [0, 1].
 
     A lower vector keeps V[0] <= 0 and is lowered in the other entries only, so that empty cells,
     of which there are K - 1 per row, do not make up for the repair.
 
     Args:
-        vector: Bernstein coefficients, shape (m + 1,), nats.
-        side: Which bound it is meant to be.
+        vectors: Bernstein coefficients, shape (G, m + 1), nats.
+        side: Which bound they are meant to be.
 
     Returns:
-        A certified vector, shape (m + 1,).
+        Certified vectors, shape (G, m + 1).
 
     Source:
         Partition of unity of the Bernstein polynomials.
 
-    >>> repair(np.array([0.0, 0.3]), "lower")[1] <= 0.0
+    >>> repair(np.array([[0.0, 0.3]]), "lower")[0, 1] <= 0.0
     np.True_
     """
-    fixed = vector.copy()
-    m = vector.size - 1
+    fixed, m = vectors.copy(), vectors.shape[1] - 1
     if side == "lower":
-        fixed[0] = min(fixed[0], 0.0)
-        violation = certified_violation(fixed, side)
-        left = _check_grid(_CHECK_POINTS)[:-1]
-        bad = violation > 0.0
-        if bad.any():
-            if not bad[0]:
-                fixed[1:] -= np.max(violation[bad] / -np.expm1(m * np.log1p(-left[bad])))
-            else:
-                fixed -= violation.max()
-        # Lowering V[1:] changes the curvature a little; whatever is left is of second order.
-        return fixed - max(0.0, float(certified_violation(fixed, side).max()))
-    return fixed + max(0.0, float(certified_violation(fixed, side).max()))
+        fixed[:, 0] = np.minimum(fixed[:, 0], 0.0)
+        found = check(fixed, side)
+        bad = np.maximum(found.violation, 0.0)
+        at_zero = bad[:, 0] > 0.0
+        fixed[at_zero] -= found.worst[at_zero, None]
+        lever = -np.expm1(m * np.log1p(-found.grid[1:-1]))
+        fixed[~at_zero, 1:] -= (bad[~at_zero, 1:] / lever).max(axis=1, keepdims=True)
+    # Lowering V[1:] changes the curvature a little; whatever is left is of second order.
+    shift = check(fixed, side).worst[:, None]
+    return fixed - shift if side == "lower" else fixed + shift
 
 
-def _solve(share: Array, error: Array, grid: Array, *, side: Side, kappa: float) -> Array:
-    """The robust programme with the constraint on a grid only."""
-    m = share.size - 1
-    sign = 1.0 if side == "lower" else -1.0
-    rows = sign * bernstein_basis(m, grid)
-    matrix, limit = np.hstack([rows, -rows]), sign * entropy_term(grid)
-    # Noise can put f farther than kappa errors from every distribution of counts, and then the
-    # programme is unbounded; the uncertainty set has to grow until it contains one.
-    for strength in kappa * 2.0 ** np.arange(8):
-        cost = np.concatenate([strength * error - sign * share, strength * error + sign * share])
-        solution = linprog(
-            cost,
-            A_ub=matrix,
-            b_ub=limit,
-            bounds=(0.0, None),
-            method="highs",
-            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-        )
-        if solution.x is not None:
-            vector: Array = solution.x[: m + 1] - solution.x[m + 1 :]
-            return vector
-    msg = f"no {side} bound of degree {m}: {solution.message}"
-    raise RuntimeError(msg)
+def bound_vectors(shares: Array, cells: Array, *, side: Side, kappa: float) -> Array:
+    """The certified vectors that are best for groups of cells with given laws of one or two votes.
 
-
-def bound_vector(share: Array, cells: float, *, side: Side, kappa: float) -> Array:
-    """The certified vector that is best for a group of cells with a given distribution of counts.
-
-    Solves  max f.L - kappa sum_j delta_j |L_j|  subject to  sum_j L_j B_j(x) <= h(x)  (mirrored for
-    the upper bound), with delta_j = sqrt((f_j + 1/N) / N) the sampling error of f_j: the robust
-    counterpart that keeps a vector from exploiting noise in f.
+    Each solves  max f.L - kappa sum_j delta_j |L_j|  subject to  sum_j L_j B_j(x) <= h(x)
+    (mirrored for the upper bound), with delta_j = sqrt((f_j + 1/N) / N) the sampling error of f_j:
+    the robust counterpart that keeps a vector from exploiting noise in f.
 
     Args:
-        share: f, relative frequencies of the counts 0..m in the group, shape (m + 1,), sum 1.
-        cells: N, the number of cells behind f.
+        shares: f, relative frequencies of the counts 0..m in each group, shape (G, m + 1), sums 1,
+            m at most 2.
+        cells: N, the number of cells behind them, shape (G,).
         side: "lower" or "upper".
         kappa: Size of the uncertainty set in standard errors, > 0.
 
     Returns:
-        Certified Bernstein coefficients, shape (m + 1,), nats.
+        Certified Bernstein coefficients, shape (G, m + 1), nats.
 
     Raises:
-        RuntimeError: The linear programme has no solution even for 128 kappa.
+        RuntimeError: A programme has no solution even for 128 kappa.
 
     Source:
         Bertsimas and Sim (2004), The Price of Robustness; the moment bounds are those of Karlin
         and Studden, Tchebycheff Systems (1966).
 
-    >>> bound_vector(np.array([0.5, 0.5]), 100.0, side="lower", kappa=1.0)
-    array([-0., -0.])
+    >>> one = bound_vectors(np.array([[0.5, 0.5]]), np.array([100.0]), side="lower", kappa=1.0)
+    >>> bool(abs(one).max() < 1e-15)
+    True
     """
-    m = share.size - 1
-    error = np.sqrt((share + 1.0 / cells) / cells)
-    check = _check_grid(_CHECK_POINTS)
-    grid = contact_grid(_LP_POINTS)
-    vector = np.zeros(m + 1)
-    for _ in range(_CUT_ROUNDS):
-        vector = _solve(share, error, grid, side=side, kappa=kappa)
-        violation = certified_violation(vector, side)
-        worst = np.argsort(violation)[-_CUTS_PER_ROUND:]
-        worst = worst[violation[worst] > _SHIFT_TOLERANCE]
-        if worst.size == 0:
-            break
-        grid = np.unique(np.concatenate([grid, check[worst], check[worst + 1]]))
-    return repair(vector, side)
+    errors = np.sqrt((shares + 1.0 / cells[:, None]) / cells[:, None])
+    best = (_best_below if side == "lower" else _best_above)[shares.shape[1] - 2]
+    pairs = zip(shares, kappa * errors, strict=True)
+    return repair(np.array([_robust(best, share, error) for share, error in pairs]), side)
+
+
+def _robust(
+    best: Callable[[Array, Array], list[float] | None], share: Array, error: Array
+) -> Array:
+    # Noise can put f farther than kappa errors from every distribution of counts, and then the
+    # programme is unbounded; the uncertainty set has to grow until it contains one.
+    for strength in 2.0 ** np.arange(8):
+        vector = best(share, strength * error)
+        if vector is not None:
+            return np.array(vector)
+    msg = f"no bound of degree {share.size - 1}: its programme is unbounded"
+    raise RuntimeError(msg)
+
+
+def _nothing_below(share: Array, error: Array) -> list[float]:  # noqa: ARG001
+    """One vote: what is linear and below h at both ends is not above 0."""
+    return [0.0, 0.0]
+
+
+def _tangent_above(share: Array, error: Array) -> list[float]:
+    """One vote: a line above h is best where it touches at the mean of the dearest law."""
+    none, one = share + error
+    t = max(one / (none + one), _TINY)
+    return [t, t - math.log(t) - 1.0]
+
+
+def _pair_below(share: Array, error: Array) -> list[float] | None:
+    """Two votes: the parabola through (0, 0) that touches h where the other atom is.
+
+    The dual is a law with atoms at 0 and t whose counts are within the errors: as few ones and as
+    many twos as they allow, as L_1 > 0 > L_2. There is none if it has too few zeros.
+    """
+    one, two = share[1] - error[1], share[2] + error[2]
+    if one <= 0.0:
+        return [0.0, 0.0, 0.0]
+    if one * one > 4.0 * two * (share[0] + error[0]):
+        return None
+    t = two / (0.5 * one + two)
+    return [0.0, 0.5 * (1.0 - math.log(t)), 1.0 - math.log(t) - 1.0 / t]
+
+
+def _pair_above(share: Array, error: Array) -> list[float] | None:
+    """Two votes: the parabola through (1, 0) that touches h where the other atom, y, is.
+
+    The dual has as many zeros and ones as the errors allow.  Where no law has so many ones, the
+    one with an atom at y alone serves if it has not too few: then U_1 = 0.
+    """
+    none, one, two = share + error
+    if one * one > 4.0 * none * two:
+        one = 2.0 * math.sqrt(none * two)
+        if one < share[1] - error[1]:
+            return None
+        y = math.sqrt(two) / (math.sqrt(two) + math.sqrt(none))
+        # the value h(y) and the slope h'(y) of U_0 (1 - x)^2 + U_2 x^2
+        h, slope = -y * math.log(y), -math.log(y) - 1.0
+        return [(h - 0.5 * y * slope) / (1.0 - y), 0.0, (h + 0.5 * (1.0 - y) * slope) / y]
+    y, r = max(one / (2.0 * none + one), _TINY), 2.0 * none / (2.0 * none + one)
+    log_y = math.log1p(-r) if r < 0.5 else math.log(y)
+    h = -y * log_y
+    bend = (1.0 + log_y - h / r) / r
+    a = h / r - bend * r
+    return [a + bend, 0.5 * a, 0.0]
+
+
+_best_below = (_nothing_below, _pair_below)
+_best_above = (_tangent_above, _pair_above)
 
 
 def thinning(votes: Array, counts: Array, degree: int) -> Array:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
-from pandq.estimate.floor.bernstein import Side, bound_vector, entropy_term, thinning
+from pandq.estimate.floor.bernstein import Side, bound_vectors, entropy_term, thinning
 from pandq.estimate.floor.mixture import DirichletMixture, fit_mixture, row_chunks
 from pandq.estimate.floor.pairs import PairStratum, train_pairs
-from pandq.estimate.floor.smooth import plug_in_vector, smooth_bound_vector
+from pandq.estimate.floor.smooth import plug_in_vector, smooth_bound_vectors
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -247,18 +247,17 @@ def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
     """
     cells, degree = histogram.sum(axis=1), histogram.shape[1] - 1
     filled = np.where(cells[:, None] > 0.0, histogram, histogram.sum(axis=0))
-    if degree > LINEAR_UP_TO:
+    shares, cells = filled / filled.sum(axis=1, keepdims=True), filled.sum(axis=1)
+
+    def vectors(side: Side) -> Array:
+        if degree <= LINEAR_UP_TO:
+            return bound_vectors(shares, cells, side=side, kappa=kappa)
         # d se = d variance / (2 se), and the sum over the cells of the squared plug-in estimates is
         # (rows x se)^2 up to the dependence within a row.
         penalty = kappa / np.sqrt((histogram @ plug_in_vector(degree) ** 2).sum() + 1e-12)
+        return smooth_bound_vectors(shares, cells, side=side, penalty=penalty)
 
-    def vector(row: Array, side: Side) -> Array:
-        if degree > LINEAR_UP_TO:
-            return smooth_bound_vector(row / row.sum(), row.sum(), side=side, penalty=penalty)
-        return bound_vector(row / row.sum(), row.sum(), side=side, kappa=kappa)
-
-    lower, upper = (np.array([vector(row, side) for row in filled]) for side in ("lower", "upper"))
-    return Stratum(degree, edges, lower, upper)
+    return Stratum(degree, edges, vectors("lower"), vectors("upper"))
 
 
 def _train(counts: Counts, prior: Array, degree: int) -> Stratum | PairStratum:
