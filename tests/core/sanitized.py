@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from pandq.core.kernels import maps, parts, run
+from pandq.core.kernels import dirichlet, maps, parts, run
 from pandq.core.numerics import BFLOAT16
 
 if __name__ != "__main__":
@@ -92,6 +92,15 @@ def any_parts(p_kind, p, q_kind, q):
         assert not ((labels >= 0) & (labels < k)).all()
 
 
+def any_votes(n, k):
+    """Dirichlet mixtures of any parameters, of votes of which some rows have none."""
+    counts = rng.integers(0, rng.choice([2, 5, 60]), (n, k)) * (rng.random((n, k)) < 0.4)
+    log_q, features = numbers(n, k, np.dtype("f8")), numbers(n, 2, np.dtype("f8"))
+    theta = numbers(3, 7 + k if rng.random() < 0.5 else 7, np.dtype("f8"))
+    told = dirichlet.VotesInTiles(counts, log_q, features)
+    assert told.sums(theta, np.zeros(1 + 3 * (7 + k)))
+
+
 def one_call():
     """Any kernel on any arrays; labels may be anything, also no class."""
     n, k = int(rng.integers(1, 140)), int(rng.choice(SIZES))
@@ -99,7 +108,7 @@ def one_call():
     kinds = ("counts", "probs", "logprobs", "logits")
     kind, other = rng.choice(kinds, 2)
     x, y = (numbers(n, k, STORED[rng.integers(len(STORED))]) for _ in range(2))
-    what = rng.integers(6)
+    what = rng.integers(8)
     if what == 0:
         run.first_doubt(kind, x, 1e-6)
     elif what == 1:
@@ -120,8 +129,10 @@ def one_call():
         run.divergence(name, parameter, other, y, kind, x)
     elif what == 4:
         any_map(min(n, 70), k)
-    elif what == 4:
+    elif what == 5:
         any_parts(other, y, kind, x)
+    elif what == 6:
+        any_votes(n, min(k, 65))
     else:
         d, groups = int(rng.integers(1, 17)), int(rng.integers(1, 9))
         group = rng.integers(0, groups, n)
@@ -137,6 +148,7 @@ def one_call():
 
 with (
     mock.patch.object(run, "build", return_value=_asan),
+    mock.patch.object(dirichlet, "build", return_value=_asan),
     mock.patch.object(maps, "build", return_value=_asan),
     mock.patch.object(parts, "build", return_value=_asan),
 ):

@@ -16,6 +16,7 @@ import numpy as np
 
 from pandq.core.hashing import hash_rows
 from pandq.core.numerics import row_sums
+from pandq.core.threads import over_cores
 from pandq.errors import InputError
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.rowparts import row_parts
@@ -94,8 +95,8 @@ class Trained:
             unit = columns[UNITS[fold_by]][drawn]
             halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
             votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
-            first, second = (
-                train_certificate(votes[halves != half], q[halves != half]) for half in (0, 1)
+            first, second = over_cores(
+                lambda half: train_certificate(votes[halves != half], q[halves != half]), (0, 1)
             )
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
