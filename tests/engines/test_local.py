@@ -9,7 +9,8 @@ import pytest
 
 import pandq
 from pandq.engines import Local
-from pandq.engines.local import read_ahead, summarise
+from pandq.engines.ahead import read_ahead
+from pandq.engines.local import summarise
 from pandq.engines.run import Run
 from pandq.read.database import database
 from tests.engines.processes import write_votes
@@ -105,7 +106,7 @@ def test_memory_holds_a_few_chunks_not_the_file(votes):
 
     Run(Local(2)).summarise("x", rows, of, Written(""))
     assert len(summed) == 18
-    # two that are summed, one that waits, two that are ready, one in the reader's hands, and the
+    # two that are summed, one that waits, two that are ready, two in the readers' hands, and the
     # one whose width was looked at
     assert most[0] <= 8
 
@@ -124,6 +125,68 @@ def test_an_error_of_any_thread_ends_the_run_and_its_threads(votes):
     while time.monotonic() < deadline and any("pandq-" in t.name for t in threading.enumerate()):
         time.sleep(0.01)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("pandq-read")]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("late", [0.0, 0.05])
+def test_of_rows_that_are_wrong_in_several_parts_the_first_is_said(votes, workers, late):
+    rows = pandq.scan(votes, p="counts:votes", q="logits:logits")
+
+    def of(chunk):
+        if chunk.start in (3000, 4000, 11_000):
+            # whoever is wrong later may be found out sooner
+            time.sleep(late if chunk.start == 3000 else 0.0)
+            raise pandq.InputError(f"row {chunk.start}")  # noqa: EM102
+        return Written("")
+
+    for _ in range(5):
+        with pytest.raises(pandq.InputError, match=r"^row 3000$"):
+            Run(Local(workers)).summarise("x", rows, of, Written(""))
+
+
+def test_a_part_that_cannot_be_read_is_said_after_what_is_wrong_before_it(votes):
+    rows = pandq.scan(votes, p="counts:votes", q="logits:logits")
+
+    class Torn:
+        """The same rows, of which the third part cannot be read."""
+
+        apart, n_rows = True, rows.n_rows
+
+        def parts(self):
+            return rows.parts()
+
+        def prepared(self):
+            return self
+
+        def pieces(self, parts):
+            for part, chunk in rows.pieces(parts):
+                if part.index == 2:
+                    raise OSError("torn")  # noqa: EM101
+                yield part, chunk
+
+    def of(chunk):
+        if chunk.start == 1000:
+            time.sleep(0.05)
+            raise pandq.InputError("no good")  # noqa: EM101
+        return Written("")
+
+    with pytest.raises(OSError, match="torn"):
+        Run(Local(2)).summarise("x", Torn(), lambda _: Written(""), Written(""))
+    with pytest.raises(pandq.InputError, match="no good"):
+        Run(Local(2)).summarise("x", Torn(), of, Written(""))
+
+
+def test_streams_are_read_side_by_side_and_each_in_its_order():
+    both = threading.Barrier(2, timeout=10)
+
+    def items(name):
+        both.wait()
+        yield from (f"{name}{i}" for i in range(3))
+
+    found = list(read_ahead([items("a"), items("b"), range(2)], readers=2))
+    assert [item for place, item, _ in found if place == 0] == ["a0", "a1", "a2", None]
+    assert [item for place, item, _ in found if place == 1] == ["b0", "b1", "b2", None]
+    assert [item for place, item, _ in found if place == 2] == [0, 1, None]
 
 
 def test_no_worker_is_no_engine():
@@ -161,7 +224,7 @@ def test_reading_ahead_stays_only_a_little_ahead():
             made.append(i)
             yield i
 
-    ahead = read_ahead(items(), depth=2)
+    ahead = read_ahead([items()], depth=2)
     next(ahead)
     time.sleep(0.05)
     assert len(made) <= 5
@@ -177,8 +240,8 @@ def test_a_pass_that_ends_early_stops_the_query_that_it_waits_for():
             )
             yield connection.execute(endless).fetchone()
 
-    found = read_ahead(rows())
-    assert next(found) == 1
+    found = read_ahead([rows()])
+    assert next(found) == (0, 1, None)
     time.sleep(0.5)
     began = time.monotonic()
     found.close()

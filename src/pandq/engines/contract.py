@@ -34,6 +34,10 @@ class Rows(Protocol[C_co]):
     def parts(self) -> Sequence[Part]:
         """What can be read apart, in order."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether parts are read sooner side by side than one after the other."""
+
     def count(self, part: Part) -> int:
         """How many rows a part has."""
 

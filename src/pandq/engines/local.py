@@ -1,11 +1,10 @@
-"""One process: chunks are read ahead by one thread and summed by others, on every core."""
+"""One process: chunks are read ahead by some threads and summed by others, on every core."""
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from pandq.core.threads import alone, n_threads, over_cores
-from pandq.errors import InputError, PandqError
-from pandq.read.database import interrupt
+from pandq.engines.ahead import read_ahead
+from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
 
     from pandq.engines.contract import C, Rows, S
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Parts are read side by side by at most so many threads: each holds what it decodes.
+MOST_READERS = 4
 # Summaries of chunks in memory that wait to be merged, for each core.
 AT_ONCE = 16
 
@@ -66,57 +67,116 @@ class Local:
         kept: dict[int, Any] | None,
     ) -> Generator[tuple[Part, S | None]]:
         """Each part's Summary, in order; None where a part has no rows."""
-        pieces = rows.pieces(parts)
-        if self.cache and kept is not None:
-            pieces = _kept(rows, parts, kept)
-        waiting = deque(parts)
-        merged: S | None = None
+        waiting, ended = deque(parts), set()
+        merged: dict[int, S] = {}
         # one pool of threads: BLAS's own would fight it
         with threadpool_limits(limits=1, user_api="blas"):
-            for part, chunk, summary in self._summed(pieces, of):
-                while waiting[0].index != part.index:
-                    yield waiting.popleft(), merged
-                    merged = None
-                merged = summary if merged is None else merged.merge(summary)
-                tick(len(chunk))
-        while waiting:
-            yield waiting.popleft(), merged
-            merged = None
+            for part, chunk, summary in self._summed(self._streams(rows, parts, kept), of):
+                if chunk is None or summary is None:
+                    ended.add(part.index)
+                else:
+                    before = merged.get(part.index)
+                    merged[part.index] = summary if before is None else before.merge(summary)
+                    tick(len(chunk))  # type: ignore[arg-type]
+                while waiting and waiting[0].index in ended:
+                    first = waiting.popleft()
+                    yield first, merged.pop(first.index, None)
+
+    def _streams(
+        self, rows: Rows[C], parts: Sequence[Part], kept: dict[int, Any] | None
+    ) -> list[Iterator[tuple[Part, C | None]]]:
+        """What is read side by side: each part by itself, or all of them in their order."""
+        if self.cache and kept is not None:
+            return [_with_ends(_kept(rows, parts, kept), parts)]
+        if rows.apart and all(part.start is not None for part in parts):
+            return [_with_ends(rows.pieces([part]), [part]) for part in parts]
+        return [_with_ends(rows.pieces(parts), parts)]
 
     def _summed(
-        self, pieces: Iterator[tuple[Part, C]], of: Callable[[C], S]
-    ) -> Iterator[tuple[Part, Any, S]]:
-        """Each chunk with its part and its Summary, in order."""
+        self, streams: Sequence[Iterator[tuple[Part, C | None]]], of: Callable[[C], S]
+    ) -> Iterator[tuple[Part, C | None, S | None]]:
+        """Each chunk with its part and its Summary, those of a part in order, and the part's end.
+
+        What is wrong is said once the rows before it are found to be fine.
+        """
         workers = self.workers or n_threads()
+        first = _First((len(streams), 0))
+        unread = set(range(len(streams)))
+        pending: deque[tuple[Place, Part, C | None, Future[S] | None]] = deque()
 
         def summed(chunk: C) -> S:
             with alone():
                 return of(chunk)
 
-        pending: deque[tuple[Part, C, Future[S]]] = deque()
-        with ThreadPoolExecutor(workers, thread_name_prefix="pandq-sum") as pool:
+        with (
+            ThreadPoolExecutor(workers, thread_name_prefix="pandq-sum") as pool,
+            closing(read_ahead(streams, min(workers, MOST_READERS))) as reading,
+        ):
             try:
-                try:
-                    for part, chunk in read_ahead(pieces):
-                        pending.append((part, chunk, pool.submit(summed, chunk)))
-                        if len(pending) > workers:
-                            yield _ended(pending)
-                except PandqError:
-                    # what is wrong in the rows before is said first
-                    while pending:
-                        yield _ended(pending)
-                    raise
-                while pending:
-                    yield _ended(pending)
+                for count, (stream, item, error) in enumerate(reading):
+                    if item is None:
+                        unread.discard(stream)
+                        first.note((stream, count), error)
+                    elif (stream, count) < first.place:
+                        part, chunk = item
+                        future = None if chunk is None else pool.submit(summed, chunk)
+                        pending.append(((stream, count), part, chunk, future))
+                    some_left = any(other < first.place[0] for other in unread)
+                    while len(pending) > (workers if some_left else 0):
+                        yield from _ended(pending, first)
+                    if not some_left:
+                        break
             finally:
-                for _, _, future in pending:
-                    future.cancel()
+                for *_, future in pending:
+                    if future is not None:
+                        future.cancel()
+        if first.error is not None:
+            raise first.error
 
 
-def _ended(pending: deque[tuple[Part, C, Future[S]]]) -> tuple[Part, C, S]:
-    """The first of those that are being summed, once it is."""
-    part, chunk, future = pending.popleft()
-    return part, chunk, future.result()
+# Which of the streams, and how much was read before.
+Place = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _First:
+    """The first thing that is wrong, in the order of the rows."""
+
+    place: Place
+    error: BaseException | None = None
+
+    def note(self, place: Place, error: BaseException | None) -> None:
+        """One thing more."""
+        if error is not None and place < self.place:
+            self.place, self.error = place, error
+
+
+def _ended(
+    pending: deque[tuple[Place, Part, C | None, Future[S] | None]], first: _First
+) -> Iterator[tuple[Part, C | None, S | None]]:
+    """The oldest of those that are being summed, once it is, unless it comes after a fault."""
+    place, part, chunk, future = pending.popleft()
+    if place > first.place:
+        return
+    try:
+        summary = None if future is None else future.result()
+    except Exception as error:  # noqa: BLE001
+        first.note(place, error)
+    else:
+        yield part, chunk, summary
+
+
+def _with_ends(
+    pieces: Iterator[tuple[Part, C]], parts: Sequence[Part]
+) -> Iterator[tuple[Part, C | None]]:
+    """The chunks of consecutive parts, and None where a part ends."""
+    left = deque(parts)
+    for part, chunk in pieces:
+        while left[0].index != part.index:
+            yield left.popleft(), None
+        yield part, chunk
+    for part in left:
+        yield part, None
 
 
 def summarise(chunks: Sequence[C], of: Callable[[C], S], empty: S) -> S:
@@ -154,48 +214,3 @@ def _kept(rows: Rows[C], parts: Sequence[Part], kept: dict[int, Any]) -> Iterato
         found[part.index].append(chunk)
         yield part, chunk
     known.update(found)
-
-
-def read_ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items, made by a thread that stays at most `depth` ahead.
-
-    >>> list(read_ahead(range(3)))
-    [0, 1, 2]
-    """
-    ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(item: tuple[T | None, BaseException | None, bool]) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def read() -> None:
-        try:
-            for item in items:
-                put((item, None, False))
-                if stopped.is_set():
-                    return
-            put((None, None, True))
-        except BaseException as error:  # noqa: BLE001
-            put((None, error, True))
-
-    reader = threading.Thread(target=read, name="pandq-read", daemon=True)
-    reader.start()
-    try:
-        while True:
-            item, error, last = ready.get()
-            if error is not None:
-                raise error
-            if last:
-                return
-            yield item  # type: ignore[misc]
-    finally:
-        stopped.set()
-        while reader.is_alive():
-            # what it waits for may take longer than anybody wants to wait
-            interrupt(reader.ident)
-            reader.join(0.1)

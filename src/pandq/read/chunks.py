@@ -110,6 +110,11 @@ class MemoryScan:
             for i, start in enumerate(range(0, self.n_rows, step))
         ]
 
+    @property
+    def apart(self) -> bool:
+        """Whether parts are read sooner side by side."""
+        return False
+
     def count(self, part: Part) -> int:
         """How many rows a part has."""
         return part.n_rows or 0

@@ -113,6 +113,11 @@ class FeatureScan:
         """What can be read apart: row groups, files, ranges of an array."""
         return self.source.parts()
 
+    @property
+    def apart(self) -> bool:
+        """Whether parts are read sooner side by side."""
+        return False
+
     def count(self, part: Part) -> int:
         """How many rows a part has, held out or not."""
         return self.source.count(part)

@@ -55,6 +55,8 @@ class Source(ABC):
 
     name: str
     schema: Mapping[str, pa.DataType]
+    # whether parts are read sooner side by side than one after the other
+    apart = False
 
     @abstractmethod
     def parts(self) -> Sequence[Part]:

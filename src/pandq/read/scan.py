@@ -64,6 +64,11 @@ class Scan:
         """What can be read apart: row groups, files, ranges of an array."""
         return self.source.parts()
 
+    @property
+    def apart(self) -> bool:
+        """Whether parts are read sooner side by side."""
+        return self.source.apart
+
     def count(self, part: Part) -> int:
         """How many rows a part has."""
         return self.source.count(part)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class ParquetFiles(TableFiles):
     """Parquet, decoded column by column and batch by batch; a row group is a part."""
 
+    apart = True
+
     def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
         """Read the schema from the footer."""
         with _opened(file) as table:

@@ -293,6 +293,11 @@ class FitRows:
         """What can be read apart."""
         return self.scan.parts()
 
+    @property
+    def apart(self) -> bool:
+        """Whether parts are read sooner side by side."""
+        return False
+
     def count(self, part: Part) -> int:
         """How many rows a part has."""
         return self.scan.count(part)
