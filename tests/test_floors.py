@@ -30,7 +30,7 @@ FLOORS = {
         ("fit",),
         ("report",),
         ("outputs", "audits", "calibrations", "comparisons", "inspections"),
-        ("loops",),
+        ("loops", "sklearn"),
         ("demo",),
         ("__init__",),
         ("cli",),
@@ -48,6 +48,10 @@ FLOORS = {
         ("terminal",),
         ("page", "markdown"),
         ("explore", "shown"),
+    ],
+    "sklearn": [
+        ("responses",),
+        ("scorers", "calibrated"),
     ],
     "fit": [
         ("targets",),
