@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from pandq.report.shown import Audit, Comparison
     from pandq.results.estimate import Estimate
     from pandq.results.gates import Gate, require
+    from pandq.sklearn.calibrated import CalibratedClassifier
     from pandq.sklearn.scorers import scorer
     from pandq.views import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK, View, kl_bounds
 
@@ -135,6 +136,7 @@ _HOMES = {
     ),
     "results.estimate": ("Estimate",),
     "results.gates": ("Gate", "require"),
+    "sklearn.calibrated": ("CalibratedClassifier",),
     "sklearn.scorers": ("scorer",),
     "views": (
         "Counts",
