@@ -132,7 +132,7 @@ def test_where_no_token_counts_nothing_is_counted():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"attention_mask": torch.ones(2, 2)}, "attention_mask need"),
+        ({"attention_mask": torch.ones(2, 2)}, "attention_mask needs"),
         ({"labels": torch.zeros(3, 3)}, "labels need"),
         ({"logits": torch.zeros(2, 3)}, "are \\(B, T, K\\)"),
         ({"sequences": ["a"]}, "one name per sequence"),

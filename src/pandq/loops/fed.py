@@ -79,7 +79,7 @@ class Fed(ABC, Generic[S, R]):
         """
         state = self._state.summed(self._of)
         if state.like is None or not state.n:
-            what = f"no rows have come: there is nothing to make a {self.KIND} of"
+            what = "no rows have come, or none that counts"
             raise InputError(what, remedy="Call update(p, q) with rows first.")
         kept = state.all_kept
         rows = kept.scan(state.like, classes=self._names(state.like), notes=self._notes(state))

@@ -60,9 +60,9 @@ def tokens(
     """
     if logits.ndim != 3:
         raise InputError(what="logits of tokens are (B, T, K)", got=f"shape {tuple(logits.shape)}")
-    for name, given in (("labels", labels), ("attention_mask", attention_mask)):
+    for name, given in (("labels need", labels), ("attention_mask needs", attention_mask)):
         if given is not None and given.shape != logits.shape[:2]:
-            what = f"{name} need one value per token, {tuple(logits.shape[:2])}"
+            what = f"{name} one value per token, {tuple(logits.shape[:2])}"
             raise InputError(what=what, got=f"shape {tuple(given.shape)}")
     logits, labels = logits.detach(), labels.to(logits.device)
     counts = labels != ignore_index
