@@ -17,6 +17,7 @@ import torch
 from turns import in_turns, machine, table
 
 from pandq.core.kernels import build_name, measured
+from pandq.core.numerics import BFLOAT16
 
 CLASSES = 128_256
 
@@ -83,7 +84,8 @@ def main() -> None:
         parts = [a.reshape(-1) for a in (x, y)]
         halves = [b for a in parts for b in np.array_split(a, torch.get_num_threads())]
         hx, hy = x.astype(np.float16), y.astype(np.float16)
-        bx, by = ((a.view(np.uint32) >> np.uint32(16)).astype(np.uint16) for a in (x, y))
+        bits = ((a.view(np.uint32) >> np.uint32(16)).astype(np.uint16) for a in (x, y))
+        bx, by = (a.view(BFLOAT16) for a in bits)
         jobs = {
             "pandq": lambda y=y: measured("logits", x, "logits", y, whole=False),
             "pandq, with H(Q) and Brier": lambda y=y: measured("logits", x, "logits", y),

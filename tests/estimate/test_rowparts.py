@@ -4,18 +4,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tests.core.test_kernels import BUILDS, FUSED, STORAGES
 
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels
 from pandq.core.kernels import parts
-from pandq.core.numerics import BFLOAT16, widen
+from pandq.core.numerics import widen
 from pandq.core.threads import THREADS
 from pandq.estimate.decomposition.rowparts import by_formulas, row_parts
 from pandq.recalibrator import Recalibrator
 
-BUILDS = list(kernels.builds_here())
-# without a fused multiply-add the roundings are others
-FUSED = [name for name in BUILDS if name != "v2"]
 SHAPES = [(1, 2), (130, 3), (64, 10), (65, 64), (5, 65), (7, 1000), (2, 5000)]
 
 pytestmark = pytest.mark.skipif(not BUILDS, reason="no kernels were compiled here")
@@ -29,19 +27,6 @@ def build(request, monkeypatch):
 
 def use(monkeypatch, name):
     monkeypatch.setattr(parts, "build", lambda: kernels.builds_here().get(name))
-
-
-def bfloat16(x):
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32) >> np.uint32(16)
-    return bits.astype(np.uint16).view(BFLOAT16)
-
-
-STORAGES = {
-    "float64": lambda x: x,
-    "float32": lambda x: x.astype(np.float32),
-    "float16": lambda x: x.astype(np.float16),
-    "bfloat16": bfloat16,
-}
 
 
 def view_of(kind, rng, n, k, storage="float64", zeros=0.1):

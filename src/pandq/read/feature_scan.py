@@ -115,7 +115,7 @@ class FeatureScan:
 
     @property
     def apart(self) -> bool:
-        """Whether parts are read sooner side by side."""
+        """No: what could not be decoded is told at the end of all parts."""
         return False
 
     def count(self, part: Part) -> int:

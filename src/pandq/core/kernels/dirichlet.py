@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.core.kernels.builds import build
+from pandq.core.kernels.maps import as_read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class VotesInTiles:
         chosen = build()
         if chosen is None:
             return False
-        theta = np.require(theta, np.float64, ["C", "A"])
+        theta = as_read(theta)
         size = theta.shape[1]
         chosen.dirichlet_sums(self._told, self.tiles, theta.ctypes.data, size, out.ctypes.data)
         return True

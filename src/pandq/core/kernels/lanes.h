@@ -102,14 +102,9 @@ INLINE double exp_d(double x)
     return double_of(bits_of_d(e) + (bits_of_d(z) << 52));
 }
 
-/* log(u) + c for a normal u > 0: u = 2^k (1 + f), log(1 + f) = 2 atanh(f / (2 + f)) as its series. */
-INLINE double log_plus(double u, double c)
+/* (2 atanh(s) - 2 s) / s^3 as its series in w = s^2. */
+INLINE double atanh_series(double w)
 {
-    /* the mantissa between sqrt(1/2) and sqrt(2) */
-    uint64_t bits = bits_of_d(u) + (0x3FF0000000000000u - 0x3FE6A09E667F3BCDu);
-    double k = double_of(0x4330000000000000u | (bits >> 52)) - (4503599627370496.0 + 1023.0);
-    double f = double_of((bits & 0x000FFFFFFFFFFFFFu) + 0x3FE6A09E667F3BCDu) - 1.0;
-    double s = f / (2.0 + f), w = s * s, half = 0.5 * f * f;
     double p = 2.0 / 23.0;
     p = FMA_D(p, w, 2.0 / 21.0);
     p = FMA_D(p, w, 2.0 / 19.0);
@@ -120,7 +115,18 @@ INLINE double log_plus(double u, double c)
     p = FMA_D(p, w, 2.0 / 9.0);
     p = FMA_D(p, w, 2.0 / 7.0);
     p = FMA_D(p, w, 2.0 / 5.0);
-    p = FMA_D(p, w, 2.0 / 3.0);
+    return FMA_D(p, w, 2.0 / 3.0);
+}
+
+/* log(u) + c for a normal u > 0: u = 2^k (1 + f), log(1 + f) = 2 atanh(f / (2 + f)) as its series. */
+INLINE double log_plus(double u, double c)
+{
+    /* the mantissa between sqrt(1/2) and sqrt(2) */
+    uint64_t bits = bits_of_d(u) + (0x3FF0000000000000u - 0x3FE6A09E667F3BCDu);
+    double k = double_of(0x4330000000000000u | (bits >> 52)) - (4503599627370496.0 + 1023.0);
+    double f = double_of((bits & 0x000FFFFFFFFFFFFFu) + 0x3FE6A09E667F3BCDu) - 1.0;
+    double s = f / (2.0 + f), w = s * s, half = 0.5 * f * f;
+    double p = atanh_series(w);
     double low = FMA_D(k, 1.90821492927058770002e-10, c);
     double tail = half - (FMA_D(s, FMA_D(w, p, half), low));
     return FMA_D(k, 6.93147180369123816490e-01, f - tail);

@@ -35,21 +35,8 @@ INLINE struct quotient quotient_of(double a, double b)
     return (struct quotient){x - y, x + y, k + up - down};
 }
 
-/* (2 atanh(s) - 2 s) / s as its series in w = s^2. */
-INLINE double atanh_rest(double w)
-{
-    double p = 2.0 / 23.0;
-    p = FMA_D(p, w, 2.0 / 21.0);
-    p = FMA_D(p, w, 2.0 / 19.0);
-    p = FMA_D(p, w, 2.0 / 17.0);
-    p = FMA_D(p, w, 2.0 / 15.0);
-    p = FMA_D(p, w, 2.0 / 13.0);
-    p = FMA_D(p, w, 2.0 / 11.0);
-    p = FMA_D(p, w, 2.0 / 9.0);
-    p = FMA_D(p, w, 2.0 / 7.0);
-    p = FMA_D(p, w, 2.0 / 5.0);
-    return w * FMA_D(p, w, 2.0 / 3.0);
-}
+/* (2 atanh(s) - 2 s) / s for w = s^2. */
+INLINE double atanh_rest(double w) { return w * atanh_series(w); }
 
 /* log a/b, whose digits are kept when a is close to b. */
 INLINE double log_quotient(double a, double b)
