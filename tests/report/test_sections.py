@@ -161,6 +161,13 @@ def test_print_is_the_first_screen_and_to_text_the_whole(name):
     assert not any("--full" in line for line in whole)
 
 
+def test_print_is_text_in_a_notebook_too(monkeypatch):
+    found = result(next(iter(RESULTS)))
+    expected = str(found)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(found) == expected != ""
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Votes of three classes, two models and a group, as a file."""

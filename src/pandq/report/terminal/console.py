@@ -26,9 +26,9 @@ class Page(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(
-            markup=False, emoji=False, highlight=False, legacy_windows=False, **options
-        )
+        # in a notebook rich would display what is captured here, and give no text
+        still = {"force_jupyter": False, "legacy_windows": False}
+        super().__init__(markup=False, emoji=False, highlight=False, **still, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Text as it is measured and drawn, also in the cells of tables."""
