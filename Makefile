@@ -1,5 +1,5 @@
 # Habits. `make check` is what must pass before a change is shared.
-.PHONY: help setup test slow coverage lint format types check
+.PHONY: help setup test slow coverage lint format types docs check
 
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' Makefile
@@ -26,5 +26,8 @@ format:         ## put right what ruff can
 
 types:          ## types, by mypy
 	.venv/bin/mypy
+
+docs:           ## the site, into build/site: its pages run, and warnings are errors (needs the extras docs and torch)
+	PATH=$(CURDIR)/.venv/bin:$$PATH .venv/bin/sphinx-build -W --keep-going -b html docs build/site
 
 check: lint types test  ## what must pass before a change is shared

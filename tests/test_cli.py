@@ -1,6 +1,7 @@
 """The command line as its user meets it: a process, its output, its exit code."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pandq.cli import cli
+from pandq.demo import run_demo
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -249,21 +251,31 @@ def test_inspect_says_what_the_columns_are_and_what_to_run(good):
     assert f"pandq audit {good} --p labels:label --q probs:probs" in done.stdout
 
 
-def test_the_demo_writes_its_files_and_says_what_to_run_next(tmp_path):
-    done = pandq("demo", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert {p.name for p in (tmp_path / "pandq-demo").iterdir()} >= {"digits.parquet"}
-    assert "pandq audit YOUR_FILE" in done.stdout
-    again = [
-        line for line in done.stdout.splitlines() if line.startswith("  pandq audit pandq-demo")
-    ]
+def test_the_demo_fits_on_a_screen_writes_its_files_and_says_what_to_run_next(tmp_path):
+    done = pandq("demo", cwd=tmp_path, env=os.environ | {"COLUMNS": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    made = {p.name for p in (tmp_path / "pandq-demo").iterdir()}
+    assert made == {"digits.parquet", "report.html", "audit.json", "comparison.json"}
+    for part in ("floor ", "grouping loss ", "calibration loss "):
+        assert any(line.startswith(part) for line in lines)
+    again = [line for line in lines if line.startswith("  pandq audit pandq-demo")]
     assert pandq(*again[0].split()[1:], cwd=tmp_path).returncode == 0
+
+
+def test_the_truth_of_the_demo_lies_in_its_intervals(tmp_path):
+    found = run_demo(tmp_path / "demo")
+    parts = found.votes.decomposition
+    assert parts.floor.low <= found.true_floor <= parts.floor.high
+    assert parts.kl.low <= found.true_kl <= parts.kl.high
+    assert found.labels.decomposition.floor.value is None
 
 
 def test_the_demo_goes_into_a_folder_of_its_own_or_none(tmp_path):
     (tmp_path / "thesis").write_text("a thesis")
-    for name in ("digits.parquet", "regression.json", "naive_bayes.json"):
+    for name in ("digits.parquet", "audit.json", "comparison.json"):
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
         (folder / name).symlink_to("../thesis")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def page() -> Any:
-    """Standard output; as wide as the reports are made for when it is not a terminal."""
+    """Standard output: as wide as the terminal or COLUMNS says, else as reports are made for."""
+    from pandq.report.shown import WIDTH
     from pandq.report.terminal.console import Page
 
-    return Page(width=None if sys.stdout.isatty() else 110)
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Page(width=None if told else WIDTH)
 
 
 def hand_over(result: Any, json_file: str | None, *, full: bool) -> None:
