@@ -341,15 +341,6 @@ def test_every_command_and_option_has_help(name):
             assert option.help, f"{name} {option.opts}"
 
 
-@pytest.mark.parametrize("name", sorted(_commands()))
-def test_every_command_and_option_is_in_the_readme(name):
-    text = README.read_text(encoding="utf-8")
-    assert f"pandq {name}" in text
-    for option in _commands()[name].params:
-        if isinstance(option, click.Option):
-            assert re.search(rf"`{re.escape(option.opts[0])}\b", text), f"{name} {option.opts[0]}"
-
-
 def test_the_ci_script_runs_the_readme_command_verbatim():
     ci = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
     commands = re.findall(r"^python3 -m venv .*$", README.read_text(encoding="utf-8"), re.MULTILINE)

@@ -2,24 +2,33 @@
 
 import ast
 import importlib
+import os
 import re
+import shlex
+import subprocess
+import sys
 from doctest import DocTestParser
 from pathlib import Path
 
+import click
 import pytest
 
 import pandq
+from pandq.cli import cli
+from pandq.demo import run_demo
 from tests import glossary
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROOMS = ("torch", "engines")
 
 
 def examples_in(text):
     """The Python of a document: each block, and what a doctest in it types."""
-    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        yield typed(code) if ">>>" in code else code
+    blocks = re.findall(r"```(?:python|\{code-cell\} ipython3)\n(.*?)```", text, re.DOTALL)
+    for code in (re.sub(r"^:tags:.*\n", "", block) for block in blocks):
+        if not code.startswith("%%"):
+            yield typed(code) if ">>>" in code else code
 
 
 def typed(text):
@@ -89,7 +98,7 @@ def test_what_is_not_public_would_be_found(code, wrong):
 
 def test_what_is_public_is_said_in_one_place():
     told = [file.name for file in DOCUMENTS if "`pandq.__all__`" in file.read_text("utf-8")]
-    assert told == ["README.md"]
+    assert told == ["api.md"]
 
 
 def test_a_file_that_a_document_names_is_there():
@@ -100,12 +109,61 @@ def test_a_file_that_a_document_names_is_there():
     assert missing == []
 
 
-def test_every_public_function_is_in_the_readme():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    hidden = {"__version__", "View", "Scan", "Comparison", "Estimate"}
-    hidden |= {name for name in pandq.__all__ if name.endswith("Error")}
-    said = {name for name in pandq.__all__ if re.search(rf"\b{name}\b", text)}
-    assert set(pandq.__all__) - said - hidden == set()
+def test_every_public_name_is_on_the_page_of_the_api():
+    text = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"pandq\.(\w+)", text))
+    assert set(pandq.__all__) - said == {"__version__"}
+
+
+def commands_in(text):
+    """Every line of pandq's in the shell blocks of a document, as a shell splits it."""
+    for block in re.findall(r"```(?:sh|\{code-cell\} ipython3\n%%sh)\n(.*?)```", text, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.partition(";")[0].replace("[--", "--"), comments=True)
+            if words[:1] == ["pandq"] and len(words) > 1:
+                yield words[1:]
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: file.name)
+def test_commands_of_a_document_have_the_options_that_they_name(file):
+    with click.Context(cli, info_name="pandq") as context:
+        for name, *words in commands_in(file.read_text(encoding="utf-8")):
+            command = cli.get_command(context, name)
+            assert command is not None, name
+            command.make_context(name, words, parent=context)
+
+
+def test_the_page_of_the_command_line_is_made_from_the_commands():
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert ".. click:: pandq.cli.app:cli" in text
+    assert ":nested: full" in text
+
+
+def test_every_page_of_the_site_is_in_its_contents():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^[\w/-]+$", index, re.MULTILINE))
+    pages = {str(file.relative_to(ROOT / "docs").with_suffix("")) for file in DOCUMENTS[1:]}
+    assert listed == pages - {"index"}
+
+
+def test_the_readme_is_a_page():
+    assert len((ROOT / "README.md").read_bytes()) <= 7000
+
+
+def test_the_readme_shows_what_an_audit_prints(tmp_path):
+    run_demo(tmp_path / "demo")
+    told = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[1]
+    command, *shown = told.splitlines()
+    words = command.replace("pandq-demo", str(tmp_path / "demo")).split()[2:]
+    done = subprocess.run(
+        [sys.executable, "-m", "pandq", *words],
+        env=os.environ | {"COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    printed = [line.rstrip() for line in done.stdout.splitlines()]
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_the_glossary_has_every_quantity():

@@ -18,6 +18,7 @@ from pandq.views import Probs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from pandq.report.shown import Audit, Comparison
@@ -61,20 +62,21 @@ def run_demo(folder: Path) -> Demo:
     Raises:
         InputError: the folder cannot be written, or holds something else.
     """
+    import pyarrow.parquet as pq
+
     with whole_folder(folder, FOLDER, replace=True) as part:
         images, y, predictions = held_out_predictions()
         truth = opinions(images, y)
         votes = np.random.default_rng(0).multinomial(VOTES, truth)
-        file = part / FILE
-        _write(file, y, votes, predictions)
+        table = _table(y, votes, predictions)
+        pq.write_table(table, part / FILE)
         q = "probs:regression"
-        found = audit(scan(file, p="counts:votes", q=q))
-        both = scan(file, p="counts:votes", q=[q, "probs:naive_bayes"])
-        comparison = compare(both)
+        found = audit(scan(table, p="counts:votes", q=q))
+        one = audit(scan(table, p="labels:one_vote", q=q))
+        comparison = compare(scan(table, p="counts:votes", q=[q, "probs:naive_bayes"]))
         write_json(found.to_dict(), part / "audit.json")
         write_json(comparison.to_dict(), part / "comparison.json")
         (part / PAGE).write_text(found.to_html(), encoding="utf-8")
-        one = audit(scan(file, p="labels:one_vote", q=q))
     p, regression = Probs(truth), Probs(predictions["regression"])
     return Demo(
         found,
@@ -125,17 +127,13 @@ def held_out_predictions() -> tuple[
     )
 
 
-def _write(
-    file: Path,
-    y: NDArray[np.int64],
-    votes: NDArray[np.int64],
-    predictions: dict[str, NDArray[np.float64]],
-) -> None:
+def _table(
+    y: NDArray[np.int64], votes: NDArray[np.int64], predictions: dict[str, NDArray[np.float64]]
+) -> pa.Table:
+    """What is written: labels, votes, one vote of each row and what the classifiers predict."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rng = np.random.default_rng(1)
     one = [int(rng.choice(len(row), p=row / row.sum())) for row in votes]
     lists = {name: as_arrow(q) for name, q in predictions.items()}
-    columns = {"label": y, "votes": pa.array(votes.tolist()), "one_vote": one, **lists}
-    pq.write_table(pa.table(columns), file)
+    return pa.table({"label": y, "votes": pa.array(votes.tolist()), "one_vote": one, **lists})
