@@ -27,7 +27,7 @@ class Page(Console):
 
     def __init__(self, **options: Any) -> None:
         # in a notebook rich would display what is captured here, and give no text
-        still = {"force_jupyter": False, "legacy_windows": False}
+        still: dict[str, Any] = {"force_jupyter": False, "legacy_windows": False}
         super().__init__(markup=False, emoji=False, highlight=False, **still, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
