@@ -33,7 +33,7 @@ FLOORS = {
         ("loops", "sklearn"),
         ("demo",),
         ("__init__",),
-        ("cli",),
+        ("cli", "selftest"),
         ("__main__",),
     ],
     "estimate": [

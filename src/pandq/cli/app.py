@@ -47,9 +47,13 @@ DEBUG = Grouped(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
 @click.version_option(pandq.__version__, prog_name="pandq")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Mind your P and Q: how far predictions are from the truth, and what can be done about it.
 
     P is what is true (labels, votes, soft labels, a reference model), Q what a model predicts.
@@ -58,6 +62,10 @@ def cli() -> None:
         H(P, Q)       =   H(P)    +   KL(P || Q)
         cross entropy     floor       what a better Q removes
     """
+    if context.invoked_subcommand is None:
+        from pandq.cli.welcome import welcome
+
+        welcome()
 
 
 for command in (
@@ -112,8 +120,6 @@ def _verdict(error: BaseException) -> tuple[int, list[str]]:
     """The exit code of what ended a command, and what there is to say of it."""
     code, said = FAULT, ""
     match error:
-        case click.exceptions.NoArgsIsHelpError():
-            return BAD_INPUT, error.format_message().splitlines()
         case GateError():
             code, said = GATE_FAILED, str(error)
         case PandqError():
