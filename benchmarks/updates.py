@@ -57,7 +57,9 @@ def metrics(batches: Batches, k: int) -> list[float]:
     from torchmetrics.text import Perplexity
 
     perplexity = Perplexity()
-    others = MetricCollection([MulticlassAccuracy(k), MulticlassCalibrationError(k)])
+    others = MetricCollection(
+        [MulticlassAccuracy(k, average="micro"), MulticlassCalibrationError(k)]
+    )
     for y, x in batches:
         labels, logits = torch.from_numpy(y), torch.from_numpy(x)
         perplexity.update(logits[None], labels[None])

@@ -20,7 +20,7 @@ from tests import glossary
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ROOMS = ("torch", "engines")
+ROOMS = ("torch", "engines", "loops")
 
 
 def examples_in(text):

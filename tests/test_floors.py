@@ -63,6 +63,9 @@ FLOORS = {
 # The package's own names are what types of its public functions are written with.
 TYPES_OF_ALL = ("", "__init__")
 HEAVY = ["torch", "sklearn", "matplotlib", "dask", "duckdb", "pandas", "polars", "rich", "click"]
+HEAVY += ["torchmetrics", "transformers", "lightning"]
+# What stands in another library's loop is imported by nobody else.
+IN_OTHER_LOOPS = ["loops.torchmetrics", "loops.transformers"]
 
 HOUSE = Path(pandq.__file__).parent
 
@@ -149,6 +152,14 @@ def test_module_imports_only_from_floors_below(file):
     assert [found for found in imports_of(tree, module_of(file)) if wrong(found)] == []
 
 
+@pytest.mark.parametrize("room", IN_OTHER_LOOPS)
+def test_what_is_for_another_library_is_imported_by_nobody_else(room):
+    for file in MODULES:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found = [x for x in imports_of(tree, module_of(file)) if x.of.startswith(room)]
+        assert [x for x in found if not x.for_types] == []
+
+
 @pytest.mark.parametrize(
     ("module", "code", "refused"),
     [
@@ -188,6 +199,11 @@ def modules_after(code):
 
 def test_importing_pandq_brings_nothing_heavy():
     assert [name for name in HEAVY if name in modules_after("import pandq")] == []
+
+
+def test_the_room_of_loops_brings_nothing_heavy():
+    code = "import pandq.loops; dir(pandq.loops)"
+    assert [name for name in HEAVY if name in modules_after(code)] == []
 
 
 def test_measuring_brings_nothing_heavy():

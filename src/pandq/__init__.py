@@ -159,7 +159,7 @@ __all__ = [  # noqa: PLE0604
 
 
 # Rooms of names of their own, imported when they are first asked for.
-_ROOMS = ("torch", "engines")
+_ROOMS = ("torch", "engines", "loops")
 
 
 def __getattr__(name: str) -> Any:

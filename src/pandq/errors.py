@@ -92,13 +92,19 @@ class MissingLibraryError(PandqError, ImportError):
     """An optional library is not installed."""
 
     @classmethod
-    def of(cls, *, library: str, what: str) -> Self:
+    def of(cls, *, library: str, what: str, install: str | None = None) -> Self:
         """The one line that says what needs it and how to get it.
+
+        Args:
+            library: its name.
+            what: what needs it.
+            install: what pip is given; an extra of the library's name when left out.
 
         >>> print(MissingLibraryError.of(library="torch", what="a network"))
         a network needs torch, which is not installed. Install it: pip install 'pandq[torch]'
         """
-        remedy = f"Install it: pip install 'pandq[{library}]'"
+        given = f"'pandq[{library}]'" if install is None else install
+        remedy = f"Install it: pip install {given}"
         return cls(f"{what} needs {library}, which is not installed. {remedy}")
 
 

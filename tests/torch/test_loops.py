@@ -103,6 +103,24 @@ def test_a_mask_says_the_same_as_labels_that_are_ignored():
     assert masked.cluster.tolist() == ignored.cluster.tolist()
 
 
+def test_with_a_mask_padding_on_either_side_leaves_the_same_tokens():
+    """What only padding has predicted is not counted; a prompt without labels has predicted."""
+    rng = np.random.default_rng(1)
+    logits, labels = torch.tensor(rng.normal(size=(1, 5, 3))), torch.tensor([[-100, 1, 2, 0, 1]])
+    gap, none = torch.zeros(1, 4, 3, dtype=torch.float64), torch.full((1, 4), -100)
+    sides = {"left": (slice(4, 9), (gap, logits)), "right": (slice(0, 5), (logits, gap))}
+    found = {}
+    for first in (-100, 2):
+        labels[0, 0] = first
+        for side, (some, parts) in sides.items():
+            mask = torch.zeros(1, 9, dtype=torch.long)
+            mask[:, some] = 1
+            said = (none, labels) if side == "left" else (labels, none)
+            found[side] = views.tokens(torch.cat(parts, 1), torch.cat(said, 1), attention_mask=mask)
+            assert found[side].p.tensor.tolist() == [1, 2, 0, 1]
+            assert torch.equal(found[side].q.tensor, logits[0, :4])
+
+
 def test_a_sequence_is_the_same_cluster_however_it_is_padded():
     y = torch.tensor([[5, 1, 2, -100, -100], [-100, -100, 5, 1, 2], [-100, 5, 1, 2, 2]])
     found = views.tokens(torch.zeros(3, 5, 6), y, shift=False).cluster

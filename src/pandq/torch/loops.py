@@ -42,7 +42,9 @@ def tokens(
         ignore_index: of labels that do not count, as of padding.
         shift: whether the logits at a place predict the label at the next one, as those of a causal
             language model do.
-        attention_mask: (B, T), 0 where there is no token.
+        attention_mask: (B, T), 0 where there is no token. With a shift the first token behind
+            padding on the left is then not counted: nothing but padding has predicted it. Without a
+            mask it is, because labels do not tell padding from a prompt.
         sequences: (B,) names of the sequences, different in all batches. When left out, a hash of a
             sequence's labels that count: sequences of equal labels are then one cluster, which
             is right for copies of a text, and for short sequences of few labels is not.
@@ -67,7 +69,10 @@ def tokens(
     logits, labels = logits.detach(), labels.to(logits.device)
     counts = labels != ignore_index
     if attention_mask is not None:
-        counts = counts & attention_mask.to(logits.device).bool()
+        there = attention_mask.to(logits.device).bool()
+        counts = counts & there
+        if shift:
+            counts[:, 1:] &= there[:, :-1]
     which = counts.cpu().numpy()
     told = _hashed(labels.cpu().numpy(), which) if sequences is None else np.asarray(sequences)
     if shift:
