@@ -13,8 +13,10 @@ from typing import Literal
 
 # Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
 # one model against another; of a TopK; a copy against its reference; the labels' perplexity under
-# both.
-Of = Literal["average", "row", "part", "ensemble", "difference", "bound", "reference", "tokens"]
+# both; of a text whose bytes are known.
+Of = Literal[
+    "average", "row", "part", "ensemble", "difference", "bound", "reference", "tokens", "text"
+]
 DIFFERENCE = " difference"
 
 
@@ -129,8 +131,8 @@ _ALL = (
              "reference", "Q less P at P's top class"),
     Quantity("top_change_rms", "change of P's top probability, RMS", "", "", 0, 1, "less", LLAMA,
              "reference", "root of its mean square"),
-    Quantity("perplexity", "Mean PPL(Q)", "", "", 1, INF, "less", LLAMA, "tokens",
-             "of the labels under Q"),
+    Quantity("perplexity", "perplexity", "Mean PPL(Q)", "", 1, INF, "less", LLAMA, "tokens",
+             "exp of the cross entropy; of the labels under Q"),
     Quantity("reference_perplexity", "Mean PPL(base)", "", "", 1, INF, "", LLAMA, "tokens",
              "of the labels under P"),
     Quantity("log_perplexity_ratio", "Mean ln(PPL(Q)/PPL(base))", "", "", -INF, INF, "less", LLAMA,
@@ -143,6 +145,9 @@ _ALL = (
              "change of the label's probability"),
     Quantity("probability_change_rms", "RMS Δp", "", "", 0, 1, "less", LLAMA, "tokens",
              "root of its mean square"),
+    Quantity("bits_per_byte", "bits per byte", "", "", 0, INF, "less",
+             "Gao et al. 2020, The Pile, section 3.1", "text",
+             "cross entropy of a text in bits by its bytes, whatever the tokens"),
 )  # fmt: skip
 
 QUANTITIES = {x.key: x for x in _ALL}

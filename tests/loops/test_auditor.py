@@ -120,6 +120,32 @@ def test_half_precision_is_taken_as_it_is():
         assert apart(pandq.audit(y, bits).to_dict(), one.result().to_dict()) <= CLOSE
 
 
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("kind", ["counts", "labels", "probs"])
+def test_a_better_q_and_bytes_come_along(kind):
+    rows = Rows(400, kind=kind, columns=("cluster",))
+    best, size = Logits(rows.q / np.float32(1.3)), np.random.default_rng(3).integers(9, size=400)
+    auditor = pandq.Auditor()
+    for some in rows.batches(30, 31, 250):
+        if some.start == 31:  # what has come is all in the bytes, waiting or summed
+            auditor = pandq.Auditor.from_bytes(auditor.to_bytes())
+        auditor.update(*rows.views(some), **rows.more(some), best_q=best[some], n_bytes=size[some])
+    wanted = rows.audited(best_q=best, n_bytes=size)
+    assert apart(wanted.to_dict(), auditor.result().to_dict()) <= CLOSE
+    assert wanted.bits_per_byte is not None
+    if kind == "labels":
+        assert wanted.decomposition.floor.high != rows.audited().decomposition.floor.high
+    with pytest.raises(InputError, match="lacks best_q"):
+        auditor.update(*rows.views(slice(0, 5)), **rows.more(slice(0, 5)), n_bytes=size[:5])
+    with pytest.raises(InputError, match="another kind of best_q"):
+        auditor.update(
+            *rows.views(slice(0, 2)),
+            **rows.more(slice(0, 2)),
+            n_bytes=size[:2],
+            best_q=Probs(np.full((2, 4), 0.25)),
+        )
+
+
 # ------------------------------------------------------------------------------------ in a loop
 
 
@@ -182,6 +208,8 @@ def bad_batches():
     yield "one value per row", (p, q), more | {"by": {"site": ["a"]}}
     yield "must say what its numbers mean", (p, np.zeros((2, 3))), more
     yield "different numbers of rows", (Labels([0, 1, 2]), q), more
+    yield "has best_q", (p, q), more | {"best_q": q}
+    yield "has n_bytes", (p, q), more | {"n_bytes": [1, 2]}
     yield "other class names", (Labels(["a", "b"], classes=["a", "b", "c"]), q), more
 
 

@@ -147,9 +147,23 @@ def test_where_no_token_counts_nothing_is_counted():
         auditor.result()
 
 
+def test_bytes_of_sequences_are_shared_by_the_tokens_that_count():
+    logits, labels, mask = padded("right", -100)
+    size = np.arange(12) + 5.0
+    found = views.tokens(logits, labels, n_bytes=size)
+    auditor = pandq.Auditor(decompose=False)
+    auditor.update(found.p, found.q, cluster=found.cluster, n_bytes=found.n_bytes)
+    result = auditor.result()
+    loss, n = by_hand(logits, labels, mask)
+    assert found.n_bytes.sum() == pytest.approx(size.sum())
+    assert result.bits_per_byte.value == pytest.approx(n * loss / np.log(2) / size.sum())
+    assert result.perplexity.value == pytest.approx(np.exp(loss))
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"n_bytes": [1.0]}, "n_bytes need one number per sequence"),
         ({"attention_mask": torch.ones(2, 2)}, "attention_mask needs"),
         ({"labels": torch.zeros(3, 3)}, "labels need"),
         ({"logits": torch.zeros(2, 3)}, "are \\(B, T, K\\)"),

@@ -91,6 +91,8 @@ class Auditor(Fed[AuditSums, Audit]):
         cluster: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        best_q: object = None,
+        n_bytes: ArrayLike | None = None,
     ) -> None:
         """One more batch of rows; where it cannot be used all stays as it was.
 
@@ -101,6 +103,8 @@ class Auditor(Fed[AuditSums, Audit]):
             cluster: (n,) values that say which rows belong together.
             ids: (n,) names of the rows; their numbers from 0 when left out.
             weights: (n,) row weights, not negative.
+            best_q: a view of a better model's Q, for the upper bound on the floor.
+            n_bytes: (n,) how many bytes of text each row is, for bits per byte.
 
         Raises:
             ViewTypeError: an argument is not a view.
@@ -108,7 +112,9 @@ class Auditor(Fed[AuditSums, Audit]):
                 kinds, groups or what belongs to them.
         """
         given: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
-        rows = views_scan(*where_they_are(p, q), classes=self._classes, **given)
+        p, q, best_q = where_they_are(p, q, best_q)
+        given |= {"best_q": best_q, "n_bytes": n_bytes}
+        rows = views_scan(p, q, classes=self._classes, **given)
         require_laws(rows)
         self._take(rows)
 
@@ -136,14 +142,16 @@ class Auditor(Fed[AuditSums, Audit]):
         return audited(self._asked, rows, first, Run())
 
 
-def where_they_are(p: object, q: object) -> tuple[object, object]:
-    """Views of tensors as views of arrays; many rows of both on another device stay there."""
+def where_they_are(p: object, q: object, best_q: object) -> tuple[object, object, object]:
+    """Views of tensors as views of arrays; many rows of P and Q on another device stay there."""
+    if best_q is not None:
+        return tuple(x.as_arrays() if hasattr(x, "as_arrays") else x for x in (p, q, best_q))  # type: ignore[return-value]
     near: list[Any] = [x.where_it_is() if hasattr(x, "where_it_is") else x for x in (p, q)]
     kind = getattr(near[0], "kind", "")
     # of probabilities that may be votes' shares all are looked at
     stays = kind == "labels" or (afar(near[0]) and kind != "probs")
     found_p, found_q = near if stays and afar(near[1]) else map(_here, near)
-    return found_p, found_q
+    return found_p, found_q, None
 
 
 def _here(view: Any) -> Any:

@@ -27,7 +27,7 @@ KINDS: dict[str, Any] = {**VIEWS, Ensemble.kind: Ensemble}
 class Like:
     """What all batches have in common: of another one nothing can be averaged.
 
-    `kinds` are those of the views by their columns' names, p, q and `rival_column`s.
+    `kinds` are those of the views by their columns' names, p, q, `rival_column`s and best_q.
     """
 
     n_classes: int
@@ -37,12 +37,15 @@ class Like:
     clusters: bool
     weights: bool
     labels: bool
+    best_q: bool
+    n_bytes: bool
 
     @classmethod
     def of(cls, rows: MemoryScan) -> Like:
         """What rows are like."""
         views = {"p": rows.p, "q": rows.q}
         views |= {rival_column(place): view for place, view in enumerate(rows.rivals)}
+        views |= {} if rows.best_q is None else {"best_q": rows.best_q}
         return cls(
             rows.q.n_classes or 1,
             tuple((name, kind_of(view)) for name, view in views.items()),
@@ -51,6 +54,8 @@ class Like:
             rows.cluster is not None,
             rows.weights is not None,
             rows.labels is not None,
+            rows.best_q is not None,
+            rows.n_bytes is not None,
         )
 
     def refuse_other(self, other: Like, what: str) -> None:
@@ -68,17 +73,20 @@ class Like:
                 what=f"{what} has another number of classes",
                 got=f"{other.n_classes}, not {self.n_classes}",
             )
-        if len(self.kinds) != len(other.kinds):
-            got = f"{len(other.kinds) - 1}, not {len(self.kinds) - 1}"
+        if self.n_models != other.n_models:
+            got = f"{other.n_models}, not {self.n_models}"
             raise InputError(what=f"{what} has another number of models", got=got)
-        for (name, kind), (_, given) in zip(self.kinds, other.kinds, strict=True):
+        mine = dict(self.kinds)
+        for name, given in other.kinds:
+            kind = mine.get(name, given)
             if kind != given:
                 got = f"{given}, not {kind}"
-                raise InputError(what=f"{what} has another kind of {name.upper()}", got=got)
+                called = name if name == "best_q" else name.upper()
+                raise InputError(what=f"{what} has another kind of {called}", got=got)
         if self.classes != other.classes:
             got = f"{_few(other.classes)}, not {_few(self.classes)}"
             raise InputError(what=f"{what} has other class names", got=got)
-        for name in ("ids", "clusters", "weights", "labels"):
+        for name in ("ids", "clusters", "weights", "labels", "best_q", "n_bytes"):
             if getattr(self, name) != getattr(other, name):
                 had = "and those before had none" if getattr(other, name) else "and all need them"
                 has = "has" if getattr(other, name) else "lacks"
@@ -86,6 +94,11 @@ class Like:
                     what=f"{what} {has} {name}, {had}",
                     remedy=f"Give {name} with every batch, or with none.",
                 )
+
+    @property
+    def n_models(self) -> int:
+        """How many Q are held against P."""
+        return len(self.kinds) - 1 - self.best_q
 
 
 def _few(classes: Sequence[str] | None) -> str:
@@ -132,9 +145,10 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
         {name: _groups([chunk.groups[name] for chunk in chunks]) for name in first.groups},
         _all([chunk.clusters for chunk in chunks]),
         _all([chunk.weights for chunk in chunks]),
-        None,
+        None if first.best_q is None else _one([chunk.best_q for chunk in chunks]),
         tuple(map(_one, zip(*(chunk.rivals for chunk in chunks), strict=True))),
         None if first.labels is None else _one([chunk.labels for chunk in chunks]),
+        _all([chunk.n_bytes for chunk in chunks]),
     )
 
 
@@ -179,7 +193,9 @@ def columns_of(chunk: Chunk) -> dict[str, NDArray[Any]]:
     columns |= {f"{GROUP}{name}": codes for name, (codes, _) in chunk.groups.items()}
     if chunk.labels is not None:
         columns["labels"] = chunk.labels.array
-    for name in ("clusters", "weights"):
+    if chunk.best_q is not None:
+        columns["best_q"] = bits_of(chunk.best_q)
+    for name in ("clusters", "weights", "n_bytes"):
         if getattr(chunk, name) is not None:
             columns[name] = getattr(chunk, name)
     return columns
@@ -209,6 +225,7 @@ def chunk_of(
         return KINDS[kind].trusted(array, like.n_classes, None)
 
     views = {name: view(name, kind) for name, kind in like.kinds}
+    best_q = views.pop("best_q", None)
     return Chunk(
         start,
         views.pop("p"),
@@ -218,7 +235,8 @@ def chunk_of(
         {name: (columns[f"{GROUP}{name}"], names) for name, names in groups.items()},
         columns.get("clusters"),
         columns.get("weights"),
-        None,
+        best_q,
         tuple(views.values()),
         view("labels", "labels") if like.labels else None,
+        columns.get("n_bytes"),
     )

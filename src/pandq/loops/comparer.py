@@ -126,12 +126,12 @@ class Comparer(Fed[ComparisonSums, Comparison]):
 
     def _blank(self, like: Like | None) -> ComparisonSums:
         kinds = {} if like is None else dict(like.kinds)
-        models, p_kind = max(len(kinds) - 1, 1), kinds.get("p", "labels").partition(" in ")[0]
+        models = 1 if like is None else like.n_models
+        p_kind = kinds.get("p", "labels").partition(" in ")[0]
         return ComparisonSums.empty(models, p_kind, by=self._by, worst=self._asked.worst)
 
     def _wanted(self, like: Like) -> int:
-        models = len(like.kinds) - 1
-        return sampled_of(models, like.n_classes) if self._asked.decompose else 0
+        return sampled_of(like.n_models, like.n_classes) if self._asked.decompose else 0
 
     def _of(self, blank: ComparisonSums, chunk: Chunk) -> ComparisonSums:
         return blank.of_only(chunk, blank.sample)

@@ -94,10 +94,11 @@ class KeptRows(Summary):
             chunk.clusters,
             row,
             chunk.weights,
-            None,
+            chunk.best_q,
             chunk.rivals,
             chunk.labels,
             notes,
+            chunk.n_bytes,
             chunk,
         )
 

@@ -78,8 +78,8 @@ class TrainerAudit:
         """
         done = True
         try:
-            p, q, cluster = self._rows(prediction)
-            self._auditor.update(p, q, cluster=cluster)
+            found = self._rows(prediction)
+            self._auditor.update(found.p, found.q, cluster=found.cluster)
             done = compute_result
             if not done:
                 return {}
@@ -94,7 +94,7 @@ class TrainerAudit:
         self._auditor.reset()
         self._sequences = 0
 
-    def _rows(self, prediction: Any) -> tuple[Labels, Logits, Any]:
+    def _rows(self, prediction: Any) -> Tokens:
         """The rows of a batch that count, and the sequence of each."""
         import torch
 
@@ -119,7 +119,7 @@ class TrainerAudit:
             got = f"shapes {tuple(logits.shape)} and {tuple(labels.shape)}"
             raise InputError(what, got=got)
         counts = labels.to(logits.device) != self._ignore_index
-        return Labels(labels[counts.to(labels.device)]), Logits(logits[counts]), None
+        return Tokens(Labels(labels[counts.to(labels.device)]), Logits(logits[counts]), None)
 
     def _tokens(self, logits: Any, labels: Any, mask: Any) -> Tokens:
         if self._shift is None:

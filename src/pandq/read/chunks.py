@@ -47,6 +47,7 @@ class Chunk:
     best_q: View | None = None
     rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
+    n_bytes: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.q)
@@ -69,6 +70,7 @@ class Chunk:
             of(self.best_q),
             tuple(rival[rows] for rival in self.rivals),
             of(self.labels),
+            of(self.n_bytes),
         )
 
 
@@ -96,6 +98,7 @@ class MemoryScan:
     rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
     notes: tuple[str, ...] = ()
+    n_bytes: NDArray[np.float64] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -151,6 +154,7 @@ class MemoryScan:
             self.best_q,
             self.rivals,
             self.labels,
+            self.n_bytes,
         )
 
 
@@ -166,12 +170,14 @@ def views_scan(
     best_q: object = None,
     rivals: Sequence[object] = (),
     labels: object = None,
+    n_bytes: ArrayLike | None = None,
 ) -> MemoryScan:
     """P and Q in memory as rows to go through.
 
     Raises:
         ViewTypeError: P or Q is not a view.
-        InputError: lengths or classes differ, or a weight is negative or not finite.
+        InputError: lengths or classes differ, or a weight or a number of bytes is negative or not
+            finite.
     """
     if any(isinstance(x, TopK) for x in (p, q, *rivals)):
         named = (("p", p), ("q", q), *(("q", rival) for rival in rivals))
@@ -200,7 +206,7 @@ def views_scan(
         return array
 
     groups = {name: column(f"by[{name!r}]", values) for name, values in (by or {}).items()}
-    raw = column("weights", weights)
+    raw, sizes = column("weights", weights), column("n_bytes", n_bytes)
     return MemoryScan(
         p_view,
         q_view,
@@ -212,6 +218,8 @@ def views_scan(
         None if best_q is None else paired(cast("View", p_view), best_q)[1],
         tuple(others),
         None if labels is None else labels_beside(labels, cast("View", q_view)),
+        (),
+        None if sizes is None else row_weights("n_bytes", sizes, what="n_bytes"),
     )
 
 
@@ -241,11 +249,17 @@ def labels_beside(labels: object, q: View) -> Labels:
     return cast("Labels", paired(labels, q)[0])
 
 
-def row_weights(name: str, column: Column) -> NDArray[np.float64]:
-    """Row weights as float64; one that is negative, or whose square is no number, is an error."""
+def row_weights(name: str, column: Column, *, what: str = "weights") -> NDArray[np.float64]:
+    """Row weights as float64; one that is negative, or whose square is no number, is an error.
+
+    Args:
+        name: of the column, for errors.
+        column: as it came.
+        what: what else they are, for errors: the sizes of rows are held to the same.
+    """
     values = cols.numbers(name, column)
     if values.ndim != 1:
-        raise InputError(what=f"weights {name!r} are lists, not one number per row")
+        raise InputError(what=f"{what} {name!r} are lists, not one number per row")
     weights = values.astype(np.float64)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     problem = "is negative or not finite"
@@ -254,5 +268,5 @@ def row_weights(name: str, column: Column) -> NDArray[np.float64]:
         problem = f"is not between {1 / LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}"
     if bad.any():
         row = int(bad.argmax())
-        raise RowError(view="weights", row=row, problem=problem, got=str(weights[row]))
+        raise RowError(view=what, row=row, problem=problem, got=str(weights[row]))
     return weights

@@ -59,6 +59,8 @@ class Audit(Document):
     expected_accuracy: Estimate
     brier: Estimate
     confidence: Estimate
+    perplexity: Estimate
+    bits_per_byte: Estimate | None
     decomposition: Decomposition | None
     uncertainty: Uncertainty | None
     infinite_rows: int

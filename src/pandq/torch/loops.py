@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 class Tokens(NamedTuple):
-    """The n tokens that count: their labels, what was predicted, and the sequence of each."""
+    """The n tokens that count: their labels, what was predicted, and the sequence of each.
+
+    `n_bytes` is each token's share of its sequence's, where these were given.
+    """
 
     p: Labels
     q: Logits
-    cluster: NDArray[Any]
+    cluster: NDArray[Any] | None
+    n_bytes: NDArray[np.float64] | None = None
 
 
 def tokens(
@@ -32,6 +36,7 @@ def tokens(
     shift: bool = True,
     attention_mask: Tensor | None = None,
     sequences: ArrayLike | None = None,
+    n_bytes: ArrayLike | None = None,
 ) -> Tokens:
     """The tokens of a batch of sequences that count, for an Auditor.
 
@@ -48,9 +53,10 @@ def tokens(
         sequences: (B,) names of the sequences, different in all batches. When left out, a hash of a
             sequence's labels that count: sequences of equal labels are then one cluster, which
             is right for copies of a text, and for short sequences of few labels is not.
+        n_bytes: (B,) how many bytes the tokens of each sequence are that count, for bits per byte.
 
     Returns:
-        Views and clusters, for `auditor.update(p, q, cluster=cluster)`.
+        Views, clusters and bytes, for `auditor.update(p, q, cluster=cluster, n_bytes=n_bytes)`.
 
     Raises:
         InputError: shapes do not fit.
@@ -77,11 +83,17 @@ def tokens(
     told = _hashed(labels.cpu().numpy(), which) if sequences is None else np.asarray(sequences)
     if shift:
         logits, labels, counts, which = logits[:, :-1], labels[:, 1:], counts[:, 1:], which[:, 1:]
-    if told.shape != which.shape[:1]:
-        what = f"sequences need one name per sequence ({len(which)})"
-        raise InputError(what=what, got=f"shape {told.shape}")
+    sizes = None if n_bytes is None else np.asarray(n_bytes, np.float64)
+    for name, values in (("sequences need one name", told), ("n_bytes need one number", sizes)):
+        if values is not None and values.shape != which.shape[:1]:
+            what = f"{name} per sequence ({len(which)})"
+            raise InputError(what=what, got=f"shape {values.shape}")
+    n = which.sum(axis=1)
+    if sizes is not None:
+        # of sequences as clusters only a sequence's sum matters
+        sizes = np.repeat(sizes / np.maximum(n, 1), n)
     q = logits.reshape(-1, logits.shape[-1]) if which.all() else logits[counts]
-    return Tokens(Labels(labels[counts]), Logits(q), np.repeat(told, which.sum(axis=1)))
+    return Tokens(Labels(labels[counts]), Logits(q), np.repeat(told, n), sizes)
 
 
 def _hashed(labels: NDArray[Any], counts: NDArray[np.bool_]) -> NDArray[np.uint64]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 from scipy import special
 
 from pandq.results.estimate import Estimate
@@ -53,3 +55,21 @@ def mean_estimate(
         standard_error=math.sqrt(variance),
         degrees=degrees,
     )
+
+
+def exponential(name: str, found: Estimate) -> Estimate:
+    """The exponential of a mean, and of the ends of its interval.
+
+    >>> print(exponential("perplexity", Estimate(0.0, 0.0, 1.0)))
+    perplexity 1.000 [1.000, 2.718]
+    """
+
+    def raised(x: float | None) -> float | None:
+        # what no float holds is infinite
+        with np.errstate(over="ignore"):
+            return None if x is None else float(np.exp(x))
+
+    ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
+    low, high, value = (ends[end] for end in ("low", "high", "value"))
+    made = found.ranged(low, high, f"exp of the {found.method}", value)
+    return replace(made, name=name, unit="", identified=True)

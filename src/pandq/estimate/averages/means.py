@@ -128,6 +128,36 @@ class Means(Summary):
             within=(-math.inf, math.inf) if known is None else (known.low, known.high),
         )
 
+    def ratio(self, one: str, other: str, *, name: str, scale: float, level: float) -> Estimate:
+        """One mean by another, times `scale`, with its two-sided interval.
+
+        Source: Cochran 1977, Sampling Techniques, section 6.3: the ratio estimator.
+        """
+        size = scale / self.mean(other)
+        value = size * self.mean(one)
+        if self.bootstrap is not None:
+            means = self.bootstrap.means()
+            drawn = scale * means[:, self.names.index(one)] / means[:, self.names.index(other)]
+            low, high = (
+                float(x) for x in np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+            )
+            how = f"ratio of means, Poisson bootstrap of {self._units}"
+            spread = float(np.nanstd(drawn, ddof=1))
+            return Estimate(value, low, high, level, "", self.n, how, name, standard_error=spread)
+        slope = np.array([size, -value / self.mean(other)])
+        how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
+        return mean_estimate(
+            value,
+            quadratic(self.covariances((one, other)), slope),
+            degrees=self.degrees,
+            n=self.n,
+            level=level,
+            unit="",
+            method=f"ratio of means, delta method, {how}",
+            name=name,
+            within=(0.0, math.inf),
+        )
+
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
         """An interval for what lies between two means: one-sided at each end.
 

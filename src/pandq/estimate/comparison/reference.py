@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pandq.estimate.averages.intervals import mean_estimate
+from pandq.estimate.averages.intervals import exponential, mean_estimate
 from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.averages.means import Means, quadratic
 from pandq.results.reference import FromReference, Tokens
@@ -168,11 +168,11 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
         log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
         correlation = float("nan")
     return Tokens(
-        perplexity=_exponential("perplexity", sums.losses.estimate("nll", level=level)),
-        reference_perplexity=_exponential(
+        perplexity=exponential("perplexity", sums.losses.estimate("nll", level=level)),
+        reference_perplexity=exponential(
             "reference_perplexity", sums.base_losses.estimate("nll_base", level=level)
         ),
-        perplexity_ratio=_exponential("perplexity_ratio", log_ratio),
+        perplexity_ratio=exponential("perplexity_ratio", log_ratio),
         log_perplexity_ratio=log_ratio,
         perplexity_difference=difference,
         correlation=correlation,
@@ -186,18 +186,6 @@ def _correlation(one: float, apart: float, other: float) -> float:
     """Correlation of two means, from their and their difference's standard errors."""
     both = 2 * one * other
     return 1 - (apart**2 - (one - other) ** 2) / both if both > 0 else float("nan")
-
-
-def _exponential(name: str, found: Estimate) -> Estimate:
-    """The exponential of a mean, and of the ends of its interval."""
-
-    def raised(x: float | None) -> float | None:
-        return None if x is None else float(np.exp(x))
-
-    ends = {end: raised(getattr(found, end)) for end in ("value", "low", "high")}
-    low, high, value = (ends[end] for end in ("low", "high", "value"))
-    made = found.ranged(low, high, f"exp of the {found.method}", value)
-    return replace(made, name=name, unit="", identified=True)
 
 
 def _root(means: Means, name: str, level: float) -> Estimate:

@@ -117,6 +117,8 @@ def _averages(audit: Audit) -> Section:
     rows[1] = Row("entropy", audit.entropy, words.entropy_of(audit))
     if audit.kl_plug_in is not None:
         rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
+    of_text = [("perplexity", audit.perplexity), ("bits_per_byte", audit.bits_per_byte)]
+    rows[1:1] = [Row(name, x) for name, x in of_text if x is not None]
     rows += [_finite(name, part) for name, part in audit.finite_part.items()]
     said = []
     if audit.infinite_rows:
