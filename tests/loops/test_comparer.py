@@ -73,6 +73,12 @@ def test_options_are_those_of_a_comparison():
     assert [model.q for model in found.models] == ["old", "new"]
 
 
+def test_a_top_k_is_refused_by_name():
+    top = pandq.TopK([[0, 1]], np.log([[0.5, 0.4]]), n_classes=4)
+    with pytest.raises(TypeError, match="TopK, which knows a distribution only in part"):
+        pandq.Comparer().update(Logits(np.zeros((1, 4))), top)
+
+
 @pytest.mark.parametrize("models", [1, 2])
 def test_a_copy_is_held_to_its_reference_with_its_tokens(models):
     p, qs, more = some("logits", models)

@@ -277,6 +277,14 @@ def test_of_several_outputs_the_first_are_the_logits():
     assert metrics.found.n == 3
 
 
+def test_a_mask_of_another_shape_is_refused():
+    """As where a Trainer of several processes has gathered the labels and not the inputs."""
+    batch = given(torch.zeros(2, 3, 4), WHOLE)
+    batch.inputs = {"attention_mask": torch.ones(1, 3)}
+    with pytest.raises(InputError, match="attention_mask needs one value per token"):
+        TrainerAudit(shift=True)(batch, compute_result=True)
+
+
 def test_it_feeds_an_auditor_and_nothing_else():
     with pytest.raises(InputError, match="feeds an Auditor"):
         TrainerAudit(pandq.Comparer())
