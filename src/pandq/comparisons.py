@@ -110,9 +110,13 @@ def compare(
     run = run_of(
         rows, engine, progress, checkpoint, {"command": "compare", **asked.told, "q_floor": q_floor}
     )
-    if _partly_known(rows):
-        bounded = _bounded(rows, called, run, q_floor=q_floor, unit=unit, level=level)
-        return replace(bounded, options=asked.told | {"q_floor": q_floor})
+    if partly_known(rows):
+        empty = BoundedSums.empty(len(called))
+        of = partial(empty.of_only, q_floor=q_floor)
+        found = run.summarise("measuring", rows, of, empty)
+        if found.n == 0:
+            raise InputError(what="there are no rows", where=name_of(rows))
+        return bounded(asked, called, found, q_floor=q_floor, notes=rows.notes)
     first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=asked.then is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
     return compared(asked, rows, called, sums, run)
@@ -197,7 +201,7 @@ def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool)
     Raises:
         InputError: there is one.
     """
-    partly, full = _partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
+    partly, full = partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
     told = "a TopK leaves only bounds, over all rows"
     if q_floor is not None and not partly:
         raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
@@ -221,27 +225,29 @@ def _kind(given: Any) -> str:
     return kind
 
 
-def _partly_known(rows: Scan | MemoryScan) -> bool:
+def partly_known(rows: Scan | MemoryScan) -> bool:
     """Is P or a Q a TopK, of which only bounds can be said?"""
     return any(x.kind == TOP_KIND for x in (rows.p, rows.q, *rows.rivals))
 
 
-def _bounded(
-    rows: Scan | MemoryScan,
+def bounded(
+    asked: Asked,
     called: tuple[str, ...],
-    run: Run,
+    found: BoundedSums,
     *,
     q_floor: float | None,
-    unit: Unit,
-    level: float,
+    notes: tuple[str, ...],
 ) -> Comparison:
-    """Certified bounds of KL(P||Q): differences of bounds would say nothing."""
-    empty = BoundedSums.empty(len(called))
-    of = partial(empty.of_only, q_floor=q_floor)
-    found = run.summarise("measuring", rows, of, empty)
-    if found.n == 0:
-        raise InputError(what="there are no rows", where=name_of(rows))
-    scale: dict[str, Any] = {"unit": unit, "level": level}
+    """Certified bounds of KL(P||Q): differences of bounds would say nothing.
+
+    Args:
+        asked: what is asked.
+        called: what each Q is called.
+        found: of all rows, of which there are some.
+        q_floor: with which it was found.
+        notes: of the rows, for the report.
+    """
+    scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
     return Comparison(
         n=found.n,
         n_classes=found.shape.n_classes,
@@ -252,7 +258,8 @@ def _bounded(
         from_reference=(),
         bounds=tuple(map(partial(bounds_of, n=found.n, **scale), called, found.sums)),
         source={"rows": found.n},
-        notes=rows.notes,
+        notes=notes,
+        options=asked.told | {"q_floor": q_floor},
     )
 
 
@@ -302,18 +309,23 @@ def _result(
 def names_of(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
     """What each Q is called: as given, by its column, or A, B, ..."""
     size = 1 + len(rows.rivals)
+    if names is None and isinstance(rows, Scan):
+        if rows.names is not None:
+            return rows.names
+        called = [str(spec) for spec in (rows.q, *rows.rivals)]
+        repeated = len(set(called)) != size
+        return tuple(f"{name} ({i + 1})" if repeated else name for i, name in enumerate(called))
+    return named(size, names)
+
+
+def named(size: int, names: Sequence[str] | None) -> tuple[str, ...]:
+    """What so many models are called: as given, or A, B, ..."""
     if names is not None:
         if len(names) != size or len(set(names)) != size:
             raise InputError(
                 what=f"{size} models need as many different names", got=str(list(names))
             )
         return tuple(names)
-    if isinstance(rows, Scan):
-        if rows.names is not None:
-            return rows.names
-        called = [str(spec) for spec in (rows.q, *rows.rivals)]
-        repeated = len(set(called)) != size
-        return tuple(f"{name} ({i + 1})" if repeated else name for i, name in enumerate(called))
     return tuple(chr(ord("A") + i) if size <= 26 else f"Q{i + 1}" for i in range(size))
 
 

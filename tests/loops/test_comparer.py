@@ -73,10 +73,60 @@ def test_options_are_those_of_a_comparison():
     assert [model.q for model in found.models] == ["old", "new"]
 
 
-def test_a_top_k_is_refused_by_name():
-    top = pandq.TopK([[0, 1]], np.log([[0.5, 0.4]]), n_classes=4)
-    with pytest.raises(TypeError, match="TopK, which knows a distribution only in part"):
-        pandq.Comparer().update(Logits(np.zeros((1, 4))), top)
+def tops(k, x):
+    """The k most probable classes of each row."""
+    ids = np.argsort(-x, axis=1)[:, :k]
+    return pandq.TopK(ids, np.take_along_axis(np.log(x), ids, axis=1), n_classes=x.shape[1])
+
+
+@pytest.mark.parametrize("which", ["p", "q", "both"])
+@pytest.mark.parametrize("q_floor", [None, 1e-4])
+def test_a_top_k_has_its_bounds_also_where_servers_give_more_or_fewer_classes(which, q_floor):
+    rng = np.random.default_rng(8)
+    p, *qs = (rng.dirichlet(np.ones(6), size=N) for _ in range(3))
+    cluster = rng.integers(90, size=N)
+
+    def views(rows, k):
+        top = [tops(k, p[rows]), *(tops(k, q[rows]) for q in qs)]
+        full = [Probs(p[rows]), *(Probs(q[rows]) for q in qs)]
+        return {"p": (top[0], *full[1:]), "q": (full[0], *top[1:]), "both": top}[which]
+
+    given = {"q_floor": q_floor, "level": 0.9, "names": ["old", "new"]}
+    wanted = pandq.compare(*views(slice(None), 3), cluster=cluster, **given)
+    one, other = pandq.Comparer(**given), pandq.Comparer(**given)
+    for place, rows in enumerate(BATCHES):
+        (one if place < 2 else other).update(*views(rows, 3), cluster=cluster[rows])
+    there = pandq.Comparer.from_bytes(one.merge(other).to_bytes())
+    assert there.n == N
+    assert apart(wanted.to_dict(), there.result().to_dict()) <= CLOSE
+    # of another batch more may be known
+    there.update(*views(slice(0, 5), 4), cluster=cluster[:5])
+    assert there.result().n == N + 5
+    before = there.to_bytes()
+    # known in part where it was known in full, and the other way round
+    turned = (
+        [Probs(p), *(tops(2, q) for q in qs)] if which == "p" else [tops(2, p), *map(Probs, qs)]
+    )
+    with pytest.raises(InputError, match="another kind of"):
+        there.update(*turned, cluster=cluster)
+    assert there.to_bytes() == before
+
+
+def test_a_floor_of_q_is_for_a_top_k():
+    with pytest.raises(InputError, match="q_floor is for a TopK"):
+        pandq.Comparer(q_floor=0.1).update(Labels([0]), Logits([[0.0, 1.0]]), Logits([[0.0, 2.0]]))
+    with pytest.raises(InputError, match="no rows have come"):
+        pandq.Comparer(q_floor=0.1).result()
+
+
+def test_a_row_of_a_top_k_that_comes_again_is_counted_once():
+    p = np.random.default_rng(9).dirichlet(np.ones(6), size=4)
+    comparer = pandq.Comparer(unique=True, q_floor=1e-3)
+    for rows in (slice(0, 3), slice(1, 4)):
+        comparer.update(Probs(p[rows]), tops(2, p[rows]), ids=np.arange(4)[rows])
+    found = comparer.result()
+    assert found.n == 4
+    assert "2 rows came again" in found.notes[0]
 
 
 @pytest.mark.parametrize("models", [1, 2])
@@ -119,7 +169,11 @@ def test_a_row_that_comes_again_is_compared_once():
         ("another kind of Q 2", [Logits([[0.0, 1.0]]), Probs([[0.5, 0.5]])], {}),
         ("labels have nothing to say", [Logits([[0.0, 1.0]])] * 2, {"labels": Labels([0])}),
         ("other columns of groups", [Logits([[0.0, 1.0]])] * 2, {"by": {"site": ["a"]}}),
-        ("TopK", [pandq.TopK([[0]], np.log([[0.6]]), 2), Logits([[0.0, 1.0]])], {}),
+        (
+            "another kind of Q, got topk",
+            [pandq.TopK([[0]], np.log([[0.6]]), 2), Logits([[0.0, 1.0]])],
+            {},
+        ),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )

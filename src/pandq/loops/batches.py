@@ -11,6 +11,7 @@ from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
 from pandq.read.chunks import Chunk, MemoryScan
 from pandq.views import VIEWS, Ensemble
+from pandq.views.taken import TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,6 +101,11 @@ class Like:
         """How many Q are held against P."""
         return len(self.kinds) - 1 - self.best_q
 
+    @property
+    def partly(self) -> bool:
+        """Is P or a Q a TopK? Such rows are summed as they come, and none is kept."""
+        return TOP_KIND in dict(self.kinds).values()
+
 
 def _few(classes: Sequence[str] | None) -> str:
     if classes is None:
@@ -109,6 +115,8 @@ def _few(classes: Sequence[str] | None) -> str:
 
 def kind_of(view: Any) -> str:
     """A view's kind, and where it matters what its numbers are stored as."""
+    if view.kind == TOP_KIND:
+        return TOP_KIND
     bits = view[:1].array.dtype == BFLOAT16
     return f"{view.kind} in bfloat16" if bits else str(view.kind)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pandq.comparisons import Asked, compared, names_of
+from pandq.comparisons import Asked, bounded, compared, named, names_of, partly_known
 from pandq.engines.run import Run
 from pandq.errors import InputError
+from pandq.estimate.comparison.bounded import BoundedSums
 from pandq.estimate.comparison.firstpass import ComparisonSums, require_reference, sampled_of
 from pandq.estimate.passes import require_laws
 from pandq.loops.fed import Fed, sampled
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
     from pandq.units import Unit
 
 
-class Comparer(Fed[ComparisonSums, Comparison]):
+Sums = ComparisonSums | BoundedSums
+
+
+class Comparer(Fed[Sums, Comparison]):
     """A comparison that is fed batch by batch, with the options of `pandq.compare`.
 
     Averages, differences, groups, classes, clusters, quantiles and the rows where models differ
     most are over all rows that have come. What recalibration does to a difference is over a sample
-    that is kept, as for an `Auditor`.
+    that is kept, as for an `Auditor`. Of a TopK there are bounds of each divergence, and no row is
+    kept.
 
     Args:
         names: what to call the models.
@@ -43,6 +48,7 @@ class Comparer(Fed[ComparisonSums, Comparison]):
         decompose: whether to keep rows and split differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
         unique: whether a row whose id has come before is left out; 8 bytes for each row.
+        q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
 
     Raises:
         InputError: no comparison could be made with these.
@@ -70,7 +76,9 @@ class Comparer(Fed[ComparisonSums, Comparison]):
         decompose: bool = True,
         worst: int = 10,
         unique: bool = False,
+        q_floor: float | None = None,
     ) -> None:
+        self._q_floor = q_floor
         self._called = None if names is None else texts("names", names)
         self._asked = Asked(unit, level, seed, decompose, worst)
         super().__init__(by, classes, unique=unique)
@@ -107,12 +115,25 @@ class Comparer(Fed[ComparisonSums, Comparison]):
         given: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
         q, *rivals = qs
         rows = views_scan(p, q, rivals=rivals, labels=labels, classes=self._classes, **given)
-        require_laws(rows)
         names_of(rows, self._called)
-        if not rivals:
-            require_reference(rows.p.kind)
-        self._asked.refuse_idle(rows)
+        if not partly_known(rows):
+            require_laws(rows)
+            if not rivals:
+                require_reference(rows.p.kind)
+        self._asked.refuse_idle(rows, self._q_floor)
         self._take(rows)
+
+    def result(self) -> Comparison:
+        """What all rows say that have come so far; more may come after it.
+
+        Raises:
+            InputError: none has come, or two have one id.
+        """
+        like, sums = self._state.like, self._state.sums
+        if like is None or not isinstance(sums, BoundedSums) or not sums.n:
+            return super().result()
+        called, notes = named(like.n_models, self._called), self._notes(self._state)
+        return bounded(self._asked, called, sums, q_floor=self._q_floor, notes=notes)
 
     def _options(self) -> dict[str, Any]:
         names = ("unit", "level", "seed", "decompose", "worst")
@@ -122,9 +143,12 @@ class Comparer(Fed[ComparisonSums, Comparison]):
             "classes": None if self._classes is None else list(self._classes),
             **{name: getattr(self._asked, name) for name in names},
             "unique": self._unique,
+            "q_floor": self._q_floor,
         }
 
-    def _blank(self, like: Like | None) -> ComparisonSums:
+    def _blank(self, like: Like | None) -> Sums:
+        if like is not None and like.partly:
+            return BoundedSums.empty(like.n_models)
         kinds = {} if like is None else dict(like.kinds)
         models = 1 if like is None else like.n_models
         p_kind = kinds.get("p", "labels").partition(" in ")[0]
@@ -133,10 +157,12 @@ class Comparer(Fed[ComparisonSums, Comparison]):
     def _wanted(self, like: Like) -> int:
         return sampled_of(like.n_models, like.n_classes) if self._asked.decompose else 0
 
-    def _of(self, blank: ComparisonSums, chunk: Chunk) -> ComparisonSums:
+    def _of(self, blank: Sums, chunk: Chunk) -> Sums:
+        if isinstance(blank, BoundedSums):
+            return blank.of_only(chunk, q_floor=self._q_floor)
         return blank.of_only(chunk, blank.sample)
 
-    def _found(self, state: State[ComparisonSums], rows: Held) -> Comparison:
+    def _found(self, state: State[Sums], rows: Held) -> Comparison:
         size = sampled_of(1 + len(rows.rivals), rows.q.n_classes or 1)
-        first = replace(state.sums, sample=sampled(rows, size))
+        first = replace(cast("ComparisonSums", state.sums), sample=sampled(rows, size))
         return compared(self._asked, rows, names_of(rows, self._called), first, Run())

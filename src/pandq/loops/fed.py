@@ -160,7 +160,7 @@ class Fed(ABC, Generic[S, R]):
             raise InputError(what="the class names do not fit Q", got=got)
         chunk = rows.whole(state.n)
         if state.like is None:
-            kept = KeptRows.empty(rows_kept(self._wanted(like), chunk[:1]))
+            kept = KeptRows.empty(0 if like.partly else rows_kept(self._wanted(like), chunk[:1]))
             state = replace(state, sums=self._blank(like), kept=(kept,))
         self._state = state.fed(chunk, like, self._of)
 

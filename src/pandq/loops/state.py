@@ -85,9 +85,9 @@ class State(Generic[S]):
             return fed
         rows = fed.n - (self.waiting[0].start if self.waiting else self.n)
         few = rows < WAITING_ROWS and rows * like.n_classes < WAITING_NUMBERS
-        if few and not afar(chunk.p, chunk.q):
+        if few and not like.partly and not afar(chunk.p, chunk.q):
             return replace(fed, waiting=(*self.waiting, _own(chunk)))
-        if ids is None:
+        if ids is None or like.partly:
             return replace(fed, waiting=(*self.waiting, chunk)).summed(of)
         last = min(len(chunk), LAST_ROWS, max(1, LAST_NUMBERS // like.n_classes))
         most = replace(fed, waiting=(*self.waiting, chunk[: len(chunk) - last])).summed(of)
@@ -102,7 +102,7 @@ class State(Generic[S]):
         blank = KeptRows.empty(kept[0].rows.size)
         with _blas().limit(limits=1, user_api="blas"):
             sums: S = summarise(pieces, partial(of, self.sums), self.sums)
-        for piece in pieces:
+        for piece in [] if self.like is not None and self.like.partly else pieces:
             few = blank.of_only(piece, kept[0].largest)
             kept = _gathered((*kept, few)) if len(few) or not kept[0].rows.columns else kept
         return replace(self, sums=sums, kept=kept, waiting=())
