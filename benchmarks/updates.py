@@ -7,7 +7,8 @@ Each job goes through the same batches of labels and float32 logits, which are i
 has them in one array, and is whole, with all that is trained; so the loop is given its result too.
 torch takes one mean of cross entropies for each batch, and torchmetrics (where it is installed)
 perplexity, accuracy and the expected calibration error together, which an audit all has. The first
-column of the second table is the update alone. Times are of all cores (user and system).
+row of the second table is the update alone. Times are of all cores (user and system). torch has one
+thread: more cost no less of that, and beside other work their waiting would be counted.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
     print(machine())
     for rows, k, n in SIZES:
         batches = made(rows, k, n)
