@@ -60,7 +60,18 @@ if TYPE_CHECKING:
     from pandq.results.gates import Gate, require
     from pandq.sklearn.calibrated import CalibratedClassifier
     from pandq.sklearn.scorers import scorer
-    from pandq.views import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK, View, kl_bounds
+    from pandq.views import (
+        Counts,
+        Ensemble,
+        Labels,
+        Logits,
+        LogProbs,
+        Probs,
+        TopK,
+        View,
+        Votes,
+        kl_bounds,
+    )
 
 __version__ = "0.1.0"
 
@@ -147,6 +158,7 @@ _HOMES = {
         "Probs",
         "TopK",
         "View",
+        "Votes",
         "kl_bounds",
     ),
 }

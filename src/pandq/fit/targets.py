@@ -11,7 +11,7 @@ from pandq.core.checks import unmasked
 from pandq.core.laws import Law
 from pandq.core.measures import entropy
 from pandq.errors import InputError
-from pandq.views import Counts, Labels, Probs, View
+from pandq.views import Counts, Labels, Probs, View, require_view
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,8 @@ class Targets:
         >>> Targets.of(np.array(["b", "a"])).p
         array([1, 0])
         """
+        if hasattr(type(y), "as_arrays"):
+            y = require_view("y", y)
         if not isinstance(y, View):
             y = unmasked("y", y)
             # a column of labels is labels, as scikit-learn has it
@@ -59,11 +61,12 @@ class Targets:
             size = y.n_classes or int(y.array.max(initial=0)) + 1
             names = np.arange(size) if y.classes is None else np.array(y.classes)
             return cls(y.array, names)
-        if as_votes and isinstance(y, Counts):
-            return cls(y.array.astype(np.float64), np.arange(y.array.shape[1]))
         p = y.law().prob
+        names = np.arange(p.shape[1]) if y.classes is None else np.array(y.classes)
+        if as_votes and isinstance(y, Counts):
+            return cls(y.array.astype(np.float64), names)
         # exact distributions: what rounding left out would pull the intercept
-        return cls(p / p.sum(axis=1, keepdims=True), np.arange(p.shape[1]))
+        return cls(p / p.sum(axis=1, keepdims=True), names)
 
     def entropies(self) -> Floats:
         """H(P) of each row, (n,) nats: 0 for labels, of votes that of their shares."""

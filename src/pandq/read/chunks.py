@@ -218,7 +218,7 @@ def views_scan(
         None if best_q is None else paired(cast("View", p_view), best_q)[1],
         tuple(others),
         None if labels is None else labels_beside(labels, cast("View", q_view)),
-        (),
+        tuple(getattr(p, "notes", ())),
         None if sizes is None else row_weights("n_bytes", sizes, what="n_bytes"),
     )
 

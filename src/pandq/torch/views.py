@@ -217,6 +217,8 @@ def require_view(name: str, value: object, like: Tensor | None) -> View:
     """
     if isinstance(value, View):
         return value
+    if isinstance(value, plain.Votes):
+        value = value.counts
     if isinstance(value, plain.View):
         array = value.array
         if value.kind == "labels":

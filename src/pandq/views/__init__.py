@@ -10,6 +10,7 @@ from pandq.views.matrix import TOLERANCES
 from pandq.views.probs import Probs
 from pandq.views.taken import MATRICES, TOP_KIND, VIEWS, paired, partly_known, require_view
 from pandq.views.topk import TopK, kl_bounds
+from pandq.views.votes import VOTES_KIND, Votes
 
 __all__ = [
     "MATRICES",
@@ -17,6 +18,7 @@ __all__ = [
     "TOLERANCES",
     "TOP_KIND",
     "VIEWS",
+    "VOTES_KIND",
     "Counts",
     "Ensemble",
     "Labels",
@@ -25,6 +27,7 @@ __all__ = [
     "Probs",
     "TopK",
     "View",
+    "Votes",
     "geometric",
     "kl_bounds",
     "paired",

@@ -30,7 +30,8 @@ VIEWS: dict[str, type[View]] = {Labels.kind: Labels, **MATRICES}
 def require_view(name: str, value: object) -> View:
     """`value` if it is a view, else a TypeError that names the views.
 
-    A view of `pandq.torch` is taken for the numbers that it holds, without their gradient.
+    A view of `pandq.torch` is taken for the numbers that it holds, without their gradient, and
+    Votes for how many chose each class.
 
     >>> require_view("p", [1.0, 0.0])
     Traceback (most recent call last):
@@ -48,7 +49,10 @@ def require_view(name: str, value: object) -> View:
             got=type(value).__name__,
             remedy='Name them: pandq.audit(pandq.scan(table, p="KIND:COLUMN", q="KIND:COLUMN")).',
         )
-    remedy = "Wrap it: Labels(y, n_classes=), Counts(n), Probs(x), LogProbs(x) or Logits(x)."
+    remedy = (
+        "Wrap it: Labels(y, n_classes=), Counts(n), Votes(lists), Probs(x), LogProbs(x) or"
+        " Logits(x)."
+    )
     if isinstance(value, str | PathLike):
         remedy += " Files are read by pandq.scan(path), which goes in the place of P and Q."
     what = f"{name} must say what its numbers mean"
