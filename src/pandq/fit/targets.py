@@ -48,8 +48,7 @@ class Targets:
         >>> Targets.of(np.array(["b", "a"])).p
         array([1, 0])
         """
-        if hasattr(type(y), "as_arrays"):
-            y = require_view("y", y)
+        y = view_or_array(y)
         if not isinstance(y, View):
             y = unmasked("y", y)
             # a column of labels is labels, as scikit-learn has it
@@ -81,6 +80,11 @@ class Targets:
                 what="a fit needs at least two classes",
                 got=f"one class: {self.classes[0]}" if self.n_classes else "no rows",
             )
+
+
+def view_or_array(y: Any) -> Any:
+    """What a fit is given as its P: a view, also where it was given as Votes; all else as it is."""
+    return require_view("y", y) if hasattr(type(y), "as_arrays") else y
 
 
 def observations(p: NDArray[Any]) -> Floats:

@@ -16,7 +16,7 @@ from pandq.core.laws import Law
 from pandq.errors import InputError
 from pandq.fit.networks.devices import device_of, torch_itself, try_out
 from pandq.fit.networks.training import Options, logits_of, train
-from pandq.fit.targets import Data, Targets
+from pandq.fit.targets import Data, Targets, view_or_array
 from pandq.views import View
 
 if TYPE_CHECKING:
@@ -262,6 +262,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         options: dict[str, Any] = {"allow_nd": True, "dtype": "numeric"}
         if np.ma.is_masked(X):
             X = unmasked("features", X)
+        y = view_or_array(y)
         if not isinstance(y, View) and y is not None:
             y = unmasked("y", y)
         if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
@@ -276,6 +277,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _same_classes(self, y: Any) -> Targets:
         """What validation rows are to be fitted to, in the classes of the others."""
+        y = view_or_array(y)
         if not isinstance(y, View) and np.ndim(y) == 1:
             names = np.asarray(y)
             places = np.searchsorted(self.classes_, names)

@@ -22,7 +22,7 @@ from pandq.engines.run import Run
 from pandq.errors import InputError, PandqWarning
 from pandq.fit.regressions.softmaxfit import InMemory, Scanned, SoftmaxFit, minimum_of
 from pandq.fit.regressions.softmaxsums import Problem, Rows
-from pandq.fit.targets import Targets
+from pandq.fit.targets import Targets, view_or_array
 from pandq.read.feature_scan import FeatureScan, flattened
 from pandq.views import View
 
@@ -240,6 +240,7 @@ def checked(
     options: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
     if np.ma.is_masked(X):
         X = unmasked("features", X)
+    y = view_or_array(y)
     if not isinstance(y, View) and y is not None:
         y = unmasked("y", y)
     if not isinstance(y, View) and (y is None or y.ndim != 2 or y.shape[1] == 1):
