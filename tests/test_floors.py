@@ -29,7 +29,7 @@ FLOORS = {
         ("estimate",),
         ("fit",),
         ("report",),
-        ("outputs", "audits", "calibrations", "comparisons", "inspections"),
+        ("outputs", "agreements", "audits", "calibrations", "comparisons", "inspections"),
         ("loops", "sklearn"),
         ("demo",),
         ("__init__",),
@@ -40,6 +40,7 @@ FLOORS = {
         ("averages", "calibration", "floor", "sampling", "passes"),
         ("decomposition", "ensemble", "findings"),
         ("comparison",),
+        ("agreement",),
     ],
     "report": [
         ("provenance", "words"),

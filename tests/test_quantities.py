@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import pandq
 from pandq.quantities import _ALL, DIFFERENCE, QUANTITIES, keys, quantity
+from pandq.results.agreement import Agreement, Components
 from pandq.results.audit import Audit
 from pandq.results.comparison import Bounds, Difference, Model
 from pandq.results.decomposition import Decomposition
@@ -50,6 +51,7 @@ def test_every_measure_of_a_row_that_is_no_class_is_a_quantity():
 
 RECORDS = [
     *(Audit, Decomposition, Uncertainty, Model, Difference, Bounds, FromReference, Tokens),
+    *(Agreement, Components),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.core.threads import imported
 
 if TYPE_CHECKING:
+    from pandq.agreements import votes
     from pandq.audits import audit
     from pandq.calibrations import calibration_error, fit_calibration
     from pandq.comparisons import compare
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from pandq.read.scan import Scan, scan
     from pandq.read.scan_joined import scan_joined
     from pandq.recalibrator import Recalibrator
-    from pandq.report.shown import Audit, Comparison
+    from pandq.report.shown import Agreement, Audit, Comparison
     from pandq.results.estimate import Estimate
     from pandq.results.gates import Gate, require
     from pandq.sklearn.calibrated import CalibratedClassifier
@@ -77,6 +78,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives; it is imported when it is first asked for.
 _HOMES = {
+    "agreements": ("votes",),
     "audits": ("audit",),
     "calibrations": ("calibration_error", "fit_calibration"),
     "comparisons": ("compare",),
@@ -142,6 +144,7 @@ _HOMES = {
         "scan",
     ),
     "report.shown": (
+        "Agreement",
         "Audit",
         "Comparison",
     ),

@@ -13,9 +13,18 @@ from typing import Literal
 
 # Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
 # one model against another; of a TopK; a copy against its reference; the labels' perplexity under
-# both; of a text whose bytes are known.
+# both; of a text whose bytes are known; of votes without any model.
 Of = Literal[
-    "average", "row", "part", "ensemble", "difference", "bound", "reference", "tokens", "text"
+    "average",
+    "row",
+    "part",
+    "ensemble",
+    "difference",
+    "bound",
+    "reference",
+    "tokens",
+    "text",
+    "votes",
 ]
 DIFFERENCE = " difference"
 
@@ -60,6 +69,8 @@ class Quantity:
 COVER = "Cover and Thomas 2006, Elements of Information Theory, chapter 2"
 BROECKER = "Bröcker 2009, Reliability, sufficiency, and the decomposition of proper scores"
 KULL = "Kull and Flach 2015, Novel decompositions of proper scoring rules"
+KRIPPENDORFF = "Krippendorff 2011, Computing Krippendorff's alpha-reliability"
+SEARLE = "Searle, Casella and McCulloch 1992, Variance components, section 4.7"
 DEPEWEG = "Depeweg et al. 2018, Decomposition of uncertainty, equation 1"
 LLAMA = "llama.cpp, tools/perplexity"
 INF = math.inf
@@ -148,6 +159,19 @@ _ALL = (
     Quantity("bits_per_byte", "bits per byte", "", "", 0, INF, "less",
              "Gao et al. 2020, The Pile, section 3.1", "text",
              "cross entropy of a text in bits by its bytes, whatever the tokens"),
+    Quantity("observed_agreement", "observed agreement", "", "", 0, 1, "", KRIPPENDORFF, "votes",
+             "chance that another vote for the same item is the same"),
+    Quantity("alpha", "Krippendorff's alpha", "", "", -1, 1, "", KRIPPENDORFF, "votes",
+             "agreement beyond chance: 1 where all agree, 0 where items do not matter"),
+    Quantity("plug_in_entropy", "entropy of the votes' shares", "", "nat", 0, INF, "",
+             "Miller 1955, Note on the bias of information estimates", "votes",
+             "plug-in: below the floor, as shares of few votes have too little entropy"),
+    Quantity("between_items", "disagreement between items", "", "", -1, 1, "", SEARLE, "votes",
+             "share of all disagreement that is gone where two votes are for one item"),
+    Quantity("between_annotators", "disagreement between annotators", "", "", -1, 1, "", SEARLE,
+             "votes", "share that is gone where they are by one person: habits"),
+    Quantity("within_both", "disagreement that is neither", "", "", -1, 2, "", SEARLE, "votes",
+             "opinions on single items, and slips"),
 )  # fmt: skip
 
 QUANTITIES = {x.key: x for x in _ALL}

@@ -10,12 +10,13 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from pandq.quantities import quantity
 from pandq.results import record
+from pandq.results.agreement import Agreement
 from pandq.results.audit import Audit
 from pandq.results.comparison import Comparison
 from pandq.results.estimate import Estimate
 
 FOLDER = Path(record.__file__).with_name("schemas")
-DOCUMENTS = (Audit, Comparison)
+DOCUMENTS = (Audit, Comparison, Agreement)
 NUMBER = {"type": ["number", "null"]}
 PLAIN = {
     bool: {"type": "boolean"},

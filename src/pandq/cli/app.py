@@ -21,6 +21,7 @@ from pandq.cli.tools import (
     inspect_command,
     recalibrate_command,
 )
+from pandq.cli.voting import votes_command
 from pandq.core.memory import reuse_freed_memory
 from pandq.errors import GateError, PandqError
 from pandq.plain import shortened
@@ -71,6 +72,7 @@ def cli(context: click.Context) -> None:
 for command in (
     audit_command,
     compare_command,
+    votes_command,
     fit_command,
     predict_command,
     recalibrate_command,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from pandq.results.agreement import Agreement
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
 
@@ -203,6 +204,26 @@ def differences(comparison: Comparison, ax: Axes | None = None) -> Figure:
     ax.axvline(0, color=INK, linewidth=1)
     against = comparison.differences[0].against if comparison.differences else ""
     ax.set_xlabel(f"loss less that of {drawn(against)}, {comparison.unit} per row (less is better)")
+    return figure
+
+
+def annotators(found: Agreement, ax: Axes | None = None) -> Figure:
+    """How much more each annotator's votes cost than those of the others on the same items.
+
+    Args:
+        found: of votes with annotators.
+        ax: axes to draw on; a new figure when left out.
+
+    Returns:
+        The figure, of those with the most and the least where there are many; right of 0 is apart.
+    """
+    lines = [x for x in found.annotators if x["difference"]["low"] is not None]
+    if len(lines) > SHOWN:
+        lines = [*lines[: SHOWN // 2], *lines[-SHOWN // 2 :]]
+    figure, ax = axes_of(ax, 9.0, 1.0 + 0.3 * len(lines))
+    _intervals(ax, [x["name"] for x in lines], [x["difference"] for x in lines])
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.set_xlabel(f"cross entropy less that of the others on the same items, {found.unit} per vote")
     return figure
 
 

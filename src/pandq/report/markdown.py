@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pandq.report.sections.section import Cell, Section
+    from pandq.results.agreement import Agreement
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
     from pandq.results.gates import Gate
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
-def append_summary(result: Audit | Comparison, gates: Sequence[Gate]) -> None:
+def append_summary(result: Audit | Comparison | Agreement, gates: Sequence[Gate]) -> None:
     """Append what was found to the file that GITHUB_STEP_SUMMARY names, if it names one.
 
     Raises:

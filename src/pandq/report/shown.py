@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pandq.results import audit, comparison
+from pandq.results import agreement, audit, comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,3 +97,15 @@ class Comparison(Shown, comparison.Comparison):
         from pandq.report import figures
 
         return figures.differences(self, ax)
+
+
+class Agreement(Shown, agreement.Agreement):
+    """What votes say by themselves; `to_dict()` is its JSON form, `print` its text."""
+
+    __slots__ = ()
+
+    def figure_annotators(self, ax: Axes | None = None) -> Figure:
+        """How much more each annotator's votes cost than the others' on the same items."""
+        from pandq.report import figures
+
+        return figures.annotators(self, ax)

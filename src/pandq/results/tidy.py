@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Line = dict[str, Any]
 COLUMNS = ("model", "against", "quantity", "by", "group", "n", *ENDS, "standard_error", "unit")
 # What tables of classes are by, in a result and in its decomposition.
-CLASSES = {"Audit": "class of P", "Difference": "class of P"}
+CLASSES = {"Audit": "class of P", "Difference": "class of P", "Agreement": "class"}
 OF_Q = "class of Q"
 
 
@@ -72,6 +72,8 @@ def _of_record(record: Record, of: Line, unit: str) -> Iterator[Line]:
         if field.name == "classes":
             by = CLASSES.get(type(record).__name__, OF_Q)
             yield from _of_table(by, value, of, unit)
+        elif field.name == "annotators":
+            yield from _of_table("annotator", value, of, unit)
         elif field.name == "groups":
             for column, table in value.items():
                 yield from _of_table(column, table, of, unit)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pandq.report.sections.section import Chart, Section
+    from pandq.results.agreement import Agreement
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
 
@@ -28,7 +29,7 @@ Images = dict[int, bytes]
 
 
 def page_of(
-    result: Audit | Comparison,
+    result: Audit | Comparison | Agreement,
     sections: Iterable[Section],
     *,
     how: Mapping[str, object] | None = None,
@@ -52,7 +53,7 @@ def page_of(
     return report(title, _top(above), main, result.to_dict())
 
 
-def fragment_of(result: Audit | Comparison, sections: Iterable[Section]) -> str:
+def fragment_of(result: Audit | Comparison | Agreement, sections: Iterable[Section]) -> str:
     """A page for a notebook, which has one of its own around it."""
     return framed(page_of(result, sections), f"pandq {result.COMMAND}")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pandq.read.scan import Scan
+    from pandq.results.agreement import Agreement
     from pandq.results.audit import Audit
     from pandq.results.comparison import Comparison
 
@@ -26,7 +27,7 @@ def write_page(text: str, path: str | Path) -> None:
 
 
 def write_report(
-    result: Audit | Comparison,
+    result: Audit | Comparison | Agreement,
     files: Sequence[str | Path],
     path: str | Path,
     *,

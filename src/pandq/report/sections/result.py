@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pandq.report.sections.agreement import agreement_sections
 from pandq.report.sections.audit import audit_sections
 from pandq.report.sections.comparison import comparison_sections
+from pandq.results.agreement import Agreement
 from pandq.results.audit import Audit
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from pandq.results.comparison import Comparison
 
 
-def sections_of(result: Audit | Comparison) -> Iterator[Section]:
+def sections_of(result: Audit | Comparison | Agreement) -> Iterator[Section]:
     """All that a result says, the answer first."""
+    if isinstance(result, Agreement):
+        return agreement_sections(result)
     return audit_sections(result) if isinstance(result, Audit) else comparison_sections(result)

@@ -1,0 +1,243 @@
+"""Agreements: what votes say by themselves, before there is any model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pandq.core.checks import as_array
+from pandq.errors import InputError, ViewTypeError
+from pandq.estimate.agreement.annotators import annotator_lines
+from pandq.estimate.agreement.cells import Cells
+from pandq.estimate.agreement.chance import agreement_and_alpha
+from pandq.estimate.agreement.components import components
+from pandq.estimate.agreement.human import human_floor
+from pandq.estimate.agreement.numbers import vote_numbers
+from pandq.estimate.agreement.tables import class_lines, divided_lines, pair_lines
+from pandq.estimate.averages.means import Means
+from pandq.estimate.passes import check_choices
+from pandq.estimate.sampling import MIN_ROWS
+from pandq.report.shown import Agreement
+from pandq.results.agreement import Components
+from pandq.units import Unit, per_nat
+from pandq.views import Counts, Votes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from pandq.results.estimate import Estimate
+
+FIRST_VOTES = (
+    "How many votes an item has depends on the votes (as where a third opinion is asked for only"
+    " where two differ), so no floor is certified: keep the first votes of every item, the same"
+    " number for all, which are a fair sample"
+)
+UNLIKE = (
+    "items are too rarely unanimous for votes that are independent draws from one P, and no floor is"
+    " certified: as where people answer in turn, or the same few answer every item, each in their"
+    " own way"
+)
+DEPENDENT = (
+    "two votes for an item agree less often than votes for different items: they are no"
+    " independent draws from one P, and no floor is certified"
+)
+
+
+def votes(
+    p: Votes | Counts,
+    *,
+    ids: ArrayLike | None = None,
+    classes: Sequence[object] | None = None,
+    unit: Unit = "nat",
+    level: float = 0.95,
+    seed: int = 0,
+    worst: int = 10,
+) -> Agreement:
+    """What people's votes say before there is any model: agreement, floor, who stands apart.
+
+    Everything is in memory: with annotators as much as the votes take, several times over.
+
+    Args:
+        p: Votes, or Counts; only Votes with annotators say who stands apart.
+        ids: (n,) names of the items; those of Votes from columns, or their numbers, when left out.
+        classes: class names of Counts, for the report.
+        unit: "nat" or "bit" of the report.
+        level: confidence level of the intervals.
+        seed: random seed of folds and of the jackknife's groups.
+        worst: how many of the items that divide people most to list.
+
+    Returns:
+        An Agreement. Its intervals are over items drawn like these, for the people who answered.
+
+    Raises:
+        ViewTypeError: p is neither.
+        InputError: there are no votes, or an argument cannot be used.
+
+    Source: Krippendorff 2011 (alpha); the floor is that of `pandq.audit` with the class frequencies
+    in the place of Q, a certificate by Bernstein bounds.
+
+    >>> import pandq
+    >>> found = pandq.votes(pandq.Votes([["a", "a"], ["a", "b"], ["b", "b"]]))
+    >>> round(found.observed_agreement.value, 3), round(found.alpha.value, 3), found.floor
+    (0.667, 0.444, None)
+    """
+    check_choices(unit, level, seed, worst)
+    given = _taken(p)
+    names = _class_names(given, classes)
+    called = _ids(given, ids)
+    cells = Cells.of(given)
+    some, several = cells.votes > 0, cells.votes > 1
+    if not some.any():
+        got = f"{len(cells.votes):,} items without votes" if len(cells.votes) else "no items"
+        raise InputError(what="there are no votes", got=got)
+    paired = cells.of_items(several)
+    scale, known = per_nat(unit), isinstance(given, Votes) and given.annotators is not None
+    agreement, alpha = None, None
+    if several.any():
+        agreement, alpha = agreement_and_alpha(paired, level=level)
+    numbers = vote_numbers(cells.of_items(some))
+    refused = _refused(cells, alpha, depends=numbers is not None and numbers.depends)
+    floor = None
+    if refused is None:
+        floor = human_floor(cells.of_items(some), called[some], level=level, seed=seed)
+        refused = _without_floor(floor, cells.of_items(some))
+    found: dict[str, Any] = {}
+    if known and several.any():
+        parts = components(given, level=level, seed=seed)  # type: ignore[arg-type]
+        found["components"] = None if parts is None else Components(**parts)
+        found["annotators"] = annotator_lines(given, level=level, scale=scale)  # type: ignore[arg-type]
+    entropies = Means.empty(("plug_in_entropy",)).of_only(cells.entropies()[some][:, None])
+    lone = cells.votes[cells.item] == cells.count
+    return Agreement(
+        n=int(some.sum()),
+        n_classes=cells.n_classes,
+        unit=unit,
+        level=level,
+        source={"items": len(cells.votes)},
+        options={"seed": seed, "worst": worst},
+        notes=(
+            *getattr(given, "notes", ()),
+            *filter(None, [refused, _one_class(alpha, agreement)]),
+        ),
+        n_votes=int(cells.votes.sum()),
+        n_annotators=len(given.annotator_names or ()) if known else None,  # type: ignore[union-attr]
+        without_votes=int((~some).sum()),
+        pairable=int(several.sum()),
+        unanimous=int((lone & several[cells.item]).sum()),
+        votes_per_item=_distribution(cells.votes),
+        votes_per_annotator=_spread(given) if known else None,  # type: ignore[arg-type]
+        vote_numbers=numbers,
+        observed_agreement=agreement,
+        alpha=alpha,
+        plug_in_entropy=entropies.estimate("plug_in_entropy", level=level).to_unit(unit),
+        floor=None if floor is None else floor.to_unit(unit),
+        components=found.get("components"),
+        classes=class_lines(paired, names, level=level),
+        pairs=pair_lines(paired, names),
+        divided=divided_lines(cells, called, names, most=worst, scale=scale),
+        annotators=found.get("annotators", []),
+    )
+
+
+def _taken(p: object) -> Votes | Counts:
+    """Votes or Counts.
+
+    Raises:
+        ViewTypeError: it is something else.
+    """
+    if isinstance(p, Votes):
+        return p
+    if callable(as_arrays := getattr(p, "as_arrays", None)):
+        p = as_arrays()
+    if isinstance(p, Counts):
+        return p
+    raise ViewTypeError(
+        what="votes are Votes or Counts",
+        got=type(p).__name__,
+        remedy="Wrap them: Votes(lists, annotators), Votes.from_columns(items, labels, annotators)"
+        " or Counts(n).",
+    )
+
+
+def _class_names(p: Votes | Counts, classes: Sequence[object] | None) -> tuple[str, ...]:
+    from pandq.core.classes import distinct
+
+    if classes is None:
+        return p.classes or tuple(map(str, range(p.n_classes or 0)))
+    if isinstance(p, Votes):
+        raise InputError(what="Votes have their classes: Votes(labels, classes=[...])")
+    names = distinct(classes).names
+    if len(names) != p.n_classes:
+        got = f"{len(names)} names for {p.n_classes} classes"
+        raise InputError(what="each class needs one name", got=got)
+    return names
+
+
+def _ids(p: Votes | Counts, ids: ArrayLike | None) -> NDArray[np.str_]:
+    """What each item is called.
+
+    Raises:
+        InputError: there are more, or fewer, than items.
+    """
+    given = getattr(p, "items", None) if ids is None else ids
+    if given is None:
+        return np.arange(len(p)).astype(np.str_)
+    called = as_array("ids", given)
+    if called.shape != (len(p),):
+        got = f"shape {called.shape}"
+        raise InputError(what=f"ids needs one value per item ({len(p)})", got=got)
+    return called.astype(np.str_)
+
+
+def _refused(cells: Cells, alpha: Estimate | None, *, depends: bool) -> str | None:
+    """Why no floor can be certified, as far as that is seen beforehand."""
+    if cells.votes.max() < 2:
+        return (
+            "one vote for each item: agreement and floor cannot be known; get a second vote on some"
+            " items"
+        )
+    if depends and len(np.unique(cells.votes[cells.votes > 0])) > 1:
+        return FIRST_VOTES
+    if depends:
+        return UNLIKE
+    if alpha is not None and alpha.high is not None and alpha.high < 0:
+        return DEPENDENT
+    return None
+
+
+def _without_floor(floor: Estimate | None, cells: Cells) -> str | None:
+    """Why there is none after all."""
+    if floor is not None or len(np.unique(cells.klass)) < 2:
+        return None
+    if len(cells.votes) < MIN_ROWS:
+        few = f"{len(cells.votes):,} items with votes, and its folds need {MIN_ROWS}"
+        return f"too few items for a certified floor: {few}"
+    return "no floor is certified: its bounds cross, so that votes are no independent draws"
+
+
+def _one_class(alpha: Estimate | None, agreement: Estimate | None) -> str | None:
+    if alpha is not None or agreement is None:
+        return None
+    return "all votes are for one class: chance would agree as well, and alpha has no value"
+
+
+def _distribution(sizes: NDArray[np.int64]) -> dict[str, int]:
+    """How many items have how many votes."""
+    found, items = np.unique(sizes, return_counts=True)
+    return {str(m): int(n) for m, n in zip(found.tolist(), items, strict=True)}
+
+
+def _spread(p: Votes) -> dict[str, float]:
+    """Quantiles of how many votes an annotator gave, and the share of the busiest tenth."""
+    given = np.bincount(np.asarray(p.annotators), minlength=len(p.annotator_names or ()))
+    given = np.sort(given[given > 0])
+    tenth = max(1, round(len(given) / 10))
+    return {
+        "least": float(given[0]),
+        "median": float(np.median(given)),
+        "most": float(given[-1]),
+        "share_of_the_busiest_tenth": float(given[-tenth:].sum() / given.sum()),
+    }

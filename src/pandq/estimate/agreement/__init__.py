@@ -1,0 +1,1 @@
+"""What votes say by themselves, before there is any model."""

@@ -1,0 +1,131 @@
+"""Agreement, and Krippendorff's alpha: how much of it chance would give."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from pandq.results.estimate import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pandq.estimate.agreement.cells import Cells
+
+    Floats = NDArray[np.float64]
+
+JACKKNIFE = "jackknife over items, of the logarithm of what is left to 1"
+UNANIMOUS = "no item divided anybody: exact limit for the share of items that do (Clopper-Pearson)"
+
+
+def disagreeing(cells: Cells) -> Floats:
+    """(n,) the chance that another vote of an item differs, summed over its votes.
+
+    Args:
+        cells: of items with at least two votes.
+
+    Source: Krippendorff 2019, Content Analysis, section 12.2.
+    """
+    others = cells.votes[cells.item] - cells.count
+    return cells.total(cells.count * others / (cells.votes[cells.item] - 1.0))
+
+
+def agreement_and_alpha(cells: Cells, *, level: float) -> tuple[Estimate, Estimate | None]:
+    """Observed agreement, and Krippendorff's alpha for nominal classes.
+
+    Agreement is the chance that another vote for the same item, drawn at random, is the same;
+    alpha is 1 - (observed disagreement) / (disagreement of votes paired without regard to items).
+
+    Args:
+        cells: of items with at least two votes each, and at least one such item.
+        level: of the intervals, which are over items, for the people who answered them.
+
+    Returns:
+        Both; alpha is None where all votes are for one class, as then chance leaves nothing.
+
+    Source: Krippendorff 2011, Computing Krippendorff's alpha-reliability; the interval is the
+    delete-one jackknife (Miller 1974) of log(1 - alpha), cut to what is possible.
+
+    >>> from pandq import Counts
+    >>> from pandq.estimate.agreement.cells import Cells
+    >>> cells = Cells.of(Counts([[2, 0], [1, 1], [0, 2]]))
+    >>> [round(x.value, 3) for x in agreement_and_alpha(cells, level=0.95)]
+    [0.667, 0.444]
+    """
+    n, size = len(cells.votes), int(cells.votes.sum())
+    apart = disagreeing(cells)
+    classes = cells.by_class(cells.count.astype(np.float64))
+    expected = 1.0 - float((classes * (classes - 1.0)).sum()) / (size * (size - 1.0))
+    observed = float(apart.sum()) / size
+    # each item left out, with all that follows for the chance of agreement
+    left = size - cells.votes
+    others = classes[cells.klass]
+    squares = (classes * (classes - 1.0)).sum() + cells.total(
+        cells.count * (cells.count - 2.0 * others + 1.0)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed_without = (apart.sum() - apart) / left
+        expected_without = 1.0 - squares / (left * (left - 1.0))
+        ratio_without = observed_without / expected_without
+    agreement = _left_to_one(observed, observed_without, n, level, (0.0, 1.0), "observed_agreement")
+    if expected == 0.0:
+        return agreement, None
+    alpha = _left_to_one(
+        observed / expected, ratio_without, n, level, (-1.0, 1.0), "alpha", most=1.0 / expected
+    )
+    return agreement, alpha
+
+
+def _left_to_one(
+    left: float,
+    without: Floats,
+    n: int,
+    level: float,
+    within: tuple[float, float],
+    name: str,
+    most: float = 1.0,
+) -> Estimate:
+    """1 - left with the interval by Student's t of log(left)."""
+    value = 1.0 - left
+    if left == 0.0:
+        # an item that divides people adds `most` at the most
+        low = value - most * -math.expm1(math.log((1.0 - level) / 2.0) / n)
+        return Estimate(value, max(low, within[0]), value, level, "", n, UNANIMOUS, name)
+    logs = np.full(n, np.nan)
+    sound = np.isfinite(without) & (without > 0.0)
+    logs[sound] = np.log(without[sound])
+    # one item has all the disagreement there is: without it the logarithm has no value
+    if n < 2 or not sound.all():
+        return _by_values(left, without, n, level, within, name)
+    error = math.sqrt((n - 1) / n * float(np.square(logs - logs.mean()).sum()))
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
+    low, high = 1.0 - left * math.exp(half), 1.0 - left * math.exp(-half)
+    return Estimate(
+        value,
+        max(low, within[0]),
+        min(high, within[1]),
+        level,
+        "",
+        n,
+        JACKKNIFE,
+        name,
+        standard_error=left * error,
+        degrees=n - 1,
+    )
+
+
+def _by_values(
+    left: float, without: Floats, n: int, level: float, within: tuple[float, float], name: str
+) -> Estimate:
+    """The same without the logarithm; an interval of all that is possible where there is none."""
+    if n < 2 or not np.isfinite(without).all():
+        how = "too few items for an interval"
+        return Estimate(1.0 - left, *within, level, "", n, how, name)
+    error = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
+    ends = max(1.0 - left - half, within[0]), min(1.0 - left + half, within[1])
+    how = "jackknife over items"
+    return Estimate(1.0 - left, *ends, level, "", n, how, name, standard_error=error, degrees=n - 1)
