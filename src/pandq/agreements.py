@@ -32,13 +32,12 @@ if TYPE_CHECKING:
 
 FIRST_VOTES = (
     "How many votes an item has depends on the votes (as where a third opinion is asked for only"
-    " where two differ), so no floor is certified: keep the first votes of every item, the same"
-    " number for all, which are a fair sample"
+    " where two differ), so no floor is certified, and agreement is off too: keep the first votes of"
+    " every item, the same number for all, which are a fair sample"
 )
 UNLIKE = (
-    "items are too rarely unanimous for votes that are independent draws from one P, and no floor is"
-    " certified: as where people answer in turn, or the same few answer every item, each in their"
-    " own way"
+    "items are too rarely unanimous for votes that are independent draws from one P, and no floor"
+    " is certified: as where the same few people answer every item, each in their own way"
 )
 DEPENDENT = (
     "two votes for an item agree less often than votes for different items: they are no"
@@ -89,57 +88,85 @@ def votes(
     names = _class_names(given, classes)
     called = _ids(given, ids)
     cells = Cells.of(given)
-    some, several = cells.votes > 0, cells.votes > 1
+    some = cells.votes > 0
     if not some.any():
         got = f"{len(cells.votes):,} items without votes" if len(cells.votes) else "no items"
         raise InputError(what="there are no votes", got=got)
-    paired = cells.of_items(several)
-    scale, known = per_nat(unit), isinstance(given, Votes) and given.annotators is not None
-    agreement, alpha = None, None
-    if several.any():
-        agreement, alpha = agreement_and_alpha(paired, level=level)
-    numbers = vote_numbers(cells.of_items(some))
-    refused = _refused(cells, alpha, depends=numbers is not None and numbers.depends)
-    floor = None
-    if refused is None:
-        floor = human_floor(cells.of_items(some), called[some], level=level, seed=seed)
-        refused = _without_floor(floor, cells.of_items(some))
-    found: dict[str, Any] = {}
-    if known and several.any():
-        parts = components(given, level=level, seed=seed)  # type: ignore[arg-type]
-        found["components"] = None if parts is None else Components(**parts)
-        found["annotators"] = annotator_lines(given, level=level, scale=scale)  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"level": level, "seed": seed}
+    agreed, notes = _agreed(cells, called, unit=unit, **asked)
+    paired, scale = cells.of_items(cells.votes > 1), per_nat(unit)
     entropies = Means.empty(("plug_in_entropy",)).of_only(cells.entropies()[some][:, None])
-    lone = cells.votes[cells.item] == cells.count
     return Agreement(
-        n=int(some.sum()),
         n_classes=cells.n_classes,
         unit=unit,
         level=level,
         source={"items": len(cells.votes)},
         options={"seed": seed, "worst": worst},
-        notes=(
-            *getattr(given, "notes", ()),
-            *filter(None, [refused, _one_class(alpha, agreement)]),
-        ),
-        n_votes=int(cells.votes.sum()),
-        n_annotators=len(given.annotator_names or ()) if known else None,  # type: ignore[union-attr]
-        without_votes=int((~some).sum()),
-        pairable=int(several.sum()),
-        unanimous=int((lone & several[cells.item]).sum()),
-        votes_per_item=_distribution(cells.votes),
-        votes_per_annotator=_spread(given) if known else None,  # type: ignore[arg-type]
-        vote_numbers=numbers,
-        observed_agreement=agreement,
-        alpha=alpha,
+        notes=(*getattr(given, "notes", ()), *notes),
+        **_numbers(cells),
+        **agreed,
+        **_people(given, scale=scale, **asked),
         plug_in_entropy=entropies.estimate("plug_in_entropy", level=level).to_unit(unit),
-        floor=None if floor is None else floor.to_unit(unit),
-        components=found.get("components"),
         classes=class_lines(paired, names, level=level),
         pairs=pair_lines(paired, names),
         divided=divided_lines(cells, called, names, most=worst, scale=scale),
-        annotators=found.get("annotators", []),
     )
+
+
+def _numbers(cells: Cells) -> dict[str, Any]:
+    """How many there are of everything."""
+    some, several = cells.votes > 0, cells.votes > 1
+    alone = cells.votes[cells.item] == cells.count
+    return {
+        "n": int(some.sum()),
+        "n_votes": int(cells.votes.sum()),
+        "without_votes": int((~some).sum()),
+        "pairable": int(several.sum()),
+        "unanimous": int((alone & several[cells.item]).sum()),
+        "votes_per_item": _distribution(cells.votes),
+    }
+
+
+def _agreed(
+    cells: Cells, called: NDArray[np.str_], *, unit: Unit, level: float, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """How far people agree, and the floor; with what is to be said of either."""
+    some, several = cells.votes > 0, cells.votes > 1
+    agreement, alpha, floor = None, None, None
+    if several.any():
+        agreement, alpha = agreement_and_alpha(cells.of_items(several), level=level)
+    answered = cells.of_items(some)
+    numbers = vote_numbers(answered)
+    why = _refused(cells, alpha, depends=numbers is not None and numbers.depends)
+    if why is None:
+        floor = human_floor(answered, called[some], level=level, seed=seed)
+        why = _without_floor(floor, answered)
+    found = {
+        "vote_numbers": numbers,
+        "observed_agreement": agreement,
+        "alpha": alpha,
+        "floor": None if floor is None else floor.to_unit(unit),
+    }
+    return found, [x for x in (why, _one_class(alpha, agreement)) if x is not None]
+
+
+def _people(given: Votes | Counts, *, scale: float, level: float, seed: int) -> dict[str, Any]:
+    """What is known of each annotator, where they are known."""
+    found: dict[str, Any] = {
+        "n_annotators": None,
+        "votes_per_annotator": None,
+        "components": None,
+        "annotators": [],
+    }
+    if not isinstance(given, Votes) or given.annotators is None:
+        return found
+    found["n_annotators"] = len(np.unique(given.annotators))
+    found["votes_per_annotator"] = _spread(given)
+    if given.votes.max() > 1:
+        parts = components(given, level=level, seed=seed)
+        found["components"] = None if parts is None else Components(**parts)
+        found["annotators"] = annotator_lines(given, level=level, scale=scale)
+    return found
 
 
 def _taken(p: object) -> Votes | Counts:
@@ -213,7 +240,7 @@ def _without_floor(floor: Estimate | None, cells: Cells) -> str | None:
     if floor is not None or len(np.unique(cells.klass)) < 2:
         return None
     if len(cells.votes) < MIN_ROWS:
-        few = f"{len(cells.votes):,} items with votes, and its folds need {MIN_ROWS}"
+        few = f"{len(cells.votes):,} with votes, and its folds need {MIN_ROWS}"
         return f"too few items for a certified floor: {few}"
     return "no floor is certified: its bounds cross, so that votes are no independent draws"
 

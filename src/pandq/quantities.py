@@ -166,11 +166,11 @@ _ALL = (
     Quantity("plug_in_entropy", "entropy of the votes' shares", "", "nat", 0, INF, "",
              "Miller 1955, Note on the bias of information estimates", "votes",
              "plug-in: below the floor, as shares of few votes have too little entropy"),
-    Quantity("between_items", "disagreement between items", "", "", -1, 1, "", SEARLE, "votes",
+    Quantity("between_items", "disagreement between items", "", "", -INF, 1, "", SEARLE, "votes",
              "share of all disagreement that is gone where two votes are for one item"),
-    Quantity("between_annotators", "disagreement between annotators", "", "", -1, 1, "", SEARLE,
+    Quantity("between_annotators", "disagreement between annotators", "", "", -INF, 1, "", SEARLE,
              "votes", "share that is gone where they are by one person: habits"),
-    Quantity("within_both", "disagreement that is neither", "", "", -1, 2, "", SEARLE, "votes",
+    Quantity("within_both", "disagreement that is neither", "", "", -1, INF, "", SEARLE, "votes",
              "opinions on single items, and slips"),
 )  # fmt: skip
 

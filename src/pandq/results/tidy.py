@@ -106,7 +106,7 @@ def _of_table(by: str, table: list[Line], of: Line, unit: str) -> Iterator[Line]
     """The lines of a table of groups: those entries that have a value and an interval."""
     for row in table:
         some = of | {"by": by, "group": row["name"], "n": row["n"]}
-        if "p_holm" in row:
+        if "p_holm" in row and "value" in row:
             yield some | {"quantity": "cross_entropy", "unit": unit} | _ends(row)
         for name, entry in row.items():
             if isinstance(entry, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 JACKKNIFE = "jackknife over items, of the logarithm of what is left to 1"
-UNANIMOUS = "no item divided anybody: exact limit for the share of items that do (Clopper-Pearson)"
+ROUNDING = 1e-12
+ALIKE = "all items are alike: exact limit for the share of items that are not (Clopper-Pearson)"
 
 
 def disagreeing(cells: Cells) -> Floats:
@@ -73,9 +74,7 @@ def agreement_and_alpha(cells: Cells, *, level: float) -> tuple[Estimate, Estima
     agreement = _left_to_one(observed, observed_without, n, level, (0.0, 1.0), "observed_agreement")
     if expected == 0.0:
         return agreement, None
-    alpha = _left_to_one(
-        observed / expected, ratio_without, n, level, (-1.0, 1.0), "alpha", most=1.0 / expected
-    )
+    alpha = _left_to_one(observed / expected, ratio_without, n, level, (-1.0, 1.0), "alpha")
     return agreement, alpha
 
 
@@ -86,46 +85,32 @@ def _left_to_one(
     level: float,
     within: tuple[float, float],
     name: str,
-    most: float = 1.0,
 ) -> Estimate:
     """1 - left with the interval by Student's t of log(left)."""
-    value = 1.0 - left
-    if left == 0.0:
-        # an item that divides people adds `most` at the most
-        low = value - most * -math.expm1(math.log((1.0 - level) / 2.0) / n)
-        return Estimate(value, max(low, within[0]), value, level, "", n, UNANIMOUS, name)
-    logs = np.full(n, np.nan)
-    sound = np.isfinite(without) & (without > 0.0)
-    logs[sound] = np.log(without[sound])
-    # one item has all the disagreement there is: without it the logarithm has no value
-    if n < 2 or not sound.all():
-        return _by_values(left, without, n, level, within, name)
-    error = math.sqrt((n - 1) / n * float(np.square(logs - logs.mean()).sum()))
+    value = 0.0 if abs(1.0 - left) < ROUNDING else 1.0 - left
+    known: dict[str, Any] = {"level": level, "unit": "", "n": n, "name": name}
+    sound = np.isfinite(without).all() and n > 1
+    if not sound or np.ptp(without) <= ROUNDING:
+        # what is not seen in n items is so rare, whatever it would do
+        rare = -math.expm1(math.log((1.0 - level) / 2.0) / n)
+        low, high = (value + rare * (end - value) for end in within)
+        return Estimate(value, low, high, method=ALIKE, **known)
+    # one item may have all the disagreement there is: without it the logarithm has no value
+    on_logs = bool((without > 0.0).all())
+    x = np.log(without) if on_logs else without
+    error = math.sqrt((n - 1) / n * float(np.square(x - x.mean()).sum()))
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
-    low, high = 1.0 - left * math.exp(half), 1.0 - left * math.exp(-half)
+    if on_logs:
+        low, high = 1.0 - left * math.exp(half), 1.0 - left * math.exp(-half)
+        error *= left
+    else:
+        low, high = value - half, value + half
     return Estimate(
         value,
         max(low, within[0]),
         min(high, within[1]),
-        level,
-        "",
-        n,
-        JACKKNIFE,
-        name,
-        standard_error=left * error,
+        method=JACKKNIFE if on_logs else "jackknife over items",
+        standard_error=error,
         degrees=n - 1,
+        **known,
     )
-
-
-def _by_values(
-    left: float, without: Floats, n: int, level: float, within: tuple[float, float], name: str
-) -> Estimate:
-    """The same without the logarithm; an interval of all that is possible where there is none."""
-    if n < 2 or not np.isfinite(without).all():
-        how = "too few items for an interval"
-        return Estimate(1.0 - left, *within, level, "", n, how, name)
-    error = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
-    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
-    ends = max(1.0 - left - half, within[0]), min(1.0 - left + half, within[1])
-    how = "jackknife over items"
-    return Estimate(1.0 - left, *ends, level, "", n, how, name, standard_error=error, degrees=n - 1)

@@ -9,17 +9,19 @@ very item, or a slip.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse, special
+from scipy import sparse
 
 from pandq.core.hashing import hash_ids
-from pandq.results.estimate import Estimate
+from pandq.estimate.averages.intervals import mean_estimate
+from pandq.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pandq.results.estimate import Estimate
     from pandq.views import Votes
 
     Floats = NDArray[np.float64]
@@ -65,21 +67,17 @@ def components(votes: Votes, *, level: float, seed: int) -> dict[str, Estimate] 
     if len(parts) == size and size > 2:
         spread = np.square(parts - parts.mean(axis=0)).sum(axis=0)
         error = np.sqrt((size - 1) / size * spread)
-    half = float(special.stdtrit(max(size - 1, 1), (1 + level) / 2)) * error
+    known: dict[str, Any] = {"level": level, "unit": "", "n": n, "method": METHOD}
     return {
-        name: Estimate(
+        name: mean_estimate(
             float(x),
-            -1.0 if math.isnan(reach) else max(float(x - reach), -1.0),
-            1.0 if math.isnan(reach) else min(float(x + reach), 1.0),
-            level,
-            "",
-            n,
-            METHOD,
-            name,
-            standard_error=None if math.isnan(reach) else float(e),
+            float(e * e) if e > 0 else math.nan,
             degrees=size - 1,
+            name=name,
+            within=(QUANTITIES[name].low, QUANTITIES[name].high),
+            **known,
         )
-        for name, x, e, reach in zip(NAMES, whole, error, half, strict=True)
+        for name, x, e in zip(NAMES, whole, error, strict=True)
     }
 
 

@@ -48,7 +48,9 @@ def agreement_sections(found: Agreement) -> Iterator[Section]:
     """All that an account of votes says, the answer first."""
     notes = [f"Note: {note.rstrip('.')}." for note in found.notes]
     yield Section(_headline(found), note=[_about(found), *notes], first=True, answer=True, steps=())
-    rows = [Row(name, x) for name in ROWS if (x := getattr(found, name)) is not None]
+    # one vote's share has no entropy, whatever people think
+    told = ROWS if found.pairable else ()
+    rows = [Row(name, x) for name in told if (x := getattr(found, name)) is not None]
     if found.components is not None:
         rows += [Row(name, getattr(found.components, name), percent=True) for name in SHARES]
     yield Section(
@@ -82,7 +84,7 @@ def _headline(found: Agreement) -> str:
     if floor is None:
         return f"{told}; no floor is certified."
     ends = f"{short(floor.low)} to {short(floor.high)} {found.unit}"
-    return f"{told}; no model of these people can pass a cross entropy of {ends}."
+    return f"{told}; the floor of any model that predicts these people is {ends}."
 
 
 def _about(found: Agreement) -> str:
@@ -93,10 +95,15 @@ def _about(found: Agreement) -> str:
     without = f" and {found.without_votes:,} without a vote" if found.without_votes else ""
     lone = found.n - found.pairable
     single = f", {lone:,} of them with one alone" if lone else ""
+    same = (
+        f"; {found.unanimous:,} of {_many(found.pairable, 'item')} with two votes or more are"
+        " unanimous"
+        if found.pairable
+        else ""
+    )
     return (
         f"{_many(found.n, 'item')} with votes{single}{without}, {who}{_many(found.n_votes, 'vote')}"
-        f" ({votes} an item), {_many(found.n_classes, 'class', 'classes')}; {found.unanimous:,} of"
-        f" {_many(found.pairable, 'item')} with two votes or more are unanimous; intervals at"
+        f" ({votes} an item), {_many(found.n_classes, 'class', 'classes')}{same}; intervals at"
         f" {found.level:.0%}"
     )
 
