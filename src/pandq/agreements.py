@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FIRST_VOTES = (
     "How many votes an item has depends on the votes (as where a third opinion is asked for only"
-    " where two differ), so no floor is certified, and agreement is off too: keep the first votes of"
-    " every item, the same number for all, which are a fair sample"
+    " where two differ): no floor is certified, and agreement is off. Keep the first votes of every"
+    " item, the same number for all: they are a fair sample"
 )
 UNLIKE = (
     "items are too rarely unanimous for votes that are independent draws from one P, and no floor"

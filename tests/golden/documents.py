@@ -83,6 +83,20 @@ def comparisons():
     }
 
 
+def agreements():
+    """What votes say by themselves: of nine annotators, and of counts alone."""
+    d = made()
+    draw = np.random.default_rng(11)
+    who = np.array([draw.choice(9, 4, replace=False) for _ in range(N)])
+    said = np.array([draw.choice(K, 4, p=row) for row in d["truth"]])
+    said[who == 8] = draw.integers(K, size=(who == 8).sum())
+    rows = pandq.Votes(said.tolist(), who.tolist(), classes=["red", "green", "blue"])
+    return {
+        "votes-of-annotators": lambda: pandq.votes(rows, worst=3),
+        "votes-alone": lambda: pandq.votes(pandq.Counts(d["votes"]), unit="bit", worst=3),
+    }
+
+
 def fits():
     """What a regression learns from labels and from votes."""
     d = made()
@@ -97,13 +111,13 @@ def fits():
     }
 
 
-RESULTS = {**audits(), **comparisons()}
+RESULTS = {**audits(), **comparisons(), **agreements()}
 DOCUMENTS = {name: lambda name=name: result(name).to_dict() for name in RESULTS} | fits()
 
 
 @cache
 def result(name):
-    """The audit or comparison of a name, for whoever looks at more than its document."""
+    """The result of a name, for whoever looks at more than its document."""
     return RESULTS[name]()
 
 

@@ -12,7 +12,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.golden.documents import RESULTS, audits, made, result
+from tests.golden.documents import RESULTS, agreements, audits, comparisons, made, result
 from tests.results.walk import estimates
 
 import pandq
@@ -24,7 +24,8 @@ from pandq.report.words import headline
 from pandq.units import number
 
 AUDITS = list(audits())
-COMPARISONS = [name for name in RESULTS if name not in AUDITS]
+COMPARISONS = list(comparisons())
+AGREEMENTS = list(agreements())
 
 
 def lines_of(found):
@@ -83,6 +84,32 @@ def test_a_quantity_that_no_section_tells_is_found_out(monkeypatch):
     lines = lines_of(found)
     assert not any(said(("confidence",), found.confidence, some) for some in lines.values())
     assert all(said(("brier",), found.brier, some) for some in lines.values())
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_every_estimate_of_votes_is_in_text_page_markdown_and_json(name):
+    found = result(name)
+    drawings, document = lines_of(found), found.to_dict()
+    for place, e in estimates(found):
+        told = at(document, place)
+        assert (told["low"], told["n"], told["method"]) == (e.to_dict()["low"], e.n, e.method)
+        shown = number(100 * e.value, 3) if place[0] == "components" else number(e.value)
+        for drawing, lines in drawings.items():
+            words = (QUANTITIES[place[-1]].label, shown)
+            assert any(all(x in line for x in words) for line in lines), (place, drawing)
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_every_line_of_an_annotator_a_class_and_an_item_is_in_text_and_page(name):
+    found = result(name)
+    text, page = found.to_text(), html.unescape(found.to_html())
+    for line in (*found.annotators, *found.classes):
+        for drawing in (text, page):
+            assert number(line["agreement"] if "verdict" in line else line["share"], 3) in drawing
+    for line in found.divided:
+        assert number(line["entropy"]) in text
+    for sentence in found.notes:
+        assert " ".join(sentence.split()) in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

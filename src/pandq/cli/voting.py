@@ -105,7 +105,5 @@ def _next(read: Ballots, out: str, written: int) -> list[str]:
     said = [f"{out}: {written:,} items"]
     if names is not None and len(names) <= SHOWN_CLASSES:
         said[0] += f"; counts are of {', '.join(names)}, in this order"
-    return [
-        *said,
-        f"Next: pandq inspect {shlex.quote(out)}",
-    ]
+    beside = f"PREDICTIONS {shlex.quote(out)} --id id --p counts:other.counts"
+    return [*said, f"Next: pandq compare {beside} --q KIND:A --q KIND:B"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-JACKKNIFE = "jackknife over items, of the logarithm of what is left to 1"
+JACKKNIFE = "exp of an interval: jackknife over items of the logarithm of 1 less this"
 ROUNDING = 1e-12
 ALIKE = "all items are alike: exact limit for the share of items that are not (Clopper-Pearson)"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 APART = "stands apart"
 NAMED = 5  # annotators, in a sentence
-ROWS = ("observed_agreement", "alpha", "plug_in_entropy", "floor")
+ROWS = ("observed_agreement", "alpha", "floor")
 SHARES = ("between_items", "between_annotators", "within_both")
 FLOOR = (
     "The floor is the least cross entropy that any model can have on votes of people drawn like"
@@ -48,22 +48,22 @@ def agreement_sections(found: Agreement) -> Iterator[Section]:
     """All that an account of votes says, the answer first."""
     notes = [f"Note: {note.rstrip('.')}." for note in found.notes]
     yield Section(_headline(found), note=[_about(found), *notes], first=True, answer=True, steps=())
-    # one vote's share has no entropy, whatever people think
-    told = ROWS if found.pairable else ()
-    rows = [Row(name, x) for name in told if (x := getattr(found, name)) is not None]
-    if found.components is not None:
-        rows += [Row(name, getattr(found.components, name), percent=True) for name in SHARES]
+    rows = [Row(name, x) for name in ROWS if (x := getattr(found, name)) is not None]
+    about: dict[str, Any] = {"unit": found.unit, "level": found.level}
     yield Section(
         "What people agree on",
         rows=rows,
-        unit=found.unit,
-        level=found.level,
+        **about,
         note=[*([] if found.floor is None else [FLOOR]), *_independence(found)],
         first=True,
     )
     yield Section("What next", steps=_steps(found), first=True)
     if found.annotators:
         yield _annotators(found)
+    more = [Row("plug_in_entropy", found.plug_in_entropy)]
+    if found.components is not None:
+        more += [Row(name, getattr(found.components, name), percent=True) for name in SHARES]
+    yield Section("What disagreement there is", rows=more, **about)
     tables = [_sizes(found)]
     tables += [_classes(found)] if found.classes else []
     tables += [_pairs(found)] if found.pairs else []
@@ -258,7 +258,7 @@ def _divided(found: Agreement) -> Table:
 
 
 def _method(found: Agreement) -> dict[str, object]:
-    named: Sequence[Estimate | None] = [getattr(found, name) for name in ROWS]
+    named: Sequence[Estimate | None] = [getattr(found, x) for x in (*ROWS, "plug_in_entropy")]
     methods = {x.name: x.method for x in named if x is not None and x.method}
     if found.components is not None:
         methods["shares of disagreement"] = found.components.between_items.method

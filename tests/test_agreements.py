@@ -1,0 +1,285 @@
+"""pandq.votes: what it says of any votes, and what it refuses; of files, as a command."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pandq
+from pandq import Counts, InputError, Votes
+from pandq.cli.voting import votes_command
+from pandq.read.ballots import ballots
+
+
+def drawn(n=300, people=9, seed=0):
+    """Answers of some people, four to an item, from known distributions."""
+    draw = np.random.default_rng(seed)
+    p = draw.dirichlet(np.full(3, 0.4), n)
+    who = [draw.choice(people, 4, replace=False).tolist() for _ in range(n)]
+    return p, [draw.choice(3, 4, p=row).tolist() for row in p], who
+
+
+ODD = {
+    "one annotator": (lambda: Votes([["a"], ["b"]] * 30, ["x"]), "one vote each"),
+    "one item": (lambda: Votes([["a", "b", "a"]], ["x", "y", "z"]), "too few items"),
+    "one vote": (lambda: Votes([["a"]]), "one vote for each item"),
+    "items without votes": (
+        lambda: Votes([["a", "b"], [], ["a", "a"], None] * 20),
+        "40 items with votes and 40 without a vote",
+    ),
+    "all unanimous": (lambda: Votes([["a", "a"], ["b", "b"]] * 40, ["x", "y"]), "agree in 100.0%"),
+    "nobody agrees": (lambda: Votes([["a", "b"]] * 90, ["x", "y"]), "agree less often"),
+    "one class": (lambda: Votes([["a", "a"]] * 60), "chance would agree as well"),
+    "1,000 classes": (lambda: Votes(np.arange(2400).reshape(-1, 3) % 1000), "1,000 classes"),
+    "names of any script": (
+        lambda: Votes([["猫", "犬🐕"], ["猫", "猫"]] * 30, ["Zoë", "李"]),
+        "猫",
+    ),
+    "names of markup": (lambda: Votes([["<b>", "[red]"]] * 3, ["<i>", "|x|"]), "<b> / [red]"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_votes_have_a_report_a_page_and_a_document(case):
+    build, text = ODD[case]
+    found = pandq.votes(build())
+    assert text in " ".join(found.to_text().split())
+    assert "<html" in found.to_html()
+    read = pandq.Agreement.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
+    assert read.to_dict() == found.to_dict()
+    assert len(found.to_frame()) >= 1
+    assert re.search(r"\bnan\b", str(found)) is None
+
+
+def test_counts_of_votes_say_the_same_without_the_people():
+    _, rows, who = drawn()
+    known, alone = pandq.votes(Votes(rows, who)), pandq.votes(Counts(Votes(rows).table))
+    for name in ("observed_agreement", "alpha", "plug_in_entropy", "floor", "pairs", "divided"):
+        assert getattr(known, name) == getattr(alone, name)
+    assert (alone.n_annotators, alone.annotators, alone.components) == (None, [], None)
+    assert "votes were taken as exchangeable" in alone.to_text()
+    assert "votes were taken as exchangeable" not in known.to_text()
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=8)
+def test_the_order_of_items_and_of_answers_changes_nothing(random):
+    _, rows, who = drawn(80)
+    long = [(f"i{i}", str(x), f"p{a}") for i in range(80) for x, a in zip(rows[i], who[i])]  # noqa: B905
+    one = pandq.votes(Votes.from_columns(*zip(*long, strict=True)))
+    random.shuffle(long)
+    other = pandq.votes(Votes.from_columns(*zip(*long, strict=True)))
+    for name in ("observed_agreement", "alpha", "floor", "plug_in_entropy"):
+        x, y = getattr(one, name), getattr(other, name)
+        assert (x.value, x.low, x.high) == pytest.approx((y.value, y.low, y.high))
+    lines = [{x["name"]: x["cross_entropy"]["value"] for x in f.annotators} for f in (one, other)]
+    assert lines[0] == pytest.approx(lines[1])
+
+
+def test_bits_are_nats_by_log_2():
+    _, rows, who = drawn()
+    nat, bit = (pandq.votes(Votes(rows, who), unit=unit) for unit in ("nat", "bit"))
+    scale = 1 / np.log(2)
+    for name in ("plug_in_entropy", "floor"):
+        assert getattr(bit, name).value == pytest.approx(getattr(nat, name).value * scale)
+    loss = [f.annotators[0]["cross_entropy"]["value"] for f in (nat, bit)]
+    assert loss[1] == pytest.approx(loss[0] * scale)
+    assert bit.divided[0]["entropy"] == pytest.approx(nat.divided[0]["entropy"] * scale)
+    assert nat.alpha == bit.alpha
+
+
+def test_a_third_opinion_where_two_differ_is_found_and_nothing_is_certified():
+    p, _, _ = drawn(2000)
+    draw = np.random.default_rng(1)
+    rows = [draw.choice(3, 3, p=row).tolist() for row in p]
+    fair = pandq.votes(Votes([row[: 2 + i % 2] for i, row in enumerate(rows)]))
+    assert not fair.vote_numbers.depends
+    assert fair.floor is not None
+    asked = pandq.votes(Votes([row[: 2 + (row[0] != row[1])] for row in rows]))
+    assert asked.vote_numbers.depends
+    assert asked.floor is None
+    assert "Keep the first votes of every item" in str(asked).replace("\n", " ")
+
+
+def test_the_same_people_on_every_item_are_said_to_be_so():
+    draw = np.random.default_rng(0)
+    found = pandq.votes(Votes(draw.integers(0, 2, (100, 3)), ["a", "b", "c"]))
+    assert "The same 3 people answered every item" in " ".join(found.to_text().split())
+
+
+REFUSED = {
+    "no items": (lambda: pandq.votes(Votes([])), "there are no votes, got no items"),
+    "no votes": (lambda: pandq.votes(Votes([[], None])), "got 2 items without votes"),
+    "a list": (lambda: pandq.votes([["a"]]), "votes are Votes or Counts, got list"),
+    "probabilities": (lambda: pandq.votes(pandq.Probs([[1.0]])), "Votes or Counts, got Probs"),
+    "too many ids": (lambda: pandq.votes(Counts([[1, 1]]), ids=[1, 2]), "one value per item"),
+    "too few names": (lambda: pandq.votes(Counts([[1, 1]]), classes=["a"]), "1 names for 2"),
+    "names twice": (lambda: pandq.votes(Votes([["a"]]), classes=["a"]), "Votes have their classes"),
+    "a level of 2": (lambda: pandq.votes(Counts([[1, 1]]), level=2), "level must lie"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_is_refused(case):
+    build, text = REFUSED[case]
+    with pytest.raises(InputError, match=text):
+        build()
+
+
+def test_votes_of_cifar10h_are_those_that_were_counted_elsewhere(cifar10h):
+    found = pandq.votes(ballots(str(cifar10h), p="counts:counts", id="image").votes)
+    assert (found.n_votes, found.unanimous) == (511_000, 4_393)
+    assert found.plug_in_entropy.value == pytest.approx(0.154460, abs=5e-7)
+    # krippendorff 0.9.0 of the same counts
+    assert found.alpha.value == pytest.approx(0.9150554299632967, abs=1e-12)
+    assert found.plug_in_entropy.value < found.floor.low < found.floor.high < 0.2
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same answers in every form that is read."""
+    place = tmp_path_factory.mktemp("votes")
+    _, rows, who = drawn(120)
+    names = np.array(["no", "maybe", "yes"])
+    said = [names[row].tolist() for row in rows]
+    lines = [
+        f"{100 + i},w{a},{x}"
+        for i in range(120)
+        for x, a in zip(said[i], who[i], strict=True)
+    ]  # fmt: skip
+    (place / "long.csv").write_text("\n".join(["case,worker,answer", *lines]) + "\n")
+    ids = np.arange(100, 220)
+    people = [[f"w{a}" for a in row] for row in who]
+    pq.write_table(pa.table({"case": ids, "said": said, "by": people}), place / "lists.parquet")
+    wide = {f"w{a}": [None] * 120 for a in range(9)}
+    for i in range(120):
+        for x, a in zip(said[i], who[i], strict=True):
+            wide[f"w{a}"][i] = x
+    pq.write_table(pa.table({"case": ids, **wide}), place / "wide.parquet")
+    counts = np.array([[row.count(x) for x in ("maybe", "no", "yes")] for row in said])
+    table = {"case": ids, "n_maybe": counts[:, 0], "n_no": counts[:, 1], "n_yes": counts[:, 2]}
+    pq.write_table(pa.table(table), place / "counts.parquet")
+    return place
+
+
+FORMS = {
+    "long.csv": {"item": "case", "annotator": "worker", "label": "answer"},
+    "lists.parquet": {"p": "votes:said", "annotator": "by", "id": "case"},
+    "wide.parquet": {"p": "votes:w*", "id": "case"},
+    "counts.parquet": {"p": "counts:n_*", "id": "case"},
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_holds_the_same_votes(name, folder):
+    found, first = (ballots(folder / x, **FORMS[x]) for x in (name, "long.csv"))
+    assert found.votes.classes == ("maybe", "no", "yes")
+    assert found.ids.to_pylist() == list(range(100, 220))
+    one, other = (pandq.votes(x.votes, ids=x.ids.to_numpy()) for x in (found, first))
+    assert (one.alpha, one.floor) == (other.alpha, other.floor)
+    if name != "counts.parquet":
+        lines = [{x["name"]: x["n"] for x in f.annotators} for f in (one, other)]
+        assert lines[0] == lines[1]
+
+
+def test_answers_that_are_none_are_left_out_by_name_and_counted(folder):
+    found = ballots(folder / "long.csv", **FORMS["long.csv"], skip=["maybe"])
+    whole = ballots(folder / "long.csv", **FORMS["long.csv"])
+    assert found.votes.classes == ("no", "yes")
+    assert (found.votes.table == whole.votes.table[:, 1:]).all()
+    n = int(whole.votes.table[:, 0].sum())
+    assert found.votes.notes == (f"{n:,} answers left out as no answer: 'maybe'",)
+
+
+def test_labels_that_are_numbers_in_csv_are_whole_numbers_and_sorted_by_value(tmp_path):
+    (tmp_path / "x.csv").write_text("i,w,g\n1,a,10.0\n1,b,9.0\n2,a,9.0\n2,b,\n")
+    found = ballots(tmp_path / "x.csv", item="i", annotator="w", label="g").votes
+    assert found.classes == ("9", "10")
+    assert found.table.tolist() == [[1, 1], [1, 0]]
+
+
+def command(*arguments, **options):
+    run = [sys.executable, "-m", "pandq", "votes", *map(str, arguments)]
+    return subprocess.run(run, capture_output=True, text=True, check=False, **options)
+
+
+LONG = ("--item", "case", "--annotator", "worker", "--label", "answer")
+
+
+def test_the_command_says_what_the_function_does_and_writes_what_can_be_joined(folder, tmp_path):
+    out, page, document = (tmp_path / x for x in ("v.parquet", "v.html", "v.json"))
+    files = ("--out", out, "--html", page, "--json", document)
+    run = command(folder / "long.csv", *LONG, *files)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("Two votes for an item agree in ")
+    assert "counts are of maybe, no, yes, in this order" in run.stderr
+    read = ballots(folder / "long.csv", **FORMS["long.csv"])
+    found = json.loads(document.read_text())
+    told = pandq.votes(read.votes, ids=read.ids.to_numpy()).to_dict()
+    assert (found["schema"], found["alpha"], found["floor"]) == (
+        "pandq/votes/1",
+        told["alpha"],
+        told["floor"],
+    )
+    assert "Krippendorff" in page.read_text()
+    table = pq.read_table(out)
+    assert table.column_names == ["id", "counts", "votes", "annotators"]
+    assert table["counts"].to_pylist() == read.votes.table.tolist()
+    again = ballots(out, p="votes:votes", annotator="annotators", id="id")
+    assert pandq.votes(again.votes).annotators == pandq.votes(read.votes).annotators
+    half, most = [[0.2, 0.3, 0.5]] * 120, [[0.4, 0.3, 0.3]] * 120
+    q = pa.table({"id": np.arange(100, 220)[::-1], "a": half, "b": most})
+    pq.write_table(q, tmp_path / "q.parquet")
+    both = {"id": "id", "p": "counts:other.counts", "q": ["probs:a", "probs:b"]}
+    joined = pandq.compare(pandq.scan_joined(tmp_path / "q.parquet", out, **both))
+    losses = [pandq.cross_entropy(read.votes, pandq.Probs(x)).mean() for x in (half, most)]
+    assert [x.cross_entropy.value for x in joined.models] == pytest.approx(losses)
+
+
+BAD = {
+    "nowhere said": ((), "it is not said where the votes are"),
+    "half said": (("--item", "case"), "it is not said where the votes are"),
+    "no such column": (("--item", "case", "--label", "answr"), "Did you mean 'answer'?"),
+    "no lists": (("--p", "votes:answer"), "holds no lists of labels"),
+    "labels": (("--p", "labels:answer"), "votes are counts or lists of labels"),
+    "an unknown class": ((*LONG, "--classes", "no,yes"), "is no class name, got 'maybe'"),
+    "no parquet": ((*LONG, "--out", "x.csv"), "the output is parquet"),
+    "its own input": ((*LONG, "--out", "long.csv"), "long.csv"),
+    "no rows": ((*LONG, "--where", "worker = 'x'"), "there are no votes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(case, folder, monkeypatch):
+    given_, text = BAD[case]
+    before = sorted(folder.iterdir())
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError) as caught:
+        votes_command.main(["long.csv", *given_], standalone_mode=False)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settled(folder, tmp_path):
+    lines = (folder / "long.csv").read_text() + "100,w0,yes\n100,w0,no\n"
+    (tmp_path / "twice.csv").write_text(lines)
+    run = command("twice.csv", *LONG, cwd=tmp_path)
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+    assert "twice.csv: an annotator answered an item twice, got 'w0' on item '100'" in run.stderr
+    assert "--duplicates first" in run.stderr
+    run = command("twice.csv", *LONG, "--duplicates", "last", cwd=tmp_path)
+    assert run.returncode == 0
+    assert "left out: of an annotator's several to one item the last counts" in " ".join(
+        run.stdout.split()
+    )
