@@ -1,9 +1,13 @@
 """pandq.votes: what it says of any votes, and what it refuses; of files, as a command."""
 
+import doctest
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -219,8 +223,10 @@ LONG = ("--item", "case", "--annotator", "worker", "--label", "answer")
 def test_the_command_says_what_the_function_does_and_writes_what_can_be_joined(folder, tmp_path):
     out, page, document = (tmp_path / x for x in ("v.parquet", "v.html", "v.json"))
     files = ("--out", out, "--html", page, "--json", document)
-    run = command(folder / "long.csv", *LONG, *files)
+    summary = {**os.environ, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    run = command(folder / "long.csv", *LONG, *files, env=summary)
     assert run.returncode == 0, run.stderr
+    assert "| Krippendorff's alpha |" in (tmp_path / "summary.md").read_text().replace("\\", "")
     assert run.stdout.startswith("Two votes for an item agree in ")
     assert "counts are of maybe, no, yes, in this order" in run.stderr
     read = ballots(folder / "long.csv", **FORMS["long.csv"])
@@ -283,3 +289,21 @@ def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settle
     assert "left out: of an annotator's several to one item the last counts" in " ".join(
         run.stdout.split()
     )
+
+
+def test_the_worked_example_of_the_document_prints_what_stands_there(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "votes.md").read_text(encoding="utf-8")
+    made = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    words = re.search(r"```sh\npandq votes (.*?)\n```", text, re.DOTALL)[1]
+    subprocess.run([sys.executable, "-c", made], cwd=tmp_path, check=True)
+    run = command(*shlex.split(words), cwd=tmp_path)
+    told = re.search(r"```text\n(.*?)```", text, re.DOTALL)[1]
+    assert [x.rstrip() for x in run.stdout.splitlines()] == told.splitlines()
+    assert (tmp_path / "votes.parquet").exists()
+
+
+def test_the_doctests_of_the_document_hold():
+    path = Path(__file__).parents[1] / "docs" / "votes.md"
+    found = doctest.testfile(str(path), module_relative=False)
+    assert found.attempted > 5
+    assert found.failed == 0

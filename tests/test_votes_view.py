@@ -61,6 +61,7 @@ def test_classes_are_sorted_and_numbers_by_value():
     assert Votes([["10", "9"]]).classes == ("9", "10")
     assert Votes([["10", "9", "none"]]).classes == ("10", "9", "none")
     assert Votes([[True, False]]).classes == ("False", "True")
+    assert Votes([[float("inf"), 0.5, b"a", pd.NA, np.float32(2)]]).n_classes == 4
 
 
 def test_labels_that_are_numbers_are_positions_or_names_as_in_labels():

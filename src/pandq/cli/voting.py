@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pandq.cli.gating import finish
 from pandq.cli.groups import INPUT, RESULT, Command, option
 from pandq.cli.options import class_names, column, no_dash, result_options, taken
 from pandq.cli.page import hand_over
@@ -75,10 +76,12 @@ def votes_command(
     from pandq.agreements import votes
     from pandq.outputs.ballots import write_votes
     from pandq.read.ballots import ballots
+    from pandq.report.markdown import summary_file
     from pandq.report.page.writing import write_report
     from pandq.store import all_or_none, check_outputs, write_json
 
-    check_outputs(files, json_file, no_dash("--html", html_file), no_dash("--out", out))
+    outputs = no_dash("--html", html_file), no_dash("--out", out)
+    check_outputs(files, json_file, *outputs, appended=summary_file())
     if out is not None and not out.endswith((".parquet", ".pq")):
         raise InputError(
             what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."
@@ -95,6 +98,7 @@ def votes_command(
         if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, full=full)
+    finish(result, [], quiet=json_file == "-")
     if out is not None:
         tell(*_next(read, out, written))
 

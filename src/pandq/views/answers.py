@@ -101,7 +101,7 @@ def name_of(x: object) -> str | None:
     """A label or a person as text: a whole number has no point in it."""
     if is_gap(x):
         return None
-    if isinstance(x, float | np.floating) and x == int(x):
+    if isinstance(x, float | np.floating) and math.isfinite(x) and x == int(x):
         return str(int(x))
     return x.decode() if isinstance(x, bytes) else str(x)
 
