@@ -12,10 +12,12 @@ after two that differ, no row of three votes is unanimous, and the inequality br
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from scipy.special import ndtr
+
+from pandq.core.numerics import row_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +153,8 @@ def _excess(
 def _together(found: list[_Excess], of: NDArray[np.intp]) -> tuple[Floats, float]:
     """The clusters' totals of what rows add, and what was added to them, squared."""
     rows = np.concatenate([x.rows for x in found])
-    totals: Floats = np.bincount(of[rows], np.concatenate([x.influence for x in found]))
+    influence = np.concatenate([x.influence for x in found])
+    totals = np.bincount(of[rows], influence).astype(np.float64)
     return totals, float(sum(x.of_added for x in found))
 
 
@@ -177,7 +180,7 @@ def agreement(counts: Counts) -> Floats:
     [1.0, 0.333]
     """
     c, m = counts.astype(np.float64), counts.sum(axis=1).astype(np.float64)
-    shares: Floats = (c * (c - 1.0)).sum(axis=1) / np.maximum(m * (m - 1.0), 1.0)
+    shares: Floats = row_sums(c * (c - 1.0)) / np.maximum(m * (m - 1.0), 1.0)
     return shares
 
 
@@ -190,12 +193,14 @@ class Following:
         fewer: mean agreement of those that have fewer votes.
         more: of those that have more.
         p_value: that the first is no larger, one-sided.
+        stopped: whether all that have the fewest votes of any row, and they are not few, agree.
     """
 
     pairs: int
     fewer: float
     more: float
     p_value: float
+    stopped: bool
 
     @property
     def seen(self) -> bool:
@@ -206,8 +211,8 @@ class Following:
 def following(counts: Counts, expected: Floats) -> Following:
     """Whether rows have more votes where their votes agree less, though Q says the same of them.
 
-    No proof that votes were asked for where they differed: whoever chose the number may have known
-    what Q does not. Rows of less than two votes are left out.
+    That alone is no proof that votes were asked for where they differed: whoever chose the number
+    may have known what Q does not. Rows of less than two votes are left out.
 
     Args:
         counts: (n, K) votes, integers.
@@ -229,9 +234,40 @@ def following(counts: Counts, expected: Floats) -> Following:
     differ = votes[order[:, 0]] != votes[order[:, 1]]
     order = np.take_along_axis(order, np.argsort(votes[order], axis=1), axis=1)[differ]
     if len(order) < _LEAST_PAIRS:
-        return Following(len(order), 0.0, 0.0, 1.0)
+        return Following(len(order), 0.0, 0.0, 1.0, stopped=False)
     fewer, more = agreement(counts)[order].T
     gap = fewer - more
     error = float(gap.std()) / np.sqrt(len(gap))
     p_value = float(ndtr(-gap.mean() / error)) if error > 0 else float(gap.mean() <= 0)
-    return Following(len(gap), float(fewer.mean()), float(more.mean()), p_value)
+    fewest = fewer[votes[order[:, 0]] == votes[votes > 1].min()]
+    stopped = len(fewest) >= _LEAST_PAIRS and bool((fewest == 1.0).all())
+    means = float(fewer.mean()), float(more.mean())
+    return Following(len(gap), *means, p_value, stopped=stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What some votes say of a certificate's assumptions.
+
+    Rows of the fewest votes that all agree, where rows that are alike to Q and have more do not,
+    were given no more because they agreed.
+    """
+
+    unanimity: Unanimity
+    following: Following
+
+    @classmethod
+    def of(cls, counts: Counts, expected: Floats, unit: NDArray[Any]) -> Self:
+        """Both tests, with arguments as above."""
+        return cls(unanimity(counts, unit), following(counts, expected))
+
+    @property
+    def chosen(self) -> bool:
+        """Does the number of votes depend on what they say?"""
+        stopped = self.following.seen and self.following.stopped
+        return stopped or (self.unanimity.broken and self.unanimity.several)
+
+    @property
+    def dependent(self) -> bool:
+        """Are votes no independent draws, whatever settled their number?"""
+        return self.unanimity.broken and not self.unanimity.several
