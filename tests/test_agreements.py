@@ -292,18 +292,18 @@ def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settle
 
 
 def test_the_worked_example_of_the_document_prints_what_stands_there(tmp_path):
-    text = (Path(__file__).parents[1] / "docs" / "votes.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs" / "guides" / "votes.md").read_text(encoding="utf-8")
     made = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     words = re.search(r"```sh\npandq votes (.*?)\n```", text, re.DOTALL)[1]
     subprocess.run([sys.executable, "-c", made], cwd=tmp_path, check=True)
-    run = command(*shlex.split(words), cwd=tmp_path)
+    run = command(*shlex.split(words), cwd=tmp_path, env={**os.environ, "COLUMNS": "110"})
     told = re.search(r"```text\n(.*?)```", text, re.DOTALL)[1]
     assert [x.rstrip() for x in run.stdout.splitlines()] == told.splitlines()
     assert (tmp_path / "votes.parquet").exists()
 
 
 def test_the_doctests_of_the_document_hold():
-    path = Path(__file__).parents[1] / "docs" / "votes.md"
+    path = Path(__file__).parents[1] / "docs" / "guides" / "votes.md"
     found = doctest.testfile(str(path), module_relative=False)
     assert found.attempted > 5
     assert found.failed == 0
