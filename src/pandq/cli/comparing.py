@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -190,7 +189,7 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
     from pandq.read.paths import expanded
 
     source = ArrayColumns(expanded(files))
-    first, *others = [Path(file).stem for file in files]
+    first, *others = [file.stem for file in source.files]
     for stem in others:
         sizes = [source.arrays[f"{name}.logits"].shape[1] for name in (first, stem)]
         if sizes[0] != sizes[1]:

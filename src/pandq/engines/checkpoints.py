@@ -20,6 +20,7 @@ import numpy as np
 from pandq.documents import read_document
 from pandq.engines.packing import packed, rebuilt
 from pandq.errors import InputError, PandqError
+from pandq.read.places import state
 from pandq.sealed import read_sealed, write_sealed
 from pandq.store import json_text, whole_file, write_json
 
@@ -159,8 +160,8 @@ def identity(rows: Any) -> dict[str, Any]:
         )
     told = hashlib.sha256()
     for file in files:
-        state = file.stat()
-        told.update(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}\n".encode())
+        about = state(file)
+        told.update(f"{file.absolute()} {about.size} {about.changed}\n".encode())
     given = {
         field.name: getattr(rows, field.name)
         for field in fields(rows)

@@ -22,15 +22,16 @@ from pandq.read.files import readable
 from pandq.read.kld import CodedLogProbs, kld
 from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
+from pandq.read.places import handle, state
 from pandq.read.stored import FileBytes, StoredArray, ZippedBytes
 from pandq.read.tensors import safetensors
 from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pandq.read.parts import Batch
+    from pandq.read.places import Place
 
 # A part has at most this many rows, and at most this many numbers in its widest column.
 PART_ROWS = 1 << 20
@@ -49,7 +50,7 @@ class ArrayColumns(Source):
     own name, or by stem.name where two files have one of the same name.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Place]) -> None:
         self.files = list(files)
         self.versions = [Version.of(file) for file in files]
         self.name = ", ".join(map(str, files))
@@ -113,7 +114,7 @@ class ArrayColumns(Source):
                 yield {name: self.arrays[name][some] for name in columns}
 
 
-def _opened_again(files: Sequence[Path], versions: Sequence[Version]) -> ArrayColumns:
+def _opened_again(files: Sequence[Place], versions: Sequence[Version]) -> ArrayColumns:
     found = ArrayColumns(files)
     found.versions = list(versions)
     return found
@@ -137,7 +138,7 @@ _SPOILED = (
 )
 
 
-def _arrays(file: Path) -> dict[str, Any]:
+def _arrays(file: Place) -> dict[str, Any]:
     try:
         return _read(file)
     except InputError:
@@ -149,7 +150,7 @@ def _arrays(file: Path) -> dict[str, Any]:
         raise InputError(what=what, got=got) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Place) -> dict[str, Any]:
     if has_suffix(file, (".npz",)):
         return _npz(file)
     if has_suffix(file, (".safetensors",)):
@@ -157,15 +158,15 @@ def _read(file: Path) -> dict[str, Any]:
     return kld(file) if has_suffix(file, (".kld",)) else {file.stem: _npy(file)}
 
 
-def _npy(file: Path) -> StoredArray:
+def _npy(file: Place) -> StoredArray:
     with file.open("rb") as stream:
         shape, fortran, dtype = _header(stream)
-        start, room = stream.tell(), file.stat().st_size - stream.tell()
+        start, room = stream.tell(), state(file).size - stream.tell()
     return StoredArray(FileBytes(file, start), dtype, shape, room=room, fortran=fortran)
 
 
-def _npz(file: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(file) as archive:
+def _npz(file: Place) -> dict[str, Any]:
+    with zipfile.ZipFile(handle(file)) as archive:
         found: dict[str, Any] = {}
         for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
@@ -175,7 +176,7 @@ def _npz(file: Path) -> dict[str, Any]:
         return found
 
 
-def _member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+def _member(file: Place, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
     """An array of a zip file: where it lies, or unpacked, at once or as it is read."""
     with archive.open(member) as stream:
         shape, fortran, dtype = _header(stream)
@@ -183,7 +184,7 @@ def _member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> An
     name = f"array {member.filename.removesuffix('.npy')!r}"
     kind: dict[str, Any] = {"name": name, "fortran": fortran}
     if member.compress_type == zipfile.ZIP_STORED:
-        room = min(member.file_size, file.stat().st_size) - start
+        room = min(member.file_size, state(file).size) - start
         lies = FileBytes(file, _beginning(file, member) + start)
         return StoredArray(lies, dtype, shape, room=room, **kind)
     packed = ZippedBytes(file, member, start)
@@ -215,7 +216,7 @@ def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _beginning(file: Path, member: zipfile.ZipInfo) -> int:
+def _beginning(file: Place, member: zipfile.ZipInfo) -> int:
     """Where an uncompressed member's bytes begin."""
     with file.open("rb") as stream:
         stream.seek(member.header_offset)

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError
+from pandq.read.places import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from pandq.read.places import Place
 
 # Nothing is loaded, no name of Python's is a table, and the same text is the same time anywhere.
 _SETTINGS = (
@@ -27,7 +30,7 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def database(files: Sequence[Path] = (), room: Path | None = None) -> Iterator[Any]:
+def database(files: Sequence[Place] = (), room: Path | None = None) -> Iterator[Any]:
     """A connection whose settings are locked.
 
     Args:
@@ -62,24 +65,24 @@ def interrupt(thread: int | None) -> None:
                 connection.interrupt()
 
 
-def _allowed(files: Sequence[Path], room: Path | None) -> Iterator[str]:
+def _allowed(files: Sequence[Place], room: Path | None) -> Iterator[str]:
     """The settings that open files by their names, and a folder."""
     # a pattern is allowed by its text, and what it finds by its name
-    names = [name for file in files for name in (literal(file.absolute()), place(file))]
+    names = [name for file in files for name in (literal(local(file).absolute()), place(file))]
     yield f"allowed_paths = [{', '.join(names)}]"
     if room is not None:
         yield f"allowed_directories = [{literal(room)}]"
         yield f"temp_directory = {literal(room / 'spill')}"
 
 
-def place(file: Path) -> str:
+def place(file: Place) -> str:
     """A file's name in SQL, which stands for this file even where it looks like a pattern.
 
     >>> from pathlib import Path
     >>> place(Path("/data/a[1]*.csv"))
     "'/data/a[[]1][*].csv'"
     """
-    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(file.absolute())))
+    return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(local(file).absolute())))
 
 
 def quoted(name: str) -> str:

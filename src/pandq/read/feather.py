@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pandq.read.files import TableFiles, require, types
+from pandq.read.places import handle
+from pandq.read.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from pandq.read.places import Place
 
 
 class ArrowFiles(TableFiles):
@@ -20,23 +23,27 @@ class ArrowFiles(TableFiles):
     be followed to anywhere.
     """
 
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+    def read_schema(self, file: Place) -> Mapping[str, pa.DataType]:
         """Read the schema that the file has."""
-        with pa.OSFile(str(file)) as stream:
+        with _stream(file) as stream:
             return types(_opened(stream).schema)
 
     def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+        self, file: Place, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """The file's own batches."""
         del piece, rows
-        with pa.OSFile(str(file)) as stream:
+        with _stream(file) as stream:
             schema = _opened(stream).schema
             require(columns, types(schema))
             reader = _opened(stream, [schema.get_field_index(name) for name in columns])
             for batch in _batches(reader):
                 batch.validate(full=True)
                 yield batch
+
+
+def _stream(file: Place) -> pa.NativeFile:
+    return pa.PythonFile(handle(file)) if isinstance(file, Remote) else pa.OSFile(str(file))
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:

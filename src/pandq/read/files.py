@@ -19,15 +19,15 @@ from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pandq.read.parts import Batch
+    from pandq.read.places import Place
 
 
 class TableFiles(Source):
     """Several files of one format, one after the other; a file is a part."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Place]) -> None:
         self.files = list(files)
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         self.name = f"{files[0]}{more}"
@@ -83,12 +83,12 @@ class TableFiles(Source):
                     yield {name: some.column(name) for name in columns}
 
     @abstractmethod
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+    def read_schema(self, file: Place) -> Mapping[str, pa.DataType]:
         """Column names and types of one file."""
 
     @abstractmethod
     def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+        self, file: Place, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """The columns of a piece of a file."""
 
@@ -123,7 +123,7 @@ _BROKEN = (
 
 
 @contextmanager
-def readable(file: Path) -> Iterator[None]:
+def readable(file: Place) -> Iterator[None]:
     """What a reader says of a broken file, as one line that names the file."""
     try:
         yield

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pandq.read.parts import Source
+    from pandq.read.places import Place
 
 Duplicates = Literal["refuse", "first"]
 
@@ -122,7 +123,7 @@ class _Given:
     side: str
     name: str
     columns: tuple[str, ...]
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     id: str
     id_type: pa.DataType | None
     written: dict[str, str]
@@ -131,7 +132,7 @@ class _Given:
     @classmethod
     def of(
         cls,
-        files: Sequence[Path],
+        files: Sequence[Place],
         side: str,
         room: Path,
         *,
@@ -184,7 +185,7 @@ def _as_parquet(source: Source, path: Path) -> Path:
     return path
 
 
-def _relation(file: Path) -> str:
+def _relation(file: Place) -> str:
     """A parquet file in a FROM clause."""
     return f"read_parquet({place(file)}, hive_partitioning = false)"
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError, RowError
+from pandq.read.places import state
 from pandq.read.stored import FileBytes, StoredArray
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from pandq.read.places import Place
 
 MAGIC = b"_logits_"
 _HEADER = struct.Struct("<8sIii")
@@ -80,7 +81,7 @@ class CodedLogProbs:
         )
 
 
-def kld(file: Path) -> dict[str, Any]:
+def kld(file: Place) -> dict[str, Any]:
     """The columns of a logits file.
 
     Args:
@@ -94,7 +95,7 @@ def kld(file: Path) -> dict[str, Any]:
         InputError: the magic is missing, the header makes no sense, or the file is not as long as
             its header says.
     """
-    size = file.stat().st_size
+    size = state(file).size
     with file.open("rb") as stream:
         raw = stream.read(_HEADER.size)
     if len(raw) < _HEADER.size or raw[:8] != MAGIC:
@@ -114,7 +115,9 @@ def kld(file: Path) -> dict[str, Any]:
             got=f"{size:,} bytes where {n_chunk} windows of {n_ctx} tokens need {expected:,}",
             remedy="It may be truncated, or its run was cut short.",
         )
-    tokens = np.fromfile(file, "<i4", count=n_ctx * n_chunk, offset=_HEADER.size)
+    with file.open("rb") as stream:
+        stream.seek(_HEADER.size)
+        tokens = np.frombuffer(stream.read(4 * n_ctx * n_chunk), "<i4")
     following = tokens.reshape(n_chunk, n_ctx)[:, first + 1 :].ravel().astype(np.int64)
     bad = (following < 0) | (following >= n_vocab)
     if bad.any():

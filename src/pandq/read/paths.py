@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pandq.errors import InputError, near_names
+from pandq.read.datasets import tables_in
+from pandq.read.places import Place, state
+from pandq.read.remote import Remote, found
+from pandq.read.stores import is_remote, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,21 +25,21 @@ JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 ARRAYS = (".npy", ".npz", ".safetensors", ".kld")
 
 
-def expanded(paths: Sequence[str | Path]) -> list[Path]:
-    """Files for names, globs and folders; a name that matches nothing is an error.
+def expanded(paths: Sequence[str | Path]) -> list[Place]:
+    """Files for names, addresses, globs and folders; a name that matches nothing is an error.
 
     Raises:
         InputError: nothing is there, it is empty, of an unknown format, or a table that is there
             twice; or its name is none that can be read.
     """
-    files: list[Path] = []
+    files: list[Place] = []
     for path in paths:
         if not str(path).strip():
             raise InputError(what="a file needs a name", got=repr(str(path)))
-        found = matches(str(path))
-        if not found:
-            raise _no_such_file(Path(path))
-        files += found
+        there = matches(str(path))
+        if not there:
+            raise _no_such_file(str(path))
+        files += there
     for file in files:
         require_text(file, "Rename it.")
         if not has_suffix(file, PARQUET + ARROW + TEXT + JSON + ARRAYS):
@@ -45,28 +49,35 @@ def expanded(paths: Sequence[str | Path]) -> list[Path]:
                 remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz,"
                 " safetensors, kld.",
             )
-        if file.stat().st_size == 0:
+        if state(file).size == 0:
             raise InputError(what="the file is empty (0 bytes)", where=str(file))
     _refuse_twice([file for file in files if not has_suffix(file, ARRAYS)])
     return files
 
 
-def has_suffix(file: Path, suffixes: Sequence[str]) -> bool:
+def has_suffix(file: Place, suffixes: Sequence[str]) -> bool:
     """Is this file, by the end of its name, of one of these formats?"""
     return file.name.lower().endswith(tuple(suffixes))
 
 
-def matches(path: str) -> list[Path]:
-    """The files that a name, a glob or a folder stands for; none is no error.
+def matches(path: str) -> Sequence[Place]:
+    """The files that a name, an address, a glob or a folder stands for; none is no error.
 
     Raises:
-        InputError: the system takes no such name.
+        InputError: the system takes no such name, a store refuses, or a folder is a table that
+            must not be read file by file.
+        MissingLibraryError: the library that reads an address is not installed.
     """
+    suffixes = PARQUET + ARROW + TEXT + JSON
+    if is_remote(path):
+        there = found(path)
+        alone = len(there) == 1 and there[0].url == path
+        return there if alone else [f for f in tables_in(path, there) if has_suffix(f, suffixes)]
     place = Path(path)
     try:
         if place.is_dir():
-            suffixes = PARQUET + ARROW + TEXT + JSON
-            return sorted(f for f in place.rglob("*") if f.is_file() and has_suffix(f, suffixes))
+            inside = sorted(f for f in place.rglob("*") if f.is_file())
+            return [f for f in tables_in(path, inside) if has_suffix(f, suffixes)]
         if place.exists():
             return [place]
         return sorted(Path(name) for name in glob.glob(path, recursive=True))  # noqa: PTH207
@@ -76,8 +87,10 @@ def matches(path: str) -> list[Path]:
         ) from None
 
 
-def require_text(file: Path, remedy: str) -> None:
+def require_text(file: Place, remedy: str) -> None:
     """Refuse a name that is no text, which neither readers nor writers of tables take."""
+    if isinstance(file, Remote):
+        return
     try:
         str(file).encode()
     except UnicodeEncodeError:
@@ -86,12 +99,11 @@ def require_text(file: Path, remedy: str) -> None:
         raise InputError(what, where=shown, remedy=remedy) from None
 
 
-def _refuse_twice(files: Sequence[Path]) -> None:
+def _refuse_twice(files: Sequence[Place]) -> None:
     """Refuse a file that two names or patterns stand for: its rows would count twice."""
-    seen: dict[tuple[int, int], Path] = {}
+    seen: dict[tuple[object, ...], Place] = {}
     for file in files:
-        state = file.stat()
-        first = seen.setdefault((state.st_dev, state.st_ino), file)
+        first = seen.setdefault(state(file).identity, file)
         if first is not file:
             called = "" if first == file else f", as {first} too"
             raise InputError(
@@ -101,17 +113,17 @@ def _refuse_twice(files: Sequence[Path]) -> None:
             )
 
 
-def copies(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+def copies(files: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
     """Each file that holds the same bytes as an earlier one, after that one."""
-    alike: dict[tuple[int, bytes], list[Path]] = {}
-    sizes = Counter(file.stat().st_size for file in files)
+    alike: dict[tuple[int, bytes], list[Place]] = {}
+    sizes = Counter(state(file).size for file in files)
     for file in files:
-        size = file.stat().st_size
+        size = state(file).size
         if sizes[size] > 1:
-            with file.open("rb") as stream:
+            with file.open("rb", buffering=0) as stream:
                 start = stream.read(_START)
             others = alike.setdefault((size, start), [])
-            same = (other for other in others if filecmp.cmp(other, file, shallow=False))
+            same = (other for other in others if _same_bytes(other, file))
             first = next(same, None)
             if first is None:
                 others.append(file)
@@ -119,6 +131,17 @@ def copies(files: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
                 yield first, file
 
 
+def _same_bytes(one: Place, other: Place) -> bool:
+    if isinstance(one, Path) and isinstance(other, Path):
+        return filecmp.cmp(one, other, shallow=False)
+    with one.open("rb", buffering=0) as a, other.open("rb", buffering=0) as b:
+        while block := a.read(_BLOCK):
+            if block != b.read(_BLOCK):
+                return False
+    return True
+
+
+_BLOCK = 1 << 20
 # Files that differ mostly do so here.
 _START = 1 << 12
 _LONGEST_SHOWN = 100
@@ -128,9 +151,14 @@ def _shortened(path: str) -> str:
     return path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}..."
 
 
-def _no_such_file(path: Path) -> InputError:
-    if any(mark in str(path) for mark in "*?["):
-        return InputError(what="no file matches", where=str(path))
+def _no_such_file(given: str) -> InputError:
+    if is_remote(given):
+        pattern = any(mark in shown(given) for mark in "*?[")
+        what = "no file matches" if pattern else "no such file, and no table under this address"
+        return InputError(what, where=shown(given))
+    path = Path(given)
+    if any(mark in given for mark in "*?["):
+        return InputError(what="no file matches", where=given)
     if path.is_dir():
         return InputError(what="no table in this folder", where=str(path))
     folder = path.parent

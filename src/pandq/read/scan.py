@@ -18,7 +18,8 @@ from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, tex
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.recognise import Spec, class_names, recognised, resolved
-from pandq.read.sources import Filtered, LazyFrame, ParquetFiles, Table, open_tables
+from pandq.read.sources import Filtered, ParquetFiles, open_tables
+from pandq.read.tables import LazyFrame, Spilled, Table
 from pandq.read.viewed import top_of, view_of
 from pandq.views import TOP_KIND, paired
 
@@ -197,8 +198,11 @@ def scan(
 
     Args:
         data: a path or several (parquet, feather, csv, tsv, jsonl, npy, npz; globs and folders),
+            or an address (s3://, gs://, az://, hf://, https://; globs and folders too), or a folder
+            that `save_to_disk` of Hugging Face's datasets wrote,
             or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb), or a lazy
-            frame of polars, which is collected in batches and anew in each pass.
+            frame of polars, which is collected in batches and anew in each pass. A pyarrow
+            RecordBatchReader can be read only once: it is written to a temporary file.
         p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
             recognised by the usual names when left out.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
@@ -312,7 +316,7 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         InputError: it is neither, or cannot be opened.
     """
     if hasattr(data, "__arrow_c_stream__"):
-        table = Table(data)
+        table = Spilled(data) if isinstance(data, pa.RecordBatchReader) else Table(data)
         return table if where is None else Filtered(table, where)
     if hasattr(data, "collect_batches"):
         lazy = LazyFrame(data)

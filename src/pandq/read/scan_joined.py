@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pandq.errors import InputError
 from pandq.read.chunks import texts
 from pandq.read.join import OTHER, Duplicates, joined
+from pandq.read.places import name_of
 from pandq.read.scan import scan
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _names(qs: Sequence[str], files: Sequence[Sequence[str | Path]]) -> tuple[st
     if len(qs) != len(files):
         return None
     names = tuple(
-        f"{q.replace(f':{OTHER}', ':')} of {', '.join(Path(file).name for file in table)}"
+        f"{q.replace(f':{OTHER}', ':')} of {', '.join(name_of(file) for file in table)}"
         for q, table in zip(qs, files, strict=True)
     )
     return names if len(set(names)) == len(names) else None

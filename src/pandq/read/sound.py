@@ -5,15 +5,16 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO, cast
 
 from pandq.errors import InputError
 from pandq.read.paths import JSON, has_suffix
+from pandq.read.places import local, once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from pandq.read.places import Place
 
 _BLOCK = 1 << 22
 # In one line there may be so many bytes.
@@ -23,13 +24,15 @@ _SUSPECT = re.compile(rb",\s*[\]}]|/[/*]")
 _JSON = re.compile(rb'(?:[^",/]++|"(?:[^"\\]++|\\.)*+"|,(?!\s*[\]}]))*+', re.DOTALL)
 
 
-def opened(file: Path) -> TextIO:
+def opened(file: Place) -> TextIO:
     """A text file to be read line by line, decompressed."""
     how = gzip.open if file.suffix.lower() == ".gz" else open
-    return cast("TextIO", how(file, "rt", encoding="utf-8-sig", errors="replace", newline=""))
+    return cast(
+        "TextIO", how(local(file), "rt", encoding="utf-8-sig", errors="replace", newline="")
+    )
 
 
-def lines(stream: TextIO, file: Path) -> Iterator[str]:
+def lines(stream: TextIO, file: Place) -> Iterator[str]:
     """The lines of a text, of which none takes all memory.
 
     Raises:
@@ -41,7 +44,7 @@ def lines(stream: TextIO, file: Path) -> Iterator[str]:
         yield line
 
 
-def _too_long(file: Path) -> InputError:
+def _too_long(file: Place) -> InputError:
     return InputError(
         what="has a line that is too long to be read",
         where=str(file),
@@ -50,7 +53,7 @@ def _too_long(file: Path) -> InputError:
     )
 
 
-def require_sound(file: Path) -> None:
+def require_sound(file: Place) -> None:
     """Refuse a file that duckdb would read though it is broken; looked at once.
 
     Raises:
@@ -58,15 +61,12 @@ def require_sound(file: Path) -> None:
     """
     packed, json = file.suffix.lower() == ".gz", has_suffix(file, JSON)
     if packed or json:
-        state = file.stat()
-        _require_sound(file, state.st_mtime_ns, state.st_size, packed=packed, json=json)
+        once(_require_sound, file, packed=packed, json=json)
 
 
-@lru_cache(maxsize=256)
-def _require_sound(file: Path, changed: int, size: int, *, packed: bool, json: bool) -> None:
-    del changed, size
+def _require_sound(file: Place, *, packed: bool, json: bool) -> None:
     if not json:
-        with gzip.open(file, "rb") as stream:
+        with gzip.open(local(file), "rb") as stream:
             while stream.read(_BLOCK):
                 pass
         return
@@ -84,11 +84,11 @@ def _end_of_json(block: bytes) -> int | None:
     return end if end < len(block) else None
 
 
-def _blocks(file: Path, *, packed: bool) -> Iterator[bytes]:
+def _blocks(file: Place, *, packed: bool) -> Iterator[bytes]:
     """A file's bytes in blocks that begin and end between lines, in no string of json."""
     rest = b""
     try:
-        with gzip.open(file, "rb") if packed else file.open("rb") as stream:
+        with gzip.open(local(file), "rb") if packed else local(file).open("rb") as stream:
             while more := stream.read(_BLOCK):
                 block = rest + more
                 cut = block.rfind(b"\n") + 1

@@ -5,9 +5,7 @@ pyarrow reads columns; duckdb answers SQL and reads csv and json.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,13 +18,15 @@ from pandq.read.feather import ArrowFiles
 from pandq.read.files import TableFiles, readable, refuse_copies, require, types
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
+from pandq.read.places import handle, once
+from pandq.read.remote import Remote
 from pandq.read.text import TextFiles, sql_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from pandq.read.parts import Batch
+    from pandq.read.places import Place
 
 
 class ParquetFiles(TableFiles):
@@ -34,7 +34,7 @@ class ParquetFiles(TableFiles):
 
     apart = True
 
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+    def read_schema(self, file: Place) -> Mapping[str, pa.DataType]:
         """Read the schema from the footer."""
         with _opened(file) as table:
             return types(table.schema_arrow)
@@ -46,7 +46,7 @@ class ParquetFiles(TableFiles):
             return [(i, found.row_group(i).num_rows) for i in range(found.num_row_groups)]
 
     def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+        self, file: Place, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """A row group."""
         with _opened(file, len(columns)) as table:
@@ -64,81 +64,39 @@ class ParquetFiles(TableFiles):
 AHEAD, LEAST_AHEAD, MOST_AHEAD = 1 << 26, 1 << 16, 1 << 22
 
 
-def _opened(file: Path, columns: int = 1) -> Any:
+def _opened(file: Place, columns: int = 1) -> Any:
     import pyarrow.parquet as pq
 
     ahead = min(max(AHEAD // columns, LEAST_AHEAD), MOST_AHEAD)
-    return pq.ParquetFile(file, metadata=footer(file), pre_buffer=False, buffer_size=ahead)
+    return pq.ParquetFile(handle(file), metadata=footer(file), pre_buffer=False, buffer_size=ahead)
 
 
-def footer(file: Path) -> Any:
+def footer(file: Place) -> Any:
     """A parquet file's metadata, kept for as long as the file is the same."""
-    state = file.stat()
-    return _footer(file, state.st_mtime_ns, state.st_size)
+    return once(_footer, file)
 
 
-@lru_cache(maxsize=256)
-def _footer(file: Path, changed: int, size: int) -> Any:
+def _footer(file: Place) -> Any:
     import pyarrow.parquet as pq
 
-    del changed, size
-    return pq.read_metadata(file)
+    return pq.read_metadata(_end(file) if isinstance(file, Remote) else file)
 
 
-class Table(Source):
-    """A table in memory: anything with `__arrow_c_stream__`, or a pyarrow Table."""
-
-    def __init__(self, table: Any, name: str = "table") -> None:
-        self.name = name
-        if not isinstance(table, pa.Table):
-            table = pa.RecordBatchReader.from_stream(table).read_all()
-        self.table: pa.Table = table
-        self.schema = types(table.schema)
-
-    def parts(self) -> Sequence[Part]:
-        """All rows at once."""
-        return [Part(0, self.name, None, 0, 0, self.table.num_rows)]
-
-    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        """Views of the table's own memory."""
-        del part
-        require(columns, self.schema)
-        # chunks of a stream may be of any size: one slice is one batch, joined where it must be
-        for start in range(0, self.table.num_rows, rows):
-            piece = self.table.select(list(dict.fromkeys(columns))).slice(start, rows)
-            joined = piece.combine_chunks()
-            yield {name: _single(joined.column(name)) for name in columns}
+def _end(file: Remote) -> pa.BufferReader:
+    """The footer of a remote file between the marks of one, fetched without what is before it."""
+    size = file.size
+    with file.open(buffering=0) as stream:
+        stream.seek(max(0, size - _TAIL))
+        tail = stream.read(_TAIL)
+        length = int.from_bytes(tail[:4], "little")
+        if tail[4:] != _MARK or length + _TAIL + len(_MARK) > size:
+            raise pa.ArrowInvalid("there is no footer of parquet at its end")  # noqa: EM101
+        stream.seek(size - _TAIL - length)
+        return pa.BufferReader(_MARK + stream.read(length) + tail)
 
 
-class LazyFrame(Source):
-    """A lazy frame of polars, collected in batches and anew in each pass."""
-
-    def __init__(self, frame: Any, name: str = "lazy frame") -> None:
-        self.name, self.frame = name, frame
-        with self._errors():
-            self.schema = types(frame.collect_schema().to_frame(eager=True).to_arrow().schema)
-
-    def parts(self) -> Sequence[Part]:
-        """All rows at once; how many there are is not known until they are collected."""
-        return [Part(0, self.name, None, 0, 0, None)]
-
-    def read(self, part: Part, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-        """The batches that polars makes, in order."""
-        require(columns, self.schema)
-        wanted = self.frame.select(list(dict.fromkeys(columns)))
-        with self._errors():
-            for batch in wanted.collect_batches(chunk_size=rows, maintain_order=True):
-                yield from Table(batch).read(part, columns, rows)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        from polars.exceptions import PolarsError
-
-        try:
-            yield
-        except PolarsError as error:
-            first = str(error).partition("\n")[0]
-            raise InputError(what="the query fails", where=self.name, got=first) from None
+# At the end of parquet lie the footer, its length in four bytes, and the mark.
+_TAIL, _MARK = 8, b"PAR1"
 
 
 class Filtered(Source):
@@ -147,7 +105,7 @@ class Filtered(Source):
     def __init__(self, source: Source, where: str) -> None:
         self.source, self.where = source, where
         self.name, self.schema = source.name, source.schema
-        self.files: Sequence[Path] = getattr(source, "files", [])
+        self.files: Sequence[Place] = getattr(source, "files", [])
         self.condition = Condition.of(where, self.schema)
 
     def parts(self) -> Sequence[Part]:
@@ -175,7 +133,7 @@ class Filtered(Source):
 _LEAST_ASKED = 1 << 6
 
 
-def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
+def open_tables(files: Sequence[Place], *, where: str | None = None) -> Source:
     """The Source for table files that are all of one format."""
     first = files[0]
     formats: dict[tuple[str, ...], type[TableFiles]] = {
@@ -193,8 +151,3 @@ def open_tables(files: Sequence[Path], *, where: str | None = None) -> Source:
     if where is None:
         return source
     return source.under(where) if isinstance(source, TextFiles) else Filtered(source, where)
-
-
-def _single(column: pa.ChunkedArray) -> pa.Array:
-    joined = column.combine_chunks()
-    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)

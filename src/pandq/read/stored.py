@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from pandq.errors import InputError
+from pandq.read.places import handle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
+
+    from pandq.read.places import Place
 
     # where bytes begin, and what they are to fill
     Piece = tuple[int, NDArray[Any]]
@@ -34,7 +36,7 @@ class Bytes(Protocol):
 class FileBytes:
     """The bytes of a file, from `start` on."""
 
-    def __init__(self, file: Path, start: int = 0) -> None:
+    def __init__(self, file: Place, start: int = 0) -> None:
         self.file, self.start = file, start
 
     def fill(self, wanted: Iterable[Piece]) -> None:
@@ -53,10 +55,10 @@ class FileBytes:
 class ZippedBytes:
     """What a compressed member of a zip file holds, from `start` on: unpacked as it is read."""
 
-    def __init__(self, file: Path, member: zipfile.ZipInfo, start: int) -> None:
+    def __init__(self, file: Place, member: zipfile.ZipInfo, start: int) -> None:
         self.start, self.end = start, member.file_size
         # one row after the other: whoever goes back unpacks from the beginning again
-        self._stream = zipfile.ZipFile(file).open(member)  # noqa: SIM115
+        self._stream = zipfile.ZipFile(handle(file)).open(member)  # noqa: SIM115
         self._lock = threading.Lock()
 
     def fill(self, wanted: Iterable[Piece]) -> None:

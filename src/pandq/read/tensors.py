@@ -11,10 +11,11 @@ import numpy as np
 
 from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
+from pandq.read.places import state
 from pandq.read.stored import FileBytes, StoredArray
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pandq.read.places import Place
 
 _TYPES: dict[str, Any] = {
     "F64": "<f8",
@@ -31,7 +32,7 @@ _TYPES: dict[str, Any] = {
 _LONGEST_HEADER = 100_000_000
 
 
-def safetensors(file: Path) -> dict[str, StoredArray]:
+def safetensors(file: Place) -> dict[str, StoredArray]:
     """The arrays of one or two dimensions in a safetensors file, without reading their numbers.
 
     Args:
@@ -45,7 +46,7 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
 
     Source: the format's description, https://huggingface.co/docs/safetensors.
     """
-    size = file.stat().st_size
+    size = state(file).size
     with file.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
@@ -73,7 +74,7 @@ def safetensors(file: Path) -> dict[str, StoredArray]:
     return stored
 
 
-def _stored(file: Path, name: str, about: Any, offset: int, size: int) -> StoredArray:
+def _stored(file: Place, name: str, about: Any, offset: int, size: int) -> StoredArray:
     first, last = about["data_offsets"]
     dtype, shape = np.dtype(_TYPES[about["dtype"]]), tuple(about["shape"])
     if any(type(n) is not int for n in (*shape, first, last)):

@@ -10,7 +10,6 @@ import csv
 import re
 from contextlib import contextmanager
 from copy import copy
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -19,16 +18,17 @@ from pandq.read.condition import Condition
 from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.files import TableFiles, readable, require, types
 from pandq.read.paths import JSON, TEXT, has_suffix
+from pandq.read.places import local, once
 from pandq.read.sound import LONGEST_LINE, lines, opened, require_sound
 from pandq.read.unchanged import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from pandq.read.parts import Part
+    from pandq.read.places import Place
 
 # The folders that a file lies in say nothing of its columns.
 _NO_PARTITIONS = "hive_partitioning = false"
@@ -61,7 +61,7 @@ class TextFiles(TableFiles):
     text: frozenset[str] = frozenset()
     whole: bool = False
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Place]) -> None:
         super().__init__(files)
         # a file without rows says nothing of what its columns hold
         for empty, following in pairwise(self.files):
@@ -89,7 +89,7 @@ class TextFiles(TableFiles):
         found.whole = True
         return found
 
-    def read_schema(self, file: Path) -> Mapping[str, pa.DataType]:
+    def read_schema(self, file: Place) -> Mapping[str, pa.DataType]:
         """What the first rows look like."""
         require_sound(file)
         names = header(file) if has_suffix(file, TEXT) else None
@@ -111,7 +111,7 @@ class TextFiles(TableFiles):
             return int(connection.execute(sql).fetchone()[0])
 
     def read_piece(
-        self, file: Path, piece: Any, columns: Sequence[str], rows: int
+        self, file: Place, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """The columns of the rows that satisfy the condition."""
         del piece
@@ -120,7 +120,7 @@ class TextFiles(TableFiles):
         with _answer(sql, rows, where=self.where, file=file) as reader:
             yield from reader
 
-    def _query(self, file: Path, columns: Sequence[str]) -> str:
+    def _query(self, file: Place, columns: Sequence[str]) -> str:
         """SQL for these columns, or for the number of rows."""
         looked_at = () if self.condition is None else self.condition.columns
         held = self._held(file, [*columns, *looked_at])
@@ -143,7 +143,7 @@ class TextFiles(TableFiles):
         seen = ", ".join(inner) or "1"
         return f"SELECT {wanted} FROM (SELECT {seen} FROM {relation}) WHERE {self.condition.sql}"
 
-    def _held(self, file: Path, columns: Sequence[str]) -> dict[str, str]:
+    def _held(self, file: Place, columns: Sequence[str]) -> dict[str, str]:
         """The type in which duckdb is to read each column of the file."""
         if has_suffix(file, TEXT):
             names = header(file)
@@ -172,7 +172,7 @@ class TextFiles(TableFiles):
                     found[name] = kind
         return found
 
-    def _fits(self, file: Path, columns: Sequence[str]) -> dict[str, list[bool]]:
+    def _fits(self, file: Place, columns: Sequence[str]) -> dict[str, list[bool]]:
         """Which of the types all rows of a file are written in, for each column."""
         lists = []
         for name in map(quoted, columns):
@@ -184,7 +184,7 @@ class TextFiles(TableFiles):
         return row
 
 
-def header(file: Path) -> list[str]:
+def header(file: Place) -> list[str]:
     """The names of a csv's columns.
 
     Raises:
@@ -206,7 +206,7 @@ def header(file: Path) -> list[str]:
     return names
 
 
-def _records(stream: TextIO, file: Path) -> Iterator[tuple[int, list[str]]]:
+def _records(stream: TextIO, file: Place) -> Iterator[tuple[int, list[str]]]:
     """The rows of a csv, each with the number of its last line."""
     csv.field_size_limit(LONGEST_LINE)
     reader = csv.reader(lines(stream, file), delimiter=_delimiter(file))
@@ -219,21 +219,21 @@ def _records(stream: TextIO, file: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _delimiter(file: Path) -> str:
+def _delimiter(file: Place) -> str:
     """The separator that the header line uses most."""
     with opened(file) as stream:
         first = stream.readline(1 << 20)
     return max(",\t;|", key=first.count)
 
 
-def _sniffed(file: Path) -> str:
+def _sniffed(file: Place) -> str:
     """A file in a FROM clause, with types by its first rows."""
     if has_suffix(file, JSON):
         return f"read_json({place(file)}, {_NO_PARTITIONS})"
     return f"read_csv({place(file)}, {_dialect(file)}, skip = 0, comment = '')"
 
 
-def _relation(file: Path, held: Mapping[str, str]) -> str:
+def _relation(file: Place, held: Mapping[str, str]) -> str:
     """A file in a FROM clause, with these types and no others."""
     columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in held.items())
     given = f", columns = {{{columns}}}" if columns else ""
@@ -242,7 +242,7 @@ def _relation(file: Path, held: Mapping[str, str]) -> str:
     return f"read_csv({place(file)}, {_dialect(file)}, auto_detect = false{given})"
 
 
-def _dialect(file: Path) -> str:
+def _dialect(file: Place) -> str:
     # no padding of short rows, no skipping of bad ones or of comments: a ragged row is an error
     return (
         f"header = true, delim = {literal(_delimiter(file))}, quote = '\"', escape = '\"',"
@@ -254,15 +254,12 @@ def _dialect(file: Path) -> str:
 _LONGEST_ROW = 1 << 25
 
 
-def _described(file: Path, *, whole: bool = False) -> dict[str, str]:
+def _described(file: Place, *, whole: bool = False) -> dict[str, str]:
     """The types of json's columns in SQL, by its first rows or by all of them."""
-    state = file.stat()
-    return _described_once(file, state.st_mtime_ns, state.st_size, whole=whole)
+    return once(_described_once, file, whole=whole)
 
 
-@lru_cache(maxsize=256)
-def _described_once(file: Path, changed: int, size: int, *, whole: bool) -> dict[str, str]:
-    del changed, size
+def _described_once(file: Place, *, whole: bool) -> dict[str, str]:
     sample = ", sample_size = -1" if whole else ""
     relation = f"read_json({place(file)}, {_NO_PARTITIONS}{sample})"
     with _answer(f"DESCRIBE SELECT * FROM {relation}", file=file) as reader:
@@ -279,7 +276,7 @@ def _as(name: str, new: str, kinds: Mapping[str, str]) -> str:
 
 @contextmanager
 def _answer(
-    sql: str, rows: int = 1, *, where: str | None = None, file: Path
+    sql: str, rows: int = 1, *, where: str | None = None, file: Place
 ) -> Iterator[pa.RecordBatchReader]:
     with database([file]) as connection, sql_errors(where, file):
         yield connection.sql(sql).to_arrow_reader(rows)
@@ -287,7 +284,7 @@ def _answer(
 
 @contextmanager
 def sql_errors(
-    where: str | None, file: Path | None = None, *, known: Iterable[str] = ()
+    where: str | None, file: Place | None = None, *, known: Iterable[str] = ()
 ) -> Iterator[None]:
     """What duckdb says, as one line; `known` are the columns that a condition may name."""
     import duckdb
@@ -298,6 +295,8 @@ def sql_errors(
         if file is not None and has_suffix(file, TEXT) and (ragged := _ragged_line(file)):
             raise InputError(what=ragged) from None
         told = re.split(r"\bLINE \d+:", str(error))[0]  # what follows is SQL that nobody wrote
+        if file is not None:
+            told = told.replace(str(local(file).absolute()), str(file))
         told = re.sub(r"Original Line: .*\n?", "", told)
         lines = [line.strip() for line in told.splitlines() if line.strip()]
         text = "; ".join(dict.fromkeys(lines[:_SQL_ERROR_LINES]))[:_LONGEST_TOLD]
@@ -308,7 +307,7 @@ def sql_errors(
                 near_names(unknown[1], names),
             )
             raise InputError(what=what, remedy=remedy) from None
-        of_file = file is not None and any(x in told for x in ("CSV Error", str(file.absolute())))
+        of_file = file is not None and ("CSV Error" in told or str(file) in told)
         of_sql = isinstance(error, duckdb.ProgrammingError | duckdb.DataError)
         if where is not None and of_sql and not of_file:
             raise InputError(what="--where is no condition on these columns", got=text) from None
@@ -322,7 +321,7 @@ def sql_errors(
 _SQL_ERROR_LINES, _LONGEST_TOLD = 3, 400
 
 
-def _ragged_line(file: Path) -> str:
+def _ragged_line(file: Place) -> str:
     """Which line of a csv has another number of fields than its header, if any has."""
     with opened(file) as stream:
         records = _records(stream, file)

@@ -7,26 +7,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from pandq.errors import InputError
+from pandq.read.places import state
+from pandq.read.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from pandq.read.places import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A file as it was when it was opened: its size, the time of its last change, its inode."""
+    """A file as it was when it was opened: its size, the time of its last change, its inode.
 
-    file: Path
+    Of a remote file `changed` is its ETag, or else the time that its store tells.
+    """
+
+    file: Place
     size: int
-    changed: int
-    inode: tuple[int, int] | None
+    changed: int | str | None
+    inode: tuple[object, ...] | None
 
     @classmethod
-    def of(cls, file: Path) -> Self:
-        """What a file looks like now."""
-        state = file.stat()
-        return cls(file, state.st_size, state.st_mtime_ns, (state.st_dev, state.st_ino))
+    def of(cls, file: Place) -> Self:
+        """What a file looks like now; a remote one, as it was when it was found."""
+        return cls(file, *state(file))
 
     def elsewhere(self) -> Self:
         """The same for another machine, where the file may have another inode."""
@@ -39,7 +44,7 @@ class Version:
             InputError: it has changed, or has gone.
         """
         try:
-            now = self.of(self.file)
+            now = self.of(self.file.now() if isinstance(self.file, Remote) else self.file)
         except OSError as error:
             raise self._changed(got=str(error.strerror).lower()) from None
         if now.size != self.size:
@@ -62,7 +67,9 @@ class Version:
 def unchanged(versions: Sequence[Version]) -> Iterator[None]:
     """Within it files are read that are as they were, before and after; if not, that is said."""
     for version in versions:
-        version.require()
+        # asking another machine takes time: whatever has changed there is seen afterwards
+        if not isinstance(version.file, Remote):
+            version.require()
     try:
         yield
     except Exception:

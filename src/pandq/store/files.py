@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError
 from pandq.plain import json_safe
+from pandq.read.places import name_of
+from pandq.read.remote import send
+from pandq.read.stores import is_remote, shown
 from pandq.store.refusals import check_writable, followed, is_special
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # A library in another language says it in words.
 IN_WORDS = re.compile(r"\(os error (\d+)\)")
 # What was written within all_or_none: its path, the file beside it, the place that it is to take.
-Waiting = list[tuple[str | Path, Path, Path]]
+# None stands for one that is sent to its address.
+Waiting = list[tuple[str | Path, Path, Path | None]]
 _WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
 
 
@@ -52,7 +56,7 @@ def refused(path: str | Path, *, only: Sequence[int] = ()) -> Iterator[None]:
         if number is None or (only and number not in only):
             raise
         raise InputError(
-            what="cannot be written", where=str(path), got=os.strerror(number)
+            what="cannot be written", where=shown(str(path)), got=os.strerror(number)
         ) from None
 
 
@@ -60,11 +64,15 @@ def refused(path: str | Path, *, only: Sequence[int] = ()) -> Iterator[None]:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A file beside `path` that takes its place at the end, and vanishes after an error.
 
-    Devices and pipes are written to at the end, links are followed, modes and owners kept.
+    Devices and pipes are written to at the end, links are followed, modes and owners kept; what is
+    for another machine is sent there at the end.
     """
     check_writable(path)
-    target = followed(path)
-    part = beside(target, Path(tempfile.gettempdir()) if is_special(target) else target.parent)
+    target = None if is_remote(path) else followed(path)
+    if target is None or is_special(target):
+        part = beside(target or Path(name_of(path)), Path(tempfile.gettempdir()))
+    else:
+        part = beside(target, target.parent)
     try:
         with refused(path):
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -74,7 +82,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             waiting.append((path, part, target))
             return
         with refused(path):
-            _put(part, target)
+            _placed(path, part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -91,10 +99,12 @@ def all_or_none() -> Iterator[None]:
     token = _WAITING.set(waiting)
     try:
         yield
-        # devices and pipes first: they may still refuse
-        for path, part, target in sorted(waiting, key=lambda x: not is_special(x[2])):
+        # devices, pipes and other machines first: they may still refuse
+        for path, part, target in sorted(
+            waiting, key=lambda x: bool(x[2] and not is_special(x[2]))
+        ):
             with refused(path):
-                _put(part, target)
+                _placed(path, part, target)
     finally:
         _WAITING.reset(token)
         for _, part, _ in waiting:
@@ -104,6 +114,19 @@ def all_or_none() -> Iterator[None]:
 def beside(target: Path, folder: Path) -> Path:
     """A name that nothing has yet: known before it is made, a signal leaves nothing behind."""
     return folder / f".{target.name[:60]}.{secrets.token_hex(6)}"
+
+
+def _replaced(one: tuple[str | Path, Path, Path | None]) -> bool:
+    """Does it take the place of a file of this machine, by its name?"""
+    return one[2] is not None and not is_special(one[2])
+
+
+def _placed(path: str | Path, part: Path, target: Path | None) -> None:
+    if target is not None:
+        _put(part, target)
+        return
+    send(part, str(path))
+    part.unlink()
 
 
 def _put(part: Path, target: Path) -> None:

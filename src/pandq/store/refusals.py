@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from pandq.errors import InputError
 from pandq.read.paths import matches, require_text
+from pandq.read.remote import Remote, require_writable
+from pandq.read.stores import is_remote, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,9 @@ def check_writable(path: str | Path) -> None:
     Raises:
         InputError: no such folder, a folder itself, or no permission.
     """
+    if is_remote(path):
+        require_writable(str(path))
+        return
     target = followed(path)
     if target.is_dir():
         raise InputError(what="cannot be written: it is a folder", where=str(path))
@@ -56,19 +61,21 @@ def check_outputs(
         check_writable(path)
     kept = [str(followed(folder)) for folder in folders if folder is not None]
     named += [appended] if appended else []
-    read = [file for given in inputs for file in matches(str(given))]
+    found = [file for given in inputs for file in matches(str(given))]
+    read = [file.url if isinstance(file, Remote) else file for file in found]
     for path in named:
         if any(_same(path, given) for given in read):
             raise InputError(what="the output is an input", where=path)
     files: list[str | Path] = [*named, *read]
-    for file in files:
+    here = [file for file in files if not is_remote(file)]
+    for file in here:
         if _is_stream(file):
             what = "standard output or standard error goes to this file"
             raise InputError(what, where=str(file), remedy="JSON alone goes there with --json -.")
     for i, path in enumerate(named):
         if any(_same(path, other) for other in named[:i]) and not is_special(Path(path)):
             raise InputError(what="two outputs have one name", where=path)
-    _refuse_within(kept, files)
+    _refuse_within(kept, here)
 
 
 def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
@@ -83,6 +90,8 @@ def _refuse_within(folders: Sequence[str], files: Sequence[str | Path]) -> None:
 
 def _same(one: str | Path, other: str | Path) -> bool:
     """Is it one file, by whatever names?"""
+    if is_remote(one) or is_remote(other):
+        return one == other
     a, b = Path(one), Path(other)
     return _real(a) == _real(b) or (a.exists() and b.exists() and a.samefile(b))
 
@@ -111,6 +120,9 @@ def _is_stream(path: str | Path) -> bool:
 
 def followed(path: str | Path) -> Path:
     """The file that a path leads to, over all links; a device or a pipe has no better name."""
+    if is_remote(path):
+        what, remedy = "is not on this machine", "Name a folder of this machine."
+        raise InputError(what, where=shown(str(path)), remedy=remedy)
     place = Path(path)
     require_text(place.absolute(), "Name another.")
     if is_special(place):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pandq.read.places import Place
     from pandq.read.scan import Scan
     from pandq.results.agreement import Agreement
     from pandq.results.audit import Audit
@@ -28,7 +29,7 @@ def write_page(text: str, path: str | Path) -> None:
 
 def write_report(
     result: Audit | Comparison | Agreement,
-    files: Sequence[str | Path],
+    files: Sequence[str | Place],
     path: str | Path,
     *,
     pictured: Scan | None = None,
