@@ -10,7 +10,7 @@ import numpy as np
 from pandq.core import kernels, measures, scores
 from pandq.core.numerics import blocks
 from pandq.core.scores import TIED
-from pandq.views import Labels, paired
+from pandq.views import Labels, in_pieces, paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,10 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     >>> measure_rows(Labels([0]), Probs([[0.75, 0.25]])).brier
     array([0.125])
     """
-    p, q = paired(p, q)
+    return RowMeasures(**in_pieces(_every_measure, *paired(p, q)))
+
+
+def _every_measure(p: View, q: View) -> dict[str, Any]:
     found: dict[str, Any]
     if callable(elsewhere := getattr(q, "measured", None)):
         found = elsewhere(p)
@@ -105,7 +108,7 @@ def measure_rows(p: View, q: View) -> RowMeasures:
             laws = p[some].law(), q[some].law()
             for name in unknown:
                 found[name][some] = FORMULAS[name](*laws)
-    return RowMeasures(**{name: found[name] for name in NAMES})
+    return {name: found[name] for name in NAMES}
 
 
 def both_ways(p: View, q: View) -> dict[str, Rows]:
@@ -118,6 +121,11 @@ def both_ways(p: View, q: View) -> dict[str, Rows]:
     Returns:
         (n,) float64 each: kl, kl_reverse (nats), same_top1, p_confidence, q_mass.
     """
+    found: dict[str, Rows] = in_pieces(_both_ways, p, q)
+    return found
+
+
+def _both_ways(p: View, q: View) -> dict[str, Rows]:
     names = {"same_top1": "accuracy"}
     wanted = ("kl", "kl_reverse", "same_top1", "p_confidence", "q_mass")
     found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=False)
@@ -201,6 +209,11 @@ def _laws(p: View, q: View, rows: NDArray[np.intp]) -> Iterator[tuple[Any, Law, 
 
 def label_losses(y: Labels, q: View) -> Rows:
     """-log q of the label, (n,) nats."""
+    found: Rows = in_pieces(_label_losses, y, q)
+    return found
+
+
+def _label_losses(y: Labels, q: View) -> Rows:
     found = kernels.measured("labels", y.array, q.kind, q.array, only="cross_entropy")
     if found is not None:
         return found["cross_entropy"]

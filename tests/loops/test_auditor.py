@@ -65,8 +65,7 @@ def test_one_batch_gives_the_same_bits(kind):
 
 def test_batches_as_an_audit_cuts_chunks_give_the_same_bits(monkeypatch):
     rows = Rows(900, k=3)
-    for module in ("pandq.read.chunks", "pandq.loops.state"):
-        monkeypatch.setattr(f"{module}.chunk_rows", lambda _: 200)
+    monkeypatch.setattr("pandq.read.chunks.chunk_rows", lambda _: 200)
     monkeypatch.setattr(state, "WAITING_ROWS", 200)
     whole = rows.audited().to_dict()
     assert rows.fed(rows.batches(200, 400, 600, 800)).result().to_dict() == whole

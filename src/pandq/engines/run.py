@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pandq.engines.contract import Done
@@ -77,10 +78,10 @@ class Run:
             if self.progress is not None:
                 self.progress(now)
 
-        kept = None if once else self._kept
+        kept, work = None if once else self._kept, partial(of_formed, of)
         try:
             # closed at once where this ends early: threads stop, tasks are called back
-            with closing(self.engine.over(ready, parts[done:], of, tick, kept)) as found:
+            with closing(self.engine.over(ready, parts[done:], work, tick, kept)) as found:
                 for part, summary in found:
                     total = total if summary is None else total.merge(summary)
                     done += 1
@@ -116,3 +117,8 @@ def _beginning(what: str, rows: Rows[Any], parts: Sequence[Part], done: int) -> 
     """Progress at the beginning of a pass, of which an earlier run may have done some parts."""
     before = sum(part.n_rows or 0 for part in parts[:done])
     return Done(what, before, rows.n_rows, done, len(parts), before)
+
+
+def of_formed(of: Callable[[Any], S], chunk: Any) -> S:
+    """A chunk's Summary; what is formed as it is asked for is formed once, where it is summed."""
+    return of(chunk.formed() if hasattr(chunk, "formed") else chunk)

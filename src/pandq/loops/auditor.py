@@ -13,6 +13,7 @@ from pandq.loops.batches import afar
 from pandq.loops.fed import Fed, sampled
 from pandq.read.chunks import views_scan
 from pandq.report.shown import Audit
+from pandq.views import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,6 +148,9 @@ def where_they_are(p: object, q: object, best_q: object) -> tuple[object, object
     if best_q is not None:
         return tuple(x.as_arrays() if hasattr(x, "as_arrays") else x for x in (p, q, best_q))  # type: ignore[return-value]
     near: list[Any] = [x.where_it_is() if hasattr(x, "where_it_is") else x for x in (p, q)]
+    if any(isinstance(x, Linear) for x in near):
+        found_p, found_q = (x if isinstance(x, Linear) else _here(x) for x in near)
+        return found_p, found_q
     kind = getattr(near[0], "kind", "")
     # of probabilities that may be votes' shares all are looked at
     stays = kind == "labels" or (afar(near[0]) and kind != "probs")

@@ -10,7 +10,7 @@ import numpy as np
 from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
 from pandq.read.chunks import Chunk, MemoryScan
-from pandq.views import VIEWS, Ensemble
+from pandq.views import VIEWS, Ensemble, Linear
 from pandq.views.taken import TOP_KIND
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def kind_of(view: Any) -> str:
     """A view's kind, and where it matters what its numbers are stored as."""
     if view.kind == TOP_KIND:
         return TOP_KIND
-    bits = view[:1].array.dtype == BFLOAT16
+    bits = not isinstance(view, Linear) and view[:1].array.dtype == BFLOAT16
     return f"{view.kind} in bfloat16" if bits else str(view.kind)
 
 
 def afar(*views: Any) -> bool:
-    """Are any of these on another device, in memory that is not ours to keep?"""
+    """Are any of these not here: on another device, or formed of states that a loop changes?"""
     return any(hasattr(view, "here") for view in views)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from pandq.engines.local import summarise
+from pandq.engines.run import of_formed
 from pandq.errors import InputError
 from pandq.loops.batches import Like, afar, joined
 from pandq.loops.kept import KeptRows
-from pandq.read.chunks import chunk_rows
 from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary
 from pandq.sums.tallies import Shown, WorstRows
@@ -85,7 +85,7 @@ class State(Generic[S]):
             return fed
         rows = fed.n - (self.waiting[0].start if self.waiting else self.n)
         few = rows < WAITING_ROWS and rows * like.n_classes < WAITING_NUMBERS
-        if few and not like.partly and not afar(chunk.p, chunk.q):
+        if few and not like.partly and not _away(chunk):
             return replace(fed, waiting=(*self.waiting, _own(chunk)))
         if ids is None or like.partly:
             return replace(fed, waiting=(*self.waiting, chunk)).summed(of)
@@ -101,7 +101,7 @@ class State(Generic[S]):
         kept = self.kept
         blank = KeptRows.empty(kept[0].rows.size)
         with _blas().limit(limits=1, user_api="blas"):
-            sums: S = summarise(pieces, partial(of, self.sums), self.sums)
+            sums: S = summarise(pieces, partial(of_formed, partial(of, self.sums)), self.sums)
         for piece in [] if self.like is not None and self.like.partly else pieces:
             few = blank.of_only(piece, kept[0].largest)
             kept = _gathered((*kept, few)) if len(few) or not kept[0].rows.columns else kept
@@ -172,9 +172,11 @@ def _first_of_each(keys: Keys) -> NDArray[np.bool_]:
 
 def _own(chunk: Chunk) -> Chunk:
     """The same rows in memory of their own: a loop writes its next batch over the last."""
-    if afar(chunk.p, chunk.q):
-        p, q = (view.here() if afar(view) else view for view in (chunk.p, chunk.q))
-        chunk = replace(chunk, p=p, q=q)
+    if _away(chunk):
+        p, q, *rivals = (
+            view.here() if afar(view) else view for view in (chunk.p, chunk.q, *chunk.rivals)
+        )
+        chunk = replace(chunk, p=p, q=q, rivals=tuple(rivals))
     return replace(chunk[np.arange(len(chunk))], start=chunk.start)
 
 
@@ -198,12 +200,16 @@ def _runs(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
 def _large(chunk: Chunk) -> bool:
     n = len(chunk)
     many = n >= WAITING_ROWS or n * (chunk.q.n_classes or 1) >= WAITING_NUMBERS
-    return many or afar(chunk.p, chunk.q)
+    return many or _away(chunk)
+
+
+def _away(chunk: Chunk) -> bool:
+    return afar(chunk.p, chunk.q, *chunk.rivals)
 
 
 def _pieces(chunk: Chunk) -> list[Chunk]:
     """A chunk in pieces as an audit makes them."""
-    step = chunk_rows(chunk.q.n_classes or 1)
+    step = chunk.step
     if len(chunk) <= step:
         return [chunk]
     return [chunk[start : start + step] for start in range(0, len(chunk), step)]

@@ -9,7 +9,7 @@ import numpy as np
 from pandq.core import kernels
 from pandq.core.numerics import blocks
 from pandq.units import per_nat
-from pandq.views import Labels
+from pandq.views import Labels, in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +25,24 @@ if TYPE_CHECKING:
 
 def of_two(name: str, formula: Callable[[Law, Law], NDArray[np.number]], p: View, q: View) -> Rows:
     """What a kernel measures by that name, or else the formula."""
-    found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=name == "brier", only=name)
-    return by_blocks(formula, p, q) if found is None else found[name]
+
+    def of(p: View, q: View) -> Rows:
+        found = kernels.measured(p.kind, p.array, q.kind, q.array, whole=name == "brier", only=name)
+        return by_blocks(formula, p, q) if found is None else found[name]
+
+    measured: Rows = in_pieces(of, p, q)
+    return measured
 
 
 def of_one(name: str, formula: Callable[[Law], NDArray[np.number]], q: View) -> Rows:
     """The same for a measure of Q alone: the labels do not matter."""
-    found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array, only=name)
-    return by_blocks(formula, q) if found is None else found[name]
+
+    def of(q: View) -> Rows:
+        found = kernels.measured("labels", np.zeros(len(q), np.int64), q.kind, q.array, only=name)
+        return by_blocks(formula, q) if found is None else found[name]
+
+    measured: Rows = in_pieces(of, q)
+    return measured
 
 
 def in_unit(nats: Rows, unit: Unit) -> Rows:
@@ -46,7 +56,12 @@ def by_blocks(formula: Callable[..., NDArray[np.number]], *views: View) -> Rows:
     for view in views:
         if isinstance(view, Labels):
             view.check_range()
-    out = np.empty(len(views[0]))
-    for rows in blocks(len(views[0]), views[0].n_classes or 1):
-        out[rows] = formula(*(view[rows].law() for view in views))
-    return out
+
+    def of(*views: View) -> Rows:
+        out = np.empty(len(views[0]))
+        for rows in blocks(len(views[0]), views[0].n_classes or 1):
+            out[rows] = formula(*(view[rows].law() for view in views))
+        return out
+
+    found: Rows = in_pieces(of, *views)
+    return found

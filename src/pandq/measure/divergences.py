@@ -13,7 +13,7 @@ from pandq.core.checks import is_number, numbers
 from pandq.errors import InputError
 from pandq.measure.blockwise import by_blocks, in_unit
 from pandq.measure.entropies import kl_divergence
-from pandq.views import paired
+from pandq.views import in_pieces, paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,6 +229,8 @@ def _divergence(
     unit: Unit = "nat",
     parameter: float = 0.0,
 ) -> Rows:
-    p, q = paired(p, q)
-    found = kernels.divergence(name, parameter, p.kind, p.array, q.kind, q.array)
-    return in_unit(by_blocks(formula, p, q) if found is None else found, unit)
+    def of(p: View, q: View) -> Rows:
+        found = kernels.divergence(name, parameter, p.kind, p.array, q.kind, q.array)
+        return by_blocks(formula, p, q) if found is None else found
+
+    return in_unit(in_pieces(of, *paired(p, q)), unit)

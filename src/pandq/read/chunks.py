@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
 from pandq.read.parts import Part
-from pandq.views import Labels, TopK, paired, require_view
+from pandq.views import Labels, TopK, formed, paired, require_view, rows_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,6 +73,27 @@ class Chunk:
             of(self.n_bytes),
         )
 
+    @property
+    def step(self) -> int:
+        """How many rows a chunk of such rows has."""
+        return step_of(self.p, self.q, self.best_q, *self.rivals)
+
+    def formed(self) -> Chunk:
+        """The same rows with the numbers of every view in memory.
+
+        Raises:
+            InputError: the product of hidden states and a head overflows.
+        """
+        p, q, best_q, *rivals = (
+            formed(view, self.start) for view in (self.p, self.q, self.best_q, *self.rivals)
+        )
+        return replace(self, p=p, q=q, best_q=best_q, rivals=tuple(rivals))
+
+
+def step_of(p: Any, q: Any, *others: Any) -> int:
+    """How many rows of these a chunk has: of logits that are formed as many as may be at once."""
+    return rows_at_once(p, q, *others) or chunk_rows(q.n_classes or 1)
+
 
 def chunk_rows(n_classes: int) -> int:
     """How many rows a chunk has.
@@ -107,7 +128,7 @@ class MemoryScan:
 
     def parts(self) -> Sequence[Part]:
         """A chunk is a part."""
-        step = chunk_rows(self.q.n_classes or 1)
+        step = step_of(self.p, self.q, self.best_q, *self.rivals)
         return [
             Part(i, "", None, start, 0, min(step, self.n_rows - start))
             for i, start in enumerate(range(0, self.n_rows, step))

@@ -4,9 +4,11 @@ from pandq.views.base import View
 from pandq.views.counts import NO_VOTES, Counts
 from pandq.views.ensemble import Ensemble, geometric, split
 from pandq.views.labels import Labels
+from pandq.views.linear import Head, Linear, head_of
 from pandq.views.logits import Logits
 from pandq.views.logprobs import LogProbs
 from pandq.views.matrix import TOLERANCES
+from pandq.views.pieces import formed, in_pieces, rows_at_once
 from pandq.views.probs import Probs
 from pandq.views.taken import MATRICES, TOP_KIND, VIEWS, paired, partly_known, require_view
 from pandq.views.topk import TopK, kl_bounds
@@ -21,17 +23,23 @@ __all__ = [
     "VOTES_KIND",
     "Counts",
     "Ensemble",
+    "Head",
     "Labels",
+    "Linear",
     "LogProbs",
     "Logits",
     "Probs",
     "TopK",
     "View",
     "Votes",
+    "formed",
     "geometric",
+    "head_of",
+    "in_pieces",
     "kl_bounds",
     "paired",
     "partly_known",
     "require_view",
+    "rows_at_once",
     "split",
 ]

@@ -50,8 +50,8 @@ def require_view(name: str, value: object) -> View:
             remedy='Name them: pandq.audit(pandq.scan(table, p="KIND:COLUMN", q="KIND:COLUMN")).',
         )
     remedy = (
-        "Wrap it: Labels(y, n_classes=), Counts(n), Votes(lists), Probs(x), LogProbs(x) or"
-        " Logits(x)."
+        "Wrap it: Labels(y, n_classes=), Counts(n), Votes(lists), Probs(x), LogProbs(x), Logits(x)"
+        " or Linear(hidden, weight)."
     )
     if isinstance(value, str | PathLike):
         remedy += " Files are read by pandq.scan(path), which goes in the place of P and Q."

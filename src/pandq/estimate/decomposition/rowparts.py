@@ -10,7 +10,7 @@ from pandq.core import measures, scores
 from pandq.core.kernels import parts as kernel
 from pandq.core.laws import Law
 from pandq.core.numerics import row_sums
-from pandq.views import Labels
+from pandq.views import Labels, formed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,7 @@ def row_parts(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -> R
     """
     for one in maps:
         one.require_for(q.n_classes, None)
+    p, q = formed(p), formed(q)
     told = [one.row_map for one in maps]
     found = kernel.row_parts(p.kind, p.array, q.kind, q.array, folds, told)
     return by_formulas(p, q, folds, maps) if found is None else RowParts(**found)
