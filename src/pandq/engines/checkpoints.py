@@ -159,9 +159,10 @@ def identity(rows: Any) -> dict[str, Any]:
             remedy="Rows in memory, and files that --id joins, are to be written to one first.",
         )
     told = hashlib.sha256()
-    for file in files:
+    for file in (*files, *(head.file for head in getattr(rows, "heads", ()))):
         about = state(file)
-        told.update(f"{file.absolute()} {about.size} {about.changed}\n".encode())
+        told.update(f"{file.absolute()} {about.size} {about.changed}
+".encode())
     given = {
         field.name: getattr(rows, field.name)
         for field in fields(rows)

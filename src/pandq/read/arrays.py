@@ -57,7 +57,7 @@ class ArrayColumns(Source):
         found: list[tuple[str, str, Any]] = []
         for file in files:
             with readable(file):
-                found += [(file.stem, name, array) for name, array in _arrays(file).items()]
+                found += [(file.stem, name, array) for name, array in arrays_in(file).items()]
         times = Counter(name for _, name, _ in found)
         called = [name if times[name] == 1 else f"{stem}.{name}" for stem, name, _ in found]
         self.arrays: dict[str, Any] = dict(
@@ -138,7 +138,12 @@ _SPOILED = (
 )
 
 
-def _arrays(file: Place) -> dict[str, Any]:
+def arrays_in(file: Place) -> dict[str, Any]:
+    """The arrays of one file by name, without their numbers.
+
+    Raises:
+        InputError: it cannot be read as what its name says that it is.
+    """
     try:
         return _read(file)
     except InputError:

@@ -14,7 +14,8 @@ from pandq.core.checks import MOST_CLASSES
 from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
-from pandq.views import TOP_KIND, VIEWS
+from pandq.read.heads import HeadFile, head_file
+from pandq.views import LINEAR_KIND, TOP_KIND, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +48,7 @@ class Spec:
     """KIND:COLUMN as given: the kind, the column or pattern, and the columns it stands for.
 
     `numeric` says that labels are numbers or truth values and no text, whatever a file holds them
-    as.
+    as. `head` makes logits of hidden states.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Spec:
     columns: tuple[str, ...]
     wide: bool = False
     numeric: bool = False
+    head: HeadFile | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.column}"
@@ -87,7 +89,7 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    kinds = (*VIEWS, TOP_KIND)
+    kinds = (*VIEWS, TOP_KIND, LINEAR_KIND)
     if not colon or kind not in kinds:
         known = ", ".join(kinds)
         if not colon and text in schema:
@@ -104,6 +106,8 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
         raise InputError(what=f"{option} has an unknown kind", got=repr(text), remedy=close)
     if kind == TOP_KIND:
         return _top(column, schema, option)
+    if kind == LINEAR_KIND:
+        return _linear(column, schema, option)
     if column in schema:
         return Spec(kind, column, (column,), numeric=is_numeric(schema[column]))
     several = column.count("*") == 1 or all(name.strip() in schema for name in column.split(","))
@@ -134,6 +138,19 @@ def _top(column: str, schema: Schema, option: str) -> Spec:
         if name not in schema:
             raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
     return Spec(TOP_KIND, column, listed)
+
+
+def _linear(column: str, schema: Schema, option: str) -> Spec:
+    """A column of hidden states and the file of a head."""
+    name, comma, place = (part.strip() for part in column.partition(","))
+    if not comma or not place:
+        remedy = (
+            f"Write {option} linear:HIDDEN,WEIGHT: a column of hidden states, and a head's file."
+        )
+        raise InputError(what="linear has a column and a file", got=repr(column), remedy=remedy)
+    if name not in schema:
+        raise InputError(what=f"no column {name!r}", remedy=near_names(name, schema))
+    return Spec(LINEAR_KIND, column, (name,), head=head_file(place))
 
 
 def recognised(schema: Schema, role: str) -> Spec:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pandq.read.columns import Column
+    from pandq.read.heads import HeadFile
     from pandq.read.parts import Part
     from pandq.views import View
 
@@ -93,8 +94,15 @@ class Scan:
         wanted += [name for name in (self.cluster, self.id, self.weights) if name]
         for spec in (self.best_q, *self.rivals, self.labels):
             wanted += spec.columns if spec else ()
-        rows = chunk_rows(self.width or self._width())
+        rows = min((head.head.rows_at_once for head in self.heads), default=0)
+        rows = rows or chunk_rows(self.width or self._width())
         yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk, parts)
+
+    @property
+    def heads(self) -> list[HeadFile]:
+        """The heads of those that are hidden states."""
+        specs = (self.p, self.q, self.best_q, *self.rivals)
+        return [spec.head for spec in specs if spec is not None and spec.head is not None]
 
     def prepared(self) -> Scan:
         """The same rows for workers, who need not look how wide a row is."""
@@ -102,6 +110,8 @@ class Scan:
 
     def _width(self) -> int:
         """How many numbers a row of Q has, which says how many rows a chunk has."""
+        if self.q.head is not None:
+            return self.q.head.n_classes
         if self.q.wide:
             return len(self.q.columns)
         if self.q.kind == TOP_KIND:
@@ -204,7 +214,8 @@ def scan(
             frame of polars, which is collected in batches and anew in each pass. A pyarrow
             RecordBatchReader can be read only once: it is written to a temporary file.
         p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
-            recognised by the usual names when left out.
+            recognised by the usual names when left out. "linear:HIDDEN,WEIGHT" is hidden states
+            under the head in a npy or safetensors file.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
             for pandq.compare: the first is the one that the others are compared with.
         classes: the class names in the order of Q's columns, for labels that are names; or how

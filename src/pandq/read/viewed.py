@@ -8,7 +8,17 @@ import numpy as np
 
 from pandq.errors import InputError
 from pandq.read import columns as cols
-from pandq.views import MATRICES, NO_VOTES, Counts, Ensemble, Labels, Logits, Probs, TopK
+from pandq.views import (
+    MATRICES,
+    NO_VOTES,
+    Counts,
+    Ensemble,
+    Labels,
+    Linear,
+    Logits,
+    Probs,
+    TopK,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +49,8 @@ def view_of(
             )
         parts = [cols.numbers(name, batch[name]) for name in spec.columns]
         array = cols.stacked(parts) if spec.wide else parts[0]
+        if spec.head is not None:
+            return Linear.of_head(array, spec.head.head)
         if normalise:
             array = Probs.normalised(array).array
         if array.ndim == 3:

@@ -4,7 +4,7 @@ from pandq.views.base import View
 from pandq.views.counts import NO_VOTES, Counts
 from pandq.views.ensemble import Ensemble, geometric, split
 from pandq.views.labels import Labels
-from pandq.views.linear import Head, Linear, head_of
+from pandq.views.linear import LINEAR_KIND, Head, Linear, head_of
 from pandq.views.logits import Logits
 from pandq.views.logprobs import LogProbs
 from pandq.views.matrix import TOLERANCES
@@ -15,6 +15,7 @@ from pandq.views.topk import TopK, kl_bounds
 from pandq.views.votes import VOTES_KIND, Votes
 
 __all__ = [
+    "LINEAR_KIND",
     "MATRICES",
     "NO_VOTES",
     "TOLERANCES",

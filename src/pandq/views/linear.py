@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pandq.core.laws import Law
     from pandq.views.base import Index
 
+# How files say it: a column of hidden states, and a head in a file of its own.
+LINEAR_KIND = "linear"
 # Logits are formed for so many numbers at once: 32 MiB in single precision, and for a chunk of a
 # small vocabulary no more rows than any other chunk has.
 AT_ONCE_NUMBERS = 1 << 23
@@ -39,6 +41,11 @@ class Head:
     bias: NDArray[Any] | None = None
     scale: float | None = None
     softcap: float | None = None
+
+    @property
+    def rows_at_once(self) -> int:
+        """Of how many rows logits may be in memory."""
+        return max(1, min(AT_ONCE_ROWS, AT_ONCE_NUMBERS // len(self.weight)))
 
     def logits(self, hidden: NDArray[Any]) -> NDArray[Any]:
         """(n, K) float32, or float64 where the states or the head are."""
@@ -137,7 +144,7 @@ class Linear(View):
     @property
     def rows_at_once(self) -> int:
         """Of how many rows logits may be in memory."""
-        return max(1, min(AT_ONCE_ROWS, AT_ONCE_NUMBERS // len(self.head.weight)))
+        return self.head.rows_at_once
 
     def __len__(self) -> int:
         return len(self.hidden)
