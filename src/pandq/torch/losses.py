@@ -1,43 +1,26 @@
-"""KL(P||Q) and H(P, Q) as losses: right in value and gradient where a probability is zero."""
+"""Divergences as losses: right in value and gradient where a probability is zero."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from functools import partial
+from numbers import Real
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
-from pandq.errors import InputError, RowError
-from pandq.torch.views import INFINITY, Labels, Law, View, paired
+from pandq.core.checks import is_number
+from pandq.errors import InputError
+from pandq.torch import formulas
+from pandq.torch.blocked import losses, total
+from pandq.torch.rules import CROSS_ENTROPY, KL, REVERSE_KL, Rule
+from pandq.torch.topk import TopK, require_pair
+from pandq.torch.views import Labels, View, paired
 
 Reduction = Literal["mean_rows", "sum", "none"]
 
-# Up to this |log q/p| a divergence's term is formed from the log ratio alone.
-_NEAR = 0.5
-# 1/n! from the highest order down to 1/2!, enough for |t| <= 1/2 in float64.
-_TAYLOR = [1.0 / math.factorial(order) for order in range(16, 1, -1)]
-
-
-class _ExpRemainder(torch.autograd.Function):
-    """exp(t) - 1 - t for |t| <= 1/2, right to the last bits; its derivative is expm1(t)."""
-
-    @staticmethod
-    def forward(t: Tensor) -> Tensor:
-        series = torch.full_like(t, _TAYLOR[0])
-        for coefficient in _TAYLOR[1:]:
-            series = series * t + coefficient
-        return series * t * t
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        del output
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (t,) = ctx.saved_tensors
-        return grad * t.expm1()
+Direction = Literal["forward", "reverse"]
 
 
 def cross_entropy(p: object, q: object) -> Tensor:
@@ -62,7 +45,8 @@ def cross_entropy(p: object, q: object) -> Tensor:
     tensor([0.1054])
     """
     p, q = paired(p, q)
-    return _rows_of(_cross_entropy, p, q).reshape(q.shape)
+    require_pair(p, q)
+    return losses(CROSS_ENTROPY, p.rows(), q.rows()).reshape(q.shape)
 
 
 def kl_divergence(p: object, q: object) -> Tensor:
@@ -87,13 +71,20 @@ def kl_divergence(p: object, q: object) -> Tensor:
     tensor([0.])
     """
     p, q = paired(p, q)
-    return _rows_of(_kl_divergence, p, q).reshape(q.shape)
+    require_pair(p, q)
+    return losses(KL, p.rows(), q.rows()).reshape(q.shape)
 
 
 class _Loss(torch.nn.Module):
     """A loss of P and Q over rows."""
 
-    def __init__(self, *, reduction: Reduction = "mean_rows", check: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        reduction: Reduction = "mean_rows",
+        check: bool = True,
+        normaliser: float | Tensor | Literal["world"] | None = None,
+    ) -> None:
         super().__init__()
         if reduction not in get_args(Reduction):
             raise InputError(
@@ -101,24 +92,35 @@ class _Loss(torch.nn.Module):
                 got=repr(reduction),
                 remedy="A mean over cells ('batchmean', 'mean') is no divergence of rows.",
             )
+        _require_normaliser(normaliser, reduction)
         self.reduction = reduction
         self.check = check
+        self.normaliser = normaliser
 
     def extra_repr(self) -> str:
         """What was chosen."""
-        return f"reduction={self.reduction!r}, check={self.check}"
+        more = "" if self.normaliser is None else f", normaliser={self.normaliser!r}"
+        return f"reduction={self.reduction!r}, check={self.check}{more}"
 
     def forward(
-        self, p: object, q: object, *, mask: Tensor | None = None, weights: Tensor | None = None
+        self,
+        p: object,
+        q: object,
+        *,
+        mask: Tensor | None = None,
+        weights: Tensor | None = None,
+        normaliser: float | Tensor | Literal["world"] | None = None,
     ) -> Tensor:
         """The loss.
 
         Args:
             p: a view, what is true; constants may be a view of `pandq`.
             q: a view of the same rows and classes, what is predicted.
-            mask: of the rows' shape, bool: rows where it is false do not count at all, whatever
+            mask: bool of the rows' shape; rows where it is false do not count at all, whatever
                 they hold.
             weights: of the rows' shape, not negative.
+            normaliser: what the sum of w_i l_i is divided by, in the place of the sum of w_i; in
+                the place of the one that the loss was made with.
 
         Returns:
             mean_rows: sum of w_i l_i / sum of w_i; sum: sum of w_i l_i; none: w_i l_i of the rows'
@@ -127,59 +129,115 @@ class _Loss(torch.nn.Module):
         Raises:
             ViewTypeError: an argument is not a view.
             InputError: rows or classes differ, a row is not a valid probability vector, or the
-                mask leaves none.
+                mask leaves none and there is no normaliser.
+
+        Under torch.compile numbers are not looked at.
         """
         p, q = paired(p, q)
+        require_pair(p, q)
         shape = q.shape
-        for name, given in (("mask", mask), ("weights", weights)):
-            if given is not None and given.shape != shape:
-                what = f"{name} needs one value per row, {tuple(shape)}"
-                raise InputError(what, got=f"shape {tuple(given.shape)}")
-        if mask is not None and mask.dtype != torch.bool:
-            raise InputError(
-                what="a mask is bool, true for the rows that count", got=str(mask.dtype)
-            )
-        p, q = p.rows(mask), q.rows(mask)
-        w = weights if weights is None else (weights if mask is None else weights[mask]).reshape(-1)
-        if self.check:
-            self._check(p, q, w, mask)
-        losses = self._rows(p, q)
-        if w is not None:
-            # a row of weight 0 does not count, and infinity times 0 would
-            losses = torch.where(w > 0, losses, 0.0) * w.to(losses.dtype)
+        _require_shapes(shape, mask, weights)
+        mask = self._counted(p, mask)
+        normaliser = self.normaliser if normaliser is None else normaliser
+        _require_normaliser(normaliser, self.reduction)
+        p, q = p.rows(), q.rows()
+        counts = None if mask is None else mask.reshape(-1)
+        w = None if weights is None else weights.reshape(-1)
+        if self.check and not torch.compiler.is_compiling():
+            _check(p, q, w, counts)
+            if self.reduction == "mean_rows" and normaliser is None:
+                _require_rows(q, w, counts)
+        if counts is not None:
+            # what no gradient is asked of may be taken for a place in a table
+            p = p.where(counts) if isinstance(p, Labels | TopK) else p
+            if torch.compiler.is_compiling():
+                p, q = p.where(counts), q.where(counts)
+        w = _weights(q, w, counts)
+        rule = self._rule(p, q)
         if self.reduction == "none":
-            if mask is None:
-                return losses.reshape(shape)
-            return losses.new_zeros(shape).masked_scatter(mask, losses)
-        total = losses.sum()
+            each = losses(rule, p, q)
+            # a row of weight 0 does not count, and infinity times 0 would
+            return (torch.where(w > 0, each, 0.0) * w.to(each.dtype)).reshape(shape)
+        found = total(rule, p, q, w)
         if self.reduction == "sum":
-            return total
-        return total / (losses.numel() if w is None else w.sum().to(losses.dtype))
+            return found
+        return found / _denominator(w, normaliser).to(found.dtype)
 
-    def _rows(self, p: View, q: View) -> Tensor:
+    def _rule(self, p: View, q: View) -> Rule:
         raise NotImplementedError
 
-    def _check(self, p: View, q: View, w: Tensor | None, mask: Tensor | None) -> None:
-        """Refuse what is not a valid probability vector, by its row in the batch."""
-        try:
-            for view in (p, q):
-                if isinstance(view, Labels):
-                    view.check_range(int(q.n_classes or 0))
-                elif view.tensor.numel():
-                    view.check()
-        except RowError as error:
-            if mask is not None:
-                place = int(mask.reshape(-1).nonzero()[error.row])
-                raise error.moved(place - error.row) from None
-            raise
-        if w is not None and not bool((w >= 0).all()):
+    def _counted(self, p: View, mask: Tensor | None) -> Tensor | None:
+        del p
+        return mask
+
+
+def _require_shapes(shape: torch.Size, mask: Tensor | None, weights: Tensor | None) -> None:
+    for name, given in (("mask", mask), ("weights", weights)):
+        if given is not None and given.shape != shape:
+            what = f"{name} needs one value per row, {tuple(shape)}"
+            raise InputError(what, got=f"shape {tuple(given.shape)}")
+    if mask is not None and mask.dtype != torch.bool:
+        raise InputError(what="a mask is bool, true for the rows that count", got=str(mask.dtype))
+
+
+def _require_normaliser(given: object, reduction: Reduction) -> None:
+    if given is None:
+        return
+    if reduction != "mean_rows":
+        raise InputError(what="a normaliser divides a mean", got=f"reduction={reduction!r}")
+    if isinstance(given, Tensor):
+        fine = given.ndim == 0
+    else:
+        fine = given == "world" or (is_number(given) and float(given) > 0)  # type: ignore[arg-type]
+    if not fine:
+        raise InputError(what='normaliser is a number above 0, or "world"', got=repr(given))
+
+
+def _weights(q: View, w: Tensor | None, counts: Tensor | None) -> Tensor:
+    """(n,) how each row counts; 0 where it does not."""
+    if w is None:
+        n = q.parts[0].shape[0]
+        if counts is None:
+            return torch.ones(n, device=q.parts[0].device)
+        return counts.to(torch.float32)
+    return w if counts is None else torch.where(counts, w, 0)
+
+
+def _denominator(w: Tensor, normaliser: float | Tensor | str | None) -> Tensor:
+    """What a sum is divided by, for its mean."""
+    if normaliser is None:
+        return w.sum()
+    if normaliser != "world" or isinstance(normaliser, Tensor):
+        return torch.as_tensor(normaliser, device=w.device)
+    count, world = w.detach().sum(dtype=torch.float64), 1
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(count)
+        world = distributed.get_world_size()
+    # gradients are averaged over the processes, which divides by their number once more
+    return torch.where(count > 0, count, 1.0) / world
+
+
+def _check(p: View, q: View, w: Tensor | None, counts: Tensor | None) -> None:
+    """Refuse what is not a valid probability vector, by its row in the batch."""
+    for view in (p, q):
+        if isinstance(view, Labels):
+            view.check_range(int(q.n_classes or 0), counts)
+        elif view.tensor.numel():
+            view.check(counts)
+    if isinstance(p, TopK) and p.tensor.numel():
+        p.check_pair(q, counts)
+    if w is not None:
+        bad = ~(w >= 0) if counts is None else ~(w >= 0) & counts
+        if bool(bad.any()):
             raise InputError(what="weights are negative or NaN")
-        none = q.tensor.shape[0] == 0 or (w is not None and not bool((w > 0).any()))
-        if self.reduction == "mean_rows" and none:
-            raise InputError(
-                what="there are no rows to take a mean of",
-                remedy='Skip such a batch, or use reduction="sum".',
-            )
+
+
+def _require_rows(q: View, w: Tensor | None, counts: Tensor | None) -> None:
+    if not bool((_weights(q, w, counts) > 0).any()):
+        raise InputError(
+            what="there are no rows to take a mean of",
+            remedy='Skip such a batch, or use reduction="sum" or a normaliser.',
+        )
 
 
 class KLDivergence(_Loss):
@@ -188,9 +246,17 @@ class KLDivergence(_Loss):
     Its gradient in Q is the cross entropy's, bit for bit where P is constant labels.
 
     Args:
+        direction: "forward" is KL(P||Q), which covers what P does; "reverse" is KL(Q||P), which
+            seeks what P holds most probable.
+        temperature: by which both logits are divided; the loss is multiplied by its square
+            (Hinton, Vinyals and Dean 2015, section 2), so that gradients keep their size.
         reduction: "mean_rows", "sum" or "none".
         check: whether to refuse rows that are not valid; a look at every number, which on an
-            accelerator waits for it.
+            accelerator waits for it. Nothing is looked at under torch.compile.
+        normaliser: what a sum of rows is divided by for their mean: a number, such as that of the
+            tokens of a step that is accumulated, or "world", the total weight of the rows of
+            all processes over the number of these, so that gradients which are then averaged over
+            the processes are those of the mean over all rows. There may then be no rows.
 
     Source: Kullback and Leibler 1951.
 
@@ -202,57 +268,138 @@ class KLDivergence(_Loss):
     tensor([[-0.2500,  0.2500]])
     """
 
-    def _rows(self, p: View, q: View) -> Tensor:
-        return _rows_of(_kl_divergence, p, q)
+    def __init__(
+        self,
+        *,
+        direction: Direction = "forward",
+        temperature: float = 1.0,
+        reduction: Reduction = "mean_rows",
+        check: bool = True,
+        normaliser: float | Tensor | Literal["world"] | None = None,
+    ) -> None:
+        super().__init__(reduction=reduction, check=check, normaliser=normaliser)
+        if direction not in get_args(Direction):
+            raise InputError(what="direction is forward or reverse", got=repr(direction))
+        if not (is_number(temperature) and 0 < temperature < float("inf")):
+            raise InputError(what="temperature is a number above 0", got=repr(temperature))
+        self.direction, self.temperature = direction, float(temperature)
+
+    def extra_repr(self) -> str:
+        """What was chosen."""
+        mine = f"direction={self.direction!r}, temperature={self.temperature:g}"
+        return f"{mine}, {super().extra_repr()}"
+
+    def _rule(self, p: View, q: View) -> Rule:
+        del q
+        if self.direction == "reverse" and isinstance(p, Labels):
+            raise InputError(
+                what="KL(Q||P) of labels is infinite", remedy='Use direction="forward".'
+            )
+        if self.temperature != 1.0 and isinstance(p, TopK):
+            what = "a TopK has no temperature: what it leaves out would change with it"
+            raise InputError(what, got=f"temperature={self.temperature:g}")
+        forward = self.direction == "forward"
+        if forward:
+            return replace(KL, temperature=self.temperature)
+        return replace(REVERSE_KL, temperature=self.temperature)
+
+
+class JSDivergence(_Loss):
+    """beta KL(P||M) + (1 - beta) KL(Q||M) with M = beta P + (1 - beta) Q, which is bounded.
+
+    Args:
+        beta: P's share, between 0 and 1; 1/2 is Jensen and Shannon's. Over beta its limit for 0 is
+            KL(P||Q), over 1 - beta that for 1 is KL(Q||P).
+        reduction: "mean_rows", "sum" or "none".
+        check: as for KLDivergence.
+        normaliser: as for KLDivergence.
+
+    Source: Lin 1991, equation 4.1; Agarwal et al. 2024 (on-policy distillation), equation 1.
+
+    >>> from pandq.torch import Logits, Probs
+    >>> p, q = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, -float("inf")]])
+    >>> JSDivergence()(Probs(p), Logits(q.flip(-1))).exp()
+    tensor(2.)
+    """
+
+    def __init__(
+        self,
+        *,
+        beta: float = 0.5,
+        reduction: Reduction = "mean_rows",
+        check: bool = True,
+        normaliser: float | Tensor | Literal["world"] | None = None,
+    ) -> None:
+        super().__init__(reduction=reduction, check=check, normaliser=normaliser)
+        if not (is_number(beta) and 0 < beta < 1):
+            remedy = "The limits are KLDivergence(), forward for 0 and reverse for 1."
+            raise InputError(what="beta lies between 0 and 1", got=repr(beta), remedy=remedy)
+        self.beta = float(beta)
+
+    def extra_repr(self) -> str:
+        """What was chosen."""
+        return f"beta={self.beta:g}, {super().extra_repr()}"
+
+    def _rule(self, p: View, q: View) -> Rule:
+        del p, q
+        beta = self.beta
+        return Rule(
+            partial(formulas.js_divergence, beta=beta),
+            pull=partial(formulas.js_pull, beta=beta),
+            kernel=("js", beta),
+        )
 
 
 class CrossEntropy(_Loss):
     """H(P, Q) as a loss: KL(P||Q) plus the floor H(P).
 
     Args:
+        label_smoothing: how much of P is spread evenly over all classes (Szegedy et al. 2016,
+            section 7), from 0 to below 1.
+        ignore_index: of labels that do not count, as of padding; None where all do.
         reduction: "mean_rows", "sum" or "none".
         check: as for KLDivergence.
+        normaliser: as for KLDivergence.
 
     Source: Cover and Thomas 2006, section 2.3.
 
     >>> from pandq.torch import Labels, Logits
-    >>> CrossEntropy()(Labels(torch.tensor([0])), Logits(torch.zeros(1, 2)))
+    >>> CrossEntropy()(Labels(torch.tensor([0, -100])), Logits(torch.zeros(2, 2)))
     tensor(0.6931)
     """
 
-    def _rows(self, p: View, q: View) -> Tensor:
-        return _rows_of(_cross_entropy, p, q)
+    def __init__(
+        self,
+        *,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = -100,
+        reduction: Reduction = "mean_rows",
+        check: bool = True,
+        normaliser: float | Tensor | Literal["world"] | None = None,
+    ) -> None:
+        super().__init__(reduction=reduction, check=check, normaliser=normaliser)
+        if not (is_number(label_smoothing, Real) and 0 <= label_smoothing < 1):
+            what = "label_smoothing lies from 0 to below 1"
+            raise InputError(what, got=repr(label_smoothing))
+        self.label_smoothing, self.ignore_index = float(label_smoothing), ignore_index
 
+    def extra_repr(self) -> str:
+        """What was chosen."""
+        mine = f"label_smoothing={self.label_smoothing:g}, ignore_index={self.ignore_index}"
+        return f"{mine}, {super().extra_repr()}"
 
-def _rows_of(formula: Any, p: View, q: View) -> Tensor:
-    """A formula over rows one after the other, (n,)."""
-    law = q.rows().law()
-    if isinstance(p, Labels):
-        picked: Tensor = -law.log_prob.gather(1, p.rows().tensor.long()[:, None])[:, 0]
-        return picked
-    found: Tensor = formula(p.rows().law(law.prob.dtype), law)
-    return found
+    def _rule(self, p: View, q: View) -> Rule:
+        del q
+        smoothing = self.label_smoothing
+        if not smoothing:
+            return CROSS_ENTROPY
+        if isinstance(p, TopK):
+            raise InputError(what="a TopK is not smoothed: it does not name every class")
+        formula = partial(formulas.smoothed, smoothing=smoothing)
+        return Rule(formula, simple=True, smoothing=smoothing)
 
-
-def _cross_entropy(p: Law, q: Law) -> Tensor:
-    allowed = q.log_prob > -INFINITY
-    terms = -p.prob * torch.where(allowed, q.log_prob, 0.0)
-    return (terms + _impossible(p, q, allowed)).sum(-1)
-
-
-def _kl_divergence(p: Law, q: Law) -> Tensor:
-    allowed, possible = q.log_prob > -INFINITY, p.log_prob > -INFINITY
-    both = allowed & possible
-    t = torch.where(both, q.log_prob, 0.0) - torch.where(both, p.log_prob, 0.0)
-    near = t.abs() <= _NEAR
-    close = p.prob * _ExpRemainder.apply(torch.where(near, t, 0.0))
-    far = q.prob - p.prob - p.prob * torch.where(near, 0.0, t)
-    terms = torch.where(both, torch.where(near, close, far), torch.where(possible, 0.0, q.prob))
-    return (terms + _impossible(p, q, allowed)).sum(-1)
-
-
-def _impossible(p: Law, q: Law, allowed: Tensor) -> Tensor:
-    """+inf where P allows a class that Q forbids, with -p as its derivative in log q."""
-    forbidden = ~allowed & (p.log_prob > -INFINITY)
-    mass = p.prob.detach().clamp_min(torch.finfo(p.prob.dtype).tiny)
-    return torch.where(forbidden, -mass * torch.where(forbidden, q.log_prob, 0.0), 0.0)
+    def _counted(self, p: View, mask: Tensor | None) -> Tensor | None:
+        if not isinstance(p, Labels) or self.ignore_index is None:
+            return mask
+        named = p.tensor != self.ignore_index
+        return named if mask is None else mask & named

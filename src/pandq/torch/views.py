@@ -9,7 +9,7 @@ is, so that it has a gradient. Whatever measures rows takes both, and so do the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from torch.nn import functional
 from pandq import views as plain
 from pandq.core.numerics import widen
 from pandq.errors import InputError, RowError, ViewTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INFINITY = float("inf")
 
@@ -60,10 +63,49 @@ class View:
         """How many classes there are, where the view says it."""
         return int(self.tensor.shape[-1])
 
-    def rows(self, mask: Tensor | None = None) -> Self:
-        """The rows, or those where `mask` is true, one after the other: (n, K)."""
-        flat = self.tensor.reshape(-1, self.tensor.shape[-1])
-        return type(self)(flat if mask is None else flat[mask.reshape(-1)])
+    def rows(self) -> Self:
+        """The rows, one after the other: (n, K)."""
+        return self.of([self.tensor.reshape(-1, self.tensor.shape[-1])])
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The tensors of rows that a gradient may be asked for."""
+        return (self.tensor,)
+
+    def of(self, parts: Sequence[Tensor]) -> Self:
+        """The same of other numbers."""
+        return type(self)(*parts)
+
+    @property
+    def formed_anew(self) -> bool:
+        """Whether the rows are formed of other tensors, a block at a time."""
+        return False
+
+    def formed(self) -> View:
+        """The rows as a view of one tensor of numbers over the classes."""
+        return self
+
+    def gradients(self, needed: Sequence[bool]) -> list[Tensor | None]:
+        """Room for the gradients of its parts, where they are needed."""
+        return [
+            torch.empty_like(part) if need else None
+            for part, need in zip(self.parts, needed, strict=True)
+        ]
+
+    def pull(self, out: list[Tensor | None], slope: Tensor, rows: slice, counts: Tensor) -> None:
+        """Gradients of what rows were formed of, from those of the rows: added to `out`."""
+        raise NotImplementedError
+
+    def bare(self) -> Self:
+        """The same without its numbers, to be made `of` some later."""
+        return self.of([part.new_empty(0) for part in self.parts])
+
+    def where(self, counts: Tensor) -> Self:
+        """The rows that count; in the place of the others stands something harmless."""
+        return self.of([torch.where(counts[:, None], part, 1) for part in self.parts])
+
+    def __getitem__(self, rows: slice) -> Self:
+        return self.of([part[rows] for part in self.parts])
 
     def as_arrays(self) -> plain.View:
         """The rows as a view of `pandq`, one after the other: checked, and without a gradient.
@@ -90,13 +132,14 @@ class View:
         """The rows as probabilities and their logarithms, in `dtype` or their own wider one."""
         raise NotImplementedError
 
-    def check(self) -> None:
-        """Refuse the first invalid row of (n, K), in the words of the view of arrays.
+    def check(self, counts: Tensor | None = None) -> None:
+        """Refuse the first invalid row of (n, K) that counts, in the words of the view of arrays.
 
         Raises:
             InputError: there is one.
         """
-        doubtful = self._doubtful().nonzero()[:, 0]
+        found = self._doubtful()
+        doubtful = (found if counts is None else found & counts).nonzero()[:, 0]
         if len(doubtful):
             try:
                 plain.MATRICES[self.kind](self.tensor[doubtful].detach())
@@ -126,15 +169,24 @@ class Labels(View):
         """Labels do not say how many classes there are."""
         return None
 
-    def rows(self, mask: Tensor | None = None) -> Self:
-        """The labels, or those where `mask` is true: (n,)."""
-        return type(self)(self.tensor[mask] if mask is not None else self.tensor.reshape(-1))
+    def rows(self) -> Self:
+        """The labels: (n,)."""
+        return self.of([self.tensor.reshape(-1)])
 
-    def check_range(self, n_classes: int) -> None:
-        """Refuse the first label outside 0 ... n_classes - 1."""
+    def where(self, counts: Tensor) -> Self:
+        """The labels that count, and class 0 for the others."""
+        return self.of([torch.where(counts, self.tensor, 0)])
+
+    def check_range(self, n_classes: int, counts: Tensor | None = None) -> None:
+        """Refuse the first label outside 0 ... n_classes - 1 of those that count."""
         outside = (self.tensor < 0) | (self.tensor >= n_classes)
+        outside = outside if counts is None else outside & counts
         if bool(outside.any()):
-            plain.Labels(self.tensor, n_classes)
+            row = int(outside.nonzero()[0, 0])
+            try:
+                plain.Labels(self.tensor[row : row + 1], n_classes)
+            except RowError as error:
+                raise error.moved(row) from None
 
 
 class Counts(View):
@@ -164,7 +216,7 @@ class Probs(View):
 
     def _doubtful(self) -> Tensor:
         x = widened(self.tensor.detach())
-        off = (x.sum(-1) - 1.0).abs() <= _tolerance(self.tensor)
+        off = (x.sum(-1) - 1.0).abs() <= tolerance_of(self.tensor)
         return ~(off & (x >= 0).all(-1))
 
 
@@ -180,7 +232,7 @@ class LogProbs(View):
 
     def _doubtful(self) -> Tensor:
         x = widened(self.tensor.detach())
-        return ~((x.exp().sum(-1) - 1.0).abs() <= _tolerance(self.tensor))
+        return ~((x.exp().sum(-1) - 1.0).abs() <= tolerance_of(self.tensor))
 
 
 class Logits(View):
@@ -219,6 +271,11 @@ def require_view(name: str, value: object, like: Tensor | None) -> View:
         return value
     if isinstance(value, plain.Votes):
         value = value.counts
+    if isinstance(value, plain.TopK):
+        raise ViewTypeError(
+            what=f"{name} is a TopK of arrays",
+            remedy="In a loss use pandq.torch.TopK(ids, log_probs).",
+        )
     if isinstance(value, plain.View):
         array = value.array
         if value.kind == "labels":
@@ -230,8 +287,8 @@ def require_view(name: str, value: object, like: Tensor | None) -> View:
     raise ViewTypeError(
         what=f"{name} must say what its numbers mean",
         got=type(value).__name__,
-        remedy="Wrap it in a view of pandq.torch: Labels(y), Counts(n), Probs(x), LogProbs(x) or"
-        " Logits(x).",
+        remedy="Wrap it in a view of pandq.torch: Labels(y), Counts(n), Probs(x), LogProbs(x),"
+        " Logits(x), Linear(hidden, weight) or TopK(ids, log_probs).",
     )
 
 
@@ -250,7 +307,7 @@ def paired(p: object, q: object) -> tuple[View, View]:
         raise InputError(
             what="P and Q have different rows", got=f"{tuple(p.shape)} and {tuple(q.shape)}"
         )
-    if p.n_classes is not None and p.n_classes != q.n_classes:
+    if None not in (p.n_classes, q.n_classes) and p.n_classes != q.n_classes:
         raise InputError(
             what="P and Q have different numbers of classes", got=f"{p.n_classes} and {q.n_classes}"
         )
@@ -262,7 +319,8 @@ def widened(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return x if x.dtype == torch.float64 else x.to(dtype)
 
 
-def _tolerance(x: Tensor) -> float:
+def tolerance_of(x: Tensor) -> float:
+    """How far from one a row may sum, by what it is stored in."""
     return plain.TOLERANCES.get(str(x.dtype).removeprefix("torch."), 1e-6)
 
 

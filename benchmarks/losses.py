@@ -1,0 +1,150 @@
+"""What do losses cost, forward and back, beside those of torch?
+
+    python benchmarks/losses.py            # logits in memory
+    python benchmarks/losses.py --heads    # hidden states and a head
+
+CPU seconds and peaks of memory above the inputs, in multiples of the logits; each row is a process
+of its own. There is no GPU in these figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+from turns import machine
+
+from pandq import torch as pt
+
+ROUNDS = 2
+
+
+def of_logits(name: str, n: int, k: int) -> Callable[[], None]:
+    torch.manual_seed(0)
+    teacher = torch.randn(n, k)
+    z = torch.randn(n, k).add_(teacher).requires_grad_()
+    y = torch.randint(k, (n,))
+    kl, ce = pt.KLDivergence(check=False), pt.CrossEntropy(check=False)
+    jobs: dict[str, Callable[[], torch.Tensor]] = {
+        "F.kl_div": lambda: functional.kl_div(
+            torch.log_softmax(z, -1),
+            torch.log_softmax(teacher, -1),
+            log_target=True,
+            reduction="batchmean",
+        ),
+        "pandq KL(P||Q)": lambda: kl(pt.Logits(teacher), pt.Logits(z)),
+        "pandq KL(Q||P)": lambda: pt.KLDivergence(direction="reverse", check=False)(
+            pt.Logits(teacher), pt.Logits(z)
+        ),
+        "pandq JS": lambda: pt.JSDivergence(check=False)(pt.Logits(teacher), pt.Logits(z)),
+        "F.cross_entropy": lambda: functional.cross_entropy(z, y),
+        "pandq cross entropy": lambda: ce(pt.Labels(y), pt.Logits(z)),
+    }
+    return _step(jobs[name], z)
+
+
+def of_heads(name: str, n: int, d: int, k: int) -> Callable[[], None]:
+    torch.manual_seed(0)
+    hidden = torch.randn(n, d, requires_grad=True)
+    weight = torch.randn(k, d).div_(d**0.5).requires_grad_()
+    y = torch.randint(k, (n,))
+    near = torch.randn(k, d).div_(10 * d**0.5).add_(weight.detach())
+    teacher = hidden.detach()
+    jobs: dict[str, Callable[[], torch.Tensor]] = {
+        "F.cross_entropy of logits": lambda: functional.cross_entropy(
+            functional.linear(hidden, weight), y
+        ),
+        "pandq cross entropy of Linear": lambda: pt.CrossEntropy(check=False)(
+            pt.Labels(y), pt.Linear(hidden, weight)
+        ),
+        "F.kl_div of logits": lambda: functional.kl_div(
+            torch.log_softmax(functional.linear(hidden, weight), -1),
+            torch.log_softmax(functional.linear(teacher, near), -1),
+            log_target=True,
+            reduction="batchmean",
+        ),
+        "pandq KL of two Linear": lambda: pt.KLDivergence(check=False)(
+            pt.Linear(teacher, near), pt.Linear(hidden, weight)
+        ),
+    }
+    return _step(jobs[name], hidden, weight)
+
+
+def _step(loss: Callable[[], torch.Tensor], *leaves: torch.Tensor) -> Callable[[], None]:
+    def run() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        loss().backward()
+
+    return run
+
+
+LOGITS = (
+    "F.kl_div",
+    "pandq KL(P||Q)",
+    "pandq KL(Q||P)",
+    "pandq JS",
+    "F.cross_entropy",
+    "pandq cross entropy",
+)
+HEADS = (
+    "F.cross_entropy of logits",
+    "pandq cross entropy of Linear",
+    "F.kl_div of logits",
+    "pandq KL of two Linear",
+)
+
+
+def one(run: Callable[[], None], logits: float) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cpu = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        run()
+        cpu.append(time.process_time() - start)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(min(cpu), peak, peak / logits)
+
+
+def main() -> None:
+    # on a machine that others use, threads that wait for one another count as time
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--heads", action="store_true")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--classes", type=int)
+    parser.add_argument("--job")
+    asked = parser.parse_args()
+    n = asked.rows or (2048 if asked.heads else 1024)
+    k = asked.classes or (128_256 if asked.heads else 32_000)
+    if asked.job:
+        heads = asked.heads
+        run = of_heads(asked.job, n, asked.width, k) if heads else of_logits(asked.job, n, k)
+        one(run, n * k * 4 / 2**20)
+        return
+    what = f" x {asked.width:,}" if asked.heads else ""
+    print(f"{machine()}, torch {torch.__version__}; {n:,}{what} x {k:,} in float32\n")
+    print("| forward and back | CPU | times torch's | peak | in logits |\n|---|---|---|---|---|")
+    base = 1.0
+    same = ["--heads"] if asked.heads else []
+    same += [f"--rows={n}", f"--classes={k}", f"--width={asked.width}"]
+    for name in HEADS if asked.heads else LOGITS:
+        command = [sys.executable, __file__, "--job", name, *same]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        cpu, peak, share = map(float, told.split())
+        base = cpu if name.startswith("F.") else base
+        print(
+            f"| {name} | {cpu:.2f} s | {cpu / base:.2f} | {peak:,.0f} MiB | {share:.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
