@@ -8,12 +8,13 @@ from numbers import Real
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from pandq.core.checks import is_number
 from pandq.errors import InputError
 from pandq.torch import formulas
 from pandq.torch.blocked import losses, total
+from pandq.torch.means import denominator, require_normaliser, row_weights
 from pandq.torch.rules import CROSS_ENTROPY, KL, REVERSE_KL, Rule
 from pandq.torch.topk import TopK, require_pair
 from pandq.torch.views import Labels, View, paired
@@ -92,7 +93,7 @@ class _Loss(torch.nn.Module):
                 got=repr(reduction),
                 remedy="A mean over cells ('batchmean', 'mean') is no divergence of rows.",
             )
-        _require_normaliser(normaliser, reduction)
+        require_normaliser(normaliser, reduction)
         self.reduction = reduction
         self.check = check
         self.normaliser = normaliser
@@ -139,7 +140,7 @@ class _Loss(torch.nn.Module):
         _require_shapes(shape, mask, weights)
         mask = self._counted(p, mask)
         normaliser = self.normaliser if normaliser is None else normaliser
-        _require_normaliser(normaliser, self.reduction)
+        require_normaliser(normaliser, self.reduction)
         p, q = p.rows(), q.rows()
         counts = None if mask is None else mask.reshape(-1)
         w = None if weights is None else weights.reshape(-1)
@@ -152,7 +153,7 @@ class _Loss(torch.nn.Module):
             p = p.where(counts) if isinstance(p, Labels | TopK) else p
             if torch.compiler.is_compiling():
                 p, q = p.where(counts), q.where(counts)
-        w = _weights(q, w, counts)
+        w = row_weights(q, w, counts)
         rule = self._rule(p, q)
         if self.reduction == "none":
             each = losses(rule, p, q)
@@ -161,7 +162,7 @@ class _Loss(torch.nn.Module):
         found = total(rule, p, q, w)
         if self.reduction == "sum":
             return found
-        return found / _denominator(w, normaliser).to(found.dtype)
+        return found / denominator(w, normaliser).to(found.dtype)
 
     def _rule(self, p: View, q: View) -> Rule:
         raise NotImplementedError
@@ -180,43 +181,6 @@ def _require_shapes(shape: torch.Size, mask: Tensor | None, weights: Tensor | No
         raise InputError(what="a mask is bool, true for the rows that count", got=str(mask.dtype))
 
 
-def _require_normaliser(given: object, reduction: Reduction) -> None:
-    if given is None:
-        return
-    if reduction != "mean_rows":
-        raise InputError(what="a normaliser divides a mean", got=f"reduction={reduction!r}")
-    if isinstance(given, Tensor):
-        fine = given.ndim == 0
-    else:
-        fine = given == "world" or (is_number(given) and float(given) > 0)  # type: ignore[arg-type]
-    if not fine:
-        raise InputError(what='normaliser is a number above 0, or "world"', got=repr(given))
-
-
-def _weights(q: View, w: Tensor | None, counts: Tensor | None) -> Tensor:
-    """(n,) how each row counts; 0 where it does not."""
-    if w is None:
-        n = q.parts[0].shape[0]
-        if counts is None:
-            return torch.ones(n, device=q.parts[0].device)
-        return counts.to(torch.float32)
-    return w if counts is None else torch.where(counts, w, 0)
-
-
-def _denominator(w: Tensor, normaliser: float | Tensor | str | None) -> Tensor:
-    """What a sum is divided by, for its mean."""
-    if normaliser is None:
-        return w.sum()
-    if normaliser != "world" or isinstance(normaliser, Tensor):
-        return torch.as_tensor(normaliser, device=w.device)
-    count, world = w.detach().sum(dtype=torch.float64), 1
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(count)
-        world = distributed.get_world_size()
-    # gradients are averaged over the processes, which divides by their number once more
-    return torch.where(count > 0, count, 1.0) / world
-
-
 def _check(p: View, q: View, w: Tensor | None, counts: Tensor | None) -> None:
     """Refuse what is not a valid probability vector, by its row in the batch."""
     for view in (p, q):
@@ -233,7 +197,7 @@ def _check(p: View, q: View, w: Tensor | None, counts: Tensor | None) -> None:
 
 
 def _require_rows(q: View, w: Tensor | None, counts: Tensor | None) -> None:
-    if not bool((_weights(q, w, counts) > 0).any()):
+    if not bool((row_weights(q, w, counts) > 0).any()):
         raise InputError(
             what="there are no rows to take a mean of",
             remedy='Skip such a batch, or use reduction="sum" or a normaliser.',
