@@ -149,7 +149,8 @@ def where_they_are(p: object, q: object, best_q: object) -> tuple[object, object
         return tuple(x.as_arrays() if hasattr(x, "as_arrays") else x for x in (p, q, best_q))  # type: ignore[return-value]
     near: list[Any] = [x.where_it_is() if hasattr(x, "where_it_is") else x for x in (p, q)]
     if any(isinstance(x, Linear) for x in near):
-        return tuple(x if isinstance(x, Linear) else _here(x) for x in near)
+        found_p, found_q = (x if isinstance(x, Linear) else _here(x) for x in near)
+        return found_p, found_q, None
     kind = getattr(near[0], "kind", "")
     # of probabilities that may be votes' shares all are looked at
     stays = kind == "labels" or (afar(near[0]) and kind != "probs")
