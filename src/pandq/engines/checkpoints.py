@@ -161,8 +161,7 @@ def identity(rows: Any) -> dict[str, Any]:
     told = hashlib.sha256()
     for file in (*files, *(head.file for head in getattr(rows, "heads", ()))):
         about = state(file)
-        told.update(f"{file.absolute()} {about.size} {about.changed}
-".encode())
+        told.update(f"{file.absolute()} {about.size} {about.changed}\n".encode())
     given = {
         field.name: getattr(rows, field.name)
         for field in fields(rows)

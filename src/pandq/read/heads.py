@@ -17,6 +17,8 @@ from pandq.views import Head, head_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pandq.read.places import Place
+
 # What a language model's head is called; the second is one that shares the embedding's numbers.
 USUAL = ("lm_head.weight", "model.embed_tokens.weight")
 INDEX = ".index.json"
@@ -28,14 +30,14 @@ class HeadFile:
     """A head that stays in its file until it is first asked for."""
 
     def __init__(
-        self, file: Path, tensor: str, bias: str | None, options: dict[str, float]
+        self, file: Place, tensor: str, bias: str | None, options: dict[str, float]
     ) -> None:
         self.version = Version.of(file.absolute())
         self.tensor, self.bias, self.options = tensor, bias, options
         self._head: Head | None = None
 
     @property
-    def file(self) -> Path:
+    def file(self) -> Place:
         """Where it is."""
         return self.version.file
 
@@ -89,6 +91,7 @@ def head_file(text: str) -> HeadFile:
         if set(options) - set(OPTIONS):
             remedy = "Write linear:HIDDEN,PATH,scale=0.5 or linear:HIDDEN,PATH,softcap=30."
             raise InputError(what="a head has no such option", got=repr(one), remedy=remedy)
+    files: Sequence[Place]
     files, tensor = matches(place), ""
     if not files and not Path(place).is_dir():
         before, _, tensor = place.rpartition(":")
@@ -98,8 +101,11 @@ def head_file(text: str) -> HeadFile:
     if not files:
         raise InputError(what="no such file of a head", where=place)
     index = next((file for file in files if file.name.endswith(INDEX)), None)
-    found = _by_index(index, tensor) if index else _by_names(files, tensor)
-    file, name, bias = found
+    if index is not None and not isinstance(index, Path):
+        what = "an index of shards is read from this machine"
+        remedy = "Name the shard that has the head instead."
+        raise InputError(what, where=str(index), remedy=remedy)
+    file, name, bias = _by_index(index, tensor) if index else _by_names(files, tensor)
     return HeadFile(file, name, bias, options)
 
 
@@ -109,7 +115,7 @@ def _of_folder(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*.safetensors{INDEX}")) or files
 
 
-def _by_index(index: Path, tensor: str) -> tuple[Path, str, str | None]:
+def _by_index(index: Path, tensor: str) -> tuple[Place, str, str | None]:
     try:
         places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         known = {str(name): str(place) for name, place in places.items()}
@@ -133,7 +139,7 @@ def _by_index(index: Path, tensor: str) -> tuple[Path, str, str | None]:
     return file, name, bias if bias in _arrays(file) else None
 
 
-def _by_names(files: Sequence[Path], tensor: str) -> tuple[Path, str, str | None]:
+def _by_names(files: Sequence[Place], tensor: str) -> tuple[Place, str, str | None]:
     for file in files:
         if not has_suffix(file, (".npy", ".safetensors")):
             remedy = "Give a npy or safetensors file, an index of shards, or their folder."
@@ -153,7 +159,7 @@ def _by_names(files: Sequence[Path], tensor: str) -> tuple[Path, str, str | None
     return known[name], name, bias if bias in _arrays(known[name]) else None
 
 
-def _missing(files: Sequence[Path]) -> list[str]:
+def _missing(files: Sequence[Place]) -> list[str]:
     """Shards that names such as model-00001-of-00002.safetensors tell of, and that are not here."""
     found = [(file, match) for file in files if (match := _SHARD.search(file.name))]
     if not found:
@@ -168,7 +174,7 @@ def _missing(files: Sequence[Path]) -> list[str]:
     ]
 
 
-def _chosen(known: list[str], tensor: str, file: Path) -> str:
+def _chosen(known: list[str], tensor: str, file: Place) -> str:
     if tensor in known:
         return tensor
     usual = [name for name in USUAL if name in known]
@@ -186,10 +192,10 @@ def _bias(name: str) -> str:
     return name.removesuffix("weight") + "bias" if name.endswith("weight") else ""
 
 
-def _arrays(file: Path) -> dict[str, Any]:
+def _arrays(file: Place) -> dict[str, Any]:
     with readable(file):
         return arrays_in(file)
 
 
-def _matrices(file: Path) -> list[str]:
+def _matrices(file: Place) -> list[str]:
     return [name for name, array in _arrays(file).items() if array.ndim == 2]
