@@ -201,6 +201,7 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
         accuracy=found.accuracy,
         cross_entropy=first.rows.estimate("cross_entropy", level=asked.level),
         sample=None if trained is None else first.sample,
+        tested=None if trained is None else trained.tested,
         clustered=rows.cluster is not None,
         unit=asked.unit,
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import pandq
 from pandq.estimate.floor.assumptions import agreement, following, unanimity
 
 N = 1000
@@ -146,3 +147,69 @@ def test_a_number_of_votes_that_goes_with_q_is_no_cause(design):
 def test_rows_that_come_sorted_by_their_number_of_votes_are_compared():
     counts = np.concatenate([np.tile([2, 0], (200, 1)), np.tile([1, 2], (200, 1))])
     assert following(counts, np.zeros(400)).pairs > 50
+
+
+def third_where_two_differ_or_by_chance(p, seed=0):
+    """The same, and in a third of the other rows."""
+    counts = draws(p, 2, seed)
+    rng = np.random.default_rng(seed + 2)
+    more = (counts.max(axis=1) == 1) | (rng.random(len(p)) < 1 / 3)
+    return counts + draws(p, 1, seed + 1) * more[:, None]
+
+
+def audited(design, n=N, **options):
+    rng = np.random.default_rng(12)
+    p = rng.dirichlet(np.ones(3), n)
+    q = 0.8 * p + 0.2 * rng.dirichlet(np.ones(3), n)
+    return pandq.audit(pandq.Counts(design(p)), pandq.Probs(q), **options)
+
+
+@pytest.mark.parametrize("design", [third_where_two_differ, third_where_two_differ_or_by_chance])
+def test_nothing_is_certified_and_nobody_accused_where_votes_chose_their_number(design):
+    found = audited(design, 390, by={"half": np.arange(390) % 2})
+    parts = found.decomposition
+    assert not parts.votes_settled
+    assert parts.independent
+    assert not parts.leak
+    for part in (parts.floor, parts.grouping_loss, parts.kl):
+        assert (part.value, part.low, part.high, part.identified) == (None, None, None, False)
+    assert parts.model_floor is None
+    assert parts.plan == []
+    assert set(parts.brier) == {"brier", "calibration_loss"}
+    assert found.findings[0].key == "votes_chosen"
+    text = " ".join(found.to_text().split())
+    assert text.startswith("How many votes a row has depends on what they say")
+    assert "seen" not in text
+    assert "-> Count only votes whose number was settled beforehand" in text
+    assert text.count("->") == 1
+    assert {line["floor"]["value"] for line in found.to_dict()["decomposition"]["classes"]} == {
+        None
+    }
+
+
+def test_of_the_first_two_votes_the_floor_is_certified_again():
+    found = audited(lambda p: draws(p, 2), 150)
+    assert found.decomposition.votes_settled
+    assert not any(x.first for x in found.findings)
+
+
+def test_a_number_that_goes_with_agreement_is_named_where_somebody_may_have_known():
+    def by_difficulty(p):
+        m = np.where(np.square(p).sum(axis=1) > 0.5, 2, 4)
+        return np.random.default_rng(13).multinomial(m, p)
+
+    rng = np.random.default_rng(14)
+    p = rng.dirichlet(np.ones(3), N)
+    found = pandq.audit(pandq.Counts(by_difficulty(p)), pandq.Probs(np.full((N, 3), 1 / 3)))
+    assert [x.key for x in found.findings if x.first] == ["agreement_follows_votes"]
+    truth = -(p * np.log(p)).sum(axis=1).mean()
+    assert found.decomposition.floor.low <= truth <= found.decomposition.floor.high
+
+
+def test_the_same_three_readers_of_every_row_are_no_independent_draws():
+    yes = (np.random.default_rng(15).random((N, 3)) < [0.02, 0.5, 0.98]).sum(axis=1)
+    votes = pandq.Counts(np.stack([3 - yes, yes], axis=1))
+    parts = pandq.audit(votes, pandq.Probs(np.full((N, 2), 0.5))).decomposition
+    assert not parts.independent
+    assert parts.votes_settled
+    assert not parts.leak

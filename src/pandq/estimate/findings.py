@@ -20,6 +20,7 @@ from pandq.views import Labels, Probs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pandq.estimate.floor.assumptions import Tested
     from pandq.read.chunks import Chunk
     from pandq.results.estimate import Estimate
     from pandq.rows import RowMeasures
@@ -118,6 +119,7 @@ def findings_of(
     accuracy: Estimate,
     cross_entropy: Estimate,
     sample: Sample | None,
+    tested: Tested | None,
     clustered: bool,
     unit: Unit,
 ) -> tuple[Finding, ...]:
@@ -129,13 +131,20 @@ def findings_of(
         accuracy: over all rows.
         cross_entropy: over all rows, nats.
         sample: rows of P and Q, or None.
+        tested: what votes say of a certificate's assumptions, or None.
         clustered: whether rows that belong together were named.
         unit: of the sentences.
     """
     wrong = [_below_chance(n_classes, accuracy)]
     if sample is not None and n_classes > 1:
         wrong += _beside_frequencies(sample, cross_entropy, unit)
-    found = [*wrong, _votes(seen), None if clustered else _copies(seen), *_ties(seen)]
+    found = [
+        *wrong,
+        _draws(tested),
+        _votes(seen),
+        None if clustered else _copies(seen),
+        *_ties(seen),
+    ]
     return tuple(x for x in found if x is not None)
 
 
@@ -212,6 +221,47 @@ def _mean(x: Floats, w: Floats) -> tuple[float, float]:
     """A weighted mean and its standard error; weights sum to one."""
     mean = float(w @ x)
     return mean, float(np.sqrt(w**2 @ np.square(x - mean)))
+
+
+SETTLED = (
+    "Count only votes whose number was settled beforehand: the first two of each row, in the order"
+    " in which they were given, are a fair sample where every row has two."
+)
+
+
+def _draws(tested: Tested | None) -> Finding | None:
+    """Votes that are no draws of a number settled beforehand, or that may well be none."""
+    if tested is None:
+        return None
+    worst, follows = tested.unanimity.worst, tested.following
+    differ = {"fewer": follows.fewer, "more": follows.more}
+    depends = "How many votes a row has depends on what they say"
+    if tested.unanimity.broken and worst is not None:
+        numbers = {"votes": worst.votes, "unanimous": worst.unanimous, "least": worst.least}
+        seen = (
+            f"of the rows with {worst.votes} votes {worst.unanimous:.3g} are unanimous, where"
+            f" independent draws that agree in as many pairs have at least {worst.least:.3g}."
+        )
+        if tested.chosen:
+            return Finding(
+                "votes_chosen", f"{depends}: {seen}", numbers, first=True, remedy=SETTLED
+            )
+        sentence = f"A row's votes are no independent draws: {seen}"
+        return Finding("votes_dependent", sentence, numbers, first=True)
+    if tested.chosen:
+        sentence = (
+            f"{depends}: rows with the fewest all agree, and rows with more that are alike to Q in"
+            f" only {follows.more:.3g} of their pairs."
+        )
+        return Finding("votes_chosen", sentence, differ, first=True, remedy=SETTLED)
+    if not follows.seen:
+        return None
+    sentence = (
+        f"Of rows that are alike to Q those with more votes agree less ({follows.more:.3g} of their"
+        f" pairs, not {follows.fewer:.3g}): if more votes were asked for where the first ones"
+        " differ, nothing that is said of the floor holds."
+    )
+    return Finding("agreement_follows_votes", sentence, differ, first=True)
 
 
 def _votes(seen: Seen) -> Finding | None:

@@ -83,20 +83,33 @@ def headline(audit: Audit) -> str:
             f"{start}{left}, one label per row cannot say how much is noise in the labels and how"
             " much is the model."
         )
-    if not parts.independent:
-        return (
-            f"{start}{left} nothing can be told apart: a row's votes are no independent draws from"
-            " one P (two votes of a row agree less often than votes of different rows)."
-        )
-    if parts.leak:
-        return (
-            f"{short(parts.cross_entropy.value)} {unit} of loss, less than these votes allow: Q has"
-            " seen them, and its error on new data cannot be read from this; or else a row's votes"
-            " are no independent draws."
-        )
+    untold = _untold(parts, start, left, unit)
+    if untold is not None:
+        return untold
     who = "people disagreeing" if parts.label_type == "votes" else "P's own entropy, the floor"
     told = [f"{share(parts.floor)} is {who}", *free, _model(parts.grouping_loss)]
     return f"{start}{', '.join(told)}."
+
+
+def _untold(parts: Decomposition, start: str, left: str, unit: str) -> str | None:
+    """The answer where votes are not what a certificate assumes; None where nothing shows that."""
+    loss = f"{short(parts.cross_entropy.value)} {unit} of loss"
+    if not parts.independent:
+        return (
+            f"{start}{left} nothing can be told apart: a row's votes are no independent draws from"
+            " one P (they agree less often than such draws can)."
+        )
+    if not parts.votes_settled:
+        return (
+            f"{loss} on these votes, of which nothing can be told apart: how many votes a row has"
+            " depends on what they say."
+        )
+    if parts.leak:
+        return (
+            f"{loss}, less than these votes allow: Q has seen them, and its error on new data"
+            " cannot be read from this; or else a row's votes are no independent draws."
+        )
+    return None
 
 
 def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
@@ -121,7 +134,7 @@ def _loss(parts: Decomposition, unit: str) -> tuple[str, str, list[str]]:
 
 def _undivided(parts: Decomposition) -> bool:
     """Is the loss after recalibration not told apart into floor and grouping loss?"""
-    return parts.label_type == "labels" or not parts.independent
+    return parts.label_type == "labels" or not (parts.independent and parts.votes_settled)
 
 
 def _model(grouping: Estimate) -> str:
@@ -202,9 +215,14 @@ def definition(parts: Decomposition) -> str:
     if not parts.independent:
         return (
             "A certified floor needs a row's votes to be independent draws from one P, and these"
-            " are not: two votes of a row agree less often than votes of different rows, as where"
-            " the same people answer every row, each in their own way. Only the loss after"
-            " recalibration bounds it."
+            " are not: they agree less often than such draws can, as where the same people answer"
+            " every row, each in their own way. Only the loss after recalibration bounds it."
+        )
+    if not parts.votes_settled:
+        return (
+            "A certified floor needs a number of votes that was settled before they were given, and"
+            " here it depends on what they say, as where a third opinion is asked for only where"
+            " two differ. Shares of such votes are no estimate of P, and lean to the majority."
         )
     if parts.leak:
         return (

@@ -42,8 +42,9 @@ class Decomposition(Record):
     All are over all rows. Where Q rules out what happened (q = 0 < p) the cross entropy, KL and the
     calibration loss are infinite, and `finite_part` has their means over the other rows. `kl` is
     grouping and calibration loss together, `refinement_loss` floor and grouping loss. `independent`
-    is false where a row's votes are shown to be no independent draws from one P, `leak` true where
-    Q can do better than such draws allow.
+    is false where a row's votes are shown to be no independent draws from one P, `votes_settled`
+    where their number is shown to depend on what they say, `leak` true where Q does better than
+    votes allow of which neither is so.
     """
 
     label_type: LabelType
@@ -58,6 +59,7 @@ class Decomposition(Record):
     finite_part: dict[str, Estimate]
     leak: bool
     independent: bool
+    votes_settled: bool
     model_floor: Estimate | None
     brier: dict[str, Estimate]
     recalibration: Recalibration

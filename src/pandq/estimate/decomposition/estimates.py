@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.estimate.averages.means import Means
+    from pandq.estimate.floor.assumptions import Tested
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
@@ -34,6 +35,7 @@ BLINDLY = (
     " and no point"
 )
 DEPENDENT = "a row's votes are no independent draws from one P: nothing is certified"
+CHOSEN = "how many votes a row has depends on what they say: nothing is certified"
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 # The finite parts by their names, and the columns that they are means of.
 FINITE_PART = {"cross_entropy": "cross_entropy", "calibration_loss": "gain"}
@@ -42,7 +44,9 @@ ROUNDING = 1e-12
 BINNED = "15 bins of confidence; biased upwards by the noise in each bin"
 NO_MAP = "no map that was tried gained anything"
 
-Doubt = Literal["leak", "dependent"]
+Doubt = Literal["leak", "dependent", "chosen"]
+# Doubts of the votes themselves, of which no model of them is made.
+UNTOLD: tuple[Doubt, ...] = ("dependent", "chosen")
 
 
 def decomposed(
@@ -70,10 +74,10 @@ def decomposed(
         A Decomposition.
     """
     means, label_type = sums.parts, trained.label_type
-    doubt = _doubt(means, level=level)
+    doubt = _doubt(means, trained.tested, level=level)
     found = _parts(means, trained, doubt=doubt, level=level)
     won = (found["calibration_loss"].value or 0.0) > 0
-    trusted = label_type == "votes" and doubt != "dependent"
+    trusted = label_type == "votes" and doubt not in UNTOLD
     model = means.estimate(MODEL, level=level) if trusted else None
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
@@ -89,6 +93,7 @@ def decomposed(
         },
         leak=doubt == "leak",
         independent=doubt != "dependent",
+        votes_settled=doubt != "chosen",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         brier=_brier(sums.brier, doubt, won=won, level=level),
         recalibration=_recalibration_of(trained, unit),
@@ -141,6 +146,10 @@ def _parts(
         floor = floor.ranged(0.0, after.high, DEPENDENT)
         grouping_loss = grouping_loss.ranged(0.0, after.high, DEPENDENT)
         kl = kl.ranged(gain.low, loss.high, DEPENDENT)
+    elif doubt == "chosen":
+        floor, grouping_loss, kl = (
+            x.ranged(None, None, CHOSEN) for x in (floor, grouping_loss, kl)
+        )
     elif doubt == "leak":
         # the certificate believes Q, so a Q that has seen the votes leaves it nothing to say
         low, high = means.bounds("blind_low", "blind_high", level=level)
@@ -166,16 +175,19 @@ def _recalibration(
     return loss, replace(none, identified=gain.identified)
 
 
-def _doubt(means: LossMeans, *, level: float) -> Doubt | None:
+def _doubt(means: LossMeans, tested: Tested | None, *, level: float) -> Doubt | None:
     """What speaks against the certificate's assumptions.
 
     Votes of a row that agree less than votes of different rows are no independent draws, whatever
-    Q is. Beyond that, a loss below every honest floor, or bounds that cross.
+    Q is, nor are votes that are too rarely unanimous, unless it was they that settled their number.
+    Beyond that, a loss below every honest floor, or bounds that cross.
     """
     if "agreement" not in means.others.names:
         return None
     if means.bounds("agreement", "agreement", level=SURE)[1] < 0:
         return "dependent"
+    if tested is not None and (tested.chosen or tested.dependent):
+        return "chosen" if tested.chosen else "dependent"
     low, high = means.bounds("floor_low", "floor_high", level=level)
     below = any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
     return "leak" if below or low > high else None
@@ -306,7 +318,7 @@ def _table(
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
         entry["infinite_rows"] = means.n_infinite
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
-        if MODEL in means.others.names and doubt != "dependent":
+        if MODEL in means.others.names and doubt not in UNTOLD:
             entry["model_floor"] = finite(means.mean(MODEL) * scale)
         removable = (parts["calibration_loss"].value or 0.0) + (parts["grouping_loss"].value or 0.0)
         entry["removable"] = finite(removable * scale)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from pandq.core.hashing import hash_rows
-from pandq.core.numerics import row_sums
 from pandq.core.threads import over_cores
 from pandq.errors import InputError
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.rowparts import row_parts
+from pandq.estimate.floor.assumptions import Tested, agreement
 from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.certificate import Certificate, train_certificate
 from pandq.estimate.floor.planner import plan_budget, rows_to_plan
@@ -58,6 +58,7 @@ class Trained:
     certificates: tuple[Certificate, Certificate] | None = None
     blind: tuple[BlindBounds, BlindBounds] | None = None
     frequencies: tuple[Floats, Floats] | None = None
+    tested: Tested | None = None
     fold_by: FoldBy = "row"
 
     @classmethod
@@ -87,7 +88,7 @@ class Trained:
         best = None
         if "best_log_q" in columns:
             best = cross_fitted_maps(sample, seed, fold_by, of="best_log_q")
-        certificates, blind, frequencies = None, None, None
+        certificates, blind, frequencies, tested = None, None, None, None
         if label_type == "votes":
             tell("bounding the floor")
             # certificates weigh all rows alike: what was drawn for its class alone stays out
@@ -101,7 +102,8 @@ class Trained:
             certificates = (first, second)
             blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
             frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
-        return cls(label_type, seed, maps, best, certificates, blind, frequencies, fold_by)
+            tested = Tested.of(votes, first.mixture.prior_moments(q)[1].sum(axis=1), unit)
+        return cls(label_type, seed, maps, best, certificates, blind, frequencies, tested, fold_by)
 
     def unit_of(self, chunk: Chunk) -> Keys:
         """What is never split between folds: each row, its cluster, or its copies; (n,)."""
@@ -168,8 +170,9 @@ class Trained:
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
             f, c = (self.frequencies or ())[half], _votes(p[rows]).astype(np.float64)
             m = c.sum(axis=1)
-            pairs = row_sums(c * (c - 1.0)) / (m * np.maximum(m - 1.0, 1.0))
-            return np.where(m > 1, pairs - 2.0 * (c @ f) / m + f @ f, 0.0)[:, None]
+            return np.where(m > 1, agreement(_votes(p[rows])) - 2.0 * (c @ f) / m + f @ f, 0.0)[
+                :, None
+            ]
 
         return self._cross_fitted(unit, 2, 1, of)[:, 0]
 
