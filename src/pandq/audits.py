@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pandq.core.checks import is_number
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.intervals import exponential
@@ -21,6 +23,7 @@ from pandq.estimate.decomposition.trained import Trained, kept_together
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
+from pandq.estimate.floor.bounding import Bounding
 from pandq.estimate.passes import (
     Shape,
     check_choices,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from pandq.results.decomposition import Decomposition, LabelType
     from pandq.results.estimate import Estimate
 
-Floor = Literal["auto", "certified"]
+Floor = Literal["auto", "certified", "blind"]
 Intervals = Literal["t", "bootstrap"]
 
 REPLICATES = 1000
@@ -75,6 +78,7 @@ def audit(
     seed: int = 0,
     decompose: bool = True,
     floor: Floor = "auto",
+    min_votes: int = 1,
     intervals: Intervals = "t",
     worst: int = 10,
     engine: Engine | None = None,
@@ -97,7 +101,10 @@ def audit(
         level: confidence level of the intervals.
         seed: random seed of folds and bootstrap.
         decompose: whether a second pass over the rows takes the loss apart.
-        floor: "auto" bounds it as far as P allows, "certified" insists on votes.
+        floor: "auto" bounds it as far as P allows, "certified" insists on votes, "blind" bounds it
+            without a look at Q, which may then have seen the votes.
+        min_votes: bound the floor from rows with so many votes or more, and take it for that of
+            all rows: right where the number of votes says nothing of the row.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
@@ -118,7 +125,7 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    asked = Asked(unit, level, seed, decompose, floor, intervals, worst)
+    asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes)
     more: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = rows_of(p, q, classes=classes, best_q=best_q, n_bytes=n_bytes, **more)
     about = {"command": "audit", **asked.told}
@@ -144,15 +151,18 @@ class Asked:
     floor: Floor = "auto"
     intervals: Intervals = "t"
     worst: int = 10
+    min_votes: int = 1
 
     def __post_init__(self) -> None:
         chosen = {"floor": (self.floor, Floor), "intervals": (self.intervals, Intervals)}
         check_choices(self.unit, self.level, self.seed, self.worst, **chosen)
+        if not is_number(self.min_votes, Integral) or self.min_votes < 1:
+            raise InputError(what="min_votes is a whole number from 1", got=repr(self.min_votes))
 
     @property
     def told(self) -> dict[str, Any]:
         """The options that a result names."""
-        names = ("seed", "decompose", "floor", "intervals", "worst")
+        names = ("seed", "decompose", "floor", "min_votes", "intervals", "worst")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -179,12 +189,13 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
         InputError: there were no rows, or their floor cannot be certified where it must be.
     """
     refuse_empty(rows, first.rows.n, first.rows.weight)
-    label_type = _label_type(rows, first, certified=asked.floor == "certified")
+    label_type = _label_type(rows, first, certified=asked.floor != "auto")
     stop = reasons_to_stop(first.sample, first.shape.n_classes) if asked.decompose else []
     trained, plan, sums = None, None, None
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
     if asked.decompose and not stop:
-        trained, plan = _trained(rows, first, label_type, seed=asked.seed, tell=run.tell)
+        how = Bounding(blindly=asked.floor == "blind", min_votes=asked.min_votes)
+        trained, plan = _trained(rows, first, label_type, how, seed=asked.seed, tell=run.tell)
         by = tuple(rows.by)
         empty = PartSums.empty(votes=label_type == "votes", by=by, **asked.drawn)
         of_parts = partial(_parts, blank=empty, trained=trained)
@@ -283,6 +294,7 @@ def _trained(
     rows: Scan | MemoryScan,
     first: AuditSums,
     label_type: LabelType,
+    how: Bounding,
     *,
     seed: int,
     tell: Callable[[str], object],
@@ -291,7 +303,9 @@ def _trained(
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
         together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
-        trained = Trained.of(first.sample, label_type, seed=seed, fold_by=together, tell=tell)
+        trained = Trained.of(
+            first.sample, label_type, seed=seed, fold_by=together, bounding=how, tell=tell
+        )
         if not trained.certificates:
             return trained, None
         tell("planning votes")

@@ -107,6 +107,8 @@ _ALL = (
              "after recalibration"),
     Quantity("model_floor", "floor, model-based", "", "nat", 0, INF, "", "", "part",
              "mixture of Dirichlets"),
+    Quantity("blind_floor", "floor, without a look at Q", "", "nat", 0, INF, "", "", "part",
+             "holds also if Q has seen the votes"),
     Quantity("total", "total uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",
              "entropy of the members' mean"),
     Quantity("aleatoric", "aleatoric uncertainty", "", "nat", 0, INF, "", DEPEWEG, "ensemble",

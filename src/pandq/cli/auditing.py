@@ -43,10 +43,20 @@ if TYPE_CHECKING:
 @option(
     RESULT,
     "--floor",
-    type=click.Choice(["auto", "certified"]),
+    type=click.Choice(["auto", "certified", "blind"]),
     default="auto",
     show_default=True,
-    help="Bound the floor as far as P allows, or insist on votes that certify it.",
+    help="Bound the floor as far as P allows; insist on votes that certify it; or bound it without"
+    " a look at Q, which may then have seen the votes.",
+)
+@option(
+    RESULT,
+    "--min-votes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Bound the floor from rows with so many votes or more, and take it for that of all rows:"
+    " right where the number of votes says nothing of the row.",
 )
 @option(
     RESULT,

@@ -39,6 +39,8 @@ SURE = 1e-4
 ROUNDING = 1e-12
 # Copies are kept in one fold where there are so many different rows, none of them in most folds.
 LEAST_DIFFERENT = 100
+# So many rows with one vote widen a floor's interval by more than a hair.
+SINGLE = 0.05
 
 
 def _common(a: int, b: int) -> int:
@@ -141,6 +143,7 @@ def findings_of(
     found = [
         *wrong,
         _draws(tested),
+        _fewer(tested),
         _votes(seen),
         None if clustered else _copies(seen),
         *_ties(seen),
@@ -262,6 +265,30 @@ def _draws(tested: Tested | None) -> Finding | None:
         " differ, nothing that is said of the floor holds."
     )
     return Finding("agreement_follows_votes", sentence, differ, first=True)
+
+
+def _fewer(tested: Tested | None) -> Finding | None:
+    """Rows of few votes: what they cost, or that those which stand for them are unlike."""
+    if tested is None:
+        return None
+    fewer = tested.fewer
+    if fewer is None:
+        if tested.single < SINGLE or tested.chosen:
+            return None
+        sentence = (
+            f"{tested.single:.0%} of the rows have one vote, which says little of the floor. If"
+            " the number of votes says nothing of a row, --min-votes 2 bounds the floor from the"
+            " others."
+        )
+        return Finding("single_votes", sentence, {"share": tested.single})
+    if not fewer.apart:
+        return None
+    sentence = (
+        f"Rows with fewer than {fewer.min_votes} votes fit Q otherwise than the others (P's mean of"
+        f" Q is {fewer.few:.3g}, not {fewer.enough:.3g}): the floor of the others is not theirs."
+    )
+    numbers = {"few": fewer.few, "enough": fewer.enough}
+    return Finding("fewer_votes_differ", sentence, numbers, first=True)
 
 
 def _votes(seen: Seen) -> Finding | None:

@@ -44,7 +44,10 @@ class Auditor(Fed[AuditSums, Audit]):
         level: confidence level of the intervals.
         seed: random seed of folds and bootstrap.
         decompose: whether to keep rows and take the loss apart.
-        floor: "auto" bounds it as far as P allows, "certified" insists on votes.
+        floor: "auto" bounds it as far as P allows, "certified" insists on votes, "blind" bounds it
+            without a look at Q, which may then have seen the votes.
+        min_votes: bound the floor from rows with so many votes or more, and take it for that of
+            all rows: right where the number of votes says nothing of the row.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         unique: whether a row whose id has come before is left out, as when a sampler makes the
@@ -76,11 +79,12 @@ class Auditor(Fed[AuditSums, Audit]):
         seed: int = 0,
         decompose: bool = True,
         floor: Floor = "auto",
+        min_votes: int = 1,
         intervals: Intervals = "t",
         worst: int = 10,
         unique: bool = False,
     ) -> None:
-        self._asked = Asked(unit, level, seed, decompose, floor, intervals, worst)
+        self._asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes)
         super().__init__(by, classes, unique=unique)
 
     def update(

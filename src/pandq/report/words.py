@@ -229,11 +229,19 @@ def definition(parts: Decomposition) -> str:
             f"{text} The votes only bound it: its interval ignores Q, and is certified without a"
             " model of P, if a row's votes are independent draws from P; no point is given."
         )
-    return (
-        f"{text} The votes only bound it: its interval is certified without a model of P, if a"
-        " row's votes are independent draws from P and Q has not seen them; the point is the middle"
-        " of its bounds, without their sampling errors."
-    )
+    return f"{text} The votes only bound it: {parts.floor.method}."
+
+
+def two_floors(parts: Decomposition, unit: str) -> list[str]:
+    """That the floor with and the floor without a look at Q are apart, where they are."""
+    floor, blind = parts.floor, parts.blind_floor
+    if blind is None or floor.low is None or floor.high is None:
+        return []
+    middle, low, high = (floor.low + floor.high) / 2, blind.low or 0.0, blind.high or 0.0
+    if low <= middle <= high:
+        return []
+    told = f"A floor that does not look at Q is {_range(blind)} {unit}: the two are apart, as where"
+    return [f"{told} Q has seen some of the votes. --floor blind takes that one."]
 
 
 def next_steps(audit: Audit) -> list[str]:

@@ -61,6 +61,7 @@ class Decomposition(Record):
     independent: bool
     votes_settled: bool
     model_floor: Estimate | None
+    blind_floor: Estimate | None
     brier: dict[str, Estimate]
     recalibration: Recalibration
     reliability: list[dict[str, Any]]

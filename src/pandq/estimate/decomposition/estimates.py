@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.estimate.averages.means import Means
     from pandq.estimate.floor.assumptions import Tested
+    from pandq.estimate.floor.bounding import Bounding
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
 
 CERTIFIED = (
-    "certified interval, if a row's votes are independent draws from P and Q has not seen them;"
-    " the point is the middle of its bounds, without their sampling errors"
+    "certified interval, if a row's votes are independent draws from P and Q has not seen them"
 )
+MIDDLE = "the point is the middle of its bounds, without their sampling errors"
+NO_POINT = "no point, as it spans more than its middle"
 # Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
 SURE = 0.9999
+BLIND = "certified interval without a look at Q, if a row's votes are independent draws from P"
 BLINDLY = (
     "Q has seen these labels, or a row's votes are no independent draws: bounds that ignore Q,"
     " and no point"
@@ -79,6 +82,9 @@ def decomposed(
     won = (found["calibration_loss"].value or 0.0) > 0
     trusted = label_type == "votes" and doubt not in UNTOLD
     model = means.estimate(MODEL, level=level) if trusted else None
+    blind = None
+    if trusted:
+        blind = _blind_floor(means, found["refinement_loss"], trained.bounding, level=level)
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
     return Decomposition(
@@ -95,6 +101,7 @@ def decomposed(
         independent=doubt != "dependent",
         votes_settled=doubt != "chosen",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
+        blind_floor=None if blind is None else blind.to_unit(unit),
         brier=_brier(sums.brier, doubt, won=won, level=level),
         recalibration=_recalibration_of(trained, unit),
         recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
@@ -138,7 +145,8 @@ def _parts(
         )
     else:
         known = trained.certificates is not None
-        floor = _floor(means, after, known=known, level=level)
+        how = _certified(trained.bounding) if known else NOT_IDENTIFIED
+        floor = _floor(means, after, how, known=known, level=level)
         grouping_loss = _above(means, left, after, floor, level=level)
         kl = _above(means, "kl", loss, floor, level=level)
     if doubt == "dependent":
@@ -193,10 +201,10 @@ def _doubt(means: LossMeans, tested: Tested | None, *, level: float) -> Doubt | 
     return "leak" if below or low > high else None
 
 
-def _floor(means: LossMeans, after: Estimate, *, known: bool, level: float) -> Estimate:
+def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: float) -> Estimate:
     """Bounds of the floor, which lies between 0 and the loss after recalibration.
 
-    Their middle is the point, if both were certified.
+    Their middle is the point, if both were certified and are not so far apart that it tells little.
     """
     low, high = means.bounds("floor_low", "floor_high", level=level)
     most, cap = after.value or 0.0, after.high or 0.0
@@ -205,8 +213,29 @@ def _floor(means: LossMeans, after: Estimate, *, known: bool, level: float) -> E
         low, high = 0.0, cap
     middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
     if not known:
-        return after.ranged(low, high, NOT_IDENTIFIED)
-    return after.ranged(low, high, CERTIFIED, float(middle))
+        return after.ranged(low, high, how)
+    if high - low > middle:
+        return after.ranged(low, high, f"{how}; {NO_POINT}")
+    return after.ranged(low, high, f"{how}; {MIDDLE}", float(middle))
+
+
+def _certified(bounding: Bounding) -> str:
+    """How the floor of votes was bounded, and what that assumes."""
+    how = BLIND if bounding.blindly else CERTIFIED
+    if bounding.min_votes > 1:
+        return f"{how}; from rows with {bounding.min_votes} votes or more, taken for all"
+    return how
+
+
+def _blind_floor(
+    means: LossMeans, after: Estimate, bounding: Bounding, *, level: float
+) -> Estimate | None:
+    """The floor that does not look at Q, which votes have."""
+    if "blind_low" not in means.others.names:
+        return None
+    low, high = means.bounds("blind_low", "blind_high", level=level)
+    how = _certified(replace(bounding, blindly=True))
+    return replace(after.ranged(max(low, 0.0), high, how), name="blind_floor")
 
 
 def _above(
@@ -320,10 +349,19 @@ def _table(
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}
         if MODEL in means.others.names and doubt not in UNTOLD:
             entry["model_floor"] = finite(means.mean(MODEL) * scale)
-        removable = (parts["calibration_loss"].value or 0.0) + (parts["grouping_loss"].value or 0.0)
+        removable = (parts["calibration_loss"].value or 0.0) + _about(
+            parts["grouping_loss"], trained
+        )
         entry["removable"] = finite(removable * scale)
         table.append((-removable * means.n, entry["name"], entry))
     return [entry for *_, entry in sorted(table, key=lambda line: line[:2])]
+
+
+def _about(grouping: Estimate, trained: Trained) -> float:
+    """A grouping loss to sort by: its point, or of votes that give none the middle of its ends."""
+    if grouping.value is None and trained.certificates is not None and grouping.low is not None:
+        return (grouping.low + (grouping.high or 0.0)) / 2
+    return grouping.value or 0.0
 
 
 def _plan(plan: BudgetPlan, unit: Unit) -> list[dict[str, Any]]:

@@ -110,10 +110,13 @@ class PartSums(Summary):
             low, high = np.zeros(len(chunk)), after
             if trained.best is not None and chunk.best_q is not None:
                 high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
+        votes = trained.label_type == "votes"
+        blind_low, blind_high = trained.blind_bounds(chunk.p, unit) if votes else (low, high)
+        if trained.bounding.blindly:
+            low, high = blind_low, blind_high
         losses = [loss, loss - after, loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
-        if trained.label_type == "votes":
-            blind_low, blind_high = trained.blind_bounds(chunk.p, unit)
+        if votes:
             losses += [loss - blind_low]
             parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]

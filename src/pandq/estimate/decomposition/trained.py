@@ -9,7 +9,7 @@ the other folds; what is averaged is averaged over all rows, each under the map 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.floor.assumptions import Tested, agreement
 from pandq.estimate.floor.blind import BlindBounds
+from pandq.estimate.floor.bounding import ALL, Bounding, Spread
 from pandq.estimate.floor.certificate import Certificate, train_certificate
 from pandq.estimate.floor.planner import plan_budget, rows_to_plan
 from pandq.estimate.sampling import FOLDS, folds_of, shares_of, weights_of
@@ -60,6 +61,9 @@ class Trained:
     frequencies: tuple[Floats, Floats] | None = None
     tested: Tested | None = None
     fold_by: FoldBy = "row"
+    bounding: Bounding = ALL
+    spread: tuple[Spread, Spread] | None = None
+    blind_spread: tuple[Spread, Spread] | None = None
 
     @classmethod
     def of(
@@ -69,6 +73,7 @@ class Trained:
         *,
         seed: int,
         fold_by: FoldBy = "row",
+        bounding: Bounding = ALL,
         tell: Callable[[str], object] = str,
     ) -> Self:
         """Fit the maps and, for votes, the certificates.
@@ -78,32 +83,60 @@ class Trained:
             label_type: what P is.
             seed: random seed of the folds.
             fold_by: what is never split between folds.
+            bounding: how the floor of votes is bounded.
             tell: called with the name of what begins.
 
         Raises:
-            InputError: a fold has no rows.
+            InputError: a fold has no rows, or too few with so many votes.
         """
         tell("fitting maps")
         columns, maps = sample.columns, cross_fitted_maps(sample, seed, fold_by)
         best = None
         if "best_log_q" in columns:
             best = cross_fitted_maps(sample, seed, fold_by, of="best_log_q")
-        certificates, blind, frequencies, tested = None, None, None, None
-        if label_type == "votes":
-            tell("bounding the floor")
-            # certificates weigh all rows alike: what was drawn for its class alone stays out
-            drawn = sample.uniform
-            unit = columns[UNITS[fold_by]][drawn]
-            halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
-            votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
-            first, second = over_cores(
-                lambda half: train_certificate(votes[halves != half], q[halves != half]), (0, 1)
-            )
-            certificates = (first, second)
-            blind = (BlindBounds.of(votes[halves != 0]), BlindBounds.of(votes[halves != 1]))
-            frequencies = (p[halves != 0].mean(axis=0), p[halves != 1].mean(axis=0))
-            tested = Tested.of(votes, first.mixture.prior_moments(q)[1].sum(axis=1), unit)
-        return cls(label_type, seed, maps, best, certificates, blind, frequencies, tested, fold_by)
+        if label_type != "votes":
+            return cls(label_type, seed, maps, best, fold_by=fold_by)
+        tell("bounding the floor")
+        plain = cls(label_type, seed, maps, best, fold_by=fold_by, bounding=bounding)
+        return plain.bounded(sample)
+
+    def bounded(self, sample: Sample) -> Self:
+        """The same with what bounds the floor of votes."""
+        columns, seed, least = sample.columns, self.seed, self.bounding.min_votes
+        # certificates weigh all rows alike: what was drawn for its class alone stays out
+        drawn = sample.uniform
+        unit = columns[UNITS[self.fold_by]][drawn]
+        halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
+        votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
+        others = (halves != 0, halves != 1)
+        first, second = over_cores(lambda half: train_certificate(votes[half], q[half]), others)
+        blind = (BlindBounds.of(votes[others[0]]), BlindBounds.of(votes[others[1]]))
+        found = replace(
+            self,
+            certificates=(first, second),
+            blind=blind,
+            frequencies=(p[others[0]].mean(axis=0), p[others[1]].mean(axis=0)),
+            tested=Tested.of(
+                votes,
+                first.mixture.prior_moments(q)[1].sum(axis=1),
+                unit,
+                fit=(p * q).sum(axis=1),
+                min_votes=least,
+            ),
+        )
+        if least < 2:
+            return found
+
+        def seen(half: int) -> Spread:
+            own = q[others[half]]
+            bounds = found.two[half].row_bounds
+            return Spread.of(votes[others[half]], least, lambda c, at: _pair(bounds(c, own[at])))
+
+        def unseen(half: int) -> Spread:
+            bounds = blind[half].row_bounds
+            return Spread.of(votes[others[half]], least, lambda c, _: _pair(bounds(c)))
+
+        return replace(found, spread=(seen(0), seen(1)), blind_spread=(unseen(0), unseen(1)))
 
     def unit_of(self, chunk: Chunk) -> Keys:
         """What is never split between folds: each row, its cluster, or its copies; (n,)."""
@@ -144,7 +177,11 @@ class Trained:
         """
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
-            return np.stack(self.two[half].row_bounds(_votes(p[rows]), q[rows]), axis=1)
+            votes = _votes(p[rows])
+            bounds = _pair(self.two[half].row_bounds(votes, q[rows]))
+            if self.spread is None:
+                return bounds
+            return self.spread[half].over(bounds, votes.sum(axis=1))
 
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
@@ -153,7 +190,11 @@ class Trained:
         """The same without a look at Q; only votes have them."""
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
-            return np.stack((self.blind or ())[half].row_bounds(_votes(p[rows])), axis=1)
+            votes = _votes(p[rows])
+            bounds = _pair((self.blind or ())[half].row_bounds(votes))
+            if self.blind_spread is None:
+                return bounds
+            return self.blind_spread[half].over(bounds, votes.sum(axis=1))
 
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
@@ -240,3 +281,7 @@ def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "
 
 def _votes(p: View) -> NDArray[np.int64]:
     return p.array.astype(np.int64)
+
+
+def _pair(bounds: tuple[Floats, Floats]) -> Floats:
+    return np.stack(bounds, axis=1)

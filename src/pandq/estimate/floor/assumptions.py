@@ -246,20 +246,80 @@ def following(counts: Counts, expected: Floats) -> Following:
 
 
 @dataclass(frozen=True, slots=True)
+class Fewer:
+    """Whether rows with fewer votes fit Q as the others do.
+
+    Args:
+        min_votes: how many votes are not fewer.
+        few: mean over those rows of P's expectation of Q, sum p_k q_k.
+        enough: the same over the others.
+        p_value: that both are equal, two-sided.
+    """
+
+    min_votes: int
+    few: float
+    enough: float
+    p_value: float
+
+    @property
+    def apart(self) -> bool:
+        """Are they so different that the others cannot stand for them?"""
+        return self.p_value < SURE
+
+
+def fewer_votes(fit: Floats, few: NDArray[np.bool_], min_votes: int) -> Fewer:
+    """Compare rows that have too few votes with those that are to stand for them.
+
+    Args:
+        fit: (n,) sum_k p_k q_k with p_k the votes' shares, which any number estimates fairly.
+        few: (n,) whether a row has too few.
+        min_votes: how many votes are enough.
+
+    Source:
+        Welch (1947), with the normal distribution.
+
+    >>> fewer_votes(np.array([0.5, 0.4, 0.6, 0.5]), np.array([True, True, False, False]), 2).apart
+    False
+    """
+    one, other = fit[few], fit[~few]
+    if min(len(one), len(other)) < _LEAST_PAIRS:
+        return Fewer(min_votes, float(one.mean()), float(other.mean()), 1.0)
+    error = np.sqrt(one.var() / len(one) + other.var() / len(other))
+    apart = abs(float(one.mean() - other.mean()))
+    p_value = 2.0 * float(ndtr(-apart / error)) if error > 0 else float(apart == 0)
+    return Fewer(min_votes, float(one.mean()), float(other.mean()), p_value)
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
     """What some votes say of a certificate's assumptions.
 
     Rows of the fewest votes that all agree, where rows that are alike to Q and have more do not,
-    were given no more because they agreed.
+    were given no more because they agreed. `single` is the share of rows with one vote.
     """
 
     unanimity: Unanimity
     following: Following
+    fewer: Fewer | None = None
+    single: float = 0.0
 
     @classmethod
-    def of(cls, counts: Counts, expected: Floats, unit: NDArray[Any]) -> Self:
-        """Both tests, with arguments as above."""
-        return cls(unanimity(counts, unit), following(counts, expected))
+    def of(
+        cls,
+        counts: Counts,
+        expected: Floats,
+        unit: NDArray[Any],
+        *,
+        fit: Floats,
+        min_votes: int = 1,
+    ) -> Self:
+        """All tests, with arguments as above; the last only where some votes are too few."""
+        votes = counts.sum(axis=1)
+        few = votes < min_votes
+        fewer = fewer_votes(fit, few, min_votes) if few.any() and not few.all() else None
+        return cls(
+            unanimity(counts, unit), following(counts, expected), fewer, float((votes == 1).mean())
+        )
 
     @property
     def chosen(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import digamma, expit, gammaln, logsumexp, softmax
+from scipy.special import digamma, expit, gammaln, log_softmax, logsumexp, softmax
 
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
@@ -165,7 +165,9 @@ class DirichletMixture:
             c, votes = counts[part], counts[part].sum(axis=1)
             alpha = self.means(q[part]) * self.totals(q[part]).T[:, :, None]
             total = self.totals(q[part]).T
-            log_weight = np.log(self.gates(q[part])).T + gammaln(total) - gammaln(total + votes)
+            # whose gate underflows has a logarithm all the same
+            gates = log_softmax(self._design(q[part]) @ self.gate.T, axis=1).T
+            log_weight = gates + gammaln(total) - gammaln(total + votes)
             row, column = np.nonzero(c)
             for r, a in enumerate(alpha[:, row, column]):
                 gain = gammaln(a + c[row, column]) - gammaln(a)

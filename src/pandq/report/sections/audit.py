@@ -90,7 +90,7 @@ def _loss(audit: Audit) -> Section:
         rows=rows,
         unit=audit.unit,
         level=audit.level,
-        note=[words.definition(parts)],
+        note=[words.definition(parts), *words.two_floors(parts, audit.unit)],
         first=True,
     )
 
@@ -227,6 +227,8 @@ def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
     some = (
         "" if all(x.n == parts.n for x in parts.brier.values()) else ", rows of two votes or more"
     )
+    if parts.blind_floor is not None:
+        rows.append(Row("blind_floor", parts.blind_floor))
     rows += [
         Row(name, x, f"Brier score{some}" if name == "brier" else f"  its {words.said(name)}", " ")
         for name, x in parts.brier.items()

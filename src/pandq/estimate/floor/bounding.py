@@ -1,0 +1,89 @@
+"""How the floor of votes is bounded: with or without a look at Q, from all rows or from some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pandq.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Counts = NDArray[np.int64]
+
+# Of fewer rows no certificate is trained.
+LEAST_ROWS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Bounding:
+    """How the floor of votes is bounded.
+
+    Args:
+        blindly: whether without a look at Q.
+        min_votes: rows with fewer votes take the mean bounds of the others; 1 where every row has
+            bounds of its own.
+    """
+
+    blindly: bool = False
+    min_votes: int = 1
+
+
+ALL = Bounding()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """The bounds of rows with enough votes, spread over all rows.
+
+    Args:
+        least: how many votes are enough.
+        share: of the rows that have so many.
+        mean: about what their bounds are, (2,) nats: it serves the variance alone.
+
+    Source:
+        Horvitz and Thompson (1952), of the departure from a mean that is known beforehand.
+    """
+
+    least: int
+    share: float
+    mean: Floats
+
+    @classmethod
+    def of(
+        cls, counts: Counts, least: int, bounds: Callable[[Counts, NDArray[np.bool_]], Floats]
+    ) -> Self:
+        """Learn share and mean from some rows, to apply them to others.
+
+        Args:
+            counts: (n, K) votes, at least one per row.
+            least: how many votes are enough.
+            bounds: of the votes of some rows, and which these are: (m, 2) nats.
+
+        Raises:
+            InputError: too few rows have so many votes.
+        """
+        enough = counts.sum(axis=1) >= least
+        if enough.sum() < LEAST_ROWS:
+            raise InputError(
+                what=f"too few rows have {least} votes or more to bound the floor from them",
+                got=f"{enough.sum()} of {len(counts)} rows in one of two folds",
+                remedy=f"At least {LEAST_ROWS} are needed: ask for fewer votes (min_votes).",
+            )
+        return cls(least, float(enough.mean()), bounds(counts[enough], enough).mean(axis=0))
+
+    def over(self, bounds: Floats, votes: Counts) -> Floats:
+        """(n, 2) numbers whose mean over all rows is that of the rows with enough votes.
+
+        >>> half = Spread(2, 0.5, np.array([0.1, 0.9]))
+        >>> half.over(np.array([[0.2, 0.8], [9.0, 9.0]]), np.array([3, 1])).mean(axis=0)
+        array([0.2, 0.8])
+        """
+        enough = (votes >= self.least)[:, None]
+        return np.where(enough, (bounds - self.mean) / self.share, 0.0) + self.mean
