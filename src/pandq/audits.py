@@ -271,12 +271,12 @@ def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -
         InputError: it must be, and P has no two votes in any row.
     """
     kind = first.shape.p_kind
-    label_type = label_type_of(kind, first.rows.most_votes)
+    label_type = label_type_of(kind, first.rows.most_votes, one_class=first.seen.most == 1)
     if certified and label_type != "votes":
         raise InputError(
             what="a certified floor needs at least two votes per row",
             where=name_of(rows),
-            got="one vote in every row" if label_type == "labels" else f"P is {kind}",
+            got="one label in every row" if label_type == "labels" else f"P is {kind}",
             remedy="Give the votes as Counts, or leave --floor at auto.",
         )
     return label_type

@@ -93,11 +93,29 @@ def test_votes_that_are_divided_by_their_number_are_said_first(rows, digits):
     assert "counts:COLUMN" in next_steps(found)[0]
 
 
-def test_labels_that_are_written_as_probabilities_are_said_first(rows):
+def test_labels_that_are_written_as_probabilities_are_taken_for_labels(rows):
     q, labels, _ = rows
     found = pandq.audit(Probs(np.eye(3)[labels]), Probs(q))
+    plain = pandq.audit(Labels(labels, 3), Probs(q))
     assert keys(found) == ["p_is_labels"]
-    assert "labels:COLUMN" in next_steps(found)[0]
+    assert "taken as one label per row" in " ".join(found.to_text().split())
+    assert headline(found) == headline(plain)
+    assert next_steps(found) == next_steps(plain)
+    parts, of_labels = found.decomposition, plain.decomposition
+    assert (parts.label_type, parts.floor.value, parts.brier) == ("labels", None, {})
+    assert parts.floor.high == pytest.approx(of_labels.floor.high, rel=1e-9)
+    with pytest.raises(pandq.InputError, match="one label in every row"):
+        pandq.audit(Probs(np.eye(3)[labels]), Probs(q), floor="certified")
+
+
+def test_where_nothing_fits_it_is_said_that_classes_may_be_in_another_order(rows):
+    q, labels, _ = rows
+    for one in (
+        pandq.audit(Labels(labels, 3), Probs(q[:, [1, 2, 0]])),
+        pandq.audit(Labels(labels, 3), Probs(q), floor="auto"),
+    ):
+        told = "Q's classes or the rows in another order" in " ".join(next_steps(one))
+        assert told == ("below_chance" in keys(one))
 
 
 def test_soft_labels_are_no_few_votes():

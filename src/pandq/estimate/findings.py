@@ -20,7 +20,7 @@ from pandq.views import Labels, Probs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.estimate.floor.assumptions import Tested
+    from pandq.estimate.floor.assumptions import Assumptions
     from pandq.read.chunks import Chunk
     from pandq.results.estimate import Estimate
     from pandq.rows import RowMeasures
@@ -121,7 +121,7 @@ def findings_of(
     accuracy: Estimate,
     cross_entropy: Estimate,
     sample: Sample | None,
-    tested: Tested | None,
+    tested: Assumptions | None,
     clustered: bool,
     unit: Unit,
 ) -> tuple[Finding, ...]:
@@ -152,8 +152,8 @@ def findings_of(
 
 
 CHECK = (
-    "Check first that P and Q belong together: are labels shifted, or classes or rows in another"
-    " order? Nothing else that is said here means much until then."
+    "Check first that P and Q belong together: labels may be shifted, or Q's classes or the rows in"
+    " another order. Nothing else that is said here means much until then."
 )
 
 
@@ -232,7 +232,7 @@ SETTLED = (
 )
 
 
-def _draws(tested: Tested | None) -> Finding | None:
+def _draws(tested: Assumptions | None) -> Finding | None:
     """Votes that are no draws of a number settled beforehand, or that may well be none."""
     if tested is None:
         return None
@@ -267,7 +267,7 @@ def _draws(tested: Tested | None) -> Finding | None:
     return Finding("agreement_follows_votes", sentence, differ, first=True)
 
 
-def _fewer(tested: Tested | None) -> Finding | None:
+def _fewer(tested: Assumptions | None) -> Finding | None:
     """Rows of few votes: what they cost, or that those which stand for them are unlike."""
     if tested is None:
         return None
@@ -298,12 +298,8 @@ def _votes(seen: Seen) -> Finding | None:
     if seen.most == 1:
         return Finding(
             "p_is_labels",
-            "P is one class in every row: if these are labels, the floor below is none, and what"
-            " is called the model's may be noise in the labels.",
+            "P is probabilities, all of one class in every row: it is taken as one label per row.",
             {"votes": 1},
-            first=True,
-            remedy="Give the labels as labels (labels:COLUMN): what one label per row cannot say"
-            " is then not said.",
         )
     each = f"multiples of 1/{seen.common}" if seen.common <= MOST_VOTES else "shares of few votes"
     return Finding(

@@ -125,17 +125,19 @@ def sample_size(n_classes: int) -> int:
     return max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // n_classes), SAMPLE_LEAST)
 
 
-def label_type_of(p_kind: str, most_votes: float) -> LabelType:
-    """What P lets one say of its own entropy.
+def label_type_of(p_kind: str, most_votes: float, *, one_class: bool = False) -> LabelType:
+    """What P lets one say of its own entropy; of `one_class` in every row it is labels.
 
-    >>> label_type_of("counts", 3), label_type_of("counts", 1), label_type_of("probs", 0)
-    ('votes', 'labels', 'full')
+    >>> label_type_of("counts", 3), label_type_of("counts", 1)
+    ('votes', 'labels')
+    >>> label_type_of("probs", 0), label_type_of("probs", 0, one_class=True)
+    ('full', 'labels')
     """
     if p_kind == "labels":
         return "labels"
     if p_kind == "counts":
         return "votes" if most_votes > 1 else "labels"
-    return "full"
+    return "labels" if one_class else "full"
 
 
 def folds_of(unit: Keys, n_folds: int, seed: int) -> NDArray[np.intp]:

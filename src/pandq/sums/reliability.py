@@ -7,7 +7,7 @@ from typing import Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, xlogy
+from scipy.special import betaincinv, betaln, ndtri, xlog1py, xlogy
 
 from pandq.core.kernels import group_sums
 from pandq.errors import InputError
@@ -137,13 +137,44 @@ class Reliability(Summary):
 
     @property
     def ece_of_noise(self) -> float:
-        """About the ECE that a calibrated model would show here: sum_b n_b/n sqrt(2/pi) se_b.
+        """About the ECE that a calibrated model would show here.
 
-        Bins of one row have no standard error and count nothing.
+        With one label per row its hits in a bin are binomial with the bin's mean confidence, and
+        their mean deviation has a closed form. Of any other P the spread is the rows' own, with
+        sum_b n_b/n sqrt(2/pi) se_b, to which bins of one row add nothing.
+
+        Source: De Moivre 1730; Diaconis and Zabell 1991, Closed form summation, equation 1.1.
         """
         n = self.count.sum()
-        noise = np.nansum(self.count * self.standard_error) * np.sqrt(2 / np.pi)
+        if self.one_label:
+            noise = mean_deviation(self.count, self.confidence).sum()
+        else:
+            noise = np.nansum(self.count * self.standard_error) * np.sqrt(2 / np.pi)
         return float(noise / n) if n else float("nan")
+
+
+def mean_deviation(n: Array, expected: Array) -> Array:
+    """E|X - n p| of a binomial X: 2 k C(n, k) p^k (1 - p)^(n - k + 1) with k = floor(n p) + 1.
+
+    Args:
+        n: float64 numbers of trials, whole; 0 gives 0.
+        expected: float64 n p.
+
+    Returns:
+        float64, of the same shape.
+
+    Source: Diaconis and Zabell 1991, Closed form summation for classical distributions.
+
+    Example:
+        >>> mean_deviation(np.array([1.0, 2.0]), np.array([0.5, 1.0]))
+        array([0.5, 0.5])
+    """
+    p = np.clip(expected / np.maximum(n, 1.0), 0.0, 1.0)
+    # of p = 1 rounding may be missing, and k is at most n
+    k = np.minimum(np.floor(expected) + 1.0, np.maximum(n, 1.0))
+    ways = -np.log(np.maximum(n, 1.0) + 1.0) - betaln(n - k + 1.0, k + 1.0)
+    log_size = np.log(2.0 * k) + ways + xlogy(k, p) + xlog1py(n - k + 1.0, -p)
+    return cast("Array", np.where(n > 0, np.exp(log_size), 0.0))
 
 
 def hoeffding_bounds(mean: Array, budget: Array) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.estimate.averages.means import Means
-    from pandq.estimate.floor.assumptions import Tested
+    from pandq.estimate.floor.assumptions import Assumptions
     from pandq.estimate.floor.bounding import Bounding
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.sums.reliability import Reliability
@@ -183,7 +183,7 @@ def _recalibration(
     return loss, replace(none, identified=gain.identified)
 
 
-def _doubt(means: LossMeans, tested: Tested | None, *, level: float) -> Doubt | None:
+def _doubt(means: LossMeans, tested: Assumptions | None, *, level: float) -> Doubt | None:
     """What speaks against the certificate's assumptions.
 
     Votes of a row that agree less than votes of different rows are no independent draws, whatever

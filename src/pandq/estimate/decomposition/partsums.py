@@ -87,7 +87,7 @@ class PartSums(Summary):
         clusters = chunk.clusters
         return type(self)(
             self.parts.of_only(*rows, clusters=clusters, keys=chunk.keys),
-            self._brier_of(chunk, found),
+            self._brier_of(chunk, found, trained),
             reliability_of(chunk, found),
             self.classes.of_only_by_top(chunk.q, found.q_class, names, *rows, clusters=clusters),
             {
@@ -122,9 +122,15 @@ class PartSums(Summary):
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
         return np.stack(losses).T, np.stack(parts).T
 
-    def _brier_of(self, chunk: Chunk, found: RowParts) -> Means:
+    def _brier_of(self, chunk: Chunk, found: RowParts, trained: Trained) -> Means:
         """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
-        if found.squares is None or found.brier is None or found.brier_recalibrated is None:
+        known = trained.label_type != "labels"
+        if (
+            not known
+            or found.squares is None
+            or found.brier is None
+            or found.brier_recalibrated is None
+        ):
             return self.brier.of_only(np.empty((0, len(BRIER))))
         kept = np.ones(len(chunk), dtype=bool)
         floor = 1.0 - found.squares

@@ -19,7 +19,7 @@ from pandq.core.threads import over_cores
 from pandq.errors import InputError
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.rowparts import row_parts
-from pandq.estimate.floor.assumptions import Tested, agreement
+from pandq.estimate.floor.assumptions import Assumptions, agreement
 from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.bounding import ALL, Bounding, Spread
 from pandq.estimate.floor.certificate import Certificate, train_certificate
@@ -59,7 +59,7 @@ class Trained:
     certificates: tuple[Certificate, Certificate] | None = None
     blind: tuple[BlindBounds, BlindBounds] | None = None
     frequencies: tuple[Floats, Floats] | None = None
-    tested: Tested | None = None
+    tested: Assumptions | None = None
     fold_by: FoldBy = "row"
     bounding: Bounding = ALL
     spread: tuple[Spread, Spread] | None = None
@@ -116,7 +116,7 @@ class Trained:
             certificates=(first, second),
             blind=blind,
             frequencies=(p[others[0]].mean(axis=0), p[others[1]].mean(axis=0)),
-            tested=Tested.of(
+            tested=Assumptions.of(
                 votes,
                 first.mixture.prior_moments(q)[1].sum(axis=1),
                 unit,

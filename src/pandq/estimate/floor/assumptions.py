@@ -291,7 +291,7 @@ def fewer_votes(fit: Floats, few: NDArray[np.bool_], min_votes: int) -> Fewer:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Assumptions:
     """What some votes say of a certificate's assumptions.
 
     Rows of the fewest votes that all agree, where rows that are alike to Q and have more do not,
