@@ -434,7 +434,7 @@ def test_a_bare_array_is_refused_with_the_names_of_the_views():
         ("seed", True, "a seed is a whole number"),
         ("worst", -1, "worst is a whole number from 0 to 10,000, got -1"),
         ("worst", 1.5, "worst is a whole number"),
-        ("floor", "AUTO", "floor is one of 'auto', 'certified', got 'AUTO'"),
+        ("floor", "AUTO", "floor is one of 'auto', 'certified', 'blind', got 'AUTO'"),
         ("intervals", "exact", "intervals is one of"),
         ("engine", "local", "this is no engine, got str"),
         ("progress", "bar", "progress is a function"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pandq.core.checks import is_number
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.intervals import exponential
@@ -23,7 +21,7 @@ from pandq.estimate.decomposition.trained import Trained, kept_together
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
 from pandq.estimate.findings import Seen, findings_of
-from pandq.estimate.floor.bounding import Bounding
+from pandq.estimate.floor.bounding import Bounding, check_min_votes
 from pandq.estimate.passes import (
     Shape,
     check_choices,
@@ -156,8 +154,7 @@ class Asked:
     def __post_init__(self) -> None:
         chosen = {"floor": (self.floor, Floor), "intervals": (self.intervals, Intervals)}
         check_choices(self.unit, self.level, self.seed, self.worst, **chosen)
-        if not is_number(self.min_votes, Integral) or self.min_votes < 1:
-            raise InputError(what="min_votes is a whole number from 1", got=repr(self.min_votes))
+        check_min_votes(self.min_votes)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -276,7 +273,7 @@ def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -
         raise InputError(
             what="a certified floor needs at least two votes per row",
             where=name_of(rows),
-            got="one label in every row" if label_type == "labels" else f"P is {kind}",
+            got="one vote in every row" if label_type == "labels" else f"P is {kind}",
             remedy="Give the votes as Counts, or leave --floor at auto.",
         )
     return label_type

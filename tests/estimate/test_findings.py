@@ -104,7 +104,7 @@ def test_labels_that_are_written_as_probabilities_are_taken_for_labels(rows):
     parts, of_labels = found.decomposition, plain.decomposition
     assert (parts.label_type, parts.floor.value, parts.brier) == ("labels", None, {})
     assert parts.floor.high == pytest.approx(of_labels.floor.high, rel=1e-9)
-    with pytest.raises(pandq.InputError, match="one label in every row"):
+    with pytest.raises(pandq.InputError, match="one vote in every row"):
         pandq.audit(Probs(np.eye(3)[labels]), Probs(q), floor="certified")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
+from pandq.core.checks import is_number
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +38,16 @@ class Bounding:
 
 
 ALL = Bounding()
+
+
+def check_min_votes(least: object) -> None:
+    """Refuse a least number of votes that is none.
+
+    Raises:
+        InputError: it is no whole number from 1.
+    """
+    if not is_number(least, Integral) or cast("int", least) < 1:
+        raise InputError(what="min_votes is a whole number from 1", got=repr(least))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
