@@ -101,8 +101,7 @@ def audit(
         decompose: whether a second pass over the rows takes the loss apart.
         floor: "auto" bounds it as far as P allows, "certified" insists on votes, "blind" bounds it
             without a look at Q, which may then have seen the votes.
-        min_votes: bound the floor from rows with so many votes or more, and take it for that of
-            all rows: right where the number of votes says nothing of the row.
+        min_votes: rows with fewer votes take the others' floor, as where their number is random.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
@@ -300,9 +299,8 @@ def _trained(
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
         together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
-        trained = Trained.of(
-            first.sample, label_type, seed=seed, fold_by=together, bounding=how, tell=tell
-        )
+        about: dict[str, Any] = {"seed": seed, "fold_by": together, "bounding": how, "tell": tell}
+        trained = Trained.of(first.sample, label_type, **about)
         if not trained.certificates:
             return trained, None
         tell("planning votes")
