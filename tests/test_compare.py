@@ -7,11 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 import pandq
 from pandq import Counts, InputError, Labels, Logits, Probs, TopK
+from pandq.estimate.averages.intervals import Sampling, mean_estimate
+from pandq.estimate.averages.means import Means
 from pandq.estimate.comparison.verdicts import holm, p_value
+from tests.estimate.leaving import interval
 
 
 def models(n=2000, k=4, seed=0):
@@ -20,12 +23,6 @@ def models(n=2000, k=4, seed=0):
     x = rng.normal(size=(n, k)) * 2
     y = (x + rng.gumbel(size=x.shape)).argmax(axis=1)
     return y, special.softmax(x * 1.3, axis=1), special.softmax(x * 0.6, axis=1)
-
-
-def paired(x, level=0.95):
-    """Mean, ends of Student's interval."""
-    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-    return x.mean(), x.mean() - half, x.mean() + half
 
 
 def ends(estimate):
@@ -44,7 +41,7 @@ def test_the_difference_on_real_votes_is_that_of_a_plain_calculation(cifar10h):
     assert losses[0].mean() == pytest.approx(0.32767, abs=5e-7)
     rows = pandq.scan(cifar10h, p="counts:counts", q=["probs:resnet18", "probs:crossval"])
     found = pandq.compare(rows, decompose=False).differences[0]
-    assert ends(found.cross_entropy) == pytest.approx(paired(losses[1] - losses[0]), abs=1e-12)
+    assert ends(found.cross_entropy) == pytest.approx(interval(losses[1] - losses[0]), abs=1e-12)
     assert found.verdict == "worse"
     assert found.wins["q_better"].value == pytest.approx((losses[1] < losses[0]).mean(), abs=1e-12)
 
@@ -58,12 +55,14 @@ def test_every_score_is_the_mean_of_paired_differences(unit):
     hit = (b.argmax(axis=1) == y).astype(float) - (a.argmax(axis=1) == y)
     one_hot = np.eye(4)[y]
     brier = np.square(b - one_hot).sum(axis=1) - np.square(a - one_hot).sum(axis=1)
-    assert ends(found.cross_entropy) == pytest.approx(paired(loss), abs=1e-12)
-    assert ends(found.accuracy) == pytest.approx(paired(hit), abs=1e-12)
-    assert ends(found.brier) == pytest.approx(paired(brier), abs=1e-12)
+    assert ends(found.cross_entropy) == pytest.approx(interval(loss), abs=1e-12)
+    assert ends(found.accuracy) == pytest.approx(interval(hit), abs=1e-12)
+    assert ends(found.brier) == pytest.approx(interval(brier), abs=1e-12)
     same = (a.argmax(axis=1) == b.argmax(axis=1)).mean()
     assert found.same_top1.value == pytest.approx(same, abs=1e-12)
-    assert found.p_value == pytest.approx(stats.ttest_1samp(loss, 0).pvalue, rel=1e-9)
+    level = optimize.brentq(lambda x: interval(loss, level=x)[1], 0.5, 1 - 1e-9, xtol=1e-13)
+    assert found.p_value == pytest.approx(1 - level, rel=1e-6)
+    assert found.p_value > stats.ttest_1samp(loss, 0).pvalue  # a mean that is skewed towards 0
 
 
 def test_the_floor_cancels_whatever_p_is():
@@ -159,9 +158,9 @@ def test_an_infinite_loss_makes_the_difference_infinite_whatever_the_other_rows_
     assert (found.verdict, found.p_value) == ("worse", None)
     row = np.arange(len(y)) != 7
     loss = (np.log(a) - np.log(b))[np.arange(len(y)), y][row]
-    assert ends(found.finite_part) == pytest.approx(paired(loss), abs=1e-12)
+    assert ends(found.finite_part) == pytest.approx(interval(loss), abs=1e-12)
     hit = (bad.argmax(axis=1) == y).astype(float) - (a.argmax(axis=1) == y)
-    assert ends(found.accuracy) == pytest.approx(paired(hit), abs=1e-12)
+    assert ends(found.accuracy) == pytest.approx(interval(hit), abs=1e-12)
     turned = pandq.compare(Labels(y), Probs(bad), Probs(a)).differences[0]
     assert (turned.cross_entropy.value, turned.verdict) == (-np.inf, "better")
     both = pandq.compare(Labels(y), Probs(bad), Probs(rash(a, y, 9))).differences[0]
@@ -185,7 +184,8 @@ def test_groups_are_judged_together():
     line = next(x for x in found.groups["site"] if x["name"] == "y")
     here = site == "y"
     loss = (np.log(a) - np.log(b))[here, y[here]]
-    assert (line["value"], line["low"], line["high"]) == pytest.approx(paired(loss), abs=1e-12)
+    found = line["value"], line["low"], line["high"]
+    assert found == pytest.approx(interval(loss, skewed=False), abs=1e-12)
 
 
 def test_a_group_of_few_rows_gets_no_verdict():
@@ -214,10 +214,34 @@ def test_holm_errs_in_no_group_more_often_than_its_level():
     assert wrong / 2000 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
 
 
-def test_p_value_of_no_spread_is_0_or_1():
-    assert p_value(0.0, 0.0, 5) == 1.0
-    assert p_value(0.1, 0.0, 5) == 0.0
-    assert p_value(0.1, float("nan"), 5) == 1.0
+def test_p_value_of_no_spread_is_that_of_the_sign_test():
+    assert p_value(Sampling(0.0, 0.0, 6, 6)) == 1.0
+    assert p_value(Sampling(0.1, float("nan"), 1, 1)) == 1.0
+    for n in (2, 5, 6, 40):
+        found = p_value(Sampling(-0.1, 0.0, n, n))
+        assert found == pytest.approx(stats.binomtest(n, n).pvalue, rel=1e-12)
+        low, high = ends(mean_estimate(Sampling(-0.1, 0.0, n, n)))[1:]
+        assert (low < 0 < high) == (found > 0.05)
+
+
+@pytest.mark.parametrize("mean", [-2.3, -0.7, 0.7, 2.3, 5.0])
+@pytest.mark.parametrize("skewness", [-0.4, 0.0, 0.2])
+@pytest.mark.parametrize("effective", [1.4, 6.0, 5000.0])
+def test_a_p_value_is_the_level_at_which_the_interval_reaches_0(mean, skewness, effective):
+    found = Sampling(mean, 1.0, effective, 5000, skewness)
+    p = p_value(found)
+    nearest = min(found.limits(1 - p), key=abs) if p < 1 else 0.0
+    assert nearest == pytest.approx(0.0, abs=1e-6)
+    assert 0 < p <= 1
+
+
+def test_p_values_of_a_mean_of_zero_are_spread_evenly():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(2000, 40))
+    means = [Means.empty(("x",)).of_only(row[:, None]) for row in x]
+    p = np.array([p_value(one.sampling("x")) for one in means])
+    for level in (0.05, 0.3):
+        assert (p < level).mean() == pytest.approx(level, abs=0.03)
 
 
 def test_chunks_do_not_change_a_bit_of_the_result(monkeypatch):
@@ -248,10 +272,10 @@ def test_divergence_from_a_reference_is_what_a_plain_calculation_gives():
     row, top = np.arange(len(y)), p.argmax(axis=1)
     change, moved = q[row, top] - p[row, top], q[row, y] - p[row, y]
     nll, base = -np.log(q[row, y]), -np.log(p[row, y])
-    assert ends(found.kl) == pytest.approx(paired(kl), abs=1e-12)
-    assert ends(found.kl_reverse) == pytest.approx(paired(back), abs=1e-12)
+    assert ends(found.kl) == pytest.approx(interval(kl), abs=1e-12)
+    assert ends(found.kl_reverse) == pytest.approx(interval(back), abs=1e-12)
     assert found.same_top1.value == pytest.approx((q.argmax(axis=1) == top).mean(), abs=1e-12)
-    assert ends(found.top_change) == pytest.approx(paired(change), abs=1e-12)
+    assert ends(found.top_change) == pytest.approx(interval(change), abs=1e-12)
     assert found.top_change_rms.value == pytest.approx(np.sqrt((change**2).mean()), abs=1e-12)
     assert found.kl_quantiles["1"] == pytest.approx(kl.max(), abs=1e-12)
     assert found.kl_quantiles["0"] == pytest.approx(kl.min(), abs=1e-12)
@@ -262,14 +286,15 @@ def test_divergence_from_a_reference_is_what_a_plain_calculation_gives():
     tokens = found.tokens
     assert tokens.perplexity.value == pytest.approx(np.exp(nll.mean()), rel=1e-12)
     assert tokens.reference_perplexity.value == pytest.approx(np.exp(base.mean()), rel=1e-12)
-    assert ends(tokens.log_perplexity_ratio) == pytest.approx(paired(nll - base), abs=1e-12)
-    assert ends(tokens.perplexity_ratio) == pytest.approx(np.exp(paired(nll - base)), rel=1e-12)
+    assert ends(tokens.log_perplexity_ratio) == pytest.approx(interval(nll - base), abs=1e-12)
+    assert ends(tokens.perplexity_ratio) == pytest.approx(np.exp(interval(nll - base)), rel=1e-12)
     assert tokens.correlation == pytest.approx(np.corrcoef(nll, base)[0, 1], rel=1e-9)
     assert tokens.probability_change_rms.value == pytest.approx(
         np.sqrt((moved**2).mean()), rel=1e-12
     )
     slope = np.exp(nll.mean()) * nll - np.exp(base.mean()) * base
-    half = paired(slope)[2] - paired(slope)[0]
+    mean, _, high = interval(slope, skewed=False)
+    half = high - mean
     assert tokens.perplexity_difference.half_width == pytest.approx(half, rel=1e-9)
 
 
@@ -353,7 +378,7 @@ def test_an_int8_copy_of_a_network_diverges_as_float64_says():
     p, q = (special.softmax(x.astype(np.float64), axis=1) for x in (a, b))
     kl = special.rel_entr(p, q).sum(axis=1)
     assert kl.mean() > 0
-    assert ends(found.kl) == pytest.approx(paired(kl), rel=1e-6)
+    assert ends(found.kl) == pytest.approx(interval(kl), rel=1e-6)
 
 
 # ------------------------------------------------------------------------------ what is refused
@@ -414,7 +439,7 @@ def losses_of(y, *models):
 
 @pytest.mark.parametrize("level", [0.95, 0.8])
 @pytest.mark.parametrize("as_document", [False, True], ids=["audit", "document"])
-def test_a_baseline_is_compared_with_by_welchs_t_and_said_to_be_unpaired(level, as_document):
+def test_a_baseline_is_compared_with_by_welchs_t_and_said_to_be_uninterval(level, as_document):
     y, a, b = models()
     old = pandq.audit(Labels(y[:700]), Probs(a[:700]))
     old = json.loads(json.dumps(old.to_dict())) if as_document else old
@@ -469,7 +494,7 @@ def test_a_baseline_of_clusters_has_their_degrees(now_clustered):
     half = stats.t.ppf(0.975, degrees) * np.sqrt(sum(variances))
     loss = found.cross_entropy
     assert loss.half_width == pytest.approx(half, rel=1e-9)
-    assert loss.degrees == int(degrees)
+    assert loss.degrees == pytest.approx(degrees, rel=1e-9)
 
 
 def test_a_baseline_that_is_no_mean_is_refused():

@@ -44,6 +44,7 @@ class Quantity:
         source: textbook or paper.
         of: what it tells of.
         meaning: what it is, in one phrase, for tables and the glossary.
+        share: whether it is a share of rows, or a probability that can be one.
 
     >>> quantity("kl").heading
     'divergence KL(P||Q)'
@@ -59,6 +60,7 @@ class Quantity:
     source: str
     of: Of
     meaning: str
+    share: bool = False
 
     @property
     def heading(self) -> str:
@@ -83,9 +85,9 @@ _ALL = (
     Quantity("kl", "divergence", "KL(P||Q)", "nat", 0, INF, "less", COVER, "average",
              "Q's loss above the floor: grouping loss + calibration loss"),
     Quantity("accuracy", "accuracy", "", "", 0, 1, "more", "", "average",
-             "Q's top class is P's (of labels: the label)"),
+             "Q's top class is P's (of labels: the label)", share=True),
     Quantity("expected_accuracy", "expected accuracy", "", "", 0, 1, "more", "", "average",
-             "P at Q's top class: accuracy for a label drawn from P"),
+             "P at Q's top class: accuracy for a label drawn from P", share=True),
     Quantity("brier", "Brier score", "", "", 0, 2, "less",
              "Brier 1950, Verification of forecasts expressed in terms of probability", "average",
              "squared distance of P and Q, over all classes"),
@@ -127,13 +129,13 @@ _ALL = (
              "Heskes 1998, Bias/variance decompositions for likelihood-based estimators",
              "ensemble", "the mean of their logits"),
     Quantity("same_top1", "same top class", "", "", 0, 1, "", LLAMA, "difference",
-             "the top class of one is the other's"),
+             "the top class of one is the other's", share=True),
     Quantity("against_better", "lower loss: the model compared with", "", "", 0, 1, "", "",
-             "difference", "share of rows in which the other has the lower loss"),
+             "difference", "share of rows in which the other has the lower loss", share=True),
     Quantity("q_better", "lower loss: this model", "", "", 0, 1, "", "", "difference",
-             "share of rows in which this model has the lower loss"),
+             "share of rows in which this model has the lower loss", share=True),
     Quantity("tie", "equal loss", "", "", 0, 1, "", "", "difference",
-             "share of rows in which both have the same loss"),
+             "share of rows in which both have the same loss", share=True),
     Quantity("lower_bound", "divergence, at least", "", "nat", 0, INF, "less", COVER, "bound",
              "certified: unseen classes merged"),
     Quantity("upper_bound", "divergence, at most", "", "nat", 0, INF, "less", "", "bound",

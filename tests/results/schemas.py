@@ -35,7 +35,9 @@ ESTIMATE = {
         "unit": {"enum": ["nat", "bit", ""]},
         "n": {"type": "integer", "minimum": 0},
         "standard_error": NUMBER,
-        "degrees": {"type": ["integer", "null"]},
+        "degrees": NUMBER,
+        "effective": NUMBER,
+        "skewness": NUMBER,
         "method": {"type": "string"},
         "identified": {"type": "boolean"},
         "infinite": {
@@ -45,8 +47,8 @@ ESTIMATE = {
             "additionalProperties": {"enum": [1, -1]},
         },
     },
-    "required": ["value", "low", "high", "unit", "n", "standard_error", "degrees", "method",
-                 "identified"],
+    "required": ["value", "low", "high", "unit", "n", "standard_error", "degrees", "effective",
+                 "skewness", "method", "identified"],
     "additionalProperties": False,
 }  # fmt: skip
 

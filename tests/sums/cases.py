@@ -48,7 +48,7 @@ from pandq.read.chunks import views_scan
 from pandq.read.feature_scan import FeatureChunk
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.clusters import ClusterTotals
-from pandq.sums.moments import GroupMoments, Moments, Scatter
+from pandq.sums.moments import Cubes, GroupMoments, Moments, Scatter
 from pandq.sums.reliability import Reliability
 from pandq.sums.repeats import Repeats
 from pandq.sums.resample import PoissonBootstrap
@@ -319,6 +319,10 @@ CASES = {
     "Scatter": Case(lambda: Scatter.empty(2), values, lambda s, r: s.of_only(r["x"])),
     "Scatter weighted": Case(
         lambda: Scatter.empty(2), weighted, lambda s, r: s.of_only(r["x"], r["w"])
+    ),
+    "Cubes": Case(lambda: Cubes.empty(2), values, lambda s, r: s.of_only(r["x"])),
+    "Cubes weighted": Case(
+        lambda: Cubes.empty(2), weighted, lambda s, r: s.of_only(r["x"], r["w"])
     ),
     "Moments": Case(lambda: Moments.empty(2), values, lambda s, r: s.of_only(r["x"])),
     "Moments weighted": Case(

@@ -1,7 +1,8 @@
-"""Cluster totals against the sandwich by hand."""
+"""Cluster totals against means without one cluster after the other."""
 
 import numpy as np
 import pytest
+from tests.estimate.leaving import of_clusters
 
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import Moments
@@ -20,17 +21,17 @@ def all_rows(n):
 
 
 def by_hand(clusters, x, w):
-    """The cluster-robust covariance of a weighted mean, one cluster after the other."""
+    """The covariance of a weighted mean, leaving out one cluster after the other."""
     mean, names = np.average(x, axis=0, weights=w), np.unique(clusters)
-    meat = np.zeros((x.shape[1], x.shape[1]))
+    spread = np.zeros((x.shape[1], x.shape[1]))
     for name in names:
-        inside = clusters == name
-        residual = w[inside] @ (x[inside] - mean)
-        meat += np.outer(residual, residual)
-    return meat / w.sum() ** 2 * len(names) / (len(names) - 1)
+        kept = clusters != name
+        moved = np.average(x[kept], axis=0, weights=w[kept]) - mean
+        spread += np.outer(moved, moved)
+    return spread * (len(names) - 1) / len(names)
 
 
-def test_covariance_of_means_is_the_sandwich(rows):
+def test_covariance_of_means_is_that_of_leaving_out_one_cluster_after_the_other(rows):
     clusters, x, w = rows
     got = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x, w).mean_covariance()
     assert got == pytest.approx(by_hand(clusters, x, w), rel=1e-10)
@@ -43,10 +44,25 @@ def test_rows_without_weights_count_once(rows):
 
 
 def test_clusters_of_one_row_give_the_covariance_of_independent_rows(rows):
-    _, x, w = rows
+    _, x, _ = rows
     alone = np.arange(300, dtype=np.uint64)
-    got = ClusterTotals.empty(2).of_only(all_rows(300), alone, x, w).mean_covariance()
-    assert got == pytest.approx(Moments.empty(2).of_only(x, w).mean_covariance(), rel=1e-10)
+    totals = ClusterTotals.empty(2).of_only(all_rows(300), alone, x)
+    found = Moments.empty(2).of_only(x)
+    assert totals.mean_covariance() == pytest.approx(found.mean_covariance(), rel=1e-10)
+    assert totals.effective() == pytest.approx(found.effective, rel=1e-12)
+    for i in range(2):
+        variance, skewness = totals.combined(np.eye(2)[i])
+        assert variance == pytest.approx(found.mean_variance(i), rel=1e-10)
+        assert skewness == pytest.approx(found.mean_skewness(i), rel=1e-9)
+
+
+def test_a_combination_has_the_variance_and_skewness_of_its_rows(rows):
+    clusters, x, w = rows
+    slope = np.array([1.0, -0.4])
+    found = ClusterTotals.empty(2).of_only(all_rows(300), clusters, x, w)
+    variance, effective, skewness = of_clusters(x @ slope, w, clusters)
+    assert found.combined(slope) == pytest.approx((variance, skewness), rel=1e-9)
+    assert found.effective() == pytest.approx(effective, rel=1e-12)
 
 
 def test_every_row_twice_in_its_cluster_changes_nothing(rows):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from tests.estimate.leaving import of_rows
 
 from pandq.sums.moments import GroupMoments, Moments, Scatter
 
@@ -19,9 +21,10 @@ def w():
 
 
 def sandwich(x, w):
-    """sum w^2 (x - mean)(x - mean)' / (sum w)^2 with n/(n-1), as the books have it."""
+    """sum w^2 (x - mean)(x - mean)' / (sum w)^2 as the books have it, without each row's own h."""
     centred = (x - np.average(x, axis=0, weights=w)) * w[:, None]
-    return centred.T @ centred / w.sum() ** 2 * len(x) / (len(x) - 1)
+    left = 1 - np.square(centred).T @ w / np.square(centred).sum(axis=0) / w.sum()
+    return centred.T @ centred / w.sum() ** 2 * (len(x) - 1) / len(x) / np.outer(left, left)
 
 
 def test_mean_is_numpys(x):
@@ -66,6 +69,48 @@ def test_equal_weights_change_no_interval(x):
     plain = Moments.empty(3).of_only(x).mean_covariance()
     weighted = Moments.empty(3).of_only(x, np.full(len(x), 7.0)).mean_covariance()
     assert weighted == pytest.approx(plain, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_skewness_and_variance_of_means_are_those_of_all_rows_at_once(x, w, weighted):
+    w = w if weighted else np.ones(len(x))
+    x = np.square(x - x.mean(axis=0))
+    found = Moments.empty(3)
+    for some in np.array_split(np.arange(200), [3, 40, 150]):
+        found = found.merge(found.of_only(x[some], w[some] if weighted else None))
+    for i in range(3):
+        variance, effective, skewness = of_rows(x[:, i], w)
+        assert found.mean_variance(i) == pytest.approx(variance, rel=1e-9)
+        assert found.mean_skewness(i) == pytest.approx(skewness, rel=1e-9)
+        assert found.effective == pytest.approx(effective, rel=1e-12)
+
+
+def test_skewness_is_scipys_over_the_root_of_n(x):
+    x = np.exp(x[:, 0])
+    found = Moments.empty(1).of_only(x[:, None])
+    assert found.mean_skewness(0) == pytest.approx(stats.skew(x) / np.sqrt(200), rel=1e-10)
+
+
+def test_rows_in_blocks_are_summed_like_rows_at_once():
+    x = np.random.default_rng(3).gamma(0.5, size=(10_000, 2))
+    found = Moments.empty(2).of_only(x)
+    assert found.covariance() == pytest.approx(np.cov(x.T, bias=True), rel=1e-12)
+    assert found.mean_skewness(1) == pytest.approx(stats.skew(x[:, 1]) / 100, rel=1e-10)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_only_values_of_0_and_1_are_said_to_be_that(share, w):
+    hits = (np.arange(200) < 200 * share).astype(float)
+    assert Moments.empty(1).of_only(hits[:, None], w).zero_one(0)
+    hits[7] = 0.5
+    assert not Moments.empty(1).of_only(hits[:, None], w).zero_one(0)
+
+
+def test_losses_whose_cubes_overflow_have_no_skewness_and_no_warning():
+    x = np.r_[np.ones(9), 1e120][:, None]
+    found = Moments.empty(1).of_only(x).merge(Moments.empty(1).of_only(x))
+    assert found.mean_skewness(0) == 0.0
+    assert found.mean_variance(0) > 0
 
 
 def test_weighted_and_unweighted_chunks_merge(x, w):
@@ -122,9 +167,13 @@ def test_group_means_are_numpys(x, w, codes):
 def test_group_covariance_of_means_has_the_variances_of_its_rows(x, w, codes):
     groups = GroupMoments.empty(3).of_only(codes, NAMES, x, w)
     for g in range(4):
-        got = np.diag(groups.group(g).mean_covariance())
-        want = np.diag(Moments.empty(3).of_only(x[codes == g], w[codes == g]).mean_covariance())
+        mine, weight = groups.group(g), w[codes == g]
+        e2 = np.square((x[codes == g] - mine.mean) * weight[:, None]).sum(axis=0)
+        n, effective = len(weight), weight.sum() ** 2 / (weight @ weight)
+        want = e2 / weight.sum() ** 2 * (n - 1) / n / (1 - 1 / effective) ** 2
+        got = [mine.mean_variance(i) for i in range(3)]
         assert got == pytest.approx(want, rel=1e-10)
+        assert np.diag(mine.mean_covariance()) == pytest.approx(want, rel=1e-10)
 
 
 def test_group_counts_rows_and_weight(x, w, codes):

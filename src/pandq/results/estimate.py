@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pandq.documents import Value
 
 ENDS = ("value", "low", "high")
+OF_ERROR = ("degrees", "effective", "skewness")
 # What arithmetic may do to the order of a value and its ends.
 ROUNDING = 1e-9
 # What a format specification of a number ends with; one of a width alone is of text.
@@ -24,8 +25,10 @@ class Estimate:
     """A value with an interval of the given level.
 
     `value` is None where the data do not identify the quantity; `low` and `high` then bound it.
-    `standard_error` is the value's, with its `degrees` of freedom, where it has one: the end of an
-    interval by Student's t is then value +- t * standard_error, cut to what is possible.
+    `standard_error` is the value's, with its `degrees` of freedom, where it has one; `effective` is
+    how many equal and independent rows or clusters would tell as much (Kish 1965). An end of an
+    interval by Student's t is value +- t * standard_error, further out on the side to which the
+    mean's `skewness` points (Hall 1992), cut to what is possible.
 
     >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
     floor 0.312 nat [0.298, 0.327]
@@ -43,7 +46,9 @@ class Estimate:
     name: str = ""
     identified: bool = True
     standard_error: float | None = None
-    degrees: int | None = None
+    degrees: float | None = None
+    effective: float | None = None
+    skewness: float | None = None
 
     def __str__(self) -> str:
         name = f"{self.name} " if self.name else ""
@@ -86,7 +91,7 @@ class Estimate:
             "unit": self.unit,
             "n": self.n,
             "standard_error": finite(self.standard_error),
-            "degrees": self.degrees,
+            **{name: finite(getattr(self, name)) for name in OF_ERROR},
             "method": self.method,
             "identified": self.identified,
             **({"infinite": infinite} if infinite else {}),
@@ -99,7 +104,9 @@ class Estimate:
         Raises:
             InputError: it is no such form.
         """
-        ends, degrees, spread = {}, told.get("degrees"), told.get("standard_error")
+        ends, spread = {}, told.get("standard_error")
+        least = {"degrees": -1.0, "effective": 0.0, "skewness": -math.inf}
+        known = {name: told.get(name) for name in OF_ERROR}
         infinite = told.get("infinite")
         for end in ENDS:
             found = told.get(end)
@@ -109,8 +116,8 @@ class Estimate:
                 ends[end] = math.copysign(math.inf, sign.number(-1, 1))
         value, low, high = (ends[end] for end in ENDS)
         slack = ROUNDING * (1 + abs(value)) if value and math.isfinite(value) else ROUNDING
-        known = value is not None and low is not None and high is not None
-        if known and not low - slack <= value <= high + slack:  # type: ignore[operator]
+        whole = value is not None and low is not None and high is not None
+        if whole and not low - slack <= value <= high + slack:  # type: ignore[operator]
             told.refuse("must lie between its low and its high", got=f"{value:g}")
         return cls(
             **ends,
@@ -121,7 +128,7 @@ class Estimate:
             name=name,
             identified=told["identified"].truth(),
             standard_error=None if spread is None else spread.number(0),
-            degrees=None if degrees is None else degrees.whole(-1),
+            **{x: None if one is None else one.number(least[x]) for x, one in known.items()},
         )
 
     def to_unit(self, unit: Unit) -> Estimate:
@@ -147,6 +154,8 @@ class Estimate:
             identified=False,
             standard_error=None,
             degrees=None,
+            effective=None,
+            skewness=None,
         )
 
 

@@ -53,20 +53,44 @@ class ClusterTotals(Summary):
         """How many clusters there are in a group."""
         return int((self.group == np.uint64(group)).sum()) if len(self.group) else 0
 
+    def effective(self, group: int = 0) -> float:
+        """Kish's effective number of clusters, (sum W)^2 / sum W^2 of their weights."""
+        weight = self.totals[self.group == np.uint64(group), 0]
+        squares = float(weight @ weight)
+        return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+
     def mean_covariance(self, group: int = 0) -> Floats:
         """(d, d) covariance of the group's weighted means; nan for fewer than two clusters.
 
-        Source: Liang and Zeger 1986; Cameron and Miller 2015, eq. 11 with their G/(G-1).
+        Of the means without one cluster after the other, about the whole.
+
+        Source: CR3, MacKinnon, Nielsen and Webb 2023, eq. 15; Cameron and Miller 2015, VI.B.
         """
-        totals = self.totals[self.group == np.uint64(group)]
-        size, d = len(totals), self.totals.shape[1] - 1
+        moved = self._moved(group)
+        size = len(moved)
+        covariance: Floats = moved.T @ moved * ((size - 1) / size if size > 1 else np.nan)
+        return covariance
+
+    def combined(self, slope: Floats, group: int = 0) -> tuple[float, float]:
+        """Variance and skewness of a weighted sum of the means, (d,) weights."""
+        moved = self._moved(group) @ slope
+        size, squares = len(moved), float(moved @ moved)
         if size < 2:
-            return np.full((d, d), np.nan)
+            return float("nan"), 0.0
+        if not squares > 0.0:
+            return squares, 0.0
+        each = moved / np.sqrt(squares)
+        return squares * (size - 1) / size, -float((each**3).sum())
+
+    def _moved(self, group: int) -> Floats:
+        """(clusters, d): how far the means move when a cluster is left out."""
+        totals = self.totals[self.group == np.uint64(group)]
         weight, sums = totals[:, :1], totals[:, 1:]
         total = weight.sum()
-        residual = sums - weight * (sums.sum(axis=0) / total)
-        covariance: Floats = residual.T @ residual / total**2 * (size / (size - 1))
-        return covariance
+        with np.errstate(invalid="ignore", divide="ignore"):
+            residual = sums - weight * (sums.sum(axis=0) / total)
+            moved: Floats = -residual / (total - weight)
+        return moved
 
     def _gathered(self, group: Keys, cluster: Keys, totals: Floats) -> Self:
         """One row of totals for each (group, cluster), sorted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+# What rounding leaves of equal numbers, as a share of them.
+_EQUAL = 1e-12
+# So many rows stay in a core's cache while they are multiplied.
+_BLOCK_ROWS = 1 << 12
 
 
 @summary
@@ -30,13 +36,8 @@ class Scatter(Summary):
 
     def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The scatter of (n, d) values with (n,) weights, or weights of one."""
-        weight = float(len(x)) if w is None else float(w.sum())
-        if weight == 0.0:
-            return self.empty(x.shape[1])
-        mean = (x.mean(axis=0)) if w is None else (w @ x) / weight
-        centred = x - mean
-        weighted = centred if w is None else centred * w[:, None]
-        return type(self)(weight, mean, weighted.T @ centred)
+        weight, mean, m2, _ = _central(x, w)
+        return type(self)(weight, mean, m2)
 
     def merge(self, other: Self) -> Self:
         """Both together (Chan, Golub and LeVeque 1983, eq. 2.1)."""
@@ -58,8 +59,47 @@ class Scatter(Summary):
 
 
 @summary
+class Cubes(Summary):
+    """Total weight, mean, and summed squares and cubes about the mean, of each quantity alone."""
+
+    weight: float
+    mean: Floats
+    m2: Floats
+    m3: Floats
+
+    @classmethod
+    def empty(cls, d: int) -> Self:
+        """No rows of `d` quantities."""
+        return cls(0.0, np.zeros(d), np.zeros(d), np.zeros(d))
+
+    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
+        """The cubes of (n, d) values with (n,) weights, or weights of one."""
+        weight, mean, m2, m3 = _central(x, w, cubes=True)
+        return type(self)(weight, mean, np.diag(m2).copy(), m3)
+
+    def merge(self, other: Self) -> Self:
+        """Both together (Pébay 2008, SAND2008-6212, eqs. 2.1 and 2.2)."""
+        weight = self.weight + other.weight
+        if weight == 0.0:
+            return self
+        mine, share = self.weight / weight, other.weight / weight
+        step = other.mean - self.mean
+        between = self.weight * share * step
+        with np.errstate(over="ignore", invalid="ignore"):
+            m3 = self.m3 + other.m3 + between * step * step * (mine - share)
+            m3 += 3 * step * (mine * other.m2 - share * self.m2)
+        return type(self)(weight, self.mean + share * step, self.m2 + other.m2 + between * step, m3)
+
+    def about(self, centre: Floats) -> tuple[Floats, Floats]:
+        """Squares and cubes about any centre, (d,) each."""
+        step = self.mean - centre
+        added = self.weight * step * step
+        return self.m2 + added, self.m3 + step * (3 * self.m2 + added)
+
+
+@summary
 class Moments(Summary):
-    """Means of `d` quantities and the covariance of those means.
+    """Means of `d` quantities, the covariance of those means and their skewness.
 
     >>> rows = Moments.empty(1).of_only(np.array([[1.0], [2.0], [3.0]]))
     >>> rows.mean, rows.mean_covariance()
@@ -69,18 +109,26 @@ class Moments(Summary):
     n: int
     plain: Scatter
     squared: Scatter
+    cubed: Cubes | None
 
     @classmethod
     def empty(cls, d: int) -> Self:
         """No rows of `d` quantities."""
-        return cls(0, Scatter.empty(d), Scatter.empty(d))
+        return cls(0, Scatter.empty(d), Scatter.empty(d), Cubes.empty(d))
 
     def of_only(self, x: Floats, w: Floats | None = None) -> Self:
         """The moments of (n, d) finite values, with (n,) weights if rows count unequally."""
-        plain = self.plain.of_only(x, w)
+        if w is None:
+            weight, mean, m2, m3 = _central(x, None, cubes=True)
+            plain = Scatter(weight, mean, m2)
+            return type(self)(len(x), plain, plain, Cubes(weight, mean, np.diag(m2).copy(), m3))
         # rows drawn independently: Var(sum w x / sum w) needs the scatter under w^2
+        w2 = np.square(w)
         return type(self)(
-            len(x), plain, plain if w is None else self.squared.of_only(x, np.square(w))
+            len(x),
+            self.plain.of_only(x, w),
+            self.squared.of_only(x, w2),
+            Cubes.empty(x.shape[1]).of_only(x, w2 * w),
         )
 
     @property
@@ -97,24 +145,65 @@ class Moments(Summary):
         """(d, d) weighted covariance of the rows."""
         return self.plain.m2 / self.plain.weight
 
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of rows, (sum w)^2 / sum w^2."""
+        return self.weight**2 / self.squared.weight if self.squared.weight > 0 else 0.0
+
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
         if self.n < 2:
             return np.full_like(self.plain.m2, np.nan)
-        return self.squared.about(self.mean) / self.weight**2 * (self.n / (self.n - 1))
+        each = np.array([self._inflation(i) for i in range(len(self.mean))])
+        return self.squared.about(self.mean) / self.weight**2 * np.sqrt(np.outer(each, each))
 
     def mean_variance(self, i: int) -> float:
         """What `mean_covariance` has at (i, i), for tables of thousands of means.
 
         >>> rows = Moments.empty(1).of_only(np.array([[1.0], [2.0], [3.0]]))
-        >>> bool(rows.mean_variance(0) == rows.mean_covariance()[0, 0])
+        >>> bool(abs(rows.mean_variance(0) - rows.mean_covariance()[0, 0]) < 1e-15)
         True
         """
-        if self.n < 2:
+        if self.n < 2 or not self.weight > 0.0:
             return float("nan")
+        return self._scatter(i) / self.weight**2 * self._inflation(i)
+
+    def mean_skewness(self, i: int) -> float:
+        """Skewness of a mean, sum e^3 / (sum e^2)^1.5 of e = w (x - mean); 0 if it was not kept.
+
+        >>> rows = Moments.empty(1).of_only(np.array([[0.0], [0.0], [0.0], [4.0]]))
+        >>> round(rows.mean_skewness(0), 4)
+        0.5774
+        """
+        m2 = self._scatter(i)
+        if self.cubed is None or not m2 > 0.0:
+            return 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = float(self.cubed.about(self.mean)[1][i]) / m2 / math.sqrt(m2)
+        # cubes of losses beyond 1e100 are no numbers
+        return found if math.isfinite(found) else 0.0
+
+    def zero_one(self, i: int) -> bool:
+        """Whether every row's value is 0 or 1: only then is its mean square its mean."""
+        mean, weight = float(self.squared.mean[i]), self.squared.weight
+        apart = float(self.squared.m2[i, i]) - weight * mean * (1 - mean)
+        return 0.0 <= mean <= 1.0 and abs(apart) <= _EQUAL * weight
+
+    def _scatter(self, i: int) -> float:
         step = float(self.squared.mean[i]) - float(self.plain.mean[i])
-        m2 = float(self.squared.m2[i, i]) + self.squared.weight * (step * step)
-        return m2 / self.weight**2 * (self.n / (self.n - 1))
+        return float(self.squared.m2[i, i]) + self.squared.weight * (step * step)
+
+    def _inflation(self, i: int) -> float:
+        """What leaving out one row after the other makes of sum e^2, for rows that weigh h = w/W.
+
+        sum e^2 / (1 - h)^2 would need all rows again; with h as it is on average, weighted by e^2,
+        it is the same where weights are equal or one row has nearly all of the error.
+        """
+        m2, share = self._scatter(i), 1 / self.effective if self.effective else 1.0
+        if self.cubed is not None and m2 > 0.0:
+            share = float(self.cubed.about(self.mean)[0][i]) / (m2 * self.weight)
+        left = 1 - share
+        return (self.n - 1) / self.n / left**2 if left > _EQUAL else float("nan")
 
 
 @summary
@@ -180,7 +269,7 @@ class GroupMoments(Summary):
         crossed = unknown.copy()
         np.fill_diagonal(crossed, self.m2[g])
         plain = Scatter(float(self.weight[g]), mean, unknown)
-        return Moments(int(self.n[g]), plain, Scatter(float(self.weight2[g]), mean2, crossed))
+        return Moments(int(self.n[g]), plain, Scatter(float(self.weight2[g]), mean2, crossed), None)
 
     def _spread(self, into: NDArray[np.intp], size: int) -> Self:
         """The same groups at other places in a table of `size`."""
@@ -192,6 +281,27 @@ class GroupMoments(Summary):
 
         fields = (self.n, self.weight, self.mean, self.weight2, self.mean2, self.m2)
         return type(self)(self.names, *map(moved, fields))  # type: ignore[arg-type]
+
+
+def _central(
+    x: Floats, w: Floats | None, *, cubes: bool = False
+) -> tuple[float, Floats, Floats, Floats]:
+    """Total weight, mean, squares and products about it, and cubes if asked for."""
+    d = x.shape[1]
+    mean, m2, m3 = np.zeros(d), np.zeros((d, d)), np.zeros(d)
+    weight = float(len(x)) if w is None else float(w.sum())
+    if weight == 0.0:
+        return weight, mean, m2, m3
+    mean = x.mean(axis=0) if w is None else (w @ x) / weight
+    for start in range(0, len(x), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        centred = x[rows] - mean
+        weighted = centred if w is None else centred * w[rows, None]
+        m2 += weighted.T @ centred
+        if cubes:
+            with np.errstate(over="ignore", invalid="ignore"):
+                m3 += np.einsum("ij,ij,ij->j", weighted, centred, centred)
+    return weight, mean, m2, m3
 
 
 def _group_means(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from scipy import special
 
 from pandq.core.hashing import hash_ids
-from pandq.estimate.averages.intervals import mean_estimate
+from pandq.estimate.averages.intervals import Sampling, mean_estimate
 from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
@@ -85,9 +83,27 @@ class Means(Summary):
 
     def standard_error(self, name: str) -> float:
         """Standard error of the mean: over clusters where there are any, else over rows."""
-        if len(self.clusters.cluster):
-            return math.sqrt(self.covariance(name, name))
-        return math.sqrt(self.moments.mean_variance(self.names.index(name)))
+        return self.sampling(name).standard_error
+
+    def sampling(self, name: str) -> Sampling:
+        """The mean and what is known of its error: over clusters, or else over rows."""
+        i, rows = self.names.index(name), self.moments
+        if not len(self.clusters.cluster):
+            known = rows.mean_variance(i), rows.effective, rows.n, rows.mean_skewness(i)
+        else:
+            variance, skewness = self.clusters.combined(np.eye(len(self.names))[i])
+            known = variance, self.clusters.effective(), rows.n, skewness
+        return Sampling(float(rows.mean[i]), *known, zero_one=rows.zero_one(i))
+
+    def combination(self, value: float, names: Sequence[str], slope: Floats) -> Sampling:
+        """What is known of the error of a value that moves with some means by their slopes."""
+        if not len(self.clusters.cluster):
+            variance = quadratic(self.covariances(names), slope)
+            return Sampling(value, variance, self.moments.effective, self.n)
+        of_all = np.zeros(len(self.names))
+        of_all[[self.names.index(name) for name in names]] = slope
+        variance, skewness = self.clusters.combined(of_all)
+        return Sampling(value, variance, self.clusters.effective(), self.n, skewness)
 
     def covariance(self, one: str, other: str) -> float:
         """Covariance of two means."""
@@ -116,17 +132,8 @@ class Means(Summary):
             mean = self.mean(name)
             return Estimate(mean, low, high, level, unit, self.n, how, name, standard_error=spread)
         how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
-        return mean_estimate(
-            self.mean(name),
-            self.standard_error(name) ** 2,
-            degrees=self.degrees,
-            n=self.n,
-            level=level,
-            unit=unit,
-            method=f"{method}, {how}",
-            name=name,
-            within=(-math.inf, math.inf) if known is None else (known.low, known.high),
-        )
+        found = self.sampling(name)
+        return mean_estimate(found, level=level, unit=unit, method=method, how=how, name=name)
 
     def ratio(self, one: str, other: str, *, name: str, scale: float, level: float) -> Estimate:
         """One mean by another, times `scale`, with its two-sided interval.
@@ -146,17 +153,9 @@ class Means(Summary):
             return Estimate(value, low, high, level, "", self.n, how, name, standard_error=spread)
         slope = np.array([size, -value / self.mean(other)])
         how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
-        return mean_estimate(
-            value,
-            quadratic(self.covariances((one, other)), slope),
-            degrees=self.degrees,
-            n=self.n,
-            level=level,
-            unit="",
-            method=f"ratio of means, delta method, {how}",
-            name=name,
-            within=(0.0, math.inf),
-        )
+        found = self.combination(value, (one, other), slope)
+        method = "ratio of means, delta method"
+        return mean_estimate(found, level=level, unit="", method=method, how=how, name=name)
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
         """An interval for what lies between two means: one-sided at each end.
@@ -169,18 +168,12 @@ class Means(Summary):
 
     def one_sided(self, name: str, *, level: float) -> tuple[float, float]:
         """The lower and the upper one-sided limit of a mean."""
-        half = float(special.stdtrit(max(self.degrees, 1), level)) * self.standard_error(name)
-        return self.mean(name) - half, self.mean(name) + half
+        return self.sampling(name).one_sided(level)
 
     @property
     def _units(self) -> str:
         n = self.clusters.n_clusters()
         return f"{n} clusters" if n else "rows"
-
-    @property
-    def degrees(self) -> int:
-        """Degrees of freedom: clusters, or rows, less one."""
-        return (self.clusters.n_clusters() or self.n) - 1
 
     def _quantiles(self, name: str, probabilities: list[float]) -> list[float]:
         if self.bootstrap is None:

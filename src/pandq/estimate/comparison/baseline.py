@@ -63,7 +63,9 @@ def against_baseline(
         name="difference",
         method=METHOD,
         standard_error=spread,
-        degrees=int(degrees),
+        degrees=degrees,
+        effective=None,
+        skewness=None,
     )
     called = then.source.get("q") or "the baseline"
     against = f"{called} of the baseline" if called == new.q else str(called)

@@ -127,7 +127,7 @@ FEWEST = 5
 
 
 def _p_value(means: Means) -> float:
-    return p_value(means.mean(LOSS), means.standard_error(LOSS), means.degrees)
+    return p_value(means.sampling(LOSS))
 
 
 def _groups(

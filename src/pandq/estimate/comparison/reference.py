@@ -13,7 +13,7 @@ import numpy as np
 
 from pandq.estimate.averages.intervals import exponential, mean_estimate
 from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
-from pandq.estimate.averages.means import Means, quadratic
+from pandq.estimate.averages.means import Means
 from pandq.results.reference import FromReference, Tokens
 from pandq.rows import both_ways, label_losses
 from pandq.sums.summary import Summary, summary
@@ -153,13 +153,11 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
     # the difference of two exponentials moves by their own sizes (delta method)
     slope = np.array([np.exp(nll), change])
     difference = mean_estimate(
-        change,
-        quadratic(means.covariances(names), slope),
-        degrees=means.degrees,
-        n=means.n,
+        means.combination(change, names, slope),
         level=level,
         unit="",
-        method="paired, delta method",
+        method="paired",
+        how="delta method",
         name="perplexity_difference",
     )
     log_ratio = means.estimate("log_perplexity_ratio", level=level, method="mean of differences")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
+from scipy.optimize import brentq
+
+from pandq.estimate.averages.intervals import Sampling, stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,15 +17,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def p_value(value: float, standard_error: float, degrees: int) -> float:
-    """Two-sided, of a mean that would be 0: Student's t.
+def p_value(found: Sampling) -> float:
+    """Two-sided, of a mean that would be 0: the least level at which its interval reaches 0.
 
-    >>> round(p_value(2.0, 1.0, 10_000), 4)
+    Where every unit has the same difference it is that of the sign test.
+
+    >>> round(p_value(Sampling(2.0, 1.0, effective=10_000, n=10_000)), 4)
     0.0455
     """
-    if not standard_error > 0.0:
-        return 1.0 if value == 0.0 or np.isnan(standard_error) else 0.0
-    return float(2 * special.stdtr(max(degrees, 1), -abs(value) / standard_error))
+    value, error = found.mean, found.standard_error
+    if value == 0.0 or np.isnan(error):
+        return 1.0
+    if found.constant:
+        return min(1.0, math.pow(2.0, 1 - found.effective))
+    size, degrees = abs(value) / error, max(found.degrees, 1.0)
+    towards = -found.skewness if value > 0 else found.skewness
+    if towards <= 0.0:
+        return float(2 * special.stdtr(degrees, -size))
+
+    def beyond(z: float) -> float:
+        """How far the limit at the normal quantile z lies beyond 0, in standard errors."""
+        t = -float(special.stdtrit(degrees, float(special.ndtr(-z))))
+        return t + stretch(towards, z) - size
+
+    if beyond(0.0) >= 0.0:
+        return 1.0
+    if beyond(_FURTHEST) <= 0.0:
+        return 0.0
+    return float(2 * special.ndtr(-float(brentq(beyond, 0.0, _FURTHEST))))
+
+
+# A normal quantile whose probability, 5e-198, a Student's t of any degrees still has.
+_FURTHEST = 30.0
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:

@@ -1,0 +1,44 @@
+"""Intervals of means by leaving out one unit after the other: plain loops over all rows."""
+
+import numpy as np
+from scipy import stats
+
+
+def of_clusters(x, w, cluster):
+    """Variance, effective number and skewness of a weighted mean of clustered rows."""
+    names = np.unique(cluster)
+    mean = np.average(x, weights=w)
+    without = [np.average(x[cluster != c], weights=w[cluster != c]) for c in names]
+    moved = mean - np.array(without)
+    weight = np.array([w[cluster == c].sum() for c in names])
+    variance = (len(names) - 1) / len(names) * (moved**2).sum()
+    spread = (moved**2).sum() ** 1.5
+    return variance, weight.sum() ** 2 / (weight**2).sum(), (moved**3).sum() / spread
+
+
+def of_rows(x, w):
+    """The same of rows, where 1 / (1 - h)^2 is taken at the mean h that e^2 gives."""
+    e = w * (x - np.average(x, weights=w))
+    h = w / w.sum()
+    left = 1 - (e**2 @ h) / (e**2).sum()
+    variance = (len(x) - 1) / len(x) * (e**2).sum() / w.sum() ** 2 / left**2
+    return variance, w.sum() ** 2 / (w**2).sum(), (e**3).sum() / (e**2).sum() ** 1.5
+
+
+def ends(mean, variance, effective, skewness, level=0.95):
+    """Student's t, its far end moved by the skewness and twice its square."""
+    tail = (1 + level) / 2
+    t, z = stats.t.ppf(tail, max(effective - 1, 1)), stats.norm.ppf(tail)
+    sides = np.maximum([-skewness, skewness], 0.0)
+    low, high = t + (sides + 2 * sides**2) * (2 * z**2 + 1) / 6
+    return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
+
+
+def interval(x, w=None, cluster=None, level=0.95, *, skewed=True):
+    """The mean and its interval's ends; not `skewed` where cubes are not kept."""
+    if (x == 0).all():
+        return 0.0, 0.0, 0.0
+    w = np.ones(len(x)) if w is None else w
+    variance, effective, skewness = of_rows(x, w) if cluster is None else of_clusters(x, w, cluster)
+    mean = np.average(x, weights=w)
+    return mean, *ends(mean, variance, effective, skewness if skewed else 0.0, level)

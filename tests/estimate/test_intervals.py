@@ -1,0 +1,123 @@
+"""Intervals of means, shares and what never varied, against exact distributions and plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from tests.estimate.leaving import interval
+
+import pandq
+from pandq.core.hashing import hash_ids
+from pandq.estimate.averages.intervals import Sampling, mean_estimate, stretch
+from pandq.estimate.averages.means import GroupMeans, Means
+
+
+def ends(estimate):
+    return estimate.value, estimate.low, estimate.high
+
+
+def uneven(rng, n=240, clusters=9):
+    cluster = rng.choice(clusters, size=n, p=rng.dirichlet(np.full(clusters, 2.0)))
+    return rng.gamma(0.6, size=n) * (1 + cluster), rng.lognormal(size=n), cluster
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_an_interval_is_that_of_leaving_out_one_unit_after_the_other(seed, weighted, clustered):
+    x, w, cluster = uneven(np.random.default_rng(seed))
+    w, cluster = w if weighted else None, cluster if clustered else None
+    keys = None if cluster is None else hash_ids(cluster)
+    blank, found = Means.empty(("x",)), Means.empty(("x",))
+    for rows in np.array_split(np.arange(len(x)), 4):
+        some = (None if one is None else one[rows] for one in (w, keys))
+        weights, clusters = some
+        found = found.merge(blank.of_only(x[rows, None], weights, clusters=clusters))
+    got = ends(found.estimate("x", level=0.9))
+    assert got == pytest.approx(interval(x, w, cluster, level=0.9), rel=1e-9)
+
+
+def test_groups_of_clusters_have_the_intervals_of_their_own_rows():
+    x, w, cluster = uneven(np.random.default_rng(4), n=400)
+    code = np.arange(400) % 2
+    groups = GroupMeans.empty(("x",)).of_only(
+        code, ("a", "b"), x[:, None], w, clusters=hash_ids(cluster)
+    )
+    for name, means in groups.groups():
+        mine = code == "ab".index(name)
+        want = interval(x[mine], w[mine], cluster[mine])
+        assert ends(means.estimate("x", level=0.95)) == pytest.approx(want, rel=1e-9)
+
+
+def test_the_far_end_is_moved_by_what_edgeworth_has_for_a_small_skewness():
+    for z in (1.3, 2.0):
+        assert stretch(1e-6, z) == pytest.approx(1e-6 * (2 * z**2 + 1) / 6, rel=1e-5)
+    assert stretch(-0.3, 2.0) == 0.0
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (0, 40), (3, 40), (40, 40), (499, 500)])
+def test_a_share_of_rows_has_clopper_and_pearsons_interval(hits, n):
+    x = (np.arange(n) < hits).astype(float)[:, None]
+    found = Means.empty(("accuracy",)).of_only(x).estimate("accuracy", level=0.95)
+    want = stats.binomtest(hits, n).proportion_ci(method="exact")
+    assert (found.low, found.high) == pytest.approx((want.low, want.high), abs=1e-12)
+    assert "Clopper-Pearson" in found.method
+
+
+def test_accuracy_of_1_says_what_its_reliability_table_says():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=500)
+    q = np.where(np.arange(2) == y[:, None], 0.99, 0.01)
+    found = pandq.audit(pandq.Labels(y), pandq.Probs(q))
+    (line,) = found.decomposition.reliability
+    assert found.accuracy.low == pytest.approx(line["low"], rel=1e-9)
+    assert (found.accuracy.value, found.accuracy.high) == (1.0, 1.0)
+    assert 0.99 < found.accuracy.low < 0.995
+
+
+def test_a_share_of_clusters_that_agree_is_known_as_by_so_many_rows():
+    hit, cluster = np.repeat(np.arange(20) < 14, 30).astype(float), np.repeat(np.arange(20), 30)
+    found = Means.empty(("accuracy",)).of_only(hit[:, None], clusters=hash_ids(cluster))
+    low, high = found.sampling("accuracy").share_limits(0.95)
+    # Korn and Graubard 1998: as many rows as have this variance, by their degrees of freedom
+    share, variance = 0.7, 0.7 * 0.3 / 19
+    n = share * (1 - share) / variance * 600 / 599
+    n *= (stats.t.ppf(0.975, 599) / stats.t.ppf(0.975, 19)) ** 2
+    n *= 599 / 600
+    want = stats.beta.ppf(0.025, n * share, n * (1 - share) + 1)
+    assert low == pytest.approx(want, abs=2e-3)
+    assert high == pytest.approx(stats.beta.ppf(0.975, n * share + 1, n * (1 - share)), abs=2e-3)
+    sure = Means.empty(("accuracy",)).of_only(np.ones((600, 1)), clusters=hash_ids(cluster))
+    assert sure.estimate("accuracy", level=0.95).low == pytest.approx(0.025 ** (1 / 20), rel=1e-9)
+
+
+def test_a_loss_that_never_varied_has_an_interval_that_holds_two_classes_in_95_percent():
+    """Q is constant and only one class was seen: the other's loss is known for two classes."""
+    q, n = 0.8, 50
+    found = Means.empty(("cross_entropy",)).of_only(np.full((n, 1), -math.log(q)))
+    high = found.estimate("cross_entropy", level=0.95).high
+    # the largest share of the other class of which none is seen in 2.5 % of sets
+    share = 1 - 0.025 ** (1 / n)
+    assert high == pytest.approx((share - 1) * math.log(q) - share * math.log(1 - q), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["kl", "gain", "brier", "cross_entropy difference"])
+def test_what_never_varied_has_an_interval_of_some_width_unless_it_is_0(name):
+    for value, wide in ((0.3, True), (0.0, False)):
+        found = Means.empty((name,)).of_only(np.full((30, 1), value)).estimate(name, level=0.95)
+        assert (found.high > found.value > found.low) == wide
+        assert found.value == pytest.approx(value, rel=1e-12)
+
+
+def test_an_interval_does_not_reach_beyond_what_can_be():
+    found = mean_estimate(Sampling(0.01, 1.0, 5.0, 5), name="kl")
+    assert found.low == 0.0
+    assert found.high > 2
+
+
+def test_one_heavy_row_leaves_little_to_say():
+    x, w = np.arange(50.0)[:, None], np.r_[1000.0, np.ones(49)]
+    found = Means.empty(("x",)).of_only(x, w).estimate("x", level=0.95)
+    assert found.effective == pytest.approx(1.1, abs=0.05)
+    assert found.half_width > 5 * found.standard_error
