@@ -9,7 +9,12 @@ from tests.estimate.leaving import interval
 
 import pandq
 from pandq.core.hashing import hash_ids
-from pandq.estimate.averages.intervals import Sampling, mean_estimate, stretch
+from pandq.estimate.averages.intervals import (
+    Sampling,
+    mean_estimate,
+    one_sided_level,
+    stretch,
+)
 from pandq.estimate.averages.means import GroupMeans, Means
 
 
@@ -121,3 +126,45 @@ def test_one_heavy_row_leaves_little_to_say():
     found = Means.empty(("x",)).of_only(x, w).estimate("x", level=0.95)
     assert found.effective == pytest.approx(1.1, abs=0.05)
     assert found.half_width > 5 * found.standard_error
+
+
+def _gaps():
+    """Bounds a gap apart, in standard errors of either, and how their errors go together."""
+    return [(gap, rho) for gap in (0.0, 0.5, 1.5, 4.0, 30.0) for rho in (0.0, 0.8, 1.0)]
+
+
+@pytest.mark.parametrize(("gap", "rho"), _gaps())
+def test_what_lies_between_two_means_is_held_wherever_it_lies(gap, rho):
+    """Normal errors, 3,000 draws; the truth at either end and in the middle."""
+    rng = np.random.default_rng(int(10 * gap + rho))
+    one = rng.normal(size=3000)
+    other = rho * one + np.sqrt(1 - rho**2) * rng.normal(size=3000) + gap
+    apart = math.sqrt(2 * (1 - rho))
+    held = np.zeros((3000, 3), dtype=bool)
+    for i, (low, high) in enumerate(zip(one, other, strict=True)):
+        bounds = Sampling(low, 1.0, 1e6, 10**6), Sampling(high, 1.0, 1e6, 10**6)
+        t = stats.norm.ppf(one_sided_level(*bounds, gap_error=apart))
+        held[i] = [low - t <= x <= high + t for x in (0.0, gap / 2, gap)]
+    covered = held.mean(axis=0)
+    # of independent bounds that meet the estimates cross, and cover as often as two may miss
+    assert covered.min() > (0.935 if rho else 0.92)
+    if rho == 1.0:
+        assert covered[[0, 2]] == pytest.approx(0.95, abs=0.012)
+
+
+def test_the_level_at_each_end_is_imbens_and_manskis_equation_7():
+    for gap in (0.3, 1.0, 2.5):
+        low, high = Sampling(0.0, 1.0, 1e9, 10**9), Sampling(gap, 0.5, 1e9, 10**9)
+        c = stats.norm.ppf(one_sided_level(low, high, gap_error=0.0))
+        assert stats.norm.cdf(c + gap) - stats.norm.cdf(-c) == pytest.approx(0.95, abs=1e-6)
+
+
+def test_labels_that_q_all_got_right_bound_the_floor_by_the_errors_that_may_have_been_missed():
+    """One row in 500 is wrong: a third of the sets of 500 rows shows none."""
+    truth = stats.entropy([0.002, 0.998])
+    q = np.tile([0.998, 0.002], (500, 1))
+    found = pandq.audit(pandq.Labels(np.zeros(500, int), 2), pandq.Probs(q)).decomposition.floor
+    assert found.low == 0.0
+    assert found.high > truth
+    error = 1 - 0.05 ** (1 / 500)
+    assert found.high == pytest.approx(stats.entropy([error, 1 - error]), rel=1e-9)

@@ -168,6 +168,14 @@ class Moments(Summary):
             return float("nan")
         return self._scatter(i) / self.weight**2 * self._inflation(i)
 
+    def covariance_of(self, i: int, j: int) -> float:
+        """What `mean_covariance` has at (i, j); nan where products were not kept."""
+        if self.n < 2 or not self.weight > 0.0:
+            return float("nan")
+        step = self.squared.mean[[i, j]] - self.plain.mean[[i, j]]
+        products = float(self.squared.m2[i, j] + self.squared.weight * step[0] * step[1])
+        return products / self.weight**2 * math.sqrt(self._inflation(i) * self._inflation(j))
+
     def mean_skewness(self, i: int) -> float:
         """Skewness of a mean, sum e^3 / (sum e^2)^1.5 of e = w (x - mean); 0 if it was not kept.
 

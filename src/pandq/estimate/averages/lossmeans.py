@@ -113,10 +113,15 @@ class LossMeans(Summary):
         return self.losses.estimate(name, level=level, method=FINITE_PART)
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
-        """An interval for what lies between two means: one-sided at each end."""
+        """An interval for what lies between two means, which holds it wherever it lies there."""
         if low in self.others.names:
             return self.others.bounds(low, high, level=level)
         return (np.inf, np.inf) if self.n_infinite else self.losses.bounds(low, high, level=level)
+
+    def at_most(self, name: str, *, level: float) -> float:
+        """The upper one-sided limit of a mean."""
+        means = self.others if name in self.others.names else self.losses
+        return np.inf if self.n_infinite and means is self.losses else means.at_most(name, level)
 
 
 @summary

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.core.hashing import hash_ids
-from pandq.estimate.averages.intervals import Sampling, mean_estimate
+from pandq.estimate.averages.intervals import Sampling, mean_estimate, one_sided_level
 from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
@@ -158,17 +159,27 @@ class Means(Summary):
         return mean_estimate(found, level=level, unit="", method=method, how=how, name=name)
 
     def bounds(self, low: str, high: str, *, level: float) -> tuple[float, float]:
-        """An interval for what lies between two means: one-sided at each end.
-
-        Source: Imbens and Manski 2004, section 2, for a gap that does not vanish.
-        """
+        """An interval for what lies between two means, which holds it wherever it lies there."""
+        one, other = self.sampling(low), self.sampling(high)
+        covariance = self._covariance(low, high)
+        gap_error = math.sqrt(max(one.variance + other.variance - 2 * covariance, 0.0))
+        each = one_sided_level(one, other, gap_error=gap_error, level=level)
         if self.bootstrap is not None:
-            return self._quantiles(low, [1 - level])[0], self._quantiles(high, [level])[0]
-        return self.one_sided(low, level=level)[0], self.one_sided(high, level=level)[1]
+            return self._quantiles(low, [1 - each])[0], self._quantiles(high, [each])[0]
+        return one.one_sided(each)[0], other.one_sided(each)[1]
 
-    def one_sided(self, name: str, *, level: float) -> tuple[float, float]:
-        """The lower and the upper one-sided limit of a mean."""
-        return self.sampling(name).one_sided(level)
+    def _covariance(self, one: str, other: str) -> float:
+        """Covariance of two means; 0 where it was not kept, which makes their gap less sure."""
+        if len(self.clusters.cluster):
+            return self.covariance(one, other)
+        found = self.moments.covariance_of(self.names.index(one), self.names.index(other))
+        return 0.0 if math.isnan(found) else found
+
+    def at_most(self, name: str, level: float) -> float:
+        """The upper one-sided limit of a mean."""
+        if self.bootstrap is not None:
+            return self._quantiles(name, [level])[0]
+        return self.sampling(name).one_sided(level)[1]
 
     @property
     def _units(self) -> str:

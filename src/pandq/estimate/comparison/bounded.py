@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pandq.estimate.averages.intervals import one_sided_level
 from pandq.estimate.averages.means import Means
 from pandq.estimate.passes import Shape
 from pandq.results.comparison import Bounds
@@ -80,7 +82,11 @@ def bounds_of(name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: f
     low = sums.low.estimate(LOW, level=level, method="certified: unseen classes merged")
     high = sums.high.estimate(HIGH, level=level, method="unseen classes at their worst")
     lost = {LOW: n - sums.low.n, HIGH: n - sums.high.n}
-    ends = [sums.low.one_sided(LOW, level=level)[0], sums.high.one_sided(HIGH, level=level)[1]]
+    one, other = sums.low.sampling(LOW), sums.high.sampling(HIGH)
+    # of rows that need not be the same no covariance is kept: the gap is less sure than it could be
+    apart = math.hypot(one.standard_error, other.standard_error)
+    each = one_sided_level(one, other, gap_error=apart, level=level)
+    ends = [one.one_sided(each)[0], other.one_sided(each)[1]]
     found = [low, high]
     for place, key in enumerate((LOW, HIGH)):
         if lost[key]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy import special
 
 from pandq.estimate.averages.tables import ends
 from pandq.estimate.decomposition.partsums import BRIER, OF_BRIER, PartSums
@@ -79,6 +81,8 @@ def decomposed(
     means, label_type = sums.parts, trained.label_type
     doubt = _doubt(means, trained.tested, level=level)
     found = _parts(means, trained, doubt=doubt, level=level)
+    if label_type == "labels" and sums.reliability.without_error:
+        found["floor"] = _without_error(found["floor"], means, len(classes), level=level)
     won = (found["calibration_loss"].value or 0.0) > 0
     trusted = label_type == "votes" and doubt not in UNTOLD
     model = means.estimate(MODEL, level=level) if trusted else None
@@ -192,12 +196,12 @@ def _doubt(means: LossMeans, tested: Assumptions | None, *, level: float) -> Dou
     """
     if "agreement" not in means.others.names:
         return None
-    if means.bounds("agreement", "agreement", level=SURE)[1] < 0:
+    if means.at_most("agreement", level=SURE) < 0:
         return "dependent"
     if tested is not None and (tested.chosen or tested.dependent):
         return "chosen" if tested.chosen else "dependent"
     low, high = means.bounds("floor_low", "floor_high", level=level)
-    below = any(means.bounds(x, x, level=SURE)[1] < 0 for x in ("leak", "leak_recalibrated", "gap"))
+    below = any(means.at_most(x, level=SURE) < 0 for x in ("leak", "leak_recalibrated", "gap"))
     return "leak" if below or low > high else None
 
 
@@ -236,6 +240,21 @@ def _blind_floor(
     low, high = means.bounds("blind_low", "blind_high", level=level)
     how = _certified(replace(bounding, blindly=True))
     return replace(after.ranged(max(low, 0.0), high, how), name="blind_floor")
+
+
+def _without_error(floor: Estimate, means: LossMeans, k: int, *, level: float) -> Estimate:
+    """The bound of the floor from labels of which Q got every one right.
+
+    Losses of rows that Q gets wrong were not seen, so their mean is too low a limit. So many errors
+    as are likely not to be seen allow the entropy that Fano's inequality has for them.
+
+    Source: Cover and Thomas 2006, theorem 2.10.1, averaged over rows, of which it is concave.
+    """
+    # one-sided, as the floor may be 0
+    error = means.others.sampling("refinement_loss").unseen(2 * level - 1)
+    error = min(error, 1 - 1 / k) if k > 1 else 0.0
+    most = float(special.entr(error) + special.entr(1 - error)) + error * math.log(max(k - 1, 1))
+    return replace(floor, high=max(floor.high or 0.0, most))
 
 
 def _above(

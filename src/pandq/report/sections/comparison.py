@@ -20,7 +20,7 @@ from pandq.report.sections.section import (
     interval,
     whole,
 )
-from pandq.report.words import class_word, rows
+from pandq.report.words import class_word, few_units, rows
 from pandq.results.comparison import Difference, Unpaired
 from pandq.units import number, short
 
@@ -61,7 +61,9 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
         f"{comparison.n:,} rows, {comparison.n_classes:,} classes; P is {comparison.p_kind};"
         f" intervals at {comparison.level:.0%}"
     )
-    notes = [f"Note: {note.rstrip('.')}." for note in comparison.notes]
+    told = next((x.expected_accuracy for x in comparison.models), None)
+    few = [] if told is None else few_units(told)
+    notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
     yield Section(said[0], note=[*said[1:], about, *notes], first=True, answer=True)
     if comparison.bounds:
         yield Section("Bounds", table=[_bounds(comparison)], note=[BOUNDED], first=True)
