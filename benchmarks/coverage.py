@@ -7,6 +7,8 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py clusters    # minutes: rows in clusters of five
     python benchmarks/coverage.py bootstrap   # minutes with --sizes 500: Poisson bootstrap
     python benchmarks/coverage.py floor       # about an hour: certified floors
+    python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
+    python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from scipy import stats
 
 import pandq
 from pandq.core.hashing import fold_of, hash_ids
@@ -137,16 +140,142 @@ def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
         certificate = train_certificate(votes[~rows], q[~rows])
         bounds[rows] = np.stack(certificate.row_bounds(votes[rows], q[rows]), axis=1)
     means = Means.empty(("low", "high")).of_only(bounds)
-    return {"entropy": means.bounds("low", "high", level=0.95)}
+    low, high = (means.sampling(name).one_sided(0.95) for name in ("low", "high"))
+    return {
+        "entropy": means.bounds("low", "high", level=0.95),
+        "entropy, each end one-sided": (low[0], high[1]),
+    }
+
+
+# ------------------------------------------------------------- few, uneven and heavy-tailed units
+
+
+def of_clusters(rng: np.random.Generator, what: str, n: int) -> tuple[np.ndarray, ...]:
+    """Rows in n clusters of very unequal size, whose effects have heavy tails: values, clusters."""
+    effect = rng.standard_t(3, size=n)
+    mean = {
+        "cross entropy": np.maximum(1 + 0.2 * effect, 0.02),
+        "KL": 0.05 * np.exp(0.4 * np.minimum(effect, 5)),
+        "paired difference": 0.1 * effect,
+        "KL of a copy": 0.01 * np.exp(0.8 * rng.normal(size=n)),
+    }[what]
+    sizes = np.ceil(40 * np.exp(1.1 * rng.normal(size=n) - 0.6)).astype(int)
+    cluster = np.repeat(np.arange(n), sizes)
+    if what == "paired difference":
+        return mean[cluster] + 0.5 * rng.normal(size=len(cluster)), cluster
+    return mean[cluster] * rng.gamma(0.5, 2.0, size=len(cluster)), cluster
+
+
+def of_weights(
+    rng: np.random.Generator, what: str, n: int, spread: float
+) -> tuple[np.ndarray, ...]:
+    """N rows with log-normal weights: values, weights."""
+    weights = np.exp(spread * rng.normal(size=n))
+    if what == "weights go with the loss":
+        shared = np.log(weights) / spread
+        return np.exp(0.5 * shared + 0.5 * rng.normal(size=n)), weights
+    if what == "cross entropy":
+        return rng.gamma(0.7, size=n), weights
+    return 0.3 * rng.standard_t(3, size=n), weights
+
+
+def of_a_rare_class(rng: np.random.Generator, what: str, n: int) -> np.ndarray:
+    """N rows, one in a hundred of a class in which the loss is large."""
+    rare = rng.random(n) < 0.01
+    if what == "cross entropy":
+        return np.where(rare, rng.gamma(4.0, 0.8, size=n), rng.gamma(1.0, 0.05, size=n))
+    return np.where(rare, 1 + rng.normal(size=n), 0.02 * rng.normal(size=n))
+
+
+def student(x: np.ndarray, w: np.ndarray, cluster: np.ndarray | None) -> tuple[float, float]:
+    """What is usual: the sandwich with n / (n - 1), and Student's t of n - 1 degrees."""
+    mean = np.average(x, weights=w)
+    influence = w * (x - mean) / w.sum()
+    if cluster is not None:
+        influence = np.bincount(cluster, influence)
+    n = len(influence)
+    half = stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1) * np.square(influence).sum())
+    return mean - half, mean + half
+
+
+def truth_of(what: str) -> float:
+    """The mean of a cluster's effects, from four million of them."""
+    effect = np.random.default_rng(10**6).standard_t(3, size=4_000_000)
+    if what == "cross entropy":
+        return float(np.maximum(1 + 0.2 * effect, 0.02).mean())
+    return float((0.05 * np.exp(0.4 * np.minimum(effect, 5))).mean()) if what == "KL" else 0.0
+
+
+def unit_cases() -> dict[tuple[str, str], tuple]:
+    """(units, quantity): how rows are drawn, and the truth."""
+    cases: dict[tuple[str, str], tuple] = {}
+    for what in ("cross entropy", "KL", "paired difference"):
+        true = truth_of(what)
+        for n in (5, 10, 25):
+            cases[f"{n} clusters", what] = (of_clusters, (what, n), true)
+    for n in (3, 5, 10, 20):
+        cases[f"{n} documents", "KL of a copy"] = (of_clusters, ("KL of a copy", n), 0.013771277643)
+    # E[w x] / E[w] of x = exp(0.5 z + 0.5 e), w = exp(spread z)
+    for n in (60, 200):
+        for spread in (0.5, 1.0, 1.5):
+            units = f"{n} rows, weights of sd {spread:g}"
+            for what, true in (
+                ("cross entropy", 0.7),
+                ("paired difference", 0.0),
+                ("weights go with the loss", np.exp(0.25 + 0.5 * spread)),
+            ):
+                cases[units, what] = (of_weights, (what, n, spread), true)
+    for n in (200, 500):
+        units = f"{n} rows, a class of 1 %"
+        cases[units, "cross entropy"] = (of_a_rare_class, ("cross entropy", n), 0.0815)
+        cases[units, "paired difference"] = (of_a_rare_class, ("paired difference", n), 0.01)
+    return cases
+
+
+def units_covered(case: tuple, sets: int) -> dict[str, tuple[float, float]]:
+    """Share of sets covered and median width, as usual and as pandq has it."""
+    draw, given, true = case
+    found: dict[str, list[tuple[float, float]]] = {"usual": [], "pandq": []}
+    for seed in range(sets):
+        drawn = draw(np.random.default_rng([seed, *map(ord, str(given))]), *given)
+        x, more = drawn if isinstance(drawn, tuple) else (drawn, None)
+        cluster = more if draw is of_clusters else None
+        weights = more if draw is of_weights else None
+        found["usual"].append(student(x, np.ones(len(x)) if weights is None else weights, cluster))
+        keys = None if cluster is None else hash_ids(cluster)
+        means = Means.empty(("x",)).of_only(x[:, None], weights, clusters=keys)
+        found["pandq"].append(means.sampling("x").limits(0.95))
+    return {
+        name: (
+            float(np.mean([low <= true <= high for low, high in ends])),
+            float(np.median([high - low for low, high in ends])),
+        )
+        for name, ends in found.items()
+    }
+
+
+def units(sets: int) -> None:
+    """The table of few, uneven and heavy-tailed units."""
+    for (name, what), case in unit_cases().items():
+        (before, narrow), (now, wide) = units_covered(case, sets).values()
+        print(
+            f"| {name} | {what} | {100 * before:.1f} % | {100 * now:.1f} % | {wide / narrow:.2f} |",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=[*WORK, "floor"])
+    parser.add_argument("what", choices=[*WORK, "floor", "units"])
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
+    parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
+    if options.what == "units":
+        units(options.sets)
+        return
+    globals()["VOTES"] = options.votes
     work = (WORK | {"floor": floor})[options.what]
     with ProcessPoolExecutor(2) as pool:
         for case in options.cases:
