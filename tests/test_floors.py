@@ -43,6 +43,7 @@ FLOORS = {
         ("agreement",),
     ],
     "report": [
+        ("few",),
         ("provenance", "words"),
         ("figures",),
         ("curves", "sections"),

@@ -123,9 +123,9 @@ def test_a_causal_model_has_the_loss_by_hand(tmp_path, side, arguments):
     assert told["eval_loss"] != pytest.approx(loss.mean(), rel=1e-5)  # a mean of batches' means
     assert metrics.found.level == 0.9
     assert "23 clusters" in metrics.found.cross_entropy.method
-    # what is found by a sum over each text's losses less the mean
-    apart = np.array([np.sum(np.subtract(x, loss.mean())) for x in hand])
-    error = np.sqrt(23 / 22 * np.sum(apart**2)) / len(loss)
+    # how far the mean moves where one text after the other is left out
+    without = [np.concatenate(hand[:i] + hand[i + 1 :]).mean() for i in range(23)]
+    error = np.sqrt(22 / 23 * np.sum((without - loss.mean()) ** 2))
     assert metrics.found.cross_entropy.standard_error == pytest.approx(error, rel=1e-4)
 
 

@@ -276,9 +276,8 @@ def _fewer(tested: Assumptions | None) -> Finding | None:
         if tested.single < SINGLE or tested.chosen:
             return None
         sentence = (
-            f"{tested.single:.0%} of the rows have one vote, which says little of the floor. If"
-            " the number of votes says nothing of a row, --min-votes 2 bounds the floor from the"
-            " others."
+            f"{tested.single:.0%} of the rows have one vote, which says little of the floor:"
+            " --min-votes 2 takes it from the others, if they are like these."
         )
         return Finding("single_votes", sentence, {"share": tested.single})
     if not fewer.apart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import QUANTITIES
+from pandq.report.few import few_units
 from pandq.units import number, short
 
 if TYPE_CHECKING:
@@ -69,33 +70,6 @@ def said_after(audit: Audit) -> list[str]:
     """Notes and findings that belong below it."""
     found = [*audit.notes, *(x.sentence for x in audit.findings if not x.first)]
     return [*found, *few_units(audit.expected_accuracy)]
-
-
-# Below these the effective number of units is shown, and said what it means.
-FEW, VERY_FEW = 30, 10
-
-
-def few_units(estimate: Estimate) -> list[str]:
-    """How many equal and independent units the intervals rest on, where these are few.
-
-    >>> from pandq.results.estimate import Estimate
-    >>> few_units(Estimate(0.3, 0.2, 0.4, n=90, degrees=19.0, effective=20.0, method="mean"))
-    ['the intervals rest on as much as 20 equal rows would tell (19 degrees of freedom)']
-    """
-    size, degrees = estimate.effective, estimate.degrees
-    if size is None or degrees is None or size >= FEW:
-        return []
-    units = "clusters" if "cluster-robust" in estimate.method else "rows"
-    told = (
-        f"the intervals rest on as much as {size:.3g} equal {units} would tell ({degrees:.3g}"
-        " degrees of freedom)"
-    )
-    if size >= VERY_FEW:
-        return [told]
-    more = ", and not more rows in these," if units == "clusters" else ""
-    only = f"only more {units}{more} would tell"
-    why = "so few may all lack what is rare, and then the truth lies beyond the interval"
-    return [f"{told}; {why}: {only}"]
 
 
 def headline(audit: Audit) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import optimize, special
 
+from pandq.estimate.averages.intervals import Sampling
 from pandq.estimate.comparison.verdicts import holm, p_value
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def annotator_lines(votes: Votes, *, level: float, scale: float) -> list[dict[st
     enough = shared >= LEAST_ITEMS
     p = np.array(
         [
-            p_value(mean, error, size - 1) if size >= LEAST_ITEMS else 1.0
+            p_value(Sampling(mean, error**2, effective=size, n=size))
+            if size >= LEAST_ITEMS
+            else 1.0
             for mean, error, size in zip(*differences, shared, strict=True)
         ]
     )

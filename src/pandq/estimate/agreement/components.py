@@ -9,14 +9,13 @@ very item, or a slip.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from pandq.core.hashing import hash_ids
-from pandq.estimate.averages.intervals import mean_estimate
-from pandq.quantities import QUANTITIES
+from pandq.estimate.averages.intervals import Sampling, mean_estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,15 +66,13 @@ def components(votes: Votes, *, level: float, seed: int) -> dict[str, Estimate] 
     if len(parts) == size and size > 2:
         spread = np.square(parts - parts.mean(axis=0)).sum(axis=0)
         error = np.sqrt((size - 1) / size * spread)
-    known: dict[str, Any] = {"level": level, "unit": "", "n": n, "method": METHOD}
     return {
         name: mean_estimate(
-            float(x),
-            float(e * e) if e > 0 else math.nan,
-            degrees=size - 1,
+            Sampling(float(x), float(e * e) if e > 0 else math.nan, effective=size, n=n),
+            level=level,
+            unit="",
+            method=METHOD,
             name=name,
-            within=(QUANTITIES[name].low, QUANTITIES[name].high),
-            **known,
         )
         for name, x, e in zip(NAMES, whole, error, strict=True)
     }

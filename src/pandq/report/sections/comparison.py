@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures
+from pandq.report.few import few_units
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.section import (
     Cell,
@@ -20,7 +21,7 @@ from pandq.report.sections.section import (
     interval,
     whole,
 )
-from pandq.report.words import class_word, few_units, rows
+from pandq.report.words import class_word, rows
 from pandq.results.comparison import Difference, Unpaired
 from pandq.units import number, short
 
