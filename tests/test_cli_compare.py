@@ -213,6 +213,36 @@ def test_a_markdown_summary_is_appended_where_a_pipeline_wants_one(folder, tmp_p
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {lines[1].count("|")}
 
 
+def test_a_topk_of_unequal_rows_is_read_with_ranks_or_said_to_be_incomplete(tmp_path):
+    """The prompt's token behind the two most probable ones: not the least of a complete top."""
+    rng = np.random.default_rng(5)
+    p, q = rng.dirichlet(np.full(40, 0.3), size=(2, 20))
+    order = np.argsort(-p, axis=1)
+    drawn = rng.integers(0, 40, 20)
+    place = np.argmax(order == drawn[:, None], axis=1)
+    ids = [
+        [*row[:2], *([d] if at > 1 else [])] for row, d, at in zip(order, drawn, place, strict=True)
+    ]
+    columns = {
+        "i": [[int(x) for x in row] for row in ids],
+        "l": [np.log(p[n, row]).tolist() for n, row in enumerate(ids)],
+        "r": [[1, 2, int(at) + 1][: len(row)] for row, at in zip(ids, place, strict=True)],
+        "q": list(q + 0.0),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    truth = special.rel_entr(p, q).sum(axis=1).mean()
+    found = []
+    for given in (("topk:i,l,r",), ("topk:i,l", "--incomplete")):
+        run = pandq(
+            "compare", "t.parquet", "--p", *given, "--q", "probs:q", "--json", "-", cwd=tmp_path
+        )
+        assert run.returncode == 0, run.stderr
+        (bounds,) = json.loads(run.stdout)["bounds"]
+        found.append([bounds[x]["value"] for x in ("lower_bound", "upper_bound")])
+    (low, high), (low_2, high_2) = found
+    assert low == low_2 < truth < high < high_2
+
+
 BAD = {
     "one q": (["both.parquet", *COMPARE[:4]], "one Q alone is compared with a reference"),
     "no such column": (["both.parquet", *COMPARE[:4], "--q", "probs:dul"], "Did you mean 'dull'"),
@@ -264,6 +294,10 @@ BAD = {
     "two files without an id": (
         ["one.parquet", "two.parquet", *COMPARE[:2], "--q", "probs:probs"],
         "two files are joined by --id",
+    ),
+    "an incomplete top of none": (
+        ["both.parquet", *COMPARE, "--incomplete"],
+        "--incomplete is for topk:IDS,LOG_PROBS",
     ),
     "a topk of one column": (["both.parquet", "--p", "topk:id", *COMPARE[2:]], "has two columns"),
 }

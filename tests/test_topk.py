@@ -107,11 +107,114 @@ def test_what_is_no_complete_topk_is_refused():
     ):
         TopK([[0, 3]], np.log([[0.5, 0.1]]), 4)
     for filler in (-np.inf, -9999.0):
-        with pytest.raises(InputError, match="no fillers"):
-            TopK([[0, 1]], [[np.log(0.5), filler]], 4)
-        # beside nothing that is left a class of probability zero is one
-        low, high = kl_bounds(TopK([[0, 1]], [[0.0, filler]], 4), Probs([[0.5, 0.5, 0, 0]]))
-        assert [low[0], high[0]] == pytest.approx([np.log(2)] * 2)
+        for first in (np.log(0.5), 0.0):
+            with pytest.raises(InputError, match="row 0 holds a filler"):
+                TopK([[0, 1]], [[first, filler]], 4)
+
+
+def drawn(seed, n):
+    """A distribution over n classes, another, and some of the first one's classes, not the top."""
+    rng = np.random.default_rng(seed)
+    p, q = rng.dirichlet(np.full(n, 0.5), size=2) * 0.999 + 0.001 / n
+    return p, q, rng
+
+
+@given(st.integers(3, 12), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_bounds_of_an_incomplete_top_contain_the_truth(n, k, seed):
+    """Any classes with complete=False; the top and one more with ranks: the truth is within."""
+    p, q, rng = drawn(seed, n)
+    truth = special.rel_entr(p, q).sum()
+    k = min(k, n - 1)
+    some = rng.choice(n, k, replace=False)
+    order = np.argsort(-p)
+    last = rng.integers(k, n)
+    appended = order[[*range(k), last]]
+    tops = [
+        TopK([some], [np.log(p[some])], n, complete=False),
+        TopK([appended], [np.log(p[appended])], n, ranks=[[*range(1, k + 1), last + 1]]),
+    ]
+    assert tops[1].caps == pytest.approx(p[order[k if last == k else k - 1]])
+    for top in tops:
+        low, high = kl_bounds(top, Probs(q[None]))
+        assert low[0] <= truth + 1e-12
+        assert truth <= high[0] + 1e-12
+    assert kl_bounds(tops[1], Probs(q[None]))[1] <= high[0] + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_upper_bound_of_an_incomplete_top_is_what_direct_search_finds(seed):
+    p, q, _ = drawn(seed, 6)
+    seen, unseen, mass = np.array([4, 2]), np.array([0, 1, 3, 5]), 1 - p[[4, 2]].sum()
+    _, high = kl_bounds(TopK([seen], [np.log(p[seen])], 6, complete=False), Probs(q[None]))
+    fixed = special.rel_entr(p[seen], q[seen]).sum()
+
+    def less(x):
+        return -special.rel_entr(special.softmax(x) * mass, q[unseen]).sum()
+
+    found = optimize.differential_evolution(less, [(-60, 60)] * 4, seed=seed, maxiter=100)
+    assert fixed - found.fun == pytest.approx(high[0], rel=1e-6)
+
+
+def test_the_case_of_the_token_that_was_drawn_and_appended():
+    """0 was once said to be the most; a spread that agrees with what is seen attains 0.0575."""
+    top = TopK([[0, 3]], np.log([[0.5, 0.1]]), 4, complete=False)
+    q = Probs([[0.5, 0.2, 0.2, 0.1]])
+    low, high = kl_bounds(top, q)
+    attained = special.rel_entr([0.3, 0.1], [0.2, 0.2]).sum()
+    assert low[0] <= attained <= high[0]
+    assert high[0] == pytest.approx(0.4 * np.log(2))
+    ranked = TopK([[0, 3]], np.log([[0.5, 0.1]]), 4, ranks=[[1, 4]])
+    assert kl_bounds(ranked, q)[1] == pytest.approx(high)
+
+
+def test_what_no_class_has_room_for_is_spread_at_its_worst_and_not_lost():
+    """Within the tolerance a row may leave more than its others can hold: it still counts."""
+    top = TopK([[0, 1]], np.log([[1 - 5e-7 - 1e-9, 1e-9]]), 3)
+    _, high = kl_bounds(top, Probs([[0.5, 0.5 - 1e-300, 1e-300]]))
+    left = top.unseen[0]
+    seen = special.rel_entr(np.exp(top.log_probs[0]), [0.5, 0.5]).sum()
+    assert high[0] == pytest.approx(seen + left * np.log(left / 1e-300), rel=1e-9)
+    assert left == pytest.approx(5e-7, rel=1e-6)
+
+
+def test_rows_of_unequal_length_are_as_each_row_alone():
+    ids, probs = [[3], [0, 1, 2], [1, 0]], [[0.6], [0.5, 0.2, 0.1], [0.7, 0.2]]
+    logs = [np.log(row) for row in probs]
+    q = Probs(np.random.default_rng(0).dirichlet(np.ones(5), size=3))
+    top = TopK(ids, logs, 5)
+    assert top.shape == (3, 3)
+    together = kl_bounds(top, q)
+    for row in range(3):
+        alone = kl_bounds(TopK([ids[row]], [logs[row]], 5), q[[row]])
+        for both, one in zip(together, alone, strict=True):
+            assert both[row] == pytest.approx(one[0])
+    assert top[1].caps == pytest.approx([0.1])
+    with pytest.raises(InputError, match="each id, got 2 and 1 in row 1"):
+        TopK([[3], [0, 1], [2]], [[-1.0], [-1.0], [-1.0, -2.0]], 5)
+
+
+def test_classes_of_equal_probability_may_share_a_rank():
+    logs = np.log([[0.4, 0.2, 0.2, 0.01]])
+    assert TopK([[0, 1, 2, 3]], logs, 9, ranks=[[1, 2, 2, 7]]).caps == pytest.approx([0.2])
+    assert TopK([[0, 1, 2, 3]], logs, 90, ranks=[[1, 2, 2, 4]]).caps == pytest.approx([0.01])
+    assert TopK([[0, 1, 2, 3]], logs, 9, ranks=[[2, 3, 3, 7]]).caps == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"ranks": [[1, 2, 3]]}, "one rank for each id"),
+        ({"ranks": [[0, 1]]}, "has a rank that is not from 1 to 3"),
+        ({"ranks": [[1, 4]]}, "has a rank that is not from 1 to 3"),
+        ({"ranks": [[2, 1]]}, "ranks that do not follow its log-probabilities"),
+        ({"ranks": [[1.5, 2]]}, "not a class number"),
+        ({"ranks": [[1, 2]], "complete": False}, "ranks say which classes are the most probable"),
+        ({"complete": 1}, "complete is True or False"),
+    ],
+)
+def test_options_of_a_topk_that_make_no_sense_are_refused(options, text):
+    with pytest.raises(InputError, match=text):
+        TopK([[0, 1]], np.log([[0.5, 0.3]]), 3, **options)
 
 
 def test_a_floor_on_q_bounds_what_q_does_not_tell():

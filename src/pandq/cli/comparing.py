@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     metavar="X",
     help="For topk: a probability that Q gives every class at least.",
 )
+@option(
+    INPUT,
+    "--incomplete",
+    is_flag=True,
+    help="For topk: the classes given need not be each row's most probable ones.",
+)
 @result_options
 @decompose_option("Split differences into grouping and calibration loss, or skip that pass.")
 @gate_options
@@ -162,7 +168,7 @@ def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
     from pandq.read.scan_joined import scan_joined
 
     duplicates = given.pop("id_duplicates")
-    options = scan_options(given, "labels")
+    options = scan_options(given, "labels") | {"complete": not given.pop("incomplete")}
     q = options.pop("q")
     if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
         q = _of_logits_files(files, options)

@@ -129,10 +129,10 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
 
 
 def _top(column: str, schema: Schema, option: str) -> Spec:
-    """The two columns of a TopK."""
+    """The two columns of a TopK, or three."""
     listed = tuple(name.strip() for name in column.split(","))
-    if len(listed) != 2:
-        remedy = f"Write {option} topk:IDS,LOG_PROBS: two columns of lists."
+    if len(listed) not in (2, 3):
+        remedy = f"Write {option} topk:IDS,LOG_PROBS: two columns of lists, or a third of RANKS."
         raise InputError(what="a TopK has two columns", got=repr(column), remedy=remedy)
     for name in listed:
         if name not in schema:

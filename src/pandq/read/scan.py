@@ -56,6 +56,7 @@ class Scan:
     labels: Spec | None = None
     notes: tuple[str, ...] = ()
     width: int | None = None
+    complete: bool = True
 
     @property
     def n_rows(self) -> int | None:
@@ -163,7 +164,7 @@ class Scan:
             remedy = "Give --classes, or a Q that has a column with one number per class."
             raise InputError(what="a TopK does not say how many classes there are", remedy=remedy)
         return [
-            top_of(spec, batch, size) if view is None else view
+            top_of(spec, batch, size, complete=self.complete) if view is None else view
             for spec, view in zip(specs, views, strict=True)
         ]
 
@@ -203,6 +204,7 @@ def scan(
     tolerance: float | None = None,
     best_q: str | None = None,
     labels: str | None = None,
+    complete: bool = True,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -229,6 +231,9 @@ def scan(
         tolerance: how far from one a row's sum may lie.
         best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
         labels: a column of labels beside a P that is a reference model's, for pandq.compare.
+        complete: whether the classes of topk:IDS,LOG_PROBS are each row's most probable ones;
+            False lifts the bound on what any other may have. topk:IDS,LOG_PROBS,RANKS says it row
+            by row.
 
     Returns:
         A Scan; nothing but the columns' names and types has been read yet.
@@ -260,6 +265,7 @@ def scan(
     except InputError as error:
         raise error.at(source.name) from None
     specs = (q_spec, p_spec, *others, *([best] if best else []))
+    _require_top(complete, specs)
     names = class_names(classes, [spec.classes for spec in specs if spec.classes], source.name)
     named_by = [name for name in (*by, cluster, id) if name]
     labelled = [*p_spec.columns] if p_spec.kind == "labels" else []
@@ -276,8 +282,28 @@ def scan(
         best_q=best,
         rivals=others,
         labels=beside,
-        notes=(*chosen, *getattr(source, "notes", ())),
+        notes=(*chosen, *getattr(source, "notes", ()), *(() if complete else (INCOMPLETE,))),
+        complete=complete,
     )
+
+
+INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"
+
+
+def _require_top(complete: object, specs: Sequence[Spec]) -> None:
+    """Refuse an incomplete top where there is none, or where ranks say which classes are the top.
+
+    Raises:
+        InputError: it has no effect.
+    """
+    if not isinstance(complete, bool):
+        raise InputError(what="complete is True or False", got=repr(complete))
+    tops = [spec for spec in specs if spec.kind == TOP_KIND]
+    if not complete and not tops:
+        raise InputError(what="--incomplete is for topk:IDS,LOG_PROBS, and there is none")
+    if not complete and any(len(spec.columns) == 3 for spec in tops):
+        what = "ranks say which classes are the most probable ones"
+        raise InputError(what, remedy="Leave --incomplete out.")
 
 
 def _require_texts(**given: object) -> None:

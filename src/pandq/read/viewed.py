@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from pandq.errors import InputError
 from pandq.read import columns as cols
@@ -92,13 +93,39 @@ def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
     return remedy
 
 
-def top_of(spec: Spec, batch: Mapping[str, Column], n_classes: int) -> TopK:
-    """The TopK that topk:IDS,LOG_PROBS means, over one batch of columns."""
-    ids, log_probs = (cols.numbers(name, batch[name]) for name in spec.columns)
-    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
-        ids = ids.astype(np.intp)  # json and csv hold numbers, whole or not
+def top_of(
+    spec: Spec, batch: Mapping[str, Column], n_classes: int, *, complete: bool = True
+) -> TopK:
+    """The TopK that topk:IDS,LOG_PROBS or topk:IDS,LOG_PROBS,RANKS means, over one batch."""
+    ids, log_probs, *ranks = (_ragged(name, batch[name]) for name in spec.columns)
     try:
-        return TopK(ids, log_probs, n_classes)
+        return TopK(
+            _whole(ids),
+            log_probs,
+            n_classes,
+            ranks=ranks[0] if ranks else None,
+            complete=complete,
+        )
     except InputError as error:
         where = f"column {spec.column!r}"
         raise error.at(where) from None
+
+
+def _ragged(name: str, column: Column) -> Any:
+    """A column of lists as (n, k), or as a list of arrays where their lengths differ."""
+    if not isinstance(column, np.ndarray):
+        given = cols.plain(name, column)
+        if cols.is_list(given.type) and not given.null_count:
+            lengths = pc.list_value_length(given).to_numpy(zero_copy_only=False)
+            if len(np.unique(lengths)) > 1:
+                return np.split(cols.numbers(name, given.flatten()), np.cumsum(lengths)[:-1])
+    return cols.numbers(name, column)
+
+
+def _whole(ids: Any) -> Any:
+    """Class numbers as integers: json and csv hold numbers, whole or not."""
+    if isinstance(ids, list):
+        return [_whole(row) for row in ids]
+    if ids.dtype.kind == "f" and (ids == np.floor(ids)).all():
+        return ids.astype(np.intp)
+    return ids

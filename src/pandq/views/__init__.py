@@ -11,7 +11,8 @@ from pandq.views.matrix import TOLERANCES
 from pandq.views.pieces import formed, in_pieces, rows_at_once
 from pandq.views.probs import Probs
 from pandq.views.taken import MATRICES, TOP_KIND, VIEWS, paired, partly_known, require_view
-from pandq.views.topk import TopK, kl_bounds
+from pandq.views.topbounds import kl_bounds
+from pandq.views.topk import TopK
 from pandq.views.votes import VOTES_KIND, Votes
 
 __all__ = [

@@ -43,8 +43,9 @@ UNPAIRED = (
 BOUNDED = (
     "A TopK knows a distribution in part. The lower bound is certified: merging the unseen classes"
     " can only bring two distributions closer. The upper one spreads P's unseen probability as"
-    " badly as it can be, no class above the least probable one seen; it is infinite where"
-    " nothing is known of Q there (--q-floor)."
+    " badly as it can be: no class above the least probable one given, which must then be the most"
+    " probable ones (a token that was drawn and appended is none: give ranks as a third column, or"
+    " --incomplete). It is infinite where nothing is known of Q there (--q-floor)."
 )
 
 
