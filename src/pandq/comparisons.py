@@ -300,7 +300,9 @@ def _result(
         p_kind=shape.p_kind,
         models=models,
         differences=tuple(differences),
-        from_reference=tuple(map(partial(from_reference, **scale), called, sums.from_reference)),
+        from_reference=tuple(
+            map(partial(from_reference, **scale), called, sums.from_reference, sums.codes)
+        ),
         source=source,
         notes=(),
     )

@@ -26,6 +26,7 @@ from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.estimate.averages.rowsums import RowSums
 from pandq.estimate.comparison import bounded
+from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.firstpass import ComparisonSums
 from pandq.estimate.comparison.paired import PairSums
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
@@ -54,6 +55,7 @@ from pandq.sums.repeats import Repeats
 from pandq.sums.resample import PoissonBootstrap
 from pandq.sums.sample import Sample, StrataSizes
 from pandq.sums.tallies import LogHistogram, UnitHistogram, WorstRows
+from pandq.views.coded import CodedBlock, CodedLogits, Codes
 
 
 def merged(summaries):
@@ -160,6 +162,20 @@ def probs(rows):
     return Probs(rows["probs"])
 
 
+def coded(rows):
+    """Of the third class only that it lies at the floor of the codes."""
+    n = len(rows["row"])
+    log_q = np.log(np.column_stack([rows["probs"][:, :2] + 0.1, np.full(n, 1e-6)]))
+    half = rows["site"].astype(int) * 1e-5
+    ones = np.ones(n)
+    codes = Codes(half, -13.0 * ones, ones, np.exp(log_q[:, 2]), 2e-6 * ones)
+    return CodedLogits.of(CodedBlock.of(log_q.astype(np.float32), codes))
+
+
+def measured_codes(summary, chunk):
+    return summary.of_only(chunk, chunk.q, measure_rows(chunk.p, chunk.q))
+
+
 def members(rows):
     return Ensemble([Logits(rows["rival"]), Logits(rows["rival"] / 2)])
 
@@ -264,7 +280,10 @@ def pair_sums():
 def comparison_sums():
     one, reference = RowSums.empty(worst=0), ReferenceSums.empty()
     pairs = (PairSums.empty(worst=3),)
-    return ComparisonSums(Shape(), (one, one), pairs, (reference, reference), Sample.empty(0))
+    codes = CodeSums.empty()
+    return ComparisonSums(
+        Shape(), (one, one), pairs, (reference, reference), (codes, codes), Sample.empty(0)
+    )
 
 
 FIT = Problem(3, 2, intercept=True)
@@ -431,6 +450,9 @@ CASES = {
     "MemberSums of no ensemble": scanned(MemberSums.empty, MemberSums.of_only, probs),
     "PairSums": scanned(pair_sums, pair, labels, columns=("by", "rivals")),
     "ComparisonSums": scanned(comparison_sums, sampled, probs, columns=("rivals", "labels")),
+    "CodeSums": scanned(
+        CodeSums.empty, measured_codes, probs, coded, columns=("weights", "labels")
+    ),
     "PartDifferences": scanned(
         lambda: PartDifferences.empty(1),
         lambda s, c: s.of_only(c, paired_maps()),

@@ -7,6 +7,10 @@
 log p = scale * code + least. Of each window of n_ctx tokens only those after the first half are
 scored, each by the prediction of the next one: n_ctx - 1 - n_ctx // 2 rows.
 
+A class more than 16 nats below the row's top is stored as code 0, which then only says that its
+log p is at most `least`: such classes share the probability that the others leave. Everything else
+keeps the log p that is stored.
+
 Source: llama.cpp, tools/perplexity/perplexity.cpp (MIT).
 """
 
@@ -20,22 +24,34 @@ import numpy as np
 from pandq.errors import InputError, RowError
 from pandq.read.places import state
 from pandq.read.stored import FileBytes, StoredArray
+from pandq.views.coded import CodedBlock, Codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.read.places import Place
 
+    Floats = NDArray[np.float64]
+
 MAGIC = b"_logits_"
 _HEADER = struct.Struct("<8sIii")
-# what is far below the most probable class is stored as exp(-16) of it
+# What is further below the most probable class is stored as exp(-16) of it, and the range of the
+# codes then is this, to single precision.
 FLOOR_NATS = 16.0
+_CUT = np.float32(FLOOR_NATS * (1 - 1e-5) / 65535)
+# Of the mass that a row's codes leave no less than this is known: scale and least are float32.
+_RESOLVED = 2.0**-20
+# Of exp(-16) of the top, what a class at the floor has on average, where nothing else tells.
+_SHARE = 0.25
 # The largest code, and by how much rounding may leave a log-probability above 0.
 _MOST, _ROUNDED = 65535.0, 1e-3
 
 
 class CodedLogProbs:
-    """(n, n_vocab) log-probabilities as float32, decoded from their codes when asked for."""
+    """(n, n_vocab) log-probabilities as float32, decoded from their codes when asked for.
+
+    Classes at the floor have equal shares of what the others leave.
+    """
 
     dtype = np.dtype(np.float32)
     ndim = 2
@@ -47,7 +63,7 @@ class CodedLogProbs:
     def __len__(self) -> int:
         return len(self.stored)
 
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+    def __getitem__(self, rows: slice) -> CodedBlock:
         block = self.stored[rows]
         scale, least = block[:, :4].view(np.float32).T
         with np.errstate(over="ignore", invalid="ignore"):
@@ -57,10 +73,11 @@ class CodedLogProbs:
             got = f"scale {scale[i]:g} and least log-probability {least[i]:g}"
             row = rows.indices(len(self))[0] + i
             raise RowError(view="logits", row=row, problem="holds no codes", got=got)
-        decoded = block[:, 4 : 4 + self.shape[1]].astype(np.float32)
+        codes = block[:, 4 : 4 + self.shape[1]]
+        decoded = codes.astype(np.float32)
         decoded *= scale[:, None]
         decoded += least[:, None]
-        return decoded
+        return CodedBlock.of(decoded, _shared(decoded, codes, scale, least))
 
     def steps(self) -> NDArray[np.float32]:
         """(n,) the nats between neighbouring codes: each log p is off by half of it at most."""
@@ -76,9 +93,52 @@ class CodedLogProbs:
         half = float(self.steps().max(initial=0.0)) / 2
         return (
             f"16-bit codes round each log p by at most {half:.2g} nat, which moves a KL by at most"
-            f" {2 * half:.2g} (1 + E|log p/q|) nat; what was below exp(-{FLOOR_NATS:g}) of the top"
-            " class is stored there; rows are read as logits, so they are normalised"
+            f" {2 * half:.2g} (1 + E|log p/q|) nat; of classes below exp(-{FLOOR_NATS:g}) of the"
+            " top one only that is stored: they share what probability the others leave"
         )
+
+
+def _shared(
+    decoded: NDArray[np.float32], codes: NDArray[Any], scale: NDArray[Any], least: NDArray[Any]
+) -> Codes:
+    """Give the classes at the floor their shares, in place, and say what is not known of them."""
+    half, floor = scale.astype(np.float64) / 2, least.astype(np.float64)
+    n_floor, mass, most = (np.zeros(len(decoded)) for _ in range(3))
+    cut = np.flatnonzero(scale >= _CUT)
+    if len(cut):
+        low = codes[cut] == 0
+        n_floor[cut] = low.sum(axis=1)
+        given = np.where(low, np.float32(0), np.exp(decoded[cut]))
+        total = given.sum(axis=1, dtype=np.float64)
+        fits = n_floor[cut] * np.exp(floor[cut])
+        mass[cut] = _left(1 - total, fits, _noise(given, half[cut]))
+        room = 1 - total * np.exp(-half[cut]) + _RESOLVED
+        most[cut] = np.clip(room, mass[cut], fits * np.exp(half[cut]))
+    found = Codes(half, floor + half, n_floor, mass, most)
+    if len(cut):
+        level = found.level[cut].astype(np.float32)
+        decoded[cut] = np.where(low, level[:, None], decoded[cut])
+    return found
+
+
+def _left(left: Floats, fits: Floats, noise: Floats) -> Floats:
+    """What classes at the floor have together: the rest, as far as rounding lets it be seen.
+
+    Where rounding hides it, a part of what would fit, as the linear Bayes estimate has it for a
+    share of which mean and spread are `_SHARE`.
+    """
+    spread = np.square(_SHARE * fits)
+    weight = spread / (spread + np.square(noise))
+    seen = weight * left + (1 - weight) * _SHARE * fits
+    found: Floats = np.clip(seen, np.minimum(_RESOLVED, fits) * _SHARE, fits)
+    return found
+
+
+def _noise(given: NDArray[np.float32], half: Floats) -> Floats:
+    """Standard deviation of a row's sum, each log p but the top's rounded within half a step."""
+    squares = np.square(given).sum(axis=1, dtype=np.float64) - np.square(given.max(axis=1))
+    noise: Floats = np.sqrt(np.square(half) / 3 * np.maximum(squares, 0.0) + _RESOLVED**2)
+    return noise
 
 
 def kld(file: Place) -> dict[str, Any]:
@@ -88,8 +148,8 @@ def kld(file: Place) -> dict[str, Any]:
         file: its path.
 
     Returns:
-        `logits`, a CodedLogProbs (read as logits: rounding and the floor at exp(-16) leave rows
-        that do not quite sum to one); `token`, the one that followed; `chunk`, the window it is in.
+        `logits`, a CodedLogProbs (read as logits: rounding leaves rows that do not quite sum to
+        one); `token`, the one that followed; `chunk`, the window it is in.
 
     Raises:
         InputError: the magic is missing, the header makes no sense, or the file is not as long as

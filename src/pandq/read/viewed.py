@@ -20,6 +20,7 @@ from pandq.views import (
     Probs,
     TopK,
 )
+from pandq.views.coded import CodedBlock, CodedLogits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,8 @@ def view_of(
             return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
         if array.ndim == 1:
             raise _one_number(spec)
+        if isinstance(array, CodedBlock) and spec.kind == CodedLogits.kind:
+            return CodedLogits.of(array)
         if spec.kind == "counts":
             return Counts(array)
         return MATRICES[spec.kind](array, tolerance=tolerance)

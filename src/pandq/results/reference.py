@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pandq.results.estimate import Estimate
 from pandq.results.record import Record
@@ -28,7 +29,10 @@ class Tokens(Record):
 
 @dataclass(frozen=True, slots=True)
 class FromReference(Record):
-    """How far one Q is from P, its reference; quantiles go by the share of rows below them."""
+    """How far one Q is from P, its reference; quantiles go by the share of rows below them.
+
+    `codes` is there where logits were read from codes of 16 bits: what these leave open.
+    """
 
     q: str
     kl: Estimate
@@ -42,3 +46,4 @@ class FromReference(Record):
     top_change_rms: Estimate
     top_change_quantiles: dict[str, float]
     tokens: Tokens | None
+    codes: dict[str, Any] | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pandq.errors import InputError
 from pandq.estimate.averages.rowsums import RowSums
+from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.paired import PairSums
 from pandq.estimate.comparison.reference import ReferenceSums
 from pandq.estimate.passes import Shape
@@ -36,6 +37,7 @@ class ComparisonSums(Summary):
     models: tuple[RowSums, ...]
     pairs: tuple[PairSums, ...]
     from_reference: tuple[ReferenceSums, ...]
+    codes: tuple[CodeSums, ...]
     sample: Sample
 
     @classmethod
@@ -47,6 +49,7 @@ class ComparisonSums(Summary):
             (RowSums.empty(worst=0),) * n_models,
             (PairSums.empty(by=by, worst=worst),) * (n_models - 1),
             (ReferenceSums.empty(),) * copies,
+            (CodeSums.empty(),) * copies,
             Sample.empty(0),
         )
 
@@ -68,6 +71,10 @@ class ComparisonSums(Summary):
             ),
             tuple(
                 x.of_only(chunk, view) for x, view in zip(self.from_reference, views, strict=False)
+            ),
+            tuple(
+                x.of_only(chunk, view, m)
+                for x, view, m in zip(self.codes, views, measured, strict=False)
             ),
             sample,
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.estimate.comparison.coded import CodeSums
     from pandq.read.chunks import Chunk
     from pandq.results.estimate import Estimate
     from pandq.views import View
@@ -112,12 +113,15 @@ KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)
 P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.0)
 
 
-def from_reference(name: str, sums: ReferenceSums, *, unit: Unit, level: float) -> FromReference:
+def from_reference(
+    name: str, sums: ReferenceSums, codes: CodeSums, *, unit: Unit, level: float
+) -> FromReference:
     """What the sums say of one copy.
 
     Args:
         name: what it is called.
         sums: over all rows.
+        codes: over the rows that were read from codes.
         unit: of divergences; perplexities and probabilities have none.
         level: confidence level of the intervals.
 
@@ -140,6 +144,7 @@ def from_reference(name: str, sums: ReferenceSums, *, unit: Unit, level: float) 
         top_change_rms=_root(tops, "top_change_rms", level),
         top_change_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
         tokens=_tokens(sums, level) if sums.tokens.n else None,
+        codes=codes.told(unit),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report.sections.section import Cell, Row, Section, Table, figure_of, interval
@@ -56,6 +56,53 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
         level=comparison.level,
         note=[*note, f"Quantiles of KL are {within}."],
         table=[_quantiles(spread), _quantiles(changes)],
+    )
+    if found.codes is not None:
+        yield _codes(found, found.codes, unit)
+
+
+LEFT_OPEN = {
+    "p_entropy": "H(P), {unit}",
+    "cross_entropy": "H(P,Q), {unit}",
+    "kl": "KL(P||Q), {unit}",
+    "log_perplexity": "ln PPL(Q)",
+    "log_reference_perplexity": "ln PPL(base)",
+}
+
+
+def _codes(found: FromReference, codes: Mapping[str, Any], unit: str) -> Section:
+    """What codes of 16 bits leave open in each figure."""
+    rows = [
+        (
+            Cell(LEFT_OPEN[name].format(unit=unit)),
+            figure_of(effect["expected"], 6),
+            figure_of(effect["below"], 6),
+            Cell("no bound", kind="number")
+            if effect["above"] is None
+            else figure_of(effect["above"], 6),
+        )
+        for name, effect in codes["effects"].items()
+    ]
+    at_floor = (
+        f"Codes reach exp(-16) of a row's top. At that floor lie {codes['classes_at_floor']:,.1f}"
+        f" classes a row of Q, which share a probability of {short(codes['mass_at_floor'])}, and"
+        f" {codes['reference_classes_at_floor']:,.1f} of P, with"
+        f" {short(codes['reference_mass_at_floor'])}. P gives the classes at Q's floor"
+        f" {short(codes['p_at_q_floor'])}: each nat that they lie lower adds as many to H(P,Q) and"
+        " KL, which the codes do not bound."
+    )
+    notes = [at_floor]
+    if codes["labels"]:
+        notes.append(
+            f"Of {codes['labels']:,} labels {codes['labels_at_floor']:,} lie at the floor under Q,"
+            f" {codes['reference_labels_at_floor']:,} under P."
+        )
+    columns = ("figure", "expected", "at most lower", "at most higher")
+    title = f"what the codes of {found.q} and of P leave open"
+    caption = "how far the truth may lie from what is shown; expected: rounding at random, the"
+    caption += " floor's part as shown"
+    return Section(
+        title[:1].upper() + title[1:], note=notes, table=[Table(title, columns, rows, caption)]
     )
 
 
