@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
     from pandq.measure.entropies import cross_entropy, entropy, kl_divergence, log_loss
     from pandq.measure.scores import brier_score, confidence, top1, top_class
-    from pandq.montecarlo import elbo, monte_carlo_kl
+    from pandq.montecarlo import elbo, knn_kl, monte_carlo_kl
     from pandq.outputs.items import items
     from pandq.outputs.model import save_model
     from pandq.outputs.recalibrated import recalibrate
@@ -124,6 +124,7 @@ _HOMES = {
     ),
     "montecarlo": (
         "elbo",
+        "knn_kl",
         "monte_carlo_kl",
     ),
     "outputs.items": ("items",),

@@ -127,6 +127,70 @@ def test_sampling_covers_the_truth_as_often_as_it_says(estimator):
     assert 0.91 <= covered / 300 <= 0.985
 
 
+def test_draws_in_sequences_have_intervals_over_sequences():
+    """Draws that repeat within a sequence: taken as independent they cover far too seldom."""
+    p, q = stats.norm(0, 1), stats.norm(0.5, 1)
+    sequence, covered = np.repeat(np.arange(30), 20), np.zeros(2)
+    for seed in range(200):
+        draws = np.repeat(np.random.default_rng(seed).normal(size=30), 20)
+        for place, cluster in enumerate((None, sequence)):
+            found = pandq.monte_carlo_kl(p.logpdf, q.logpdf, draws, cluster=cluster)
+            covered[place] += found.low <= 0.125 <= found.high
+    assert covered[0] / 200 < 0.5
+    assert 0.91 <= covered[1] / 200 <= 0.99
+    assert "over 30 clusters" in found.method
+
+
+def test_k3_overflows_where_q_is_far_more_probable_and_says_so():
+    found = pandq.monte_carlo_kl(
+        lambda x: -1000.0 * x, lambda x: 0.0 * x, np.array([0.0, 1.0]), estimator="k3"
+    )
+    assert found.value == np.inf
+    assert "Q's density is exp(1e+03) times P's at a draw of P" in found.method
+    other = pandq.monte_carlo_kl(
+        lambda x: 0.0 * x, lambda x: -1000.0 * x, np.array([0.0, 1.0]), estimator="k3"
+    )
+    assert other.value == pytest.approx((1000 - 1) / 2)
+
+
+def by_neighbours(d, apart, variance, n_seeds):
+    truth = float(
+        pandq.gaussian_kl(np.zeros(d), np.ones(d), np.full(d, apart), np.full(d, variance))
+    )
+    found = []
+    for seed in range(n_seeds):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(600, d))
+        y = rng.normal(apart, np.sqrt(variance), size=(600, d))
+        found.append(pandq.knn_kl(x, y))
+    return truth, found
+
+
+@pytest.mark.parametrize("d", [1, 2, 4, 8])
+def test_neighbours_find_the_kl_of_gaussians_that_overlap(d):
+    truth, found = by_neighbours(d, 0.7, 1.5, 16)
+    values = [f.value for f in found]
+    assert np.mean(values) == pytest.approx(truth, rel=0.08)
+    told = np.mean([f.half_width for f in found]) / stats.t.ppf(0.975, 19)
+    assert 0.5 < told / np.std(values, ddof=1) < 2
+    assert np.mean([f.low <= np.mean(values) <= f.high for f in found]) >= 0.8
+
+
+def test_neighbours_find_too_little_where_the_docstring_says_so():
+    truth, found = by_neighbours(4, 1.5, 1.0, 8)
+    assert truth == pytest.approx(4.5)
+    assert np.mean([f.value for f in found]) == pytest.approx(2.9, abs=0.1)
+    assert all(f.high < truth for f in found)
+
+
+def test_neighbours_of_samples_of_one_distribution_find_nothing():
+    rng = np.random.default_rng(0)
+    found = pandq.knn_kl(rng.normal(size=(1000, 3)), rng.normal(size=(1500, 3)))
+    assert found.low < 0 < found.high
+    assert "1,000 and 1,500 points in 3 dimensions" in found.method
+    assert "which no interval contains" in found.method
+
+
 def test_gradients_of_the_estimators_are_biased_where_the_docstring_says_so():
     """Gaussians of variances 1 and 1/2: KL is (m - n)^2 plus a constant; the draws stay."""
     m, n, step = 0.0, 0.8, 1e-4
@@ -208,6 +272,17 @@ BAD = {
         np.abs, np.abs, np.ones(3), estimator="k4"
     ),
     "NaN": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.array([1.0, np.nan])),
+    "clusters of another length": lambda: pandq.monte_carlo_kl(
+        np.abs, np.abs, np.ones(3), cluster=[1, 2]
+    ),
+    "one cluster": lambda: pandq.monte_carlo_kl(np.abs, np.abs, np.ones(3), cluster=[1, 1, 1]),
+    "few points": lambda: pandq.knn_kl(np.arange(50.0), np.arange(200.0)),
+    "points that are the same": lambda: pandq.knn_kl(np.ones(200), np.arange(200.0)),
+    "dimensions that differ": lambda: pandq.knn_kl(np.eye(200), np.arange(200.0)),
+    "a point that is not finite": lambda: pandq.knn_kl(
+        np.r_[np.inf, np.arange(199.0)], np.arange(200.0)
+    ),
+    "no neighbour": lambda: pandq.knn_kl(np.arange(200.0), np.arange(200.0), k=0),
     "one draw of q": lambda: pandq.elbo([1.0], 0.0),
     "text": lambda: pandq.beta_kl("one", 1.0, 1.0, 1.0),
     "shapes that do not fit": lambda: pandq.gamma_kl([1.0, 2.0], [1.0, 2.0, 3.0], 1.0, 1.0),
