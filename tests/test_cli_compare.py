@@ -91,6 +91,28 @@ def test_logits_files_are_compared_without_an_option(folder):
         assert text in run.stdout
 
 
+def test_windows_are_the_clusters_also_where_columns_are_named(folder):
+    files = (folder / "base.kld", folder / "small.kld")
+    words = ("--p", "logits:base.logits", "--q", "logits:small.logits", "--labels", "base.token")
+    found = [pandq("compare", *files, *more, "--json", "-") for more in ((), words)]
+    (one, other) = (json.loads(run.stdout) for run in found)
+    assert one["from_reference"][0]["kl"] == other["from_reference"][0]["kl"]
+    assert one["from_reference"][0]["kl"]["degrees"] == 7
+    assert "intervals over 8 windows at 95%" in pandq("compare", *files).stdout
+    rows = pandq("compare", *files, "--cluster", "small.token").stdout
+    assert "clusters at 95%" in " ".join(rows.split())
+
+
+def test_a_copy_of_the_same_name_in_another_folder_is_compared(folder, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    for room, name in (("old", "base"), ("new", "small")):
+        (tmp_path / room / "model.kld").write_bytes((folder / f"{name}.kld").read_bytes())
+    run = pandq("compare", "old/model.kld", "new/model.kld", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "The divergence of logits:new/model.logits from its reference P" in run.stdout
+
+
 GATES = [
     (("--max-regression", "5"), 0, "--max-regression 5 holds: probs:dull less probs:good"),
     (("--max-regression", "0"), 1, "--max-regression 0 is breached: probs:dull less probs:good"),
@@ -178,7 +200,24 @@ def test_several_breaches_are_one_line(folder):
     run = pandq("compare", folder / "both.parquet", *COMPARE, *limits)
     assert run.returncode == 1
     assert "(and 4 more breached)" in run.stderr
+    assert len(re.findall(r"^--max-.* is breached: ", run.stdout, re.MULTILINE)) == 5
     assert len(run.stderr.splitlines()) == 1
+
+
+def test_limits_on_a_copy_are_its_top_classes_and_its_perplexity(folder):
+    copy = (folder / "base.kld", folder / "small.kld")
+    run = pandq(
+        "compare", *copy, "--min-same-top", "0.5", "--max-ppl-ratio", "0.5", "--max-kl", "1"
+    )
+    assert run.returncode == 1
+    assert re.search(
+        r"^--min-same-top 0.5 holds: same top class of .* above it$", run.stdout, re.MULTILINE
+    )
+    assert re.search(r"^--max-kl 1 holds: ", run.stdout, re.MULTILINE)
+    assert run.stderr.startswith("pandq: --max-ppl-ratio 0.5 is breached: PPL ratio of")
+    run = pandq("compare", *copy, "--min-same-top", "0.99999")
+    assert run.returncode == 1
+    assert "whose lower end is below it" in run.stderr
 
 
 def test_a_baseline_is_the_model_to_hold_against(folder):
@@ -298,6 +337,14 @@ BAD = {
     "an incomplete top of none": (
         ["both.parquet", *COMPARE, "--incomplete"],
         "--incomplete is for topk:IDS,LOG_PROBS",
+    ),
+    "a limit on top classes of no copy": (
+        ["both.parquet", *COMPARE, "--min-same-top", "0.9"],
+        "--min-same-top needs a P that is a reference's",
+    ),
+    "a limit on perplexities of no tokens": (
+        ["both.parquet", *COMPARE, "--max-ppl-ratio", "2"],
+        "--max-ppl-ratio needs a reference's distribution and --labels",
     ),
     "a topk of one column": (["both.parquet", "--p", "topk:id", *COMPARE[2:]], "has two columns"),
 }

@@ -17,6 +17,7 @@ from pandq.results.audit import Audit
 from pandq.results.comparison import Bounds, Difference, Model
 from pandq.results.decomposition import Decomposition
 from pandq.results.reference import FromReference, Tokens
+from pandq.results.sampled import SampledDivergence
 from pandq.results.uncertainty import Uncertainty
 from pandq.rows import RowMeasures
 from tests.results.walk import estimates
@@ -52,6 +53,7 @@ def test_every_measure_of_a_row_that_is_no_class_is_a_quantity():
 RECORDS = [
     *(Audit, Decomposition, Uncertainty, Model, Difference, Bounds, FromReference, Tokens),
     *(Agreement, Components),
+    SampledDivergence,
 ]
 
 

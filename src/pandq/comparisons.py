@@ -16,12 +16,13 @@ from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import from_reference
+from pandq.estimate.comparison.sampled import DrawnSums, sampled_divergence
 from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of, run_of
 from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
 from pandq.results.audit import Audit
-from pandq.views import TOP_KIND
+from pandq.views import SAMPLED_KIND, TOP_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,6 +111,8 @@ def compare(
     run = run_of(
         rows, engine, progress, checkpoint, {"command": "compare", **asked.told, "q_floor": q_floor}
     )
+    if SAMPLED_KIND in (rows.p.kind, rows.q.kind):
+        return replace(_drawn(rows, called, run, asked), options=asked.told | {"q_floor": q_floor})
     if partly_known(rows):
         empty = BoundedSums.empty(len(called))
         of = partial(empty.of_only, q_floor=q_floor)
@@ -201,9 +204,13 @@ def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool)
     Raises:
         InputError: there is one.
     """
-    partly, full = partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
+    drawn = any(x.kind == SAMPLED_KIND for x in (rows.p, rows.q, *rows.rivals))
+    partly, full = drawn or partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
     told = "a TopK leaves only bounds, over all rows"
-    if q_floor is not None and not partly:
+    told = "log-probabilities of draws, over all rows" if drawn else told
+    if alone and drawn:
+        raise InputError(what="a baseline has nothing to say of draws")
+    if q_floor is not None and (drawn or not partly):
         raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
     if rows.labels is not None and (partly or not full):
         what = (
@@ -263,6 +270,26 @@ def bounded(
     )
 
 
+def _drawn(rows: Scan | MemoryScan, called: tuple[str, ...], run: Run, asked: Asked) -> Comparison:
+    """KL from the log-probabilities of what was drawn from P."""
+    empty = DrawnSums.empty(len(called), worst=asked.worst)
+    found = run.summarise("measuring", rows, empty.of_only, empty)
+    refuse_empty(rows, found.n, found.weight)
+    scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
+    return Comparison(
+        n=found.n,
+        n_classes=0,
+        **scale,
+        p_kind=SAMPLED_KIND,
+        models=(),
+        differences=(),
+        from_reference=(),
+        sampled=tuple(map(partial(sampled_divergence, **scale), called, found.models)),
+        source={"rows": found.n},
+        notes=rows.notes,
+    )
+
+
 def _result(
     rows: Scan | MemoryScan,
     called: tuple[str, ...],
@@ -293,6 +320,10 @@ def _result(
     source: dict[str, Any] = {"rows": n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
+    degrees = models[0].kl.degrees
+    if rows.cluster is not None and degrees is not None:
+        windows = isinstance(rows, Scan) and rows.cluster == getattr(rows.source, "windows", None)
+        source |= {"intervals_over": f"{degrees + 1:,} {'windows' if windows else 'clusters'}"}
     return Comparison(
         n=n,
         n_classes=shape.n_classes,

@@ -13,7 +13,7 @@ from typing import Literal
 
 # Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
 # one model against another; of a TopK; a copy against its reference; the labels' perplexity under
-# both; of a text whose bytes are known; of votes without any model.
+# both; of a text whose bytes are known; of votes without any model; of draws.
 Of = Literal[
     "average",
     "row",
@@ -25,6 +25,7 @@ Of = Literal[
     "tokens",
     "text",
     "votes",
+    "drawn",
 ]
 DIFFERENCE = " difference"
 
@@ -74,6 +75,7 @@ KULL = "Kull and Flach 2015, Novel decompositions of proper scoring rules"
 KRIPPENDORFF = "Krippendorff 2011, Computing Krippendorff's alpha-reliability"
 SEARLE = "Searle, Casella and McCulloch 1992, Variance components, section 4.7"
 DEPEWEG = "Depeweg et al. 2018, Decomposition of uncertainty, equation 1"
+SCHULMAN = "Schulman 2020, Approximating KL Divergence"
 LLAMA = "llama.cpp, tools/perplexity"
 INF = math.inf
 
@@ -156,6 +158,14 @@ _ALL = (
              "1 where nothing is lost"),
     Quantity("perplexity_difference", "Mean PPL(Q)-PPL(base)", "", "", -INF, INF, "less", LLAMA,
              "tokens", "0 where nothing is lost"),
+    Quantity("k1", "KL by k1", "", "nat", -INF, INF, "less", SCHULMAN, "drawn",
+             "mean of -ln r, r = q/p at draws of P: unbiased"),
+    Quantity("k2", "KL by k2", "", "nat", 0, INF, "less", SCHULMAN, "drawn",
+             "mean of (ln r)^2 / 2: biased, little where P and Q are close"),
+    Quantity("k3", "KL by k3", "", "nat", 0, INF, "less", SCHULMAN, "drawn",
+             "mean of r - 1 - ln r: unbiased, if Q allows nothing that P forbids"),
+    Quantity("mean_ratio", "mean of r = q/p", "", "", 0, INF, "", SCHULMAN, "drawn",
+             "1 where P allows all that Q does, and draws reach it"),
     Quantity("probability_change", "Mean Δp", "", "", -1, 1, "more", LLAMA, "tokens",
              "change of the label's probability"),
     Quantity("probability_change_rms", "RMS Δp", "", "", 0, 1, "less", LLAMA, "tokens",

@@ -74,12 +74,17 @@ def comparisons():
     rows = {"by": {"site": d["site"]}, "cluster": d["patient"]}
     reference = pandq.Logits(np.log(d["truth"]).astype(np.float32))
     order = np.argsort(-d["truth"], axis=1, kind="stable")[:, :2]
+    p_drawn, q_drawn = (
+        pandq.Sampled(np.log(np.maximum(d[name][np.arange(len(d["labels"])), d["labels"]], 1e-9)))
+        for name in ("truth", "blurred")
+    )
     top = pandq.TopK(order, np.log(np.take_along_axis(d["truth"], order, axis=1)), K)
     return {
         "two-models": lambda: pandq.compare(labels, sharp, blurred, **rows),
         "an-infinite-model": lambda: pandq.compare(labels, sharp, pandq.Probs(d["certain"])),
         "a-copy": lambda: pandq.compare(reference, blurred, labels=labels),
         "top-k": lambda: pandq.compare(top, blurred, sharp),
+        "draws": lambda: pandq.compare(p_drawn, q_drawn, cluster=d["patient"]),
     }
 
 

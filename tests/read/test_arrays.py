@@ -220,12 +220,17 @@ def test_columns_of_several_files_are_told_apart_by_the_files_names(tmp_path, ru
     assert found.notes[0].startswith("one.logits, two.logits: 16-bit codes")
 
 
-def test_two_files_of_one_name_are_refused(tmp_path):
+def test_two_files_of_one_name_are_told_apart_by_their_folders(tmp_path, run):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        np.save(tmp_path / folder / "q.npy", np.ones(3))
+        np.save(tmp_path / folder / "q.npy", np.ones(42))
+        write_kld(tmp_path / folder / "model.kld", *run)
+    files = [tmp_path / folder / name for folder in "ab" for name in ("q.npy", "model.kld")]
+    found = ArrayColumns(files)
+    assert {"a/q", "b/q", "a/model.logits", "b/model.token"} <= set(found.schema)
+    assert found.windows == "a/model.chunk"
     with pytest.raises(InputError, match=r"two arrays are called 'q\.q'"):
-        ArrayColumns([tmp_path / "a" / "q.npy", tmp_path / "b" / "q.npy"])
+        ArrayColumns([files[0], files[0]])
 
 
 def npy(array):

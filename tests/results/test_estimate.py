@@ -108,6 +108,7 @@ def test_bounds_have_no_standard_error(name):
         "an-infinite-model",
         "a-copy",
         "ensemble",
+        "draws",
     )
 
 

@@ -14,6 +14,16 @@ def test_a_gate_holds_up_to_its_limit_and_no_further(on, limits):
     assert [Gate("at most", limit, KL, on).passed for limit in limits] == [True, False]
 
 
+@pytest.mark.parametrize(("on", "limits"), [("interval", (0.08, 0.0801)), ("point", (0.11, 0.111))])
+def test_a_gate_on_the_least_holds_down_to_its_limit_and_no_further(on, limits):
+    gates = [Gate("at least", limit, KL, on, side="least") for limit in limits]
+    assert [gate.passed for gate in gates] == [True, False]
+    assert str(gates[0]).endswith("0.000000 above it")
+    assert str(gates[1]).endswith("is below it")
+    with pytest.raises(InputError, match="side is most or least"):
+        Gate("at least", 0.1, KL, side="both")
+
+
 def test_what_is_not_known_is_not_within_a_limit():
     unknown = Estimate(None, None, None, name="floor", identified=False)
     gate = Gate("at most", 1.0, unknown)

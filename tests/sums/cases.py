@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from pandq import Counts, Ensemble, Labels, Logits, LogProbs, Probs, TopK
+from pandq import Counts, Ensemble, Labels, Logits, LogProbs, Probs, Sampled, TopK
 from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
@@ -31,6 +31,7 @@ from pandq.estimate.comparison.firstpass import ComparisonSums
 from pandq.estimate.comparison.paired import PairSums
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import ReferenceSums
+from pandq.estimate.comparison.sampled import DrawnSums, LogSums, SampledSums
 from pandq.estimate.decomposition.partsums import PartSums
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
@@ -174,6 +175,18 @@ def coded(rows):
 
 def measured_codes(summary, chunk):
     return summary.of_only(chunk, chunk.q, measure_rows(chunk.p, chunk.q))
+
+
+def drawn(rows, column="probs"):
+    """What was drawn, by the labels; some of it is forbidden by Q."""
+    x = np.log(rows["probs"] + 0.1) if column == "probs" else special.log_softmax(rows["q"], 1)
+    return Sampled(np.minimum(x[np.arange(len(x)), rows["labels"]], 0.0))
+
+
+def of_draws(columns):
+    q = partial(drawn, column="q")
+    empty = partial(DrawnSums.empty, 1, worst=3)
+    return scanned(empty, DrawnSums.of_only, drawn, q, columns=columns)
 
 
 def members(rows):
@@ -452,6 +465,15 @@ CASES = {
     "ComparisonSums": scanned(comparison_sums, sampled, probs, columns=("rivals", "labels")),
     "CodeSums": scanned(
         CodeSums.empty, measured_codes, probs, coded, columns=("weights", "labels")
+    ),
+    "DrawnSums": of_draws(()),
+    "DrawnSums of sequences": of_draws(("cluster",)),
+    "DrawnSums with weights": of_draws(("weights",)),
+    "SampledSums": scanned(
+        SampledSums.empty, lambda s, c: s.of_only(c, c.q), drawn, partial(drawn, column="q")
+    ),
+    "LogSums": Case(
+        lambda: LogSums.of(np.zeros(0)), predicted, lambda _, x: LogSums.of(x["rival"][:, 0])
     ),
     "PartDifferences": scanned(
         lambda: PartDifferences.empty(1),

@@ -75,6 +75,22 @@ if TYPE_CHECKING:
     metavar="X",
     help="Exit with 1 if a model's loss may exceed the first's (or the baseline's) by more than X.",
 )
+@option(
+    GATES,
+    "--min-same-top",
+    type=float,
+    callback=a_number,
+    metavar="X",
+    help="Exit with 1 if a copy may share its reference's top class in less than this of rows.",
+)
+@option(
+    GATES,
+    "--max-ppl-ratio",
+    type=float,
+    callback=a_number,
+    metavar="X",
+    help="Exit with 1 if PPL(Q)/PPL(base) of the labels may be above X.",
+)
 @engine_options()
 def compare_command(
     files: tuple[str, ...],
@@ -96,6 +112,7 @@ def compare_command(
         pandq compare old.parquet new.parquet --id image --p labels:label --q probs:probs
         pandq compare preds.parquet --p logits:teacher --q logits:student --labels token
         pandq compare base.kld small.kld
+        pandq compare rollouts.parquet --p sampled:sampler --q sampled:trainer --cluster sequence
     """
     from pandq.comparisons import compare
     from pandq.documents import read_document
@@ -115,13 +132,13 @@ def compare_command(
     old = None
     if baseline_file is not None:
         old = read_document(baseline_file, Audit.KIND, Audit.written_by())
-    asked = taken(given, "max_kl", "max_cross_entropy", "max_regression", "gate_on")
+    asked = taken(given, "max_kl", "max_cross_entropy", "max_regression", "gate_on", *OF_COPIES)
     who = engine_given(given)
     rows = comparison_rows(files, given)
     _refuse_joined(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = compare(rows, baseline=old, engine=engine, progress=progress, **given)
-    _refuse_idle(result, asked["max_regression"])
+    _refuse_idle(result, asked)
     with all_or_none():
         if html_file is not None:
             write_report(result, expanded(list(files)), html_file)
@@ -141,9 +158,19 @@ def _refuse_joined(rows: Scan, engine: str) -> None:
         )
 
 
-def _refuse_idle(result: Comparison, max_regression: float | None) -> None:
-    """Refuse a limit on differences where there are none."""
-    if max_regression is not None and not result.differences:
+# Limits on a copy of a reference.
+OF_COPIES = ("min_same_top", "max_ppl_ratio")
+
+
+def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
+    """Refuse a limit on differences where there are none, or on copies where there are none."""
+    if asked["min_same_top"] is not None and not result.from_reference:
+        what = "--min-same-top needs a P that is a reference's distribution"
+        raise InputError(what, got=f"P is {result.p_kind}")
+    if asked["max_ppl_ratio"] is not None and not any(x.tokens for x in result.from_reference):
+        what = "--max-ppl-ratio needs a reference's distribution and --labels"
+        raise InputError(what, got=f"P is {result.p_kind}")
+    if asked["max_regression"] is not None and not result.differences:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
         if result.bounds:
             what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
@@ -154,9 +181,21 @@ def _held(result: Comparison) -> dict[str, list[Estimate]]:
     """What each limit is compared with, by names that tell the models apart."""
     models, apart = result.models, result.differences
     return {
-        "max_kl": [replace(x.kl, name=f"kl of {x.q}") for x in models or result.bounds],
+        "max_kl": [
+            *(replace(x.kl, name=f"kl of {x.q}") for x in models or result.bounds),
+            *(replace(x.k1, name=f"k1 of {x.q}") for x in result.sampled),
+        ],
         "max_cross_entropy": [
-            replace(x.cross_entropy, name=f"cross entropy of {x.q}") for x in models
+            replace(x.cross_entropy, name=f"cross entropy of {x.q}")
+            for x in models or result.sampled
+        ],
+        "min_same_top": [
+            replace(x.same_top1, name=f"same top class of {x.q}") for x in result.from_reference
+        ],
+        "max_ppl_ratio": [
+            replace(x.tokens.perplexity_ratio, name=f"PPL ratio of {x.q}")
+            for x in result.from_reference
+            if x.tokens is not None
         ],
         "max_regression": [replace(x.cross_entropy, name=f"{x.q} less {x.against}") for x in apart],
     }
@@ -195,7 +234,7 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
     from pandq.read.paths import expanded
 
     source = ArrayColumns(expanded(files))
-    first, *others = [file.stem for file in source.files]
+    first, *others = source.stems
     for stem in others:
         sizes = [source.arrays[f"{name}.logits"].shape[1] for name in (first, stem)]
         if sizes[0] != sizes[1]:
@@ -207,5 +246,4 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
             raise InputError(what, where=source.name)
     options["p"] = options["p"] or f"logits:{first}.logits"
     options["labels"] = options["labels"] or f"{first}.token"
-    options["cluster"] = options["cluster"] or f"{first}.chunk"
     return tuple(f"logits:{stem}.logits" for stem in others)

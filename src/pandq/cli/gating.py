@@ -69,7 +69,13 @@ def limits(
     from pandq.results.gates import Gate
 
     return [
-        Gate(f"--{name.replace('_', '-')}", limit, estimate, gate_on)
+        Gate(
+            f"--{name.replace('_', '-')}",
+            limit,
+            estimate,
+            gate_on,
+            side="least" if name.startswith("min_") else "most",
+        )
         for name, limit in asked.items()
         if limit is not None
         for estimate in held[name]
@@ -77,7 +83,7 @@ def limits(
 
 
 def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
-    """Leave a summary where a pipeline wants one, say what holds, and refuse what is breached.
+    """Leave a summary where a pipeline wants one, say of every limit whether it holds, and refuse.
 
     Raises:
         GateError: a limit is breached.
@@ -90,6 +96,9 @@ def finish(result: Any, gates: Sequence[Gate], *, quiet: bool) -> None:
     except InputError as error:
         # what the limits say must be heard all the same
         tell(f"pandq: {error}")
-    require(gates)
+    several = len(gates) > 1
     for gate in gates:
-        (tell if quiet else say)(str(gate))
+        # one that is breached alone is the error's one line
+        if gate.passed or several:
+            (tell if quiet else say)(str(gate))
+    require(gates)

@@ -26,7 +26,8 @@ def _once(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) 
 def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options that say what the rows of P and Q are; `several` Qs, where they are compared."""
     p_help = f"What is true; KIND is {KINDS}, or linear:HIDDEN,WEIGHT for hidden states and the"
-    p_help += " file of a head" + (", or topk:IDS,LOG_PROBS[,RANKS]." if several else ".")
+    p_help += " file of a head"
+    p_help += ", or topk:IDS,LOG_PROBS[,RANKS], or sampled:COLUMN." if several else "."
     q_help = "What is predicted; probs:prob_* takes one column per class."
     q_help += " Several: the first is the one that the others are compared with." if several else ""
     q_once = {"callback": None if several else _once, "help": q_help}

@@ -15,7 +15,7 @@ from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
 from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
-from pandq.views import TOP_KIND, partly_known
+from pandq.views import PARTIAL_KINDS, partly_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,11 +189,11 @@ def require_laws(rows: Scan | MemoryScan) -> None:
     """Refuse rows of which P or Q is known only in part.
 
     Raises:
-        ViewTypeError: it is a TopK.
+        ViewTypeError: it is a TopK or a Sampled.
     """
     for role, given in (("p", rows.p), *(("q", q) for q in (rows.q, *rows.rivals))):
-        if given.kind == TOP_KIND:
-            raise partly_known(role)
+        if given.kind in PARTIAL_KINDS:
+            raise partly_known(role, given.kind)
 
 
 def name_of(rows: Scan | MemoryScan) -> str:

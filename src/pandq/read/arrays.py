@@ -11,6 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError, near_names
 from pandq.read.files import readable
-from pandq.read.kld import CodedLogProbs, kld
+from pandq.read.kld import WINDOW, CodedLogProbs, kld
 from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
 from pandq.read.places import handle, state
@@ -47,7 +48,9 @@ class ArrayColumns(Source):
     """Arrays of equal length as a Source.
 
     A file of one array is a column by the file's stem. Of the others each array is a column by its
-    own name, or by stem.name where two files have one of the same name.
+    own name, or by stem.name where two files have one of the same name; files of the same stem are
+    told apart by their folders. `windows` is the column that says which window of a logits file a
+    token is in: tokens of one are not independent.
     """
 
     def __init__(self, files: Sequence[Place]) -> None:
@@ -55,9 +58,10 @@ class ArrayColumns(Source):
         self.versions = [Version.of(file) for file in files]
         self.name = ", ".join(map(str, files))
         found: list[tuple[str, str, Any]] = []
-        for file in files:
+        self.stems = told_apart(files)
+        for stem, file in zip(self.stems, files, strict=True):
             with readable(file):
-                found += [(file.stem, name, array) for name, array in arrays_in(file).items()]
+                found += [(stem, name, array) for name, array in arrays_in(file, stem).items()]
         times = Counter(name for _, name, _ in found)
         called = [name if times[name] == 1 else f"{stem}.{name}" for stem, name, _ in found]
         self.arrays: dict[str, Any] = dict(
@@ -69,6 +73,15 @@ class ArrayColumns(Source):
             raise InputError(
                 what=f"two arrays are called {twice!r}", where=self.name, remedy=remedy
             )
+        of_codes = {stem for stem, _, array in found if isinstance(array, CodedLogProbs)}
+        self.windows = next(
+            (
+                column
+                for column, (stem, name, _) in zip(called, found, strict=True)
+                if stem in of_codes and name == WINDOW
+            ),
+            None,
+        )
         coded: dict[str, list[str]] = {}
         for name, array in self.arrays.items():
             if isinstance(array, CodedLogProbs):
@@ -138,14 +151,34 @@ _SPOILED = (
 )
 
 
-def arrays_in(file: Place) -> dict[str, Any]:
+def told_apart(files: Sequence[Place]) -> list[str]:
+    """A name for each file: its stem, with as many of its folders as tell it from the others.
+
+    >>> from pathlib import Path
+    >>> told_apart([Path("old/base.kld"), Path("new/base.kld"), Path("new/q4.kld")])
+    ['old/base', 'new/base', 'q4']
+    """
+    parts = [(*Path(str(file.absolute())).parts[1:-1], file.stem) for file in files]
+    found = []
+    for mine in parts:
+        others = [other for other in parts if other != mine]
+        sizes = (k for k in range(1, len(mine)) if all(x[-k:] != mine[-k:] for x in others))
+        found.append("/".join(mine[-next(sizes, len(mine)) :]))
+    return found
+
+
+def arrays_in(file: Place, stem: str | None = None) -> dict[str, Any]:
     """The arrays of one file by name, without their numbers.
+
+    Args:
+        file: where it lies.
+        stem: what a file of one array is called, if not by its own stem.
 
     Raises:
         InputError: it cannot be read as what its name says that it is.
     """
     try:
-        return _read(file)
+        return _read(file, file.stem if stem is None else stem)
     except InputError:
         raise
     except _SPOILED as error:
@@ -155,12 +188,12 @@ def arrays_in(file: Place) -> dict[str, Any]:
         raise InputError(what=what, got=got) from None
 
 
-def _read(file: Place) -> dict[str, Any]:
+def _read(file: Place, stem: str) -> dict[str, Any]:
     if has_suffix(file, (".npz",)):
         return _npz(file)
     if has_suffix(file, (".safetensors",)):
         return safetensors(file)
-    return kld(file) if has_suffix(file, (".kld",)) else {file.stem: _npy(file)}
+    return kld(file) if has_suffix(file, (".kld",)) else {stem: _npy(file)}
 
 
 def _npy(file: Place) -> StoredArray:

@@ -15,7 +15,16 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
 from pandq.read.parts import Part
-from pandq.views import Labels, TopK, formed, paired, require_view, rows_at_once
+from pandq.views import (
+    Labels,
+    Sampled,
+    TopK,
+    formed,
+    paired,
+    require_sampled,
+    require_view,
+    rows_at_once,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +188,28 @@ class MemoryScan:
         )
 
 
+def _taken(p: object, q: object, rivals: Sequence[object]) -> list[Any]:
+    """P and every Q as views of the same rows, which are known in full, in part or as drawn.
+
+    Raises:
+        ViewTypeError: one is not a view.
+        InputError: they do not fit together.
+    """
+    given = [p, q, *rivals]
+    if any(isinstance(x, Sampled) for x in given):
+        require_sampled(p, q, *rivals)
+        found: list[Any] = given
+        if len({len(x) for x in found}) > 1:
+            got = " and ".join(str(len(x)) for x in found)
+            raise InputError(what="P and Q have different numbers of rows", got=got)
+        return found
+    if any(isinstance(x, TopK) for x in given):
+        named = zip(["p"] + ["q"] * (len(given) - 1), given, strict=True)
+        return [x if isinstance(x, TopK) else require_view(name, x) for name, x in named]
+    p_view, q_view = paired(require_view("p", p), require_view("q", q))
+    return [p_view, q_view, *(paired(p_view, rival)[1] for rival in rivals)]
+
+
 def views_scan(
     p: object,
     q: object,
@@ -200,14 +231,7 @@ def views_scan(
         InputError: lengths or classes differ, or a weight or a number of bytes is negative or not
             finite.
     """
-    if any(isinstance(x, TopK) for x in (p, q, *rivals)):
-        named = (("p", p), ("q", q), *(("q", rival) for rival in rivals))
-        p_view, q_view, *others = (
-            x if isinstance(x, TopK) else require_view(name, x) for name, x in named
-        )
-    else:
-        p_view, q_view = paired(require_view("p", p), require_view("q", q))
-        others = [paired(p_view, rival)[1] for rival in rivals]
+    p_view, q_view, *others = _taken(p, q, rivals)
     n = len(cast("View", q_view))
     if by is not None and not isinstance(by, MappingABC):
         raise InputError(

@@ -18,7 +18,7 @@ from pandq.read.paths import matches
 from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.scan import open_source
-from pandq.views import TOP_KIND
+from pandq.views import PARTIAL_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,8 +188,8 @@ def _recognised_p(source: Source, notes: list[str]) -> Spec:
 
 def _check_p(spec: Spec, columns: Sequence[str]) -> None:
     """Refuse a P that no Q can be fitted to."""
-    if spec.kind == TOP_KIND:
-        what = "a TopK knows a distribution only in part, and nothing can be fitted to it"
+    if spec.kind in PARTIAL_KINDS:
+        what = "P knows a distribution only in part, and nothing can be fitted to it"
         raise InputError(what, got=f"--p {spec}")
     both = [name for name in spec.columns if name in columns]
     if both:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MAGIC = b"_logits_"
+# The column that says which window a token is in.
+WINDOW = "chunk"
 _HEADER = struct.Struct("<8sIii")
 # What is further below the most probable class is stored as exp(-16) of it, and the range of the
 # codes then is this, to single precision.
@@ -188,5 +190,5 @@ def kld(file: Place) -> dict[str, Any]:
     return {
         "logits": CodedLogProbs(stored, n_vocab),
         "token": following,
-        "chunk": np.repeat(np.arange(n_chunk), scored),
+        WINDOW: np.repeat(np.arange(n_chunk), scored),
     }

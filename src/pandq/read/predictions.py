@@ -8,7 +8,7 @@ from pandq.errors import InputError
 from pandq.read.parts import located
 from pandq.read.recognise import recognised, resolved
 from pandq.read.viewed import view_of
-from pandq.views import TOP_KIND, partly_known
+from pandq.views import PARTIAL_KINDS, partly_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +28,8 @@ def prediction_spec(source: Source, q: str | None) -> Spec:
         spec = resolved(q, source.schema, option="--q") if q else recognised(source.schema, "q")
     except InputError as error:
         raise error.at(source.name) from None
-    if spec.kind == TOP_KIND:
-        raise partly_known("q")  # noqa: EM101
+    if spec.kind in PARTIAL_KINDS:
+        raise partly_known("q", spec.kind)  # noqa: EM101
     return spec
 
 

@@ -15,7 +15,7 @@ from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
 from pandq.read.heads import HeadFile, head_file
-from pandq.views import LINEAR_KIND, TOP_KIND, VIEWS
+from pandq.views import LINEAR_KIND, PARTIAL_KINDS, TOP_KIND, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,7 +89,7 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    kinds = (*VIEWS, TOP_KIND, LINEAR_KIND)
+    kinds = (*VIEWS, *PARTIAL_KINDS, LINEAR_KIND)
     if not colon or kind not in kinds:
         known = ", ".join(kinds)
         if not colon and text in schema:

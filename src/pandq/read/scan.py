@@ -21,7 +21,7 @@ from pandq.read.recognise import Spec, class_names, recognised, resolved
 from pandq.read.sources import Filtered, ParquetFiles, open_tables
 from pandq.read.tables import LazyFrame, Spilled, Table
 from pandq.read.viewed import top_of, view_of
-from pandq.views import TOP_KIND, paired
+from pandq.views import SAMPLED_KIND, TOP_KIND, paired, require_sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,7 +153,11 @@ class Scan:
     def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
         """P and every Q as views of the same rows and classes."""
         specs = (self.p, self.q, *self.rivals)
-        if TOP_KIND not in [spec.kind for spec in specs]:
+        kinds = [spec.kind for spec in specs]
+        if SAMPLED_KIND in kinds:
+            require_sampled(*views)
+            return views
+        if TOP_KIND not in kinds:
             p, q = self._paired(views[0], views[1])
             return [p, q, *(self._paired(p, rival)[1] for rival in views[2:])]
         sized = next(
@@ -223,7 +227,8 @@ def scan(
         classes: the class names in the order of Q's columns, for labels that are names; or how
             many classes there are.
         by: a column, or several, whose values make the groups of a report.
-        cluster: a column that says which rows belong together; intervals then allow for it.
+        cluster: a column that says which rows belong together; intervals then allow for it. The
+            windows of llama.cpp's logits files where it is left out.
         id: a column that names the rows; their numbers, from 0, when left out.
         weights: a column of row weights.
         where: a SQL condition on the rows.
@@ -255,6 +260,8 @@ def scan(
         raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
     source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
     schema = source.schema
+    windows = getattr(source, "windows", None)
+    cluster = beside_rows["cluster"] = windows if cluster is None else cluster
     chosen: list[str] = []
     try:
         p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)

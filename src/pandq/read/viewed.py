@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,18 +12,22 @@ from pandq.read import columns as cols
 from pandq.views import (
     MATRICES,
     NO_VOTES,
+    SAMPLED_KIND,
     Counts,
     Ensemble,
     Labels,
     Linear,
     Logits,
     Probs,
+    Sampled,
     TopK,
 )
 from pandq.views.coded import CodedBlock, CodedLogits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from pandq.read.columns import Column
     from pandq.read.recognise import Spec
@@ -57,15 +61,12 @@ def view_of(
             array = Probs.normalised(array).array
         if array.ndim == 3:
             return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
-        if array.ndim == 1 and spec.kind in ("probs", "logits"):
-            return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
         if array.ndim == 1:
-            raise _one_number(spec)
+            return _of_one_number(spec, array)
         if isinstance(array, CodedBlock) and spec.kind == CodedLogits.kind:
             return CodedLogits.of(array)
-        if spec.kind == "counts":
-            return Counts(array)
-        return MATRICES[spec.kind](array, tolerance=tolerance)
+        options = {} if spec.kind == Counts.kind else {"tolerance": tolerance}
+        return MATRICES[spec.kind](array, **options)
     except InputError as error:
         where = f"column {spec.column!r}"
         if where not in str(error):
@@ -74,9 +75,13 @@ def view_of(
         raise
 
 
-def _one_number(spec: Spec) -> InputError:
-    """The error for a column that is no distribution."""
-    return InputError(
+def _of_one_number(spec: Spec, array: NDArray[Any]) -> View:
+    """The view of a column of one number per row."""
+    if spec.kind == SAMPLED_KIND:
+        return cast("View", Sampled(array))
+    if spec.kind in ("probs", "logits"):
+        return Probs.binary(array) if spec.kind == "probs" else Logits.binary(array)
+    raise InputError(
         what=f"column {spec.column!r} holds one number per row, not one per class",
         remedy="Give a column of lists, or wide columns: KIND:name_*.",
     )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pandq.results.estimate import Estimate
 from pandq.results.record import Document, Record
 from pandq.results.reference import FromReference
+from pandq.results.sampled import SampledDivergence
 from pandq.units import Unit
 
 DIFFERENCE = {"name": "difference"}
@@ -90,7 +91,9 @@ class Comparison(Document):
     """What a comparison found; `to_dict()` is its JSON form, `print` its text.
 
     `models` are the Qs in the order given, the first the one that the others are compared with;
-    `from_reference` is there where P is a distribution in full (a reference model, soft labels).
+    `from_reference` is there where P is a distribution in full (a reference model, soft labels),
+    `bounds` where only the top of a distribution is known, and `sampled` where only
+    log-probabilities of what was drawn are: there are no classes then, and `n_classes` is 0.
     """
 
     SCHEMA: ClassVar[str] = "pandq/comparison/2"
@@ -106,6 +109,7 @@ class Comparison(Document):
     differences: tuple[Difference | Unpaired, ...]
     from_reference: tuple[FromReference, ...]
     bounds: tuple[Bounds, ...] = ()
+    sampled: tuple[SampledDivergence, ...] = ()
     source: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -113,4 +117,5 @@ class Comparison(Document):
     def __repr__(self) -> str:
         found = [x.cross_entropy for x in self.differences]
         found += [x.kl for x in self.from_reference] + [x.kl for x in self.bounds]
+        found += [x.k1 for x in self.sampled]
         return f"<pandq.Comparison of {self.n:,} rows: {'; '.join(map(str, found))}>"

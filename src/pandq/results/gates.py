@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pandq.core.checks import is_number
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GateOn = Literal["interval", "point"]
+Side = Literal["most", "least"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,10 @@ class Gate:
 
     Args:
         name: what to call the limit: the option that set it.
-        limit: the most that the estimate may be, in its own unit.
+        limit: the most that the estimate may be, in its own unit; the least, where `side` says so.
         estimate: of an audit, a comparison or a fit.
-        on: compare the limit with the "interval"'s upper end, or with the "point".
+        on: compare the limit with the "interval"'s end on that side, or with the "point".
+        side: "most" or "least".
 
     Raises:
         InputError: the limit is no number, or another argument is not what it should be.
@@ -42,6 +44,7 @@ class Gate:
     limit: float
     estimate: Estimate
     on: GateOn = "interval"
+    side: Side = field(default="most", kw_only=True)
 
     def __post_init__(self) -> None:
         if not is_number(self.limit) or math.isnan(self.limit):
@@ -53,28 +56,42 @@ class Gate:
             raise InputError(what, got=repr(given), remedy=remedy)
         if not isinstance(self.on, str) or self.on not in get_args(GateOn):
             raise InputError(what="a gate is on the interval or on the point", got=repr(self.on))
+        if not isinstance(self.side, str) or self.side not in get_args(Side):
+            raise InputError(what="side is most or least", got=repr(self.side))
 
     @property
     def held(self) -> float | None:
-        """What is compared with the limit: the interval's upper end, or the point."""
-        return self.estimate.high if self.on == "interval" else self.estimate.value
+        """What is compared with the limit: the interval's end on its side, or the point."""
+        end = self.estimate.high if self.side == "most" else self.estimate.low
+        return end if self.on == "interval" else self.estimate.value
+
+    @property
+    def margin(self) -> float:
+        """How far what is held lies within the limit; negative where it lies beyond."""
+        if self.held is None:
+            return -math.inf
+        return self.limit - self.held if self.side == "most" else self.held - self.limit
 
     @property
     def passed(self) -> bool:
         """Is it within the limit? What is not known is not."""
-        return self.held is not None and self.held <= self.limit
+        if self.held is None or math.isnan(self.held):
+            return False
+        return self.held <= self.limit if self.side == "most" else self.held >= self.limit
 
     def __str__(self) -> str:
         e = self.estimate
         named, unit = f"{self.name} {self.limit:g}", f" {e.unit}" if e.unit else ""
         value = f"{number(e.value, 6)}{unit}" if e.identified else "not identified,"
         found = f"{e.name} {value} [{number(e.low, 6)}, {number(e.high, 6)}]"
-        what = "whose upper end" if self.on == "interval" else "which"
+        within, beyond = ("below", "above") if self.side == "most" else ("above", "below")
+        end = "upper" if self.side == "most" else "lower"
+        what = f"whose {end} end" if self.on == "interval" else "which"
         if self.held is None:
             return f"{named} is breached: {found}, which has no value to compare with it"
         if not self.passed:
-            return f"{named} is breached: {found}, {what} is above it"
-        return f"{named} holds: {found}, {number(self.limit - self.held, 6)} below it"
+            return f"{named} is breached: {found}, {what} is {beyond} it"
+        return f"{named} holds: {found}, {number(self.margin, 6)} {within} it"
 
 
 def require(gates: Gate | Sequence[Gate]) -> None:

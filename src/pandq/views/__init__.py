@@ -10,7 +10,17 @@ from pandq.views.logprobs import LogProbs
 from pandq.views.matrix import TOLERANCES
 from pandq.views.pieces import formed, in_pieces, rows_at_once
 from pandq.views.probs import Probs
-from pandq.views.taken import MATRICES, TOP_KIND, VIEWS, paired, partly_known, require_view
+from pandq.views.sampled import Sampled, require_sampled
+from pandq.views.taken import (
+    MATRICES,
+    PARTIAL_KINDS,
+    SAMPLED_KIND,
+    TOP_KIND,
+    VIEWS,
+    paired,
+    partly_known,
+    require_view,
+)
 from pandq.views.topbounds import kl_bounds
 from pandq.views.topk import TopK
 from pandq.views.votes import VOTES_KIND, Votes
@@ -19,6 +29,8 @@ __all__ = [
     "LINEAR_KIND",
     "MATRICES",
     "NO_VOTES",
+    "PARTIAL_KINDS",
+    "SAMPLED_KIND",
     "TOLERANCES",
     "TOP_KIND",
     "VIEWS",
@@ -31,6 +43,7 @@ __all__ = [
     "LogProbs",
     "Logits",
     "Probs",
+    "Sampled",
     "TopK",
     "View",
     "Votes",
@@ -41,6 +54,7 @@ __all__ = [
     "kl_bounds",
     "paired",
     "partly_known",
+    "require_sampled",
     "require_view",
     "rows_at_once",
     "split",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # Not a full distribution: it says of most classes only what they have together (pandq.views.topk).
 TOP_KIND = "topk"
+# What a model gave to the one class that was drawn (pandq.views.sampled).
+SAMPLED_KIND = "sampled"
+PARTIAL_KINDS = (TOP_KIND, SAMPLED_KIND)
 
 
 MATRICES: dict[str, type[Matrix]] = {view.kind: view for view in (Counts, Probs, LogProbs, Logits)}
@@ -39,8 +42,8 @@ def require_view(name: str, value: object) -> View:
     """
     if isinstance(value, View) and type(value) is not View:
         return value
-    if getattr(type(value), "kind", None) == TOP_KIND:
-        raise partly_known(name)
+    if (kind := getattr(type(value), "kind", None)) in PARTIAL_KINDS:
+        raise partly_known(name, str(kind))
     if callable(as_arrays := getattr(value, "as_arrays", None)):
         return require_view(name, as_arrays())
     if hasattr(value, "__arrow_c_stream__"):
@@ -59,8 +62,13 @@ def require_view(name: str, value: object) -> View:
     raise ViewTypeError(what, got=type(value).__name__, remedy=remedy)
 
 
-def partly_known(name: str) -> ViewTypeError:
-    """The error for a TopK where a full distribution is needed."""
+def partly_known(name: str, kind: str = TOP_KIND) -> ViewTypeError:
+    """The error for a TopK, or a Sampled, where a full distribution is needed."""
+    if kind == SAMPLED_KIND:
+        return ViewTypeError(
+            what=f"{name} is a Sampled, which knows a distribution only where it was drawn from",
+            remedy="pandq.compare(Sampled(log_p), Sampled(log_q)) says what that allows to say.",
+        )
     return ViewTypeError(
         what=f"{name} is a TopK, which knows a distribution only in part",
         remedy="pandq.kl_bounds(p, q) and pandq.compare say what that allows to say.",

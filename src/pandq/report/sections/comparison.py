@@ -10,6 +10,7 @@ from pandq.quantities import keys
 from pandq.report import figures
 from pandq.report.few import few_units
 from pandq.report.sections.reference import reference_sections, reference_sentence
+from pandq.report.sections.sampled import sampled_sections, sampled_sentence
 from pandq.report.sections.section import (
     Cell,
     Chart,
@@ -59,9 +60,11 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
         f" {number(x.upper_bound.value)} {unit}."
         for x in comparison.bounds
     ]
+    said += [sampled_sentence(x, unit) for x in comparison.sampled]
+    classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
     about = (
-        f"{comparison.n:,} rows, {comparison.n_classes:,} classes; P is {comparison.p_kind};"
-        f" intervals at {comparison.level:.0%}"
+        f"{comparison.n:,} rows{classes}; P is {comparison.p_kind};"
+        f" intervals{_over(comparison)} at {comparison.level:.0%}"
     )
     told = next((x.expected_accuracy for x in comparison.models), None)
     few = [] if told is None else few_units(told)
@@ -70,6 +73,10 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     if comparison.bounds:
         yield Section("Bounds", table=[_bounds(comparison)], note=[BOUNDED], first=True)
         return
+    if comparison.sampled:
+        for drawn in comparison.sampled:
+            yield from sampled_sections(drawn, comparison)
+        return
     yield _models(comparison)
     for place, difference in enumerate(comparison.differences):
         if isinstance(difference, Difference):
@@ -77,6 +84,14 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     for found in comparison.from_reference:
         yield from reference_sections(found, comparison)
     yield Section("How it was computed", definitions=_method(comparison))
+
+
+def _over(comparison: Comparison) -> str:
+    """What varies in the intervals, where it is no single row."""
+    over = comparison.source.get("intervals_over", "")
+    if comparison.sampled and comparison.sampled[0].n_sequences:
+        over = f"{comparison.sampled[0].n_sequences:,} clusters"
+    return f" over {over}" if over else ""
 
 
 def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:
