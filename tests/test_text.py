@@ -1,6 +1,12 @@
 """Of a text: its perplexity, and its bits per byte, with intervals over documents."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pandq
@@ -124,3 +130,101 @@ def test_both_are_said_in_the_report():
         assert "perplexity Mean PPL(Q)" in told
         assert "bits per byte" in told
     assert found.values()["bits_per_byte"] == found.bits_per_byte.value
+
+
+def of_two(**more):
+    """A text, two models of it, and what the columns of a file of it are."""
+    y, x, document, size = text()
+    other = x + np.random.default_rng(5).normal(size=x.shape)
+    columns = {"label": y, "one": x.tolist(), "two": other.tolist()}
+    columns |= {"document": document, "bytes": size}
+    return y, x, other, {"cluster": document, "n_bytes": size}, pa.table(columns | more)
+
+
+def test_a_column_of_bytes_is_the_array_of_them():
+    y, x, _, given, table = of_two()
+    rows = pandq.scan(table, p="labels:label", q="logits:one", cluster="document", per="bytes")
+    found = pandq.audit(rows, decompose=False).bits_per_byte
+    assert found == pandq.audit(Labels(y), Logits(x), decompose=False, **given).bits_per_byte
+
+
+def test_the_difference_in_bits_per_byte_is_paired_and_that_of_the_models():
+    y, x, other, given, table = of_two()
+    found = pandq.compare(Labels(y), Logits(x), Logits(other), decompose=False, **given)
+    one, two = (model.bits_per_byte for model in found.models)
+    alone = pandq.audit(Labels(y), Logits(x), decompose=False, **given)
+    assert one == alone.bits_per_byte
+    apart = found.differences[0].bits_per_byte
+    assert apart.value == pytest.approx(two.value - one.value, rel=1e-9)
+    size, document = given["n_bytes"], given["cluster"]
+    bits = (losses(y, other) - losses(y, x)) / np.log(2)
+    left = []
+    for one_left_out in np.unique(document):
+        kept = document != one_left_out
+        left.append(bits[kept].sum() / size[kept].sum())
+    n = len(left)
+    jackknife = np.sqrt((n - 1) / n * np.square(left - np.mean(left)).sum())
+    assert apart.standard_error == pytest.approx(jackknife, rel=0.02)
+    rows = pandq.scan(
+        table,
+        p="labels:label",
+        q=["logits:one", "logits:two"],
+        cluster="document",
+        per="bytes",
+    )
+    assert pandq.compare(rows, decompose=False).differences[0].bits_per_byte == apart
+    for told in (found.to_text(), found.to_html()):
+        assert "bits per byte" in told
+    assert pandq.Comparison.from_dict(found.to_dict()).differences[0].bits_per_byte == apart
+
+
+def test_a_comparison_that_is_fed_has_the_same_bits_per_byte():
+    y, x, other, given, _ = of_two()
+    comparer = pandq.Comparer(decompose=False)
+    for some in (slice(0, 200), slice(200, N)):
+        mine = {name: values[some] for name, values in given.items()}
+        comparer.update(Labels(y[some]), Logits(x[some]), Logits(other[some]), **mine)
+    found = comparer.result().differences[0].bits_per_byte
+    whole = pandq.compare(Labels(y), Logits(x), Logits(other), decompose=False, **given)
+    assert ends(found) == pytest.approx(ends(whole.differences[0].bits_per_byte), rel=1e-9)
+
+
+def test_a_model_that_rules_a_token_out_has_infinite_bits_per_byte_and_so_has_the_difference():
+    one, two = Logits([[0.0, 1.0], [0.0, 1.0]]), Logits([[0.0, 1.0], [0.0, -np.inf]])
+    found = pandq.compare(Labels([0, 1]), one, two, n_bytes=[1, 2], decompose=False)
+    assert found.models[1].bits_per_byte.value == np.inf
+    assert np.isfinite(found.models[0].bits_per_byte.value)
+    assert found.differences[0].bits_per_byte.value == np.inf
+
+
+def test_bytes_beside_bounds_alone_are_refused():
+    _, x, _, given, _ = of_two()
+    top = pandq.TopK(np.argsort(-x)[:, :2], np.full((N, 2), np.log(0.4)), CLASSES)
+    with pytest.raises(InputError, match="bytes of rows have nothing to say here"):
+        pandq.compare(top, Logits(x), n_bytes=given["n_bytes"])
+
+
+def test_a_bad_column_of_bytes_is_named():
+    *_, table = of_two(bytes=-np.ones(N))
+    rows = pandq.scan(table, p="labels:label", q="logits:one", per="bytes")
+    with pytest.raises(InputError, match="bytes row 0 is negative"):
+        pandq.audit(rows)
+    with pytest.raises(InputError, match="--per: no column 'byte'"):
+        pandq.scan(table, p="labels:label", q="logits:one", per="byte")
+
+
+def test_the_commands_take_a_column_of_bytes(tmp_path):
+    *_, table = of_two()
+    pq.write_table(table, tmp_path / "text.parquet")
+    common = [tmp_path / "text.parquet", "--p", "labels:label", "--cluster", "document"]
+    common += ["--per", "bytes", "--no-decompose", "--full", "--json", tmp_path / "x.json"]
+    for command, qs in (("audit", ["one"]), ("compare", ["one", "two"])):
+        words = [sys.executable, "-m", "pandq", command, *map(str, common)]
+        for q in qs:
+            words += ["--q", f"logits:{q}"]
+        run = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert "bits per byte" in run.stdout
+        told = json.loads((tmp_path / "x.json").read_text())
+        held = told if command == "audit" else told["models"][0]
+        assert held["bits_per_byte"]["value"] > 0

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.intervals import exponential
-from pandq.estimate.averages.lossmeans import LossMeans
+from pandq.estimate.averages.perbyte import bits_per_byte, no_bytes, of_bytes
 from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, RowSums
 from pandq.estimate.averages.tables import groups_table, rows_table
 from pandq.estimate.decomposition.estimates import decomposed
@@ -33,7 +32,7 @@ from pandq.estimate.passes import (
 from pandq.estimate.sampling import label_type_of, reasons_to_stop, sample_of, sample_size
 from pandq.read.scan import Scan
 from pandq.report.shown import Audit
-from pandq.rows import RowMeasures, measure_rows
+from pandq.rows import measure_rows
 from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
@@ -46,17 +45,16 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
+    from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.results.decomposition import Decomposition, LabelType
-    from pandq.results.estimate import Estimate
 
 Floor = Literal["auto", "certified", "blind"]
 Intervals = Literal["t", "bootstrap"]
 
 REPLICATES = 1000
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
-PER_BYTE = ("cross_entropy", "n_bytes")
 
 
 @resumable
@@ -236,7 +234,7 @@ class AuditSums(Summary):
             Sample.empty(0),
             MemberSums.empty(by=by, worst=worst),
             Seen.empty(),
-            LossMeans.empty(PER_BYTE, (), **drawn),
+            no_bytes(**drawn),
         )
 
     def of_only(self, chunk: Chunk, sample: Sample) -> Self:
@@ -248,16 +246,8 @@ class AuditSums(Summary):
             sample,
             self.members.of_only(chunk),
             self.seen.of_only(chunk, measured),
-            self._per_byte(chunk, measured),
+            of_bytes(self.per_byte, chunk, measured.cross_entropy),
         )
-
-    def _per_byte(self, chunk: Chunk, measured: RowMeasures) -> LossMeans:
-        """Losses and bytes of the rows, where bytes are known."""
-        if chunk.n_bytes is None:
-            return self.per_byte
-        both = np.stack([measured.cross_entropy, chunk.n_bytes], axis=1)
-        belong = {"clusters": chunk.clusters, "keys": chunk.keys}
-        return self.per_byte.of_only(both, np.empty((len(both), 0)), chunk.weights, **belong)
 
 
 def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -> LabelType:
@@ -337,7 +327,7 @@ def _result(
         level=level,
         **_averages(sums, parts, unit=unit, level=level),
         perplexity=exponential("perplexity", sums.estimate("cross_entropy", level=level)),
-        bits_per_byte=_bits_per_byte(first.per_byte, level=level),
+        bits_per_byte=bits_per_byte(first.per_byte, level=level),
         infinite_rows=sums.n_infinite,
         infinite=rows_table(sums.infinite, names, scale),
         finite_part={name: x.to_unit(unit) for name, x in part.items() if x is not None},
@@ -368,19 +358,6 @@ def _averages(
     averages["kl"] = kl.to_unit(unit) if parts is None or plug_in is None else parts.kl
     averages["kl_plug_in"] = None if plug_in is None else plug_in.to_unit(unit)
     return averages
-
-
-def _bits_per_byte(sums: LossMeans, *, level: float) -> Estimate | None:
-    """The loss of a text in bits by its bytes; None where no bytes are known."""
-    means = sums.losses
-    if not sums.n:
-        return None
-    if sums.n_infinite:
-        found = sums.estimate("cross_entropy", level=level, unit="")
-        return replace(found, name="bits_per_byte")
-    if means.mean("n_bytes") == 0:
-        raise InputError(what="n_bytes are all zero")
-    return means.ratio(*PER_BYTE, name="bits_per_byte", scale=per_nat("bit"), level=level)
 
 
 def _groups(

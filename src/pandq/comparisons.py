@@ -49,6 +49,7 @@ def compare(
     cluster: ArrayLike | None = None,
     ids: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    n_bytes: ArrayLike | None = None,
     unit: Unit = "nat",
     level: float = 0.95,
     seed: int = 0,
@@ -76,6 +77,7 @@ def compare(
         cluster: (n,) values that say which rows belong together.
         ids: (n,) names of the rows; their numbers from 0 when left out.
         weights: (n,) row weights, not negative.
+        n_bytes: (n,) how many bytes of text each row is, for bits per byte.
         unit: "nat" or "bit" of the report.
         level: confidence level of the intervals.
         seed: random seed of the folds.
@@ -105,7 +107,7 @@ def compare(
     """
     asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline))
     given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
-    rows = rows_of(p, *qs, in_full=False, labels=labels, **given)
+    rows = rows_of(p, *qs, in_full=False, labels=labels, n_bytes=n_bytes, **given)
     called = names_of(rows, names)
     asked.refuse_idle(rows, q_floor)
     run = run_of(
@@ -223,8 +225,15 @@ def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool)
         remedy = "" if partly else "For one Q against P use `pandq audit` (pandq.audit)."
         what = "by makes groups of differences, and there are none"
         raise InputError(what=what, got=told if partly else "one Q", remedy=remedy)
+    if partly and _sized(rows):
+        raise InputError(what="bytes of rows have nothing to say here", got=told)
     if alone and rows.labels is not None:
         raise InputError(what="labels have nothing to say beside a baseline")
+
+
+def _sized(rows: Scan | MemoryScan) -> bool:
+    """Is it known how many bytes of text each row is?"""
+    return (rows.per if isinstance(rows, Scan) else rows.n_bytes) is not None
 
 
 def _kind(given: Any) -> str:
@@ -303,7 +312,7 @@ def _result(
     """What the passes found, of each model and of each against the first or the baseline."""
     shape, n = sums.shape, sums.models[0].n
     scale: dict[str, Any] = {"unit": unit, "level": level}
-    models = tuple(map(partial(model_of, **scale), called, sums.models))
+    models = tuple(map(partial(model_of, **scale), called, sums.models, sums.per_byte))
     differences: list[Difference | Unpaired] = []
     if then is not None:
         known: dict[str, Any] = {"n_classes": shape.n_classes, "p_kind": shape.p_kind}
@@ -320,10 +329,10 @@ def _result(
     source: dict[str, Any] = {"rows": n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
-    degrees = models[0].kl.degrees
-    if rows.cluster is not None and degrees is not None:
+    if rows.cluster is not None:
         windows = isinstance(rows, Scan) and rows.cluster == getattr(rows.source, "windows", None)
-        source |= {"intervals_over": f"{degrees + 1:,} {'windows' if windows else 'clusters'}"}
+        units = "windows" if windows else "clusters"
+        source |= {"intervals_over": f"{sums.models[0].n_clusters:,} {units}"}
     return Comparison(
         n=n,
         n_classes=shape.n_classes,

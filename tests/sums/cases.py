@@ -24,6 +24,7 @@ from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
+from pandq.estimate.averages.perbyte import no_bytes
 from pandq.estimate.averages.rowsums import RowSums
 from pandq.estimate.comparison import bounded
 from pandq.estimate.comparison.coded import CodeSums
@@ -295,7 +296,13 @@ def comparison_sums():
     pairs = (PairSums.empty(worst=3),)
     codes = CodeSums.empty()
     return ComparisonSums(
-        Shape(), (one, one), pairs, (reference, reference), (codes, codes), Sample.empty(0)
+        Shape(),
+        (one, one),
+        pairs,
+        (reference, reference),
+        (codes, codes),
+        (no_bytes(), no_bytes()),
+        Sample.empty(0),
     )
 
 

@@ -48,6 +48,11 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         ),
         column("--id", "COLUMN", "Column that names the rows (default: their number)."),
         column("--weights", "COLUMN", "Column of row weights."),
+        column(
+            "--per",
+            "COLUMN",
+            "Column of how many bytes (or characters) of text each row is, for bits per byte.",
+        ),
         column("--where", "SQL", "Use only rows where this is true: year >= 2024."),
         option(
             INPUT,
@@ -143,7 +148,10 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 
 # What `pandq.scan` is told by options of the same names.
-SCANNED = ("p", "q", "classes", "by", "cluster", "id", "weights", "where", "normalise", "tolerance")
+SCANNED = (
+    *("p", "q", "classes", "by", "cluster", "id", "weights", "per", "where", "normalise"),
+    "tolerance",
+)
 
 
 def taken(given: dict[str, Any], *names: str) -> dict[str, Any]:

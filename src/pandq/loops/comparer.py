@@ -92,6 +92,7 @@ class Comparer(Fed[Sums, Comparison]):
         cluster: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        n_bytes: ArrayLike | None = None,
     ) -> None:
         """One more batch of rows; where it cannot be used all stays as it was.
 
@@ -104,6 +105,7 @@ class Comparer(Fed[Sums, Comparison]):
             cluster: (n,) values that say which rows belong together.
             ids: (n,) names of the rows; their numbers from 0 when left out.
             weights: (n,) row weights, not negative.
+            n_bytes: (n,) how many bytes of text each row is, for bits per byte.
 
         Raises:
             ViewTypeError: an argument is not a view.
@@ -113,6 +115,7 @@ class Comparer(Fed[Sums, Comparison]):
         if not qs:
             raise InputError(what="there is no Q to compare", remedy="update(p, q_a, q_b)")
         given: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
+        given |= {"n_bytes": n_bytes}
         q, *rivals = qs
         rows = views_scan(p, q, rivals=rivals, labels=labels, classes=self._classes, **given)
         names_of(rows, self._called)

@@ -57,6 +57,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     width: int | None = None
     complete: bool = True
+    per: str | None = None
 
     @property
     def n_rows(self) -> int | None:
@@ -92,7 +93,7 @@ class Scan:
             InputError: a row is not a valid probability vector; its number in the whole is named.
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
-        wanted += [name for name in (self.cluster, self.id, self.weights) if name]
+        wanted += [name for name in (self.cluster, self.id, self.weights, self.per) if name]
         for spec in (self.best_q, *self.rivals, self.labels):
             wanted += spec.columns if spec else ()
         rows = min((head.head.rows_at_once for head in self.heads), default=0)
@@ -146,9 +147,11 @@ class Scan:
         labels = None
         if self.labels is not None:
             labels = labels_beside(self._view("labels", self.labels, batch), q)
-        return Chunk(
-            start, p, q, keys, ids, groups, clusters, weights, best_q, tuple(rivals), labels
-        )
+        belong = (ids, groups, clusters, weights, best_q, tuple(rivals), labels)
+        sizes = None
+        if self.per is not None:
+            sizes = row_weights(self.per, batch[self.per], what="bytes")
+        return Chunk(start, p, q, keys, *belong, sizes)
 
     def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
         """P and every Q as views of the same rows and classes."""
@@ -209,6 +212,7 @@ def scan(
     best_q: str | None = None,
     labels: str | None = None,
     complete: bool = True,
+    per: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -239,6 +243,7 @@ def scan(
         complete: whether the classes of topk:IDS,LOG_PROBS are each row's most probable ones;
             False lifts the bound on what any other may have. topk:IDS,LOG_PROBS,RANKS says it row
             by row.
+        per: a column of how many bytes (or characters) of text each row is, for bits per byte.
 
     Returns:
         A Scan; nothing but the columns' names and types has been read yet.
@@ -254,7 +259,7 @@ def scan(
     """
     by, qs, normalise = texts("by", by), texts("q", q), texts("normalise", normalise)
     first, *rivals = qs or (None,)
-    beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights}
+    beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     _require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows)
     if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
         raise InputError(what="tolerance is a number above 0", got=repr(tolerance))

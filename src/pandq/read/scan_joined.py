@@ -54,7 +54,7 @@ def scan_joined(
         where: a SQL condition on the joined rows.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it.
-        options: classes, weights, normalise, tolerance, best_q and labels as for `pandq.scan`.
+        options: classes, weights, per, normalise, tolerance, best_q and labels as for `pandq.scan`.
 
     Returns:
         A Scan with a Q from each table, which `pandq.compare` takes; `notes` say what was left out.

@@ -25,6 +25,7 @@ class Model(Record):
     expected_accuracy: Estimate
     brier: Estimate
     infinite_rows: int
+    bits_per_byte: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,9 @@ class Difference(Record):
     groups: dict[str, list[dict[str, Any]]]
     against_better: list[dict[str, Any]] = field(default_factory=list)
     q_better: list[dict[str, Any]] = field(default_factory=list)
+    bits_per_byte: Estimate | None = field(
+        default=None, metadata={"name": "bits_per_byte difference"}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,11 @@ class RowSums(Summary):
         return self.means.weight
 
     @property
+    def n_clusters(self) -> int:
+        """How many clusters they are in; 0 where none were given."""
+        return self.means.others.clusters.n_clusters()
+
+    @property
     def n_infinite(self) -> int:
         """How many of them have an infinite loss."""
         return self.means.n_infinite

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.averages.lossmeans import infinite_difference
+from pandq.estimate.averages.perbyte import NAME, bits_per_byte
 from pandq.estimate.averages.tables import class_name, ends
 from pandq.estimate.comparison.paired import DETAILS, LOSS
 from pandq.estimate.comparison.verdicts import holm, p_value, verdict
@@ -31,12 +32,17 @@ DIFFERENCES = (*SCORES, "confidence")
 IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
 
 
-def model_of(name: str, sums: RowSums, *, unit: Unit, level: float) -> Model:
+def model_of(name: str, sums: RowSums, per_byte: LossMeans, *, unit: Unit, level: float) -> Model:
     """One model's averages."""
     found = {name: sums.estimate(name, level=level).to_unit(unit) for name in LOSSES}
     found |= {name: sums.estimate(name, level=level) for name in SCORES}
     found["kl"] = sums.kl(level=level)[0].to_unit(unit)
-    return Model(q=name, **found, infinite_rows=sums.n_infinite)
+    return Model(
+        q=name,
+        **found,
+        infinite_rows=sums.n_infinite,
+        bits_per_byte=bits_per_byte(per_byte, level=level),
+    )
 
 
 def difference_of(
@@ -69,6 +75,7 @@ def difference_of(
     lost = sums.infinite_q, sums.infinite_against
     finite_loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
     loss = finite_loss = replace(finite_loss, name="difference").to_unit(unit)
+    per_byte = bits_per_byte(sums.per_byte, level=level, name=f"{NAME}{DIFFERENCE}")
     grouping = calibration = None
     if parts is not None:
         grouping = of("grouping_loss", parts).to_unit(unit)
@@ -78,6 +85,8 @@ def difference_of(
         loss = infinite_difference(loss, *lost)
         if calibration is not None:
             calibration = infinite_difference(calibration, *lost)
+        if per_byte is not None:
+            per_byte = infinite_difference(per_byte, *lost)
         how = f"{finite_loss.method}, over the rows where it is finite"
         finite_loss = replace(finite_loss, method=how)
     by_class = _groups(sums.classes, scale, level, {str(k): x for k, x in enumerate(classes)})
@@ -103,6 +112,7 @@ def difference_of(
         groups=groups,
         against_better=_rows(sums.worse, classes, scale),
         q_better=_rows(sums.better, classes, scale),
+        bits_per_byte=per_byte,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pandq.errors import InputError
+from pandq.estimate.averages.perbyte import no_bytes, of_bytes
 from pandq.estimate.averages.rowsums import RowSums
 from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.paired import PairSums
@@ -19,6 +20,7 @@ from pandq.sums.summary import Summary, summary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.read.scan import Scan
 
@@ -30,7 +32,7 @@ MOST_CLASSES = 1500
 class ComparisonSums(Summary):
     """The first pass: each model alone, each rival against the first, each copy against P.
 
-    `from_reference` is empty where P is no reference.
+    `from_reference` is empty where P is no reference, `per_byte` has the losses of each model.
     """
 
     shape: Shape
@@ -38,6 +40,7 @@ class ComparisonSums(Summary):
     pairs: tuple[PairSums, ...]
     from_reference: tuple[ReferenceSums, ...]
     codes: tuple[CodeSums, ...]
+    per_byte: tuple[LossMeans, ...]
     sample: Sample
 
     @classmethod
@@ -50,6 +53,7 @@ class ComparisonSums(Summary):
             (PairSums.empty(by=by, worst=worst),) * (n_models - 1),
             (ReferenceSums.empty(),) * copies,
             (CodeSums.empty(),) * copies,
+            (no_bytes(),) * n_models,
             Sample.empty(0),
         )
 
@@ -75,6 +79,10 @@ class ComparisonSums(Summary):
             tuple(
                 x.of_only(chunk, view, m)
                 for x, view, m in zip(self.codes, views, measured, strict=False)
+            ),
+            tuple(
+                of_bytes(x, chunk, m.cross_entropy)
+                for x, m in zip(self.per_byte, measured, strict=True)
             ),
             sample,
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.perbyte import no_bytes, of_bytes
 from pandq.estimate.averages.rowsums import class_numbers
 from pandq.quantities import DIFFERENCE
 from pandq.sums.summary import Summary, summary
@@ -57,6 +58,7 @@ class PairSums(Summary):
     better: WorstRows
     infinite_q: int
     infinite_against: int
+    per_byte: LossMeans
 
     @classmethod
     def empty(
@@ -74,6 +76,7 @@ class PairSums(Summary):
             WorstRows.empty(worst, len(DETAILS)),
             0,
             0,
+            no_bytes(),
         )
 
     def of_only(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
@@ -103,6 +106,7 @@ class PairSums(Summary):
             _extreme(self.better, -apart, details, chunk),
             int(np.isinf(losses[1]).sum()),
             int(np.isinf(losses[0]).sum()),
+            of_bytes(self.per_byte, chunk, apart),
         )
 
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from pandq.estimate.averages.intervals import exponential, mean_estimate
+from pandq.estimate.averages.intervals import exponential
 from pandq.estimate.averages.means import Means
-from pandq.quantities import QUANTITIES
 from pandq.results.estimate import Estimate
 from pandq.results.sampled import SampledDivergence
 from pandq.sums.summary import Summary, summary
@@ -194,21 +193,11 @@ def _finite(sums: SampledSums, means: Means, key: str, method: str, level: float
 
 
 def _of_sequences(key: str, x: Rows, level: float) -> Estimate:
-    """The mean over whole sequences, with Student's t."""
+    """The mean over whole sequences."""
     n, method = len(x), f"{BIAS[key]}; over {len(x):,} sequences"
     if not np.isfinite(x).all():
         return Estimate(np.inf, np.inf, np.inf, level, "nat", n, f"{method}, r overflows", key)
-    known = QUANTITIES[key]
-    return mean_estimate(
-        float(x.mean()),
-        float(x.var(ddof=1)) / n,
-        degrees=n - 1,
-        n=n,
-        level=level,
-        method=method,
-        name=key,
-        within=(known.low, known.high),
-    )
+    return Means.empty((key,)).of_only(x[:, None]).estimate(key, level=level, method=method)
 
 
 def _largest(rows: WorstRows, scale: float) -> list[dict[str, Any]]:

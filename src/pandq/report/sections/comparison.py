@@ -119,13 +119,15 @@ def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:
 
 def _models(comparison: Comparison) -> Section:
     """Each model alone, and what a difference is."""
-    names = ("cross_entropy", "kl", "accuracy", "brier")
+    names = ["cross_entropy", "kl", "accuracy", "brier"]
+    per_byte = ["bits per byte"] * (comparison.models[0].bits_per_byte is not None)
+    names += ["bits_per_byte"] * len(per_byte)
     lines = [
         (Cell(x.q), *(figure_of(getattr(x, name).value) for name in names), whole(x.infinite_rows))
         for x in comparison.models
     ]
     loss = f"H(P,Q), {comparison.unit}"
-    columns = ("model", loss, "KL(P||Q)", "accuracy", "Brier", "infinite rows")
+    columns = ("model", loss, "KL(P||Q)", "accuracy", "Brier", *per_byte, "infinite rows")
     alone = "each model alone; what tells two apart is their paired difference"
     caption = alone if comparison.differences else ""
     charts, note = [], []
@@ -195,6 +197,8 @@ def _quantities(difference: Difference) -> Iterator[Row]:
     ):  # fmt: skip
         if estimate is not None:
             yield Row(key, estimate, f"  {label}", words)
+    if difference.bits_per_byte is not None:
+        yield Row("bits_per_byte", difference.bits_per_byte)
     for name in SCORES:
         yield Row(name, getattr(difference, name))
 
