@@ -28,6 +28,7 @@ types:          ## types, by mypy
 	.venv/bin/mypy
 
 docs:           ## the site, into build/site: its pages run, and warnings are errors (needs the extras docs and torch)
+	rm -rf build/cells
 	PATH=$(CURDIR)/.venv/bin:$$PATH .venv/bin/sphinx-build -W --keep-going -b html docs build/site
 
 check: lint types test  ## what must pass before a change is shared

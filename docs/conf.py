@@ -23,7 +23,7 @@ extensions = [
 ]
 exclude_patterns = ["_*"]
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
@@ -79,18 +79,22 @@ def plain(app, what, name, obj, options, lines):  # noqa: ARG001
     for i, line in enumerate(lines):
         typed = line.lstrip().startswith(">>>") or (typed and bool(line.strip()))
         if not typed:
-            pieces = re.split(r"(`[^`]*`)", line)
-            pieces[::2] = [re.sub(r"([|*]|_(?=\W|$))", r"\\\1", piece) for piece in pieces[::2]]
-            lines[i] = "".join(pieces)
+            lines[i] = meant(line)
 
 
-def plain_help(app, context, lines):
-    """Help texts are plain text too; click's own lists have marks of their own."""
-    said = [i for i, line in enumerate(lines) if not line.lstrip().startswith((".. ", ":"))]
-    helped = [lines[i] for i in said]
-    plain(app, "help", "", context, None, helped)
-    for i, line in zip(said, helped, strict=True):
-        lines[i] = line
+def plain_help(app, context, lines):  # noqa: ARG001
+    """Help texts are plain text too; click's own lists, and lines that stand alone, have marks."""
+    for i, line in enumerate(lines):
+        mark = re.match(r"\s*(\.\. |:[^:]*:? ?|\| )?", line)[0]
+        directive = mark.strip().startswith("..")
+        lines[i] = line if directive else mark + meant(line.removeprefix(mark))
+
+
+def meant(line):
+    """A line in which nothing outside of backticks is markup."""
+    pieces = re.split(r"(`[^`]*`)", line)
+    pieces[::2] = [re.sub(r"([|*]|_(?=\W|$))", r"\\\1", piece) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def setup(app):

@@ -261,3 +261,15 @@ def test_a_gradient_above_the_tolerance_is_never_called_converged():
     assert stopped.gradient_norm_ < 1e-12
     with pytest.warns(ConvergenceWarning, match="above"):
         SoftmaxRegression(tol=stopped.gradient_norm_ / 5).fit(X, p)
+
+
+def test_without_a_penalty_the_last_steps_are_not_lost_to_what_only_rounding_bends(recwarn):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(6000, 5))
+    z = x @ rng.normal(size=(5, 3))
+    truth = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    x, votes = x[:3000], rng.multinomial(3, truth)[:3000]
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    fitted = pandq.SoftmaxRegression(l2=0.0).fit(x, pandq.Counts(votes))
+    assert fitted.gradient_norm_ < 1e-13
+    assert [str(w.message) for w in recwarn] == []

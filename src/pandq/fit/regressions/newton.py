@@ -164,6 +164,8 @@ def conjugate_gradients(
     residual = -point.gradient
     y = point.solve(residual)
     direction, size = y, float(np.vdot(residual, y))
+    # where nothing bends but by rounding a step goes anywhere: what was nearest is kept
+    nearest, least = y, np.inf
     goal = forcing**2 * size
     for _ in range(most):
         product = times(direction)
@@ -175,7 +177,9 @@ def conjugate_gradients(
         residual = residual - step * product
         y = point.solve(residual)
         was, size = size, float(np.vdot(residual, y))
+        if size < least:
+            nearest, least = d, size
         if size <= goal:
             break
         direction = y + (size / was) * direction
-    return d if d.any() else y
+    return nearest
