@@ -47,6 +47,22 @@ def folder(tmp_path_factory):
 COMPARE = ("--p", "labels:label", "--q", "probs:good", "--q", "probs:dull")
 
 
+@pytest.mark.parametrize(
+    ("limit", "code", "words"),
+    [
+        ("0.9=9", 0, "--max-kl-quantile 0.9 9 holds: 90 % quantile of kl of logits:small.logits"),
+        ("0.999=9", 1, "inf], whose upper end is above it"),
+        ("0.9", 2, "--max-kl-quantile is SHARE=X"),
+        ("0.8=1", 2, "no such quantile of KL"),
+        ("0.9=nan", 2, "--max-kl-quantile is not a number"),
+    ],
+)
+def test_a_quantile_of_a_copys_divergence_has_a_limit(folder, limit, code, words):
+    run = pandq("compare", folder / "base.kld", folder / "small.kld", "--max-kl-quantile", limit)
+    assert run.returncode == code
+    assert words in run.stdout + run.stderr
+
+
 def test_compare_prints_a_sentence_and_tables(folder):
     run = pandq("compare", folder / "both.parquet", *COMPARE, "--by", "site", "--full")
     assert (run.returncode, run.stderr) == (0, "")

@@ -608,3 +608,51 @@ def test_what_recalibration_leaves_is_compared_over_all_rows_also_infinite_ones(
     assert 0 < found.grouping_loss.low < found.grouping_loss.value < 1
     assert [line["infinite_rows"] > 0 for line in found.groups["site"]] == [True, True]
     assert {line["verdict"] for line in found.groups["site"]} == {"infinite"}
+
+
+def copies(n, seed=0, **options):
+    """A reference of n rows and its copy, and KL row by row in full precision."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 6))
+    y = x + 0.3 * rng.normal(size=x.shape)
+    log_p, log_q = (special.log_softmax(a, axis=1) for a in (x, y))
+    kl = (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    return pandq.compare(Logits(x), Logits(y), **options).from_reference[0], np.sort(kl)
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.5, 0.95), (0.9, 0.95), (0.99, 0.9)])
+def test_a_quantile_of_independent_rows_lies_between_two_of_the_sorted_rows(share, level):
+    found, kl = copies(2000, level=level)
+    told = found.kl_quantile(f"{share:g}")
+    rank = stats.binom(2000, share)
+    low, high = int(rank.ppf((1 - level) / 2)), int(rank.ppf((1 + level) / 2)) + 1
+    assert rank.cdf(high - 1) - rank.cdf(low - 1) >= level
+    assert (told.low, told.high) == pytest.approx((kl[low - 1], kl[high - 1]), rel=0.011)
+    assert told.value == found.kl_quantiles[f"{share:g}"]
+    assert found.kl_quantile_limits[f"{share:g}"]["rows_beyond"] == round(2000 * (1 - share))
+
+
+def test_a_quantile_with_hardly_a_row_beyond_has_no_upper_limit_and_the_report_says_so():
+    found, kl = copies(1000)
+    told = found.kl_quantile("0.999")
+    assert (told.low, told.high) == (pytest.approx(kl[996], rel=0.011), np.inf)
+    assert found.kl_quantile_limits["0.001"]["low"] == 0.0
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 6))
+    text = pandq.compare(Logits(x), Logits(x + 0.1 * rng.normal(size=x.shape))).to_text()
+    assert "Fewer than 20 rows lie beyond the quantiles 99.9%, 99.0%" in " ".join(text.split())
+    assert "no limit]" in text
+
+
+def test_quantiles_of_clusters_are_redrawn_and_their_document_is_read_again():
+    cluster = np.arange(2000) // 40
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2000, 6))
+    y = x + (0.1 + rng.random((50, 1))[cluster]) * rng.normal(size=x.shape)
+    alone, together = (pandq.compare(Logits(x), Logits(y), cluster=c) for c in (None, cluster))
+    one, other = (c.from_reference[0].kl_quantile("0.9") for c in (alone, together))
+    assert other.high - other.low > 1.5 * (one.high - one.low)
+    again = pandq.Comparison.from_dict(together.to_dict()).from_reference[0]
+    assert again.kl_quantile("0.9") == other
+    with pytest.raises(InputError, match="no such quantile of KL"):
+        again.kl_quantile("0.8")

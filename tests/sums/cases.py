@@ -52,6 +52,7 @@ from pandq.read.feature_scan import FeatureChunk
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import Cubes, GroupMoments, Moments, Scatter
+from pandq.sums.redrawn import RedrawnHistogram
 from pandq.sums.reliability import Reliability
 from pandq.sums.repeats import Repeats
 from pandq.sums.resample import PoissonBootstrap
@@ -429,6 +430,11 @@ CASES = {
         StrataSizes.empty,
         keyed,
         lambda s, r: s.of_only(np.bincount(r["row"] % 4 // 3, minlength=2)),
+    ),
+    "RedrawnHistogram": Case(
+        RedrawnHistogram.empty,
+        losses,
+        lambda s, r: s.of_only(r["x"], hash_ids(np.round(r["w"], 1)), r["w"]),
     ),
     "UnitHistogram": Case(
         UnitHistogram.empty, losses, lambda s, r: s.of_only(np.tanh(r["x"]) - 0.5, r["w"])

@@ -25,6 +25,25 @@ if TYPE_CHECKING:
     from pandq.read.scan import Scan
     from pandq.results.comparison import Comparison
     from pandq.results.estimate import Estimate
+    from pandq.results.gates import Gate, GateOn
+
+
+def a_quantile(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, float]:
+    """SHARE=X, as often as it was given."""
+    found = {}
+    for text in given:
+        try:
+            share, limit = map(float, text.split("="))
+        except ValueError:
+            what, remedy = (
+                f"{parameter.opts[0]} is SHARE=X",
+                f"Write {parameter.opts[0]} 0.999=0.1.",
+            )
+            raise InputError(what, got=text, remedy=remedy) from None
+        found[f"{share:g}"] = a_number(context, parameter, limit) or 0.0
+    return found
 
 
 @click.command("compare", cls=Command, short_help="Is one model better, or a copy the same?")
@@ -91,6 +110,14 @@ if TYPE_CHECKING:
     metavar="X",
     help="Exit with 1 if PPL(Q)/PPL(base) of the labels may be above X.",
 )
+@option(
+    GATES,
+    "--max-kl-quantile",
+    multiple=True,
+    callback=a_quantile,
+    metavar="SHARE=X",
+    help="Exit with 1 if a copy's quantile of KL over rows may be above X: 0.999=0.1.",
+)
 @engine_options()
 def compare_command(
     files: tuple[str, ...],
@@ -133,19 +160,21 @@ def compare_command(
     if baseline_file is not None:
         old = read_document(baseline_file, Audit.KIND, Audit.written_by())
     asked = taken(given, "max_kl", "max_cross_entropy", "max_regression", "gate_on", *OF_COPIES)
+    quantiles = given.pop("max_kl_quantile")
     who = engine_given(given)
     rows = comparison_rows(files, given)
     _refuse_joined(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = compare(rows, baseline=old, engine=engine, progress=progress, **given)
     _refuse_idle(result, asked)
+    more = _of_quantiles(result, quantiles, asked["gate_on"])
     with all_or_none():
         if html_file is not None:
             write_report(result, expanded(list(files)), html_file)
         if json_file is not None and json_file != "-":
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, full=full)
-    finish(result, limits(_held(result), **asked), quiet=json_file == "-")
+    finish(result, [*limits(_held(result), **asked), *more], quiet=json_file == "-")
 
 
 def _refuse_joined(rows: Scan, engine: str) -> None:
@@ -199,6 +228,22 @@ def _held(result: Comparison) -> dict[str, list[Estimate]]:
         ],
         "max_regression": [replace(x.cross_entropy, name=f"{x.q} less {x.against}") for x in apart],
     }
+
+
+def _of_quantiles(result: Comparison, asked: dict[str, float], gate_on: GateOn) -> list[Gate]:
+    """A limit on a quantile of each copy's KL."""
+    from pandq.results.gates import Gate
+
+    if asked and not result.from_reference:
+        what = "--max-kl-quantile needs a P that is a reference's distribution"
+        raise InputError(what, got=f"P is {result.p_kind}")
+    found = []
+    for share, limit in asked.items():
+        for x in result.from_reference:
+            held = x.kl_quantile(share)
+            held = replace(held, name=f"{held.name} of {x.q}")
+            found.append(Gate(f"--max-kl-quantile {share}", limit, held, gate_on))
+    return found
 
 
 def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
+from pandq.errors import InputError
 from pandq.results.estimate import Estimate
 from pandq.results.record import Record
 
@@ -32,6 +34,8 @@ class FromReference(Record):
     """How far one Q is from P, its reference; quantiles go by the share of rows below them.
 
     `codes` is there where logits were read from codes of 16 bits: what these leave open.
+    `kl_quantile_limits` has for each quantile of KL the ends of its interval, `low` and `high`, and
+    `rows_beyond`; an end is None where it is infinite, as where an upper one needs more rows.
     """
 
     q: str
@@ -47,3 +51,21 @@ class FromReference(Record):
     top_change_quantiles: dict[str, float]
     tokens: Tokens | None
     codes: dict[str, Any] | None = None
+    kl_quantile_limits: dict[str, Any] = field(default_factory=dict)
+
+    def kl_quantile(self, share: str) -> Estimate:
+        """A quantile of KL with its interval, such as a Gate takes.
+
+        Args:
+            share: of the rows below it, as `kl_quantile_limits` has it: "0.999".
+
+        Raises:
+            InputError: it has no interval.
+        """
+        if share not in self.kl_quantile_limits:
+            listed = ", ".join(self.kl_quantile_limits)
+            raise InputError(what="no such quantile of KL", got=share, remedy=f"One of {listed}.")
+        found = self.kl_quantile_limits[share]
+        low, high = (math.inf if found[end] is None else found[end] for end in ("low", "high"))
+        kl, name = self.kl, f"{100 * float(share):g} % quantile of kl"
+        return Estimate(self.kl_quantiles[share], low, high, kl.level, kl.unit, kl.n, name=name)

@@ -21,6 +21,17 @@ _THRESHOLDS = (_PROBABILITIES * 2.0**64).astype(np.uint64)
 _BLOCK_ROWS = 1 << 12
 
 
+def drawn_times(keys: Keys, replicates: int, *, seed: int = 0) -> Floats:
+    """(replicates, n): how often each replicate draws what has these hashed ids, Poisson(1).
+
+    >>> drawn_times(np.arange(1000, dtype=np.uint64), 3).mean().round(1)
+    np.float64(1.0)
+    """
+    replicate = mix(np.arange(replicates, dtype=np.uint64) ^ mix(np.full(1, seed, np.uint64)))
+    words = mix(keys[None, :] ^ replicate[:, None])
+    return np.searchsorted(_THRESHOLDS, words, side="right").astype(np.float64)
+
+
 @summary
 class PoissonBootstrap(Summary):
     """sum w and sum w x of `d` quantities in each replicate, every row drawn Poisson(1) times.
@@ -47,14 +58,9 @@ class PoissonBootstrap(Summary):
         if w is not None:
             values *= w[:, None]
         totals = np.zeros_like(self.totals)
-        replicate = mix(
-            np.arange(len(totals), dtype=np.uint64) ^ mix(np.full(1, self.seed, np.uint64))
-        )
         for start in range(0, len(x), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            words = mix(keys[None, rows] ^ replicate[:, None])
-            drawn = np.searchsorted(_THRESHOLDS, words, side="right")
-            totals += drawn.astype(np.float64) @ values[rows]
+            totals += drawn_times(keys[rows], len(totals), seed=self.seed) @ values[rows]
         return type(self)(self.seed, totals)
 
     def means(self) -> Floats:

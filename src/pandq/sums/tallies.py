@@ -71,6 +71,13 @@ class LogHistogram(Summary):
             index, weight, float(x.max(initial=0.0)), float(x.min(initial=np.inf))
         )
 
+    def places(self, x: Floats) -> NDArray[np.int64]:
+        """The bin of each of (n,) values from 0 to infinity."""
+        found = np.where(x == 0, self.ZERO, np.full(len(x), self.INFINITE))
+        ordinary = np.isfinite(x) & (x > 0)
+        found[ordinary] = np.ceil(np.log(x[ordinary]) / self._log_base).astype(np.int64)
+        return found
+
     def merge(self, other: Self) -> Self:
         """Both together."""
         return self._gathered(

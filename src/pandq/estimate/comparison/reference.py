@@ -7,15 +7,18 @@ as independent, ours are over clusters (documents, chunks) where these are given
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from scipy import special
 
 from pandq.estimate.averages.intervals import exponential, mean_estimate
 from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.averages.means import Means
+from pandq.results.estimate import finite
 from pandq.results.reference import FromReference, Tokens
 from pandq.rows import both_ways, label_losses
+from pandq.sums.redrawn import RedrawnHistogram
 from pandq.sums.summary import Summary, summary
 from pandq.sums.tallies import LogHistogram, UnitHistogram
 from pandq.units import Unit, per_nat
@@ -55,6 +58,7 @@ class ReferenceSums(Summary):
     base_losses: LossMeans
     tokens: LossMeans
     token_spread: UnitHistogram
+    redrawn: RedrawnHistogram
 
     @classmethod
     def empty(cls) -> Self:
@@ -70,6 +74,7 @@ class ReferenceSums(Summary):
             LossMeans.empty(("nll_base",), ()),
             LossMeans.empty(TOKENS, MOVED),
             UnitHistogram.empty(),
+            RedrawnHistogram.empty(),
         )
 
     def of_only(self, chunk: Chunk, q: View) -> Self:
@@ -95,6 +100,9 @@ class ReferenceSums(Summary):
             tokens = tokens.of_only(losses, changes, w, clusters=clusters)
             own, reference = alone(own, nll), alone(reference, base)
             token_spread = token_spread.of_only(moved, w)
+        redrawn = self.redrawn
+        if clusters is not None or w is not None:
+            redrawn = redrawn.of_only(found["kl"], chunk.keys if clusters is None else clusters, w)
         return type(self)(
             alone(self.kl, found["kl"]),
             alone(self.kl_reverse, found["kl_reverse"]),
@@ -106,6 +114,7 @@ class ReferenceSums(Summary):
             reference,
             tokens,
             token_spread,
+            redrawn,
         )
 
 
@@ -145,7 +154,46 @@ def from_reference(
         top_change_quantiles=_quantiles(sums.top_spread, P_QUANTILES),
         tokens=_tokens(sums, level) if sums.tokens.n else None,
         codes=codes.told(unit),
+        kl_quantile_limits=_limits(sums, scale, level),
     )
+
+
+def _limits(sums: ReferenceSums, scale: float, level: float) -> dict[str, dict[str, Any]]:
+    """Each quantile of KL with its interval, and how many rows lie beyond it.
+
+    Of independent rows the ends are two of the sorted rows; with clusters or weights those of a
+    bootstrap. Where even independent rows leave an end open, it is open.
+
+    Source: David and Nagaraja 2003, Order Statistics, section 7.1.
+    """
+    n = sums.kl.n
+    found: dict[str, dict[str, Any]] = {}
+    for share in KLD_QUANTILES[1:-1]:
+        least, most = _ranks_about(n, share, level)
+        if len(sums.redrawn.index):
+            low, high = sums.redrawn.limits(share, level=level)
+        else:
+            ranks = [(max(rank, 1) - 0.5) / n for rank in (least, min(most, n))]
+            low, high = sums.kl_spread.quantile(ranks).tolist()
+        high = high if most <= n else np.inf
+        found[f"{share:g}"] = {
+            "low": finite((low if least > 0 else 0.0) * scale),
+            "high": finite(high * scale),
+            "rows_beyond": round(n * min(share, 1 - share)),
+        }
+    return found
+
+
+def _ranks_about(n: int, share: float, level: float) -> tuple[int, int]:
+    """Which of n sorted rows, from 1, a quantile lies between; 0 and n + 1 where it may be beyond.
+
+    >>> _ranks_about(1000, 0.5, 0.95), _ranks_about(1000, 0.999, 0.95)
+    ((469, 532), (997, 1001))
+    """
+    reached = np.ceil(special.bdtrik([(1 - level) / 2, (1 + level) / 2], n, share))
+    # where rounding or an end of the range leaves no such number, the end
+    least, most = np.clip(np.nan_to_num(reached), 0, n).astype(int).tolist()
+    return least, most + 1
 
 
 def _tokens(sums: ReferenceSums, level: float) -> Tokens:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report.sections.section import Cell, Row, Section, Table, figure_of, interval
-from pandq.units import short
+from pandq.units import number, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,8 +54,8 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
         rows=rows,
         unit=unit,
         level=comparison.level,
-        note=[*note, f"Quantiles of KL are {within}."],
-        table=[_quantiles(spread), _quantiles(changes)],
+        note=[*note, f"Quantiles of KL are {within}.", *_sparse(found)],
+        table=[_quantiles(spread, found.kl_quantile_limits), _quantiles(changes, {})],
     )
     if found.codes is not None:
         yield _codes(found, found.codes, unit)
@@ -110,13 +110,38 @@ def _percent(quantiles: Mapping[str, float]) -> dict[str, float]:
     return {share: 100 * x for share, x in quantiles.items()}
 
 
-def _quantiles(columns: Mapping[str, Mapping[str, float]]) -> Table:
+FEW = 20
+
+
+def _sparse(found: FromReference) -> list[str]:
+    """Which quantiles rest on few rows."""
+    limits = found.kl_quantile_limits
+    few = [share for share, told in limits.items() if told["rows_beyond"] < FEW]
+    if not few:
+        return []
+    listed = ", ".join(f"{float(share):.1%}" for share in few)
+    return [f"Fewer than {FEW} rows lie beyond the quantiles {listed}: these may move much."]
+
+
+def _limits(told: Mapping[str, Any] | None) -> Cell:
+    """The interval of a quantile; its upper end may be open."""
+    if told is None:
+        return Cell("")
+    high = "no limit" if told["high"] is None else number(told["high"], 6)
+    return Cell(f"[{number(told['low'], 6)}, {high}]", kind="number")
+
+
+def _quantiles(
+    columns: Mapping[str, Mapping[str, float]], limits: Mapping[str, Mapping[str, Any]]
+) -> Table:
     shares = next(iter(columns.values()))
     rows = [
         (
             Cell(NAMED.get(share, f"{float(share):.1%}")),
             *(figure_of(column[share], 6) for column in columns.values()),
+            *([_limits(limits.get(share))] if limits else []),
         )
         for share in shares
     ]
-    return Table("quantiles over rows", ("quantile", *columns), rows)
+    interval_of = [f"interval of {next(iter(columns)).split(',')[0]}"] if limits else []
+    return Table("quantiles over rows", ("quantile", *columns, *interval_of), rows)
