@@ -63,9 +63,13 @@ def test_bits_per_byte_are_the_ratio_of_two_sums_and_vary_with_documents(weighte
     ).bits_per_byte
     bits = losses(y, x) / np.log(2)
     rate = (w * bits).sum() / (w * size).sum()
-    apart = np.bincount(document, w * (bits - rate * size))
-    clusters = len(np.unique(document))
-    error = np.sqrt(clusters / (clusters - 1) * np.square(apart).sum()) / (w * size).sum()
+    names, both = np.unique(document), np.stack([bits, size], axis=1)
+    mean = np.average(both, axis=0, weights=w)
+    moved = np.array(
+        [mean - np.average(both[document != x], axis=0, weights=w[document != x]) for x in names]
+    )
+    apart = moved @ np.array([1, -rate]) / mean[1]
+    error = np.sqrt((len(names) - 1) / len(names) * np.square(apart).sum())
     assert found.value == pytest.approx(rate, rel=1e-12)
     assert found.standard_error == pytest.approx(error, rel=1e-9)
     assert found.unit == ""
