@@ -20,6 +20,10 @@ import pandq
 from pandq import Counts, InputError, Votes
 from pandq.cli.voting import votes_command
 from pandq.read.ballots import ballots
+from pandq.read.laid import lay
+from pandq.read.recognise import resolved
+from pandq.read.settled import settled
+from pandq.read.viewed import view_of
 
 
 def drawn(n=300, people=9, seed=0):
@@ -202,7 +206,7 @@ def test_answers_that_are_none_are_left_out_by_name_and_counted(folder):
     assert found.votes.classes == ("no", "yes")
     assert (found.votes.table == whole.votes.table[:, 1:]).all()
     n = int(whole.votes.table[:, 0].sum())
-    assert found.votes.notes == (f"{n:,} answers left out as no answer: 'maybe'",)
+    assert found.votes.notes == (f"left out: {n:,} answers that are 'maybe'",)
 
 
 def test_labels_that_are_numbers_in_csv_are_whole_numbers_and_sorted_by_value(tmp_path):
@@ -210,6 +214,47 @@ def test_labels_that_are_numbers_in_csv_are_whole_numbers_and_sorted_by_value(tm
     found = ballots(tmp_path / "x.csv", item="i", annotator="w", label="g").votes
     assert found.classes == ("9", "10")
     assert found.table.tolist() == [[1, 1], [1, 0]]
+
+
+LAYOUTS = Path(__file__).parent / "read" / "layouts"
+LAID = {
+    "long.csv": {"layout": "long"},
+    "raters.csv": {"layout": "raters"},
+    "list-of-labels.jsonl": {"layout": "list-of-labels"},
+    "annotator-map.json": {"layout": "annotator-map"},
+    "label-counter.jsonl": {"layout": "label-counter"},
+    "label-studio.json": {"layout": "label-studio"},
+    "prodigy.jsonl": {"layout": "prodigy"},
+}
+
+
+@pytest.mark.parametrize("name", LAID)
+def test_votes_of_a_layout_are_those_that_an_audit_counts(name):
+    found = ballots(LAYOUTS / name, **LAID[name]).votes
+    laid = lay(LAYOUTS / name, **LAID[name])
+    counts = [settled_counts(laid, found.classes)]
+    assert np.asarray(found.counts if hasattr(found, "counts") else found).tolist() == counts[0]
+
+
+def settled_counts(laid, classes):
+    spec = resolved(laid.p, laid.source.schema, option="--p")
+    spec = settled(laid.source, spec, (), list(classes)).p
+    batches = laid.source.batches(list(dict.fromkeys(spec.columns)), 100)
+    parts = [np.asarray(view_of("p", spec, batch, classes=classes)) for _, batch in batches]
+    return np.concatenate(parts).tolist()
+
+
+def test_people_are_known_where_a_layout_knows_them_and_a_condition_is_on_their_answers(folder):
+    whole = ballots(folder / "long.csv", **FORMS["long.csv"]).votes
+    some = ballots(folder / "long.csv", **FORMS["long.csv"], where="worker <> 'w3'").votes
+    kept = np.array(whole.annotator_names)[whole.annotators] != "w3"
+    assert some.annotator_names == tuple(x for x in whole.annotator_names if x != "w3")
+    assert some.codes.tolist() == whole.codes[kept].tolist()
+    with pytest.raises(InputError, match=r"--where.*Did you mean 'worker'"):
+        ballots(folder / "long.csv", **FORMS["long.csv"], where="workr <> 'w3'")
+    said = pa.table({"v": [["a", "b"]], "by": pa.array([[None, None]], pa.list_(pa.string()))})
+    with pytest.raises(InputError, match="2 of 2 answers without an annotator"):
+        ballots(said, p="votes:v", annotator="by")
 
 
 def command(*arguments, **options):
@@ -258,7 +303,10 @@ BAD = {
     "no such column": (("--item", "case", "--label", "answr"), "Did you mean 'answer'?"),
     "no lists": (("--p", "votes:answer"), "holds no lists of labels"),
     "labels": (("--p", "labels:answer"), "votes are counts or lists of labels"),
-    "an unknown class": ((*LONG, "--classes", "no,yes"), "is no class name, got 'maybe'"),
+    "an unknown class": (
+        (*LONG, "--classes", "no,yes"),
+        "classes that --classes does not have, got 'maybe'",
+    ),
     "no parquet": ((*LONG, "--out", "x.csv"), "the output is parquet"),
     "its own input": ((*LONG, "--out", "long.csv"), "long.csv"),
     "no rows": ((*LONG, "--where", "worker = 'x'"), "there are no votes"),
@@ -282,13 +330,11 @@ def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settle
     (tmp_path / "twice.csv").write_text(lines)
     run = command("twice.csv", *LONG, cwd=tmp_path)
     assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-    assert "twice.csv: an annotator answered an item twice, got 'w0' on item '100'" in run.stderr
+    assert "twice.csv: annotator 'w0' answered row 0 (item '100') twice" in run.stderr
     assert "--duplicates first" in run.stderr
     run = command("twice.csv", *LONG, "--duplicates", "last", cwd=tmp_path)
     assert run.returncode == 0
-    assert "left out: of an annotator's several to one item the last counts" in " ".join(
-        run.stdout.split()
-    )
+    assert "further answers of one annotator to one row" in " ".join(run.stdout.split())
 
 
 def test_the_worked_example_of_the_document_prints_what_stands_there(tmp_path):

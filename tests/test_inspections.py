@@ -73,7 +73,7 @@ def test_it_prints_what_the_command_prints(tmp_path):
 def test_it_is_a_document():
     found = pandq.inspect(TABLE)
     told = json.loads(json.dumps(found.to_dict()))
-    assert set(told) == {"name", "rows", "columns", "p", "q", "next_step"}
+    assert set(told) == {"name", "rows", "columns", "p", "q", "next_step", "layouts"}
     assert Inspection.of(pandq.documents.Value.of(told, "inspection"), 0.95) == found
 
 

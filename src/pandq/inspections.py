@@ -10,13 +10,16 @@ import numpy as np
 
 from pandq.errors import InputError
 from pandq.read import columns as cols
+from pandq.read.laid import layouts_of
 from pandq.read.recognise import candidates
 from pandq.read.scan import open_source
 from pandq.results.inspection import Column, Inspection
-from pandq.views import Counts, Logits, LogProbs, Probs
+from pandq.views import VOTES_KIND, Counts, Logits, LogProbs, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pandq.read.layout import Layout
 
 # The rows that are looked at.
 PEEK = 100
@@ -51,8 +54,28 @@ def inspect(data: Any) -> Inspection:
         for name, kind in source.schema.items()
     )
     p, q = (_known(role, source.schema, columns) for role in "pq")
-    likely = (p or ("KIND:COLUMN",))[0], (q or ("KIND:COLUMN",))[0]
-    return Inspection(source.name, source.n_rows, columns, p, q, _next(data, *likely))
+    found = layouts_of(source)
+    if found and not p:
+        step = _next_of_layout(data, found[0], q)
+    else:
+        step = _next(data, (p or ("KIND:COLUMN",))[0], (q or ("KIND:COLUMN",))[0])
+    layouts = tuple(layout.name for layout in found)
+    return Inspection(source.name, source.n_rows, columns, p, q, step, layouts)
+
+
+def _next_of_layout(data: Any, layout: Layout, q: Sequence[str]) -> str:
+    """A command, or a call, with a layout, which says itself what P is."""
+    predicted = "" if layout.q is not None else (q or ("KIND:COLUMN",))[0]
+    alone = predicted and not q and str(layout.p).startswith((VOTES_KIND, Counts.kind))
+    if isinstance(data, str | Path):
+        data = [data]
+    if isinstance(data, list | tuple):
+        if alone:
+            return f"pandq votes {shlex.join(map(str, data))} --layout {layout.name}"
+        asked = f" --q {shlex.quote(predicted)}" if predicted else ""
+        return f"pandq audit {shlex.join(map(str, data))} --layout {layout.name}{asked}"
+    asked = f", q={predicted!r}" if predicted else ""
+    return f"pandq.audit(pandq.scan(table, layout={layout.name!r}{asked}))"
 
 
 def _known(role: str, schema: Mapping[str, Any], columns: Sequence[Column]) -> tuple[str, ...]:

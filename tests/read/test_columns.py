@@ -136,7 +136,7 @@ def test_text_that_is_neither_number_nor_list_is_named_by_its_row(text):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([["cat", "dog"]] * 60, "counted first"),
+        ([["cat", "dog"]] * 60, "several people are votes:COLUMN"),
         ([[0.1, 2.5, 7.3]] * 60, "quantiles"),
         ([[0, 1, 1]] * 60, "multi-label"),
     ],

@@ -19,6 +19,7 @@ from pandq.cli.tools import (
     demo_command,
     explore_command,
     inspect_command,
+    layouts_command,
     recalibrate_command,
 )
 from pandq.cli.voting import votes_command
@@ -77,6 +78,7 @@ for command in (
     predict_command,
     recalibrate_command,
     inspect_command,
+    layouts_command,
     explore_command,
     demo_command,
 ):

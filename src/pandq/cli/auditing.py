@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.engines import engine_given, engine_of, engine_options
+from pandq.cli.engines import engine_given, engine_of, engine_options, read_from, refuse_made
 from pandq.cli.gating import finish, gate_options, limits
 from pandq.cli.groups import RESULT, Command, option
 from pandq.cli.options import (
@@ -23,6 +23,9 @@ from pandq.cli.page import hand_over, progress_shown
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandq.read.places import Place
     from pandq.read.scan import Scan
     from pandq.results.audit import Audit
 
@@ -91,6 +94,7 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
     \b
         pandq audit preds.parquet --p labels:label --q probs:probs
         pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
+        pandq audit answers.csv --layout long --q 'probs:prob_*'
     """
     from pandq.audits import audit
     from pandq.read.scan import scan
@@ -100,9 +104,10 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
     who = engine_given(given)
     outputs.check(files, given, who["engine"])
     rows = scan(list(files), **scan_options(given, "best_q"))
+    refuse_made(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = audit(rows, engine=engine, progress=progress, **given)
-    outputs.write(result, rows)
+    outputs.write(result, rows, read_from(rows, files))
     hand_over(result, outputs.json_file, full=full)
     outputs.refuse_without_map(result)
     held = {"max_kl": [result.kl], "max_cross_entropy": [result.cross_entropy]}
@@ -144,8 +149,8 @@ class Outputs:
                 remedy="Write the items in a run of their own.",
             )
 
-    def write(self, result: Audit, rows: Scan) -> None:
-        """Write them."""
+    def write(self, result: Audit, rows: Scan, files: Sequence[Place]) -> None:
+        """Write them, with the files that the rows come from."""
         from pandq.outputs.items import write_items
         from pandq.report.page.writing import write_report
         from pandq.store import all_or_none, write_json
@@ -154,7 +159,6 @@ class Outputs:
             if self.items_file is not None:
                 write_items(rows, self.items_file, result.trained)
             if self.html_file is not None:
-                files = getattr(rows.source, "files", [])
                 write_report(result, files, self.html_file, pictured=rows)
             if self.recalibrator_file is not None and result.recalibrator is not None:
                 write_json(result.recalibrator.to_dict(), self.recalibrator_file)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.engines import engine_given, engine_of, engine_options
+from pandq.cli.engines import engine_given, engine_of, engine_options, refuse_made
 from pandq.cli.gating import a_number, finish, gate_options, limits
 from pandq.cli.groups import GATES, INPUT, Command, option
 from pandq.cli.options import (
@@ -163,7 +163,7 @@ def compare_command(
     quantiles = given.pop("max_kl_quantile")
     who = engine_given(given)
     rows = comparison_rows(files, given)
-    _refuse_joined(rows, who["engine"])
+    refuse_made(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
         result = compare(rows, baseline=old, engine=engine, progress=progress, **given)
     _refuse_idle(result, asked)
@@ -175,16 +175,6 @@ def compare_command(
             write_json(result.to_dict(), json_file)
     hand_over(result, json_file, full=full)
     finish(result, [*limits(_held(result), **asked), *more], quiet=json_file == "-")
-
-
-def _refuse_joined(rows: Scan, engine: str) -> None:
-    """Refuse a cluster for rows that only this machine has."""
-    if getattr(rows.source, "passing", False) and engine != "local":
-        raise InputError(
-            what="two files are joined on this machine, where workers cannot see the result",
-            got=f"--engine {engine}",
-            remedy="Join them into one table first, or use --engine local.",
-        )
 
 
 # Limits on a copy of a reference.
@@ -257,6 +247,7 @@ def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
     if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
         q = _of_logits_files(files, options)
     if len(files) == 2 and options["id"]:
+        options["vote_duplicates"] = options.pop("duplicates")
         return scan_joined(*files, q=q, duplicates=duplicates, **options)
     if options["id"] and len(files) > 2:
         what, got = "two files are joined by an id", f"{len(files)} files"

@@ -13,9 +13,10 @@ from pandq.cli.options import taken
 from pandq.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pandq.engines import Engine
+    from pandq.read.places import Place
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
@@ -111,3 +112,28 @@ def engine_of(
 def engine_given(options: dict[str, Any]) -> dict[str, Any]:
     """Those of a command's options that say who goes through the rows, taken out of them."""
     return taken(options, "engine", "scheduler", "workers", "cache")
+
+
+def refuse_made(rows: Any, engine: str) -> None:
+    """Refuse a cluster for rows that only this machine has.
+
+    Raises:
+        InputError: a query made them here, and the workers are elsewhere.
+    """
+    if getattr(rows.source, "passing", False) and engine != "local":
+        raise InputError(
+            what="two files that are joined, and a layout's columns, are made on this machine,"
+            " where workers cannot see the result",
+            got=f"--engine {engine}",
+            remedy="Write them into one table first, or use --engine local.",
+        )
+
+
+def read_from(rows: Any, files: Sequence[str]) -> Sequence[Place]:
+    """The files that rows come from: those that were given, where a query made others of them."""
+    from pandq.read.paths import expanded
+
+    if getattr(rows.source, "passing", False):
+        return expanded(list(files))
+    found: Sequence[Place] = getattr(rows.source, "files", [])
+    return found

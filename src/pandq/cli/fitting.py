@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pandq.cli.engines import engine_given, engine_of, engine_options
+from pandq.cli.engines import engine_given, engine_of, engine_options, read_from, refuse_made
 from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import class_names, no_dash, taken
+from pandq.cli.options import LAID, class_names, no_dash, taken, with_layout
 from pandq.cli.page import fit_progress, json_lines
 from pandq.cli.streams import say
 from pandq.errors import InputError
@@ -133,6 +133,7 @@ OTHERS = {
 @option("Model", "--image-size", metavar="N|HxW", help="Pictures become this many pixels.")
 @option("Model", "--device", metavar="NAME", help="Networks: auto, cpu, cuda ... [auto].")
 @engine_options()
+@with_layout
 @option(INPUT, "--skip-unreadable", is_flag=True, help="Leave out pictures that cannot be decoded.")
 @option(RESULT, "--force", is_flag=True, help="Replace a model that is there already.")
 def fit_command(
@@ -165,7 +166,7 @@ def fit_command(
 
     check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
     check_outputs([*data, *([valid] if valid else [])], folders=[out, given["checkpoint"]])
-    columns = taken(given, "x", "p", "weights", "where", "normalise", "skip_unreadable")
+    columns = taken(given, "x", "p", "weights", "where", "normalise", "skip_unreadable", *LAID)
     columns |= {
         "classes": class_names(given.pop("classes")),
         "size": _size(given.pop("image_size")),
@@ -173,6 +174,7 @@ def fit_command(
     who = engine_given(given)
     _require_classes(who, columns)
     rows = scan_features(list(data), **columns)
+    refuse_made(rows, who["engine"])
     kind = kind or ("softmax" if rows.size is None else "cnn")
     chosen = _chosen(kind, given)
     for note in rows.notes:
@@ -189,7 +191,8 @@ def fit_command(
     if rows.unreadable:
         say(_left_out(rows.unreadable))
     made = {"seed": seed, "valid": valid} | {x: columns[x] for x in ("weights", "where")}
-    model.metadata.update(_how(model, rows, made | {"normalise": columns["normalise"]}, chosen))
+    made["normalise"] = columns["normalise"]
+    model.metadata.update(_how(model, rows, data, made, chosen))
     if not leads():
         return
     save_model(model, out, replace=force)
@@ -201,13 +204,15 @@ def fit_command(
     )
 
 
-def _how(model: Model, rows: FeatureScan, made: dict[str, Any], chosen: dict[str, Any]) -> Any:
+def _how(
+    model: Model, rows: FeatureScan, files: Any, made: dict[str, Any], chosen: dict[str, Any]
+) -> Any:
     """How a model was made: its options, the command, versions and input."""
     from pandq.report.provenance import how
 
     used = {k: v for k, v in model.estimator.get_params().items() if not callable(v)}
     options = {"p": str(rows.p), **made, **used, **chosen}
-    return {"options": options, **how(getattr(rows.source, "files", []))}
+    return {"options": options, **how(read_from(rows, files))}
 
 
 @click.command("predict", cls=Command, short_help="A model's probabilities beside a table's rows.")
@@ -365,13 +370,8 @@ def _watched(valid: str | None, rows: Any, columns: Mapping[str, Any]) -> Any:
         share = float(valid)
     except ValueError:
         # what was recognised or found in the one must be the same in the other
-        same = {
-            **columns,
-            "x": ",".join(rows.columns),
-            "p": str(rows.p),
-            "classes": rows.classes or rows.n_classes,
-            "size": rows.size,
-        }
+        same = {**columns, "x": ",".join(rows.columns), "p": str(rows.p), "size": rows.size}
+        same["classes"] = rows.classes or rows.n_classes
         return scan_features([valid], **same)
     if not 0 <= share < 1:
         raise InputError(what="--valid is a share between 0 and 1, or a file", got=valid)

@@ -12,7 +12,7 @@ from pandq.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = "labels, counts, probs, logprobs or logits"
+KINDS = "labels, votes, counts, probs, logprobs or logits"
 
 
 def _once(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
@@ -21,6 +21,72 @@ def _once(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) 
         what = f"{parameter.opts[0]} was given {len(given)} times"
         raise InputError(what, got=", ".join(given), remedy="An audit has one P and one Q.")
     return given[0] if given else None
+
+
+def _p_given(_: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """P, given once; `annotators:COLUMN` may come beside votes, as an option of its own."""
+    who = [text for text in given if text.startswith("annotators:")]
+    votes = [text for text in given if not text.startswith("annotators:")]
+    if len(who) == 1 and len(votes) == 1:
+        return f"{votes[0]},{who[0]}"
+    return _once(_, parameter, given)
+
+
+def query_options() -> list[Callable[..., Any]]:
+    """The options that say which query makes columns of files as they are."""
+    return [
+        column(
+            "--layout",
+            "NAME|FILE.sql",
+            "The form that FILES have (`pandq layouts` lists them), or a query of your own.",
+        ),
+        column(
+            "--select",
+            "SQL",
+            'Columns made from those of FILES: "label, list_value(a, b) AS probs".',
+        ),
+    ]
+
+
+def layout_options() -> list[Callable[..., Any]]:
+    """The options that make columns of files as they are."""
+    return [
+        *query_options(),
+        column("--item", "COLUMN", "For a layout: the column of what was answered."),
+        column("--annotator", "COLUMN", "For a layout: the column of who answered."),
+        column("--label", "COLUMN", "For a layout: the column of the answer."),
+        *answer_options(),
+    ]
+
+
+def answer_options() -> list[Callable[..., Any]]:
+    """The options that say which votes count."""
+    return [
+        column("--skip", "LABEL", 'A vote that is none: "can\'t tell".', multiple=True),
+        option(
+            INPUT,
+            "--duplicates",
+            type=click.Choice(["refuse", "first", "last"]),
+            default="refuse",
+            show_default=True,
+            help="Which vote counts where an annotator gave an item two.",
+        ),
+    ]
+
+
+def with_query(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which query makes the columns."""
+    return with_options(command, query_options())
+
+
+def with_answers(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which votes count."""
+    return with_options(command, answer_options())
+
+
+def with_layout(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of layouts, of a command that reads one table."""
+    return with_options(command, layout_options())
 
 
 def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -32,7 +98,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
     q_help += " Several: the first is the one that the others are compared with." if several else ""
     q_once = {"callback": None if several else _once, "help": q_help}
     options = [
-        column("--p", "KIND:COLUMN", p_help, multiple=True, callback=_once),
+        column("--p", "KIND:COLUMN", p_help, multiple=True, callback=_p_given),
         option(INPUT, "--q", metavar="KIND:COLUMN", multiple=True, **q_once),
         column(
             "--classes",
@@ -67,6 +133,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             type=click.FloatRange(min=0, min_open=True),
             help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
         ),
+        *layout_options(),
     ]
     return lambda command: with_options(command, options)
 
@@ -148,9 +215,11 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 
 # What `pandq.scan` is told by options of the same names.
+LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
 SCANNED = (
     *("p", "q", "classes", "by", "cluster", "id", "weights", "per", "where", "normalise"),
     "tolerance",
+    *LAID,
 )
 
 

@@ -1,4 +1,4 @@
-"""pandq recalibrate, inspect, demo and explore."""
+"""pandq recalibrate, inspect, layouts, demo and explore."""
 
 from __future__ import annotations
 
@@ -64,6 +64,22 @@ def inspect_command(files: tuple[str, ...]) -> None:
     console = page()
     for part in inspection(inspect(list(files))):
         console.print(part, soft_wrap=isinstance(part, str))
+
+
+@click.command("layouts", cls=Command, short_help="The layouts that files of answers may have.")
+def layouts_command() -> None:
+    """The layouts that FILES may have, for --layout: what each is for, and an example of input."""
+    from pandq.read.layout import layouts
+
+    for layout in layouts().values():
+        say(layout.name, f"  {layout.about}")
+        say(*(f"      {example}" for example in layout.examples), "")
+    say(
+        "Use one by its name, or a query of your own by its file, or columns made on the spot:",
+        "  pandq audit FILE --layout long --q 'probs:prob_*'",
+        "  pandq audit FILE --layout mine.sql --p KIND:COLUMN --q KIND:COLUMN",
+        '  pandq audit FILE --select "label, list_value(a, b) AS probs"',
+    )
 
 
 @click.command("demo", cls=Command, short_help="The three parts on real digits, offline.")

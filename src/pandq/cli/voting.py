@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pandq.cli.gating import finish
-from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import class_names, column, no_dash, result_options, taken
+from pandq.cli.groups import RESULT, Command, option
+from pandq.cli.options import (
+    LAID,
+    class_names,
+    column,
+    no_dash,
+    result_options,
+    taken,
+    with_answers,
+    with_query,
+)
 from pandq.cli.page import hand_over
 from pandq.cli.streams import tell
 from pandq.errors import InputError
@@ -17,7 +26,7 @@ from pandq.errors import InputError
 if TYPE_CHECKING:
     from pandq.read.ballots import Ballots
 
-READ = ("p", "item", "annotator", "label", "id", "where", "skip", "duplicates")
+READ = ("p", "id", "where", *LAID)
 SHOWN_CLASSES = 20
 
 
@@ -29,21 +38,14 @@ SHOWN_CLASSES = 20
     "One row an item: votes:COLUMN holds lists of labels, 'votes:rater_*' is a column an annotator,"
     " counts:COLUMN is how many chose each class.",
 )
+@with_query
 @column("--item", "COLUMN", "One row an answer: the column of what was labelled.")
 @column("--label", "COLUMN", "One row an answer: the column of the label.")
 @column("--annotator", "COLUMN", "Who answered: one value an answer, or lists beside votes:COLUMN.")
 @column("--id", "COLUMN", "One row an item: the column that names it (default: its number).")
 @column("--classes", "A,B,...|K", "Class names in the order of Q's columns (default: sorted).")
-@column("--where", "SQL", "Use only rows where this is true: year >= 2024.")
-@column("--skip", "LABEL", 'A label that is no answer, such as "can\'t tell".', multiple=True)
-@option(
-    INPUT,
-    "--duplicates",
-    type=click.Choice(["refuse", "first", "last"]),
-    default="refuse",
-    show_default=True,
-    help="Which answer counts where an annotator answered an item twice.",
-)
+@column("--where", "SQL", "Use only rows of FILES where this is true: year >= 2024.")
+@with_answers
 @result_options
 @option(
     RESULT,
@@ -70,6 +72,7 @@ def votes_command(
         pandq votes answers.csv --item image --annotator worker --label answer
         pandq votes reads.csv --p 'votes:reader_*' --id case
         pandq votes train.parquet --p counts:votes --out votes.parquet
+        pandq votes export.json --layout label-studio
     """
     from dataclasses import replace
 

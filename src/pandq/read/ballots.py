@@ -1,34 +1,44 @@
-"""Votes in files: one row an answer, a column of lists, a column an annotator, or counts."""
+"""Votes in files: lists of labels, a column an annotator, or counts, as they are or by a layout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from pandq.core.classes import value_of
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
-from pandq.read.recognise import class_names, resolved
+from pandq.read.classed import is_classed
+from pandq.read.laid import lay
+from pandq.read.parts import located
+from pandq.read.paths import expanded
+from pandq.read.recognise import ANNOTATORS, class_names, resolved
+from pandq.read.roles import of_votes
 from pandq.read.scan import open_source
+from pandq.read.settled import needs_whole_types, settled
 from pandq.read.viewed import view_of
+from pandq.read.voted import BATCH, class_names_for, left_out, polled, require_people, votes_view
 from pandq.views import VOTES_KIND, Counts, Votes
-from pandq.views.answers import is_gap, listed, name_of
+from pandq.views.answers import name_of
+from pandq.views.votes import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from pandq.read.columns import Column
     from pandq.read.parts import Source
+    from pandq.read.places import Place
+    from pandq.read.recognise import Spec
     from pandq.views.answers import Duplicates
 
-BATCH = 1 << 16
+LONG = "long"
 HOW = (
     "Say how: --item, --annotator and --label for one row an answer; --p votes:COLUMN for lists of"
     " labels, --p 'votes:rater_*' for a column an annotator; --p counts:COLUMN for how many chose"
-    " each class."
+    " each class; --layout NAME for what `pandq layouts` lists, and `pandq inspect` recognises."
 )
 
 
@@ -46,13 +56,25 @@ class Ballots:
     votes: Votes | Counts
     ids: Any
     name: str
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A table of one row an item, where its votes and names are, and what is to be said of it."""
+
+    source: Source
+    p: Spec
+    id: str | None
+    notes: tuple[str, ...] = ()
 
 
 def ballots(
     data: Any,
     *,
     p: str | None = None,
+    layout: str | None = None,
+    select: str | None = None,
     item: str | None = None,
     annotator: str | None = None,
     label: str | None = None,
@@ -67,207 +89,183 @@ def ballots(
     Args:
         data: paths, or a table, as for `scan`.
         p: "votes:COLUMN" (lists of labels), "votes:rater_*" (a column an annotator) or
-            "counts:COLUMN"; left out where there is one row an answer.
+            "counts:COLUMN"; left out where there is one row an answer, or a layout.
+        layout: the form that the files have, as for `scan`; "long" where `item` and `label` are
+            given alone.
+        select: the columns of a SELECT from the files instead.
         item: the column of the item, where there is one row an answer.
         annotator: the column of who answered: one value an answer, or lists beside `p`.
         label: the column of the label, where there is one row an answer.
         id: the column of the items' names, where there is one row an item.
         classes: names in the order of Q's columns, or how many there are.
-        where: a SQL condition on rows.
+        where: a SQL condition on the rows of the files, before a layout.
         skip: labels that are no answer; they are counted.
         duplicates: as of Votes.
 
     Raises:
         InputError: columns are not there, or do not fit together, or hold no votes.
     """
-    source = open_source(data, where=where)
-    long = {"--item": item, "--label": label}
-    if p is None and all(long.values()):
-        read: Any = _long(source, str(item), annotator, str(label))
-    elif p is None or any(long.values()):
-        given = ", ".join(name for name, value in {"--p": p, **long}.items() if value)
-        raise InputError(
-            what="it is not said where the votes are",
-            where=source.name,
-            got=given or f"columns {', '.join(list(source.schema)[:20])}",
-            remedy=HOW,
-        )
-    elif p.partition(":")[0] == VOTES_KIND:
-        read = _ragged(source, p.partition(":")[2], annotator, id)
+    if p is None and layout is None and select is None and item and label:
+        layout = LONG
+    query = {"layout": layout, "select": select}
+    if any(query.values()):
+        answers = {"item": item, "annotator": annotator, "label": label}
+        found = _laid(data, p, id, where, {**query, **answers})
+    else:
+        found = _as_it_is(data, p, id, where, annotator, {"--item": item, "--label": label})
+    source, spec = found.source, found.p
+    files = tuple(expanded(_paths(data))) if _is_paths(data) else ()
+    if spec.kind == VOTES_KIND:
+        votes: Votes | Counts = _voted(found, of_votes(spec, skip, duplicates), classes)
     else:
         if annotator is not None or skip:
             raise InputError("--annotator and --skip are for labels, and P is counts")  # noqa: EM101
-        return _counted(source, p, id, classes)
-    labels, skipped = _without(read.labels, skip)
-    names = class_names(classes, [], source.name)
+        votes = _counted(source, spec, found.id, classes)
+    ids = None if found.id is None else _ids(source, found.id)
+    return Ballots(votes, ids, source.name, files)
+
+
+def _laid(
+    data: Any,
+    p: str | None,
+    id: str | None,  # noqa: A002
+    where: str | None,
+    asked: Mapping[str, str | None],
+) -> _Opened:
+    """What a layout makes of the files."""
+    laid = lay(data, before=where, **asked)
+    p = p or laid.p
+    if p is None:
+        raise _not_said(laid.source, asked)
     try:
-        votes = read.votes(labels, names, duplicates)
+        spec = _of_people(laid.source, p)
+    except InputError as error:
+        raise laid.told(error) from None
+    return _Opened(laid.source, spec, id or laid.id, laid.notes)
+
+
+def _as_it_is(
+    data: Any,
+    p: str | None,
+    id: str | None,  # noqa: A002
+    where: str | None,
+    annotator: str | None,
+    long: Mapping[str, str | None],
+) -> _Opened:
+    """A table that has one row an item."""
+    source = open_source(data, where=where)
+    if p is None or any(long.values()):
+        raise _not_said(source, {"--p": p, **long})
+    spec = _of_people(source, p)
+    if spec.kind == VOTES_KIND and annotator is not None:
+        if spec.wide:
+            what = "a column an annotator says who answered, and --annotator does too"
+            raise InputError(what, where=source.name, got=annotator)
+        _require_column(source, annotator)
+        spec = _of_people(source, f"{p},{ANNOTATORS}:{annotator}")
+    if id is not None:
+        _require_column(source, id)
+    if needs_whole_types(source, [spec]):
+        source = lay(data, select="*", before=where).source
+    return _Opened(source.typed(), spec, id)
+
+
+def _require_column(source: Source, name: str) -> None:
+    if name not in source.schema:
+        remedy = near_names(name, source.schema)
+        raise InputError(what=f"no column {name!r}", where=source.name, remedy=remedy)
+
+
+def _of_people(source: Source, p: str) -> Spec:
+    """P, which is labels of several people or counts of them."""
+    try:
+        spec = resolved(p, source.schema, option="--p")
     except InputError as error:
         raise error.at(source.name) from None
-    if skip:
-        told = f"{skipped:,} answers left out as no answer: {', '.join(map(repr, skip))}"
-        votes = _noted(votes, told)
-    return Ballots(votes, read.ids(votes), source.name, tuple(getattr(source, "files", ())))
+    if spec.kind not in (VOTES_KIND, Counts.kind):
+        what = "votes are counts or lists of labels"
+        raise InputError(what=what, where=source.name, got=p, remedy=HOW)
+    return spec
 
 
-def _noted(votes: Votes, told: str) -> Votes:
-    """The same votes with one more thing to say of them."""
-    return Votes.trusted(
-        votes.offsets,
-        votes.codes,
-        votes.annotators,
-        classes=votes.classes,
-        annotator_names=votes.annotator_names,
-        items=votes.items,
-        notes=(*votes.notes, told),
+def _not_said(source: Source, asked: Mapping[str, str | None]) -> InputError:
+    given = ", ".join(name for name, value in asked.items() if value)
+    return InputError(
+        what="it is not said where the votes are",
+        where=source.name,
+        got=given or f"columns {', '.join(list(source.schema)[:20])}",
+        remedy=HOW,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Long:
-    """One row an answer."""
+def _voted(found: _Opened, spec: Spec, classes: Sequence[str] | int | None) -> Votes:
+    """Labels of several people, in two passes: which there are, and who said which."""
+    source = found.source
+    held = polled(source, spec, found.id)
+    _require_several(source, spec, held.most)
+    require_people(held, spec, source.name)
+    names = class_names_for(
+        held, class_names(classes, [], source.name), None, whose="--classes does"
+    )
 
-    items: list[Any]
-    labels: list[Any]
-    who: list[Any] | None
-    kind: Any
+    def read(_: int, batch: Mapping[str, Column]) -> Votes:
+        return votes_view(spec, batch, names)
 
-    def votes(self, labels: list[Any], names: Any, duplicates: Duplicates) -> Votes:
-        return Votes.from_columns(
-            self.items, labels, self.who, classes=names, duplicates=duplicates
-        )
-
-    def ids(self, votes: Votes) -> Any:
-        return _named(np.asarray(votes.items).tolist(), self.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ragged:
-    """One row an item."""
-
-    labels: list[Any]
-    who: list[Any] | None
-    named: Any
-
-    def votes(self, labels: list[Any], names: Any, duplicates: Duplicates) -> Votes:
-        return Votes(labels, self.who, classes=names, duplicates=duplicates)
-
-    def ids(self, votes: Votes) -> Any:
-        del votes
-        return self.named
+    columns = list(dict.fromkeys(spec.columns))
+    parts = [votes for _, votes in located(source, columns, BATCH, read)]
+    return joined(parts, names, notes=(*found.notes, *left_out(held, spec)))
 
 
-def _long(source: Source, item: str, annotator: str | None, label: str) -> _Long:
-    names = [item, label, *filter(None, [annotator])]
-    found = _columns(source, names)
-    who = None if annotator is None else found[annotator]
-    return _Long(found[item], found[label], who, source.schema[item])
-
-
-def _ragged(source: Source, column: str, annotator: str | None, id: str | None) -> _Ragged:  # noqa: A002
-    spec = resolved(f"counts:{column}", source.schema, option="--p")
-    beside = [name for name in (annotator, id) if name is not None]
-    found = _columns(source, [*spec.columns, *beside])
-    named = None if id is None else _named(found[id], source.schema[id])
-    if not spec.wide:
-        if not cols.is_list(source.schema[spec.column]):
-            raise InputError(
-                what=f"column {spec.column!r} holds no lists of labels",
-                where=source.name,
-                got=str(source.schema[spec.column]),
-                remedy=HOW,
-            )
-        return _Ragged(found[spec.column], None if annotator is None else found[annotator], named)
-    if annotator is not None:
-        what = "a column an annotator says who answered, and --annotator does too"
-        raise InputError(what, where=source.name, got=annotator)
-    rows = [list(row) for row in zip(*(found[name] for name in spec.columns), strict=True)]
-    return _Ragged(rows, list(spec.columns), named)
+def _require_several(source: Source, spec: Spec, most: int) -> None:
+    """Refuse a column of one label a row: it is no list of several people's."""
+    kind = source.schema[spec.column] if not spec.wide else None
+    if kind is None or most > 1 or cols.is_list(kind) or is_classed(kind):
+        return
+    raise InputError(
+        what=f"column {spec.column!r} holds no lists of labels",
+        where=source.name,
+        got=str(kind),
+        remedy=HOW,
+    )
 
 
 def _counted(
     source: Source,
-    p: str,
+    spec: Spec,
     id: str | None,  # noqa: A002
     classes: Sequence[str] | int | None,
-) -> Ballots:
-    spec = resolved(p, source.schema, option="--p")
-    if spec.kind != Counts.kind:
-        raise InputError(
-            what="votes are counts or lists of labels", where=source.name, got=p, remedy=HOW
-        )
-    parts, named = [], list[Any]()
-    wanted = [*spec.columns, *filter(None, [id])]
-    done = 0
-    for _, batch in source.batches(wanted, BATCH):
-        try:
-            parts.append(np.asarray(view_of("p", spec, batch)))
-        except InputError as error:
-            if hasattr(error, "moved"):
-                error.moved(done)
-            raise error.at(source.name) from None
-        done += len(parts[-1])
-        if id is not None:
-            named += map(_number, listed(batch[id]))
+) -> Counts:
+    found = settled(source, spec, (), classes, id)
+
+    def read(_: int, batch: Mapping[str, Column]) -> Any:
+        return np.asarray(view_of("p", found.p, batch))
+
+    parts = [table for _, table in located(source, found.p.columns, BATCH, read)]
     if not parts:
         raise InputError(what="there are no rows", where=source.name)
-    names = class_names(classes, [spec.classes] if spec.classes else [], source.name)
-    table = np.concatenate(parts)
+    table, names = np.concatenate(parts), found.classes
     if names is not None and len(names) != table.shape[1]:
         got = f"{len(names)} names for {table.shape[1]} classes"
         raise InputError(what="each class needs one name", where=source.name, got=got)
-    ids = None if id is None else _named(named, source.schema[id])
-    counts = Counts.trusted(table, table.shape[1], names)
-    return Ballots(counts, ids, source.name, tuple(getattr(source, "files", ())))
+    return Counts.trusted(table, table.shape[1], names)
 
 
-def _columns(source: Source, names: Sequence[str]) -> Mapping[str, list[Any]]:
-    """Whole columns as Python's own values.
-
-    Raises:
-        InputError: one is not there.
-    """
-    for name in names:
-        if name not in source.schema:
-            remedy = near_names(name, source.schema)
-            raise InputError(what=f"no column {name!r}", where=source.name, remedy=remedy)
-    found: dict[str, list[Any]] = {name: [] for name in names}
-    # csv is read as text, also where it says numbers
-    numeric = {name for name in names if cols.is_numeric(source.schema[name])}
-    for _, batch in source.batches(list(dict.fromkeys(names)), BATCH):
-        for name, column in found.items():
-            values = listed(batch[name])
-            column.extend(map(_number, values) if name in numeric else values)
-    return found
-
-
-def _number(value: Any) -> Any:
-    """What a value of a column of numbers is, of which text may be read."""
-    known = value_of(value.strip()) if isinstance(value, str) else None
-    return value if known is None else known
-
-
-def _named(values: list[Any], kind: Any) -> Any:
+def _ids(source: Source, name: str) -> Any:
     """What items are called, as an Arrow array: whole numbers where they are such."""
-    names = pa.array([name_of(x) for x in values], pa.string())
-    return names.cast(pa.int64()) if pa.types.is_integer(kind) else names
+    columns = [cols.as_arrow(batch[name]) for _, batch in source.batches([name], BATCH)]
+    if not columns:
+        return pa.array([], pa.string())
+    values = cols.plain(name, pa.concat_arrays(columns))
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64())
+    if cols.is_text(values.type):
+        return values.cast(pa.string())
+    return pa.array([name_of(x) for x in values.to_pylist()], pa.string())
 
 
-def _without(labels: list[Any], skip: Sequence[str]) -> tuple[list[Any], int]:
-    """Labels without those that are no answer, and how many these were."""
-    if not skip:
-        return labels, 0
-    none, skipped = set(skip), 0
+def _is_paths(data: Any) -> bool:
+    return isinstance(data, str | Path | list | tuple)
 
-    def kept(label: Any) -> Any:
-        nonlocal skipped
-        if is_gap(label) or name_of(label) not in none:
-            return label
-        skipped += 1
-        return None
 
-    found = [
-        [kept(x) for x in label] if isinstance(label, list | np.ndarray) else kept(label)
-        for label in labels
-    ]
-    return found, skipped
+def _paths(data: Any) -> list[str | Path]:
+    return [data] if isinstance(data, str | Path) else list(data)

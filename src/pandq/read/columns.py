@@ -254,14 +254,14 @@ def _instead_of_one_label(kind: pa.DataType) -> str:
     inside = kind.value_type if is_list(kind) else None
     if inside is not None and is_text(inside):
         return (
-            "Answers of several people must be counted first, into a list of how many chose each"
-            " class; several labels that all hold (multi-label) are audited class by class."
+            "Answers of several people are votes:COLUMN; several labels that all hold"
+            " (multi-label) are audited class by class."
         )
     if inside is not None and pa.types.is_floating(inside):
         return "Soft labels are probs:COLUMN; quantiles, or numbers to predict, have no classes."
     return (
-        "Votes are counts:COLUMN, a list of how many chose each class; several labels that all"
-        " hold (multi-label) are audited class by class."
+        "Answers of several people are votes:COLUMN, how many chose each class is counts:COLUMN;"
+        " several labels that all hold (multi-label) are audited class by class."
     )
 
 
@@ -383,6 +383,6 @@ def _no_numbers(name: str, kind: str) -> InputError:
     return InputError(
         what=f"column {name!r} holds no numbers",
         got=kind,
-        remedy="One class name per row is --p labels:COLUMN with --classes; several of them are to"
-        " be counted first, into a list of how many chose each class.",
+        remedy="One class name per row is --p labels:COLUMN with --classes; several of them are"
+        " votes:COLUMN.",
     )

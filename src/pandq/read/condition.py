@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 # Names without parentheses that are the clock's where no column is called so.
-_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 # Functions of the clock or of the session that say in no other way that they are.
 _SESSION = {"age", "current_setting", "getvariable"}
 _FORBIDDEN = {
@@ -50,7 +50,7 @@ class Condition:
         tree = _parsed(text)
         seen = {name.lower() for name in _named(tree)}
         _require_steady(tree, known={name.lower() for name in schema})
-        everything = any(node.get("class") == "STAR" for node in _nodes(tree))
+        everything = any(node.get("class") == "STAR" for node in nodes(tree))
         columns = tuple(name for name in schema if everything or name.lower() in seen)
         require_apart(columns, "--where")
         return cls(text, columns)
@@ -87,21 +87,37 @@ def _known_to_sql(column: pa.Array) -> pa.Array:
     return column
 
 
-def _parsed(text: str) -> Any:
-    """The expression's tree, as duckdb parses it."""
+def statements(sql: str) -> list[Any]:
+    """The trees of some SELECTs, as duckdb parses them.
+
+    Raises:
+        ValueError: it is no SQL, or SQL that does anything but select.
+
+    >>> len(statements("SELECT 1"))
+    1
+    """
     import duckdb
 
     with database() as connection:
-        sql = f"SELECT (\n{text}\n)"
         try:
             answer = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()[0]
             tree = json.loads(answer)
         except (duckdb.Error, RecursionError) as error:
-            raise _no_condition(str(error).splitlines()[0]) from None
+            raise ValueError(str(error).splitlines()[0]) from None
     if tree["error"]:
-        raise _no_condition(str(tree["error_message"]).splitlines()[0])
-    node = tree["statements"][0]["node"]
-    alone = len(tree["statements"]) == 1 and node["type"] == "SELECT_NODE"
+        raise ValueError(str(tree["error_message"]).splitlines()[0])
+    found: list[Any] = [statement["node"] for statement in tree["statements"]]
+    return found
+
+
+def _parsed(text: str) -> Any:
+    """The expression's tree."""
+    try:
+        found = statements(f"SELECT (\n{text}\n)")
+    except ValueError as error:
+        raise _no_condition(str(error)) from None
+    node = found[0]
+    alone = len(found) == 1 and node["type"] == "SELECT_NODE"
     if not alone or len(node["select_list"]) != 1 or node["from_table"]["type"] != "EMPTY":
         raise _no_condition(got="more than one expression")
     root = node["select_list"][0]
@@ -111,7 +127,7 @@ def _parsed(text: str) -> Any:
     return root
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
     """Every node of a tree."""
     waiting = [tree]
     while waiting:
@@ -125,26 +141,31 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _named(tree: Any) -> Iterator[str]:
     """Every name that may be a column's."""
-    for node in _nodes(tree):
+    for node in nodes(tree):
         if node.get("class") == "COLUMN_REF":
             yield from node["column_names"]
 
 
 def _require_steady(tree: Any, known: set[str]) -> None:
     """Refuse what looks beyond the row, and what two passes could answer differently."""
-    for node in _nodes(tree):
+    for node in nodes(tree):
         if what := _FORBIDDEN.get(node.get("class", "")):
             raise _no_condition(what)
         if node.get("class") == "COLUMN_REF":
             name = node["column_names"][-1].lower()
-            if len(node["column_names"]) == 1 and name in _CLOCKS - known:
+            if len(node["column_names"]) == 1 and name in CLOCKS - known:
                 raise _unsteady(name)
         if node.get("class") == "FUNCTION":
             _require_steady_function(node["function_name"].lower(), known)
 
 
+def is_unsteady(name: str) -> bool:
+    """Does this function answer otherwise when it is asked again, or tell of the session?"""
+    return name in _unsteady_functions() | _SESSION
+
+
 def _require_steady_function(name: str, known: set[str]) -> None:
-    if name in _unsteady_functions() | _SESSION:
+    if is_unsteady(name):
         raise _unsteady(got=f"{name}()")
     for definition in _macros().get(name, ()):
         _require_steady(_parsed(definition), known)

@@ -12,13 +12,17 @@ import pyarrow as pa
 from pandq.core.checks import whole_numbers
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
+from pandq.read.classed import is_classed
 from pandq.read.feature_scan import FeatureScan
+from pandq.read.laid import laid_open, read_whole
 from pandq.read.parts import located
 from pandq.read.paths import matches
 from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
 from pandq.read.recognise import Spec, recognised, resolved
+from pandq.read.roles import VoteDuplicates, of_votes, require_columns
 from pandq.read.scan import open_source
-from pandq.views import PARTIAL_KINDS
+from pandq.read.settled import needs_whole_types, settled
+from pandq.views import PARTIAL_KINDS, VOTES_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +50,13 @@ def scan_features(
     normalise: bool = False,
     skip_unreadable: bool = False,
     with_p: bool = True,
+    layout: str | None = None,
+    select: str | None = None,
+    item: str | None = None,
+    annotator: str | None = None,
+    label: str | None = None,
+    skip: str | Sequence[str] = (),
+    duplicates: VoteDuplicates = "refuse",
 ) -> FeatureScan:
     """Rows of features and P from files, a folder of pictures by class, or a table in memory.
 
@@ -62,6 +73,13 @@ def scan_features(
         normalise: divide the rows of P by their sums.
         skip_unreadable: leave pictures out that cannot be decoded.
         with_p: whether P is wanted.
+        layout: the form that the files have, as for `pandq.scan`; so are the rest.
+        select: the columns of a SELECT from the files instead.
+        item: the column of what was answered.
+        annotator: the column of who answered.
+        label: the column of the answer.
+        skip: answers among votes that are none.
+        duplicates: which answer counts where an annotator gave an item two.
 
     Returns:
         A FeatureScan, as `SoftmaxRegression.fit` takes it.
@@ -74,22 +92,27 @@ def scan_features(
     >>> rows.columns, rows.classes
     (('x',), ('cat', 'dog'))
     """
-    source = open_rows(data, where=where)
-    schema = source.schema
     notes: list[str] = []
+    named = {"item": item, "annotator": annotator, "label": label}
+    laid = laid_open(data, where=where, layout=layout, select=select, **named)
+    source = open_rows(data, where=where) if laid is None else laid.source
+    if laid is not None:
+        p, _, _ = laid.chosen(p, "", "", notes)
+    schema = source.schema
     try:
         columns = feature_columns(x, schema, notes)
         spec = None
         if with_p:
             spec = resolved(p, schema, option="--p") if p else _recognised_p(source, notes)
             _check_p(spec, columns)
-        if weights and weights not in schema:
-            what = f"--weights: no column {weights!r}"
-            raise InputError(what, remedy=near_names(weights, schema))  # noqa: TRY301
+        require_columns(schema, weights=[weights] if weights else [])
     except InputError as error:
         raise error.at(source.name) from None
-    if spec is not None and spec.kind == "labels":
-        source = source.as_text(spec.columns)
+    if spec is not None:
+        source = source.as_text(spec.columns if spec.kind == "labels" else ())
+        if laid is None and needs_whole_types(source, [spec]):
+            source = read_whole(data, where).source
+        spec, classes = _by_name(source, of_votes(spec, skip, duplicates), classes, notes)
     names, n_classes = _classes(source, spec, classes)
     if holds_pictures(schema[columns[0]]):
         size = size or _size(source, columns[0])
@@ -109,6 +132,18 @@ def scan_features(
         normalise,
         notes=tuple(notes),
     )
+
+
+def _by_name(
+    source: Source, spec: Spec, classes: Sequence[str] | int | None, notes: list[str]
+) -> tuple[Spec, Sequence[str] | int | None]:
+    """P and its classes where they are found by name: of votes, of structs and of maps."""
+    classed = len(spec.columns) == 1 and is_classed(source.schema[spec.column])
+    if spec.kind != VOTES_KIND and not classed:
+        return spec, classes
+    found = settled(source, spec, (), classes)
+    notes += found.notes
+    return found.p, found.classes
 
 
 def open_rows(data: Any, *, where: str | None = None) -> Source:

@@ -83,6 +83,7 @@ def joined(
     where: str | None = None,
     duplicates: Duplicates = "refuse",
     as_text: Sequence[str] = (),
+    names: Sequence[str | None] = (None, None),
 ) -> Joined:
     """The rows of two tables that have the same id.
 
@@ -93,6 +94,7 @@ def joined(
         where: a SQL condition on the joined rows.
         duplicates: "refuse" ids that stand more than once in a table, or keep the "first".
         as_text: columns of csv and json that are kept exactly as they are written, as the id is.
+        names: what to call the tables, where their files do not say it.
 
     Raises:
         InputError: a table or the column is missing, an id is a duplicate, or none is in both.
@@ -105,6 +107,8 @@ def joined(
                 _Given.of(files, side, Path(room.name), id=id, as_text=as_text)
                 for side, files in zip(_SIDES, sides, strict=True)
             ]
+            named = zip(tables, names, strict=True)
+            tables = [replace(table, name=name or table.name) for table, name in named]
             # 7 in one file and "7" in the other are one id
             apart = tables[0].id_type != tables[1].id_type
             tables = [replace(table, id_as_text=apart) for table in tables]
@@ -160,7 +164,7 @@ class _Given:
             text = [name for name in (id, *as_text) if name in source.schema]
             written = source.written(text) if isinstance(source, TextFiles) else {}
             typed = source.as_text(text).typed()
-            files = [_as_parquet(typed, room / f"{side}.parquet")]
+            files = [as_parquet(typed, room / f"{side}.parquet")]
         id_type = ParquetFiles(files[:1]).schema.get(id)
         return cls(side, source.name, columns, tuple(files), id, id_type, written)
 
@@ -173,7 +177,8 @@ class _Given:
         return f"(SELECT *, row_number() OVER () AS pandq_row FROM ({' UNION ALL '.join(parts)}))"
 
 
-def _as_parquet(source: Source, path: Path) -> Path:
+def as_parquet(source: Source, path: Path) -> Path:
+    """A table written anew as parquet."""
     import pyarrow.parquet as pq
 
     batches = source.batches(list(source.schema), BATCH)
@@ -219,7 +224,7 @@ def _found(
     _require_matches(matched, id, name)
     left = counts[0] - matched, counts[1] - matched
     times, without = (repeated[0], repeated[1]), (missing[0], missing[1])
-    return Joined(_JoinedFile([out], name), matched, *left, times, without)
+    return Joined(MadeFile([out], name), matched, *left, times, without)
 
 
 _SIDES = ("first", "second")
@@ -246,8 +251,8 @@ def _require_matches(matched: int, id: str, name: str) -> None:  # noqa: A002
         raise InputError(what=f"no {id!r} of one file is in the other", where=name)
 
 
-class _JoinedFile(ParquetFiles):
-    """The joined rows, under the names of the tables that they come from.
+class MadeFile(ParquetFiles):
+    """Rows that a query made, under the names of the tables that they come from.
 
     `passing` says that the file goes with the process.
     """
@@ -259,7 +264,7 @@ class _JoinedFile(ParquetFiles):
         self.name = name
 
     def called(self, place: int) -> str:
-        """Rows are numbered in the join."""
+        """Rows are numbered in what was made."""
         del place
         return self.name
 

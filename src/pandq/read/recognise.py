@@ -15,13 +15,15 @@ from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
 from pandq.read.heads import HeadFile, head_file
-from pandq.views import LINEAR_KIND, PARTIAL_KINDS, TOP_KIND, VIEWS
+from pandq.views import LINEAR_KIND, PARTIAL_KINDS, TOP_KIND, VIEWS, VOTES_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Schema = Mapping[str, pa.DataType]
 
+# Who gave the labels of several people.
+ANNOTATORS = "annotators"
 # The field's usual names, in lower case; a name in one of these sets decides role and kind.
 _P_NAMES = {
     "labels": "label labels target targets y y_true true_label true_labels gold class classes_id",
@@ -48,7 +50,9 @@ class Spec:
     """KIND:COLUMN as given: the kind, the column or pattern, and the columns it stands for.
 
     `numeric` says that labels are numbers or truth values and no text, whatever a file holds them
-    as. `head` makes logits of hidden states.
+    as; `fields` are the classes of a struct or a map; `head` makes logits of hidden states;
+    `annotators` is the column that says who gave which of the votes, `skip` are answers that are
+    none, and `duplicates` says which answer counts where one of them gave two.
     """
 
     kind: str
@@ -57,14 +61,21 @@ class Spec:
     wide: bool = False
     numeric: bool = False
     head: HeadFile | None = None
+    fields: tuple[str, ...] = ()
+    annotators: str | None = None
+    skip: tuple[str, ...] = ()
+    duplicates: str = "refuse"
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.column}"
+        who = f",{ANNOTATORS}:{self.annotators}" if self.annotators else ""
+        return f"{self.kind}:{self.column}{who}"
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names, where wide columns carry them: what their names do not share."""
-        if not self.wide:
+        """Class names, where fields or wide columns carry them: what their names do not share."""
+        if self.fields:
+            return self.fields
+        if not self.wide or self.kind == VOTES_KIND:
             return None
         if "*" not in self.column:
             shared = os.path.commonprefix(self.columns)  # noqa: RUF071 - letters are meant
@@ -89,7 +100,7 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    kinds = (*VIEWS, *PARTIAL_KINDS, LINEAR_KIND)
+    kinds = (*VIEWS, VOTES_KIND, *PARTIAL_KINDS, LINEAR_KIND)
     if not colon or kind not in kinds:
         known = ", ".join(kinds)
         if not colon and text in schema:
@@ -108,24 +119,54 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
         return _top(column, schema, option)
     if kind == LINEAR_KIND:
         return _linear(column, schema, option)
+    if kind == VOTES_KIND:
+        return _votes(column, schema, option)
     if column in schema:
-        return Spec(kind, column, (column,), numeric=is_numeric(schema[column]))
+        numeric, fields = is_numeric(schema[column]), field_names(schema[column])
+        return Spec(kind, column, (column,), numeric=numeric, fields=fields)
     several = column.count("*") == 1 or all(name.strip() in schema for name in column.split(","))
     if kind == "labels" and several:
         raise InputError(
             what=f"{option}: labels are one column, one class per row",
             got=repr(column),
-            remedy="Several labels of one row are votes: count how many chose each class, and give"
-            " counts:COLUMN or counts:a,b.",
+            remedy=f"Labels of several people are votes: {option} votes:{column}.",
         )
-    if column.count("*") == 1:
-        found = _natural(fnmatch.filter(schema, column))
-        if found:
-            return Spec(kind, column, tuple(found), wide=True)
-    listed = tuple(name.strip() for name in column.split(","))
-    if len(listed) > 1 and all(name in schema for name in listed):
-        return Spec(kind, column, listed, wide=True)
+    if found := _several(column, schema):
+        return Spec(kind, column, found, wide=True)
     raise InputError(what=f"no column {column!r}", remedy=near_names(column, schema))
+
+
+def field_names(kind: pa.DataType) -> tuple[str, ...]:
+    """The fields of a struct of one number a class; of anything else none."""
+    if kind is None or not pa.types.is_struct(kind):
+        return ()
+    fields = [kind.field(k) for k in range(kind.num_fields)]
+    return tuple(x.name for x in fields) if all(is_numeric(x.type) for x in fields) else ()
+
+
+def _several(column: str, schema: Schema) -> tuple[str, ...]:
+    """The columns of a pattern or a list; none where it is neither."""
+    if column.count("*") == 1:
+        return tuple(_natural(fnmatch.filter(schema, column)))
+    listed = tuple(name.strip() for name in column.split(","))
+    return listed if len(listed) > 1 and all(name in schema for name in listed) else ()
+
+
+def _votes(text: str, schema: Schema, option: str) -> Spec:
+    """votes:COLUMN, votes:a,b or votes:r_*, perhaps with annotators:COLUMN after a comma."""
+    column, told, who = text.partition(f",{ANNOTATORS}:")
+    column, who = column.strip(), who.strip()
+    found = (column,) if column in schema else _several(column, schema)
+    if not found:
+        raise InputError(what=f"{option}: no column {column!r}", remedy=near_names(column, schema))
+    if told and who not in schema:
+        raise InputError(what=f"{option}: no column {who!r}", remedy=near_names(who, schema))
+    wide = column not in schema
+    if told and wide:
+        what = f"{option}: columns of votes are annotators by their names"
+        raise InputError(what, got=f"{ANNOTATORS}:{who} besides", remedy="Leave it out.")
+    columns = (*found, who) if told else found
+    return Spec(VOTES_KIND, column, columns, wide=wide, annotators=who if told else None)
 
 
 def _top(column: str, schema: Schema, option: str) -> Spec:
@@ -175,7 +216,7 @@ def recognised(schema: Schema, role: str) -> Spec:
         )
     what = "true (labels, counts, soft labels)" if role == "p" else "predicted (probs, logits)"
     names = ", ".join(schema)
-    lists = [name for name, arrow in schema.items() if is_list(arrow)]
+    lists = [x for x, kind in schema.items() if is_list(kind) and is_numeric(kind.value_type)]
     example = f"probs:{lists[0]}" if lists and role == "q" else "KIND:COLUMN"
     raise InputError(
         what=f"no column is known as {role.upper()}, what is {what}",
@@ -187,7 +228,7 @@ def recognised(schema: Schema, role: str) -> Spec:
 def candidates(schema: Schema, role: str) -> list[Spec]:
     """Every column that may be P (or Q)."""
     found = [
-        Spec(kind, name, (name,), numeric=is_numeric(arrow))
+        Spec(kind, name, (name,), numeric=is_numeric(arrow), fields=field_names(arrow))
         for name, arrow in schema.items()
         if (kind := _kind_by_name(name, arrow, role))
     ]
@@ -204,11 +245,24 @@ def _kind_by_name(name: str, arrow: pa.DataType, role: str) -> str | None:
     if kind == "labels":
         scalar = pa.types.is_integer(arrow) or pa.types.is_boolean(arrow) or is_text(arrow)
         return kind if scalar else None
+    by_class = pa.types.is_struct(arrow) or pa.types.is_map(arrow)
+    inside = _inside(arrow)
     if kind == "counts":
-        return kind if is_list(arrow) and pa.types.is_integer(arrow.value_type) else None
-    numeric = arrow.value_type if is_list(arrow) else arrow
-    listed = is_list(arrow) or role == "q"
+        listed = is_list(arrow) or by_class
+        return kind if listed and inside is not None and pa.types.is_integer(inside) else None
+    numeric = arrow if inside is None else inside
+    listed = is_list(arrow) or by_class or role == "q"
     return kind if listed and pa.types.is_floating(numeric) else None
+
+
+def _inside(arrow: pa.DataType) -> pa.DataType | None:
+    """The type of the numbers in a list, a map, or a struct whose fields are of one type."""
+    if is_list(arrow):
+        return arrow.value_type
+    if pa.types.is_map(arrow):
+        return arrow.item_type
+    kinds = [x.type for x in arrow] if pa.types.is_struct(arrow) else []
+    return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else None
 
 
 def _wide(schema: Schema) -> list[Spec]:

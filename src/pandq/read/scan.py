@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from pandq.core.checks import is_number
 from pandq.core.hashing import hash_ids
-from pandq.errors import InputError, RowError, near_names
+from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
+from pandq.read.laid import laid_open, read_whole
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
-from pandq.read.recognise import Spec, class_names, recognised, resolved
+from pandq.read.roles import Roles, VoteDuplicates, of_votes, require_columns
+from pandq.read.settled import needs_whole_types, settled
 from pandq.read.sources import Filtered, ParquetFiles, open_tables
-from pandq.read.tables import LazyFrame, Spilled, Table
+from pandq.read.tables import in_memory
 from pandq.read.viewed import top_of, view_of
 from pandq.views import SAMPLED_KIND, TOP_KIND, paired, require_sampled
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pandq.read.columns import Column
     from pandq.read.heads import HeadFile
     from pandq.read.parts import Part
+    from pandq.read.recognise import Spec
     from pandq.views import View
 
 
@@ -114,8 +116,8 @@ class Scan:
         """How many numbers a row of Q has, which says how many rows a chunk has."""
         if self.q.head is not None:
             return self.q.head.n_classes
-        if self.q.wide:
-            return len(self.q.columns)
+        if self.q.wide or self.q.fields:
+            return len(self.q.fields or self.q.columns)
         if self.q.kind == TOP_KIND:
             # what a TopK leaves out is spread over all classes when it is measured
             return max(len(self.classes or ()), 1 << 10)
@@ -211,6 +213,13 @@ def scan(
     tolerance: float | None = None,
     best_q: str | None = None,
     labels: str | None = None,
+    layout: str | None = None,
+    select: str | None = None,
+    item: str | None = None,
+    annotator: str | None = None,
+    label: str | None = None,
+    skip: str | Sequence[str] = (),
+    duplicates: VoteDuplicates = "refuse",
     complete: bool = True,
     per: str | None = None,
 ) -> Scan:
@@ -223,9 +232,11 @@ def scan(
             or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb), or a lazy
             frame of polars, which is collected in batches and anew in each pass. A pyarrow
             RecordBatchReader can be read only once: it is written to a temporary file.
-        p: "KIND:COLUMN" of what is true, KIND one of labels, counts, probs, logprobs, logits;
-            recognised by the usual names when left out. "linear:HIDDEN,WEIGHT" is hidden states
-            under the head in a npy or safetensors file.
+        p: "KIND:COLUMN" of what is true, KIND one of labels, votes, counts, probs, logprobs,
+            logits; recognised by the usual names when left out. "votes:COLUMN" are labels of
+            several people: a list, a map by annotator, or several columns ("votes:a,b",
+            "votes:rater_*"); "votes:COLUMN,annotators:OTHER" says who gave which.
+            "linear:HIDDEN,WEIGHT" is hidden states under the head in a npy or safetensors file.
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
             for pandq.compare: the first is the one that the others are compared with.
         classes: the class names in the order of Q's columns, for labels that are names; or how
@@ -240,13 +251,21 @@ def scan(
         tolerance: how far from one a row's sum may lie.
         best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
         labels: a column of labels beside a P that is a reference model's, for pandq.compare.
+        layout: the form that the files have (`pandq layouts` lists them), or the path of a SQL
+            file of one's own; it makes the columns that `p`, `q`, `where` and the rest name.
+        select: the columns of a SELECT from the files instead.
+        item: the column that a layout is to take for what was answered.
+        annotator: the column that it is to take for who answered.
+        label: the column that it is to take for the answer.
+        skip: answers among votes that are none, such as "can't tell".
+        duplicates: which answer counts where an annotator gave an item two.
         complete: whether the classes of topk:IDS,LOG_PROBS are each row's most probable ones;
             False lifts the bound on what any other may have. topk:IDS,LOG_PROBS,RANKS says it row
             by row.
         per: a column of how many bytes (or characters) of text each row is, for bits per byte.
 
     Returns:
-        A Scan; nothing but the columns' names and types has been read yet.
+        A Scan; of columns of numbers nothing but their names and types has been read yet.
 
     Raises:
         InputError: a file or column is missing, or P or Q is ambiguous.
@@ -261,42 +280,58 @@ def scan(
     first, *rivals = qs or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     _require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows)
-    if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
-        raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
-    source = data if isinstance(data, ParquetFiles) else open_source(data, where=where)
-    schema = source.schema
+    _require_texts(layout=layout, select=select, item=item, annotator=annotator, label=label)
+    _require_tolerance(tolerance)
+    named = {"item": item, "annotator": annotator, "label": label}
+    notes: list[str] = []
+    laid = laid_open(data, where=where, layout=layout, select=select, **named)
+    source = _opened(data, where) if laid is None else laid.source
+    if laid is not None:
+        p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
     windows = getattr(source, "windows", None)
     cluster = beside_rows["cluster"] = windows if cluster is None else cluster
-    chosen: list[str] = []
     try:
-        p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
-        best = resolved(best_q, schema, option="--best-q") if best_q else None
-        others = tuple(resolved(str(rival), schema, option="--q") for rival in rivals)
-        beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
-        _require_columns(schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
+        specs = Roles.of(source.schema, (p, first, *rivals), best_q, labels, notes)
+        require_columns(source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     except InputError as error:
-        raise error.at(source.name) from None
-    specs = (q_spec, p_spec, *others, *([best] if best else []))
-    _require_top(complete, specs)
-    names = class_names(classes, [spec.classes for spec in specs if spec.classes], source.name)
-    named_by = [name for name in (*by, cluster, id) if name]
-    labelled = [*p_spec.columns] if p_spec.kind == "labels" else []
-    labelled += beside.columns if beside else ()
+        raise (error if laid is None else laid.told(error)).at(source.name) from None
+    _require_top(complete, (specs.p, *specs.qs))
+    if laid is None and needs_whole_types(source, (specs.p, *specs.qs)):
+        source = read_whole(data, where).source
+    votes = of_votes(specs.p, skip, duplicates)
+    found = settled(source, votes, specs.qs, classes, beside_rows["id"])
+    named_by = [name for name in (*by, cluster, beside_rows["id"]) if name]
+    q_spec, *others = found.qs[: 1 + len(rivals)]
     return Scan(
-        source=source.as_text([*named_by, *labelled]),
-        p=p_spec,
+        source=source.as_text([*named_by, *specs.labelled]),
+        p=found.p,
         q=q_spec,
-        classes=names,
+        classes=found.classes,
         by=tuple(by),
         **beside_rows,
         normalise=tuple(normalise),
         tolerance=tolerance,
-        best_q=best,
-        rivals=others,
-        labels=beside,
-        notes=(*chosen, *getattr(source, "notes", ()), *(() if complete else (INCOMPLETE,))),
+        best_q=found.qs[-1] if best_q else None,
+        rivals=tuple(others),
+        labels=specs.labels,
+        notes=(
+            *notes,
+            *found.notes,
+            *getattr(source, "notes", ()),
+            *(() if complete else (INCOMPLETE,)),
+        ),
         complete=complete,
     )
+
+
+def _opened(data: Any, where: str | None) -> Source:
+    return data if isinstance(data, ParquetFiles) else open_source(data, where=where)
+
+
+def _require_tolerance(tolerance: float | None) -> None:
+    """Refuse what is no distance."""
+    if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
+        raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
 
 
 INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"
@@ -331,45 +366,14 @@ def _require_texts(**given: object) -> None:
             raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
 
 
-def _require_columns(schema: Mapping[str, pa.DataType], **named: Sequence[str]) -> None:
-    """Refuse columns that are not there, or hold more than one value per row.
-
-    Raises:
-        InputError: there is such a column.
-    """
-    for option, names in named.items():
-        for name in names:
-            if name not in schema:
-                what = f"--{option}: no column {name!r}"
-                raise InputError(what, remedy=near_names(name, schema))
-            if pa.types.is_nested(schema[name]):
-                what = f"--{option}: column {name!r} holds {schema[name]}, not one value per row"
-                raise InputError(what)
-
-
-def _spec(
-    given: str | None, schema: Mapping[str, pa.DataType], role: str, chosen: list[str]
-) -> Spec:
-    """The Spec of P or Q, as given or by the usual names; `chosen` is told of the latter."""
-    if given:
-        return resolved(given, schema, option=f"--{role}")
-    spec = recognised(schema, role)
-    chosen.append(f"--{role} {spec} was chosen by its name")
-    return spec
-
-
 def open_source(data: Any, *, where: str | None = None) -> Source:
     """The Source for paths or a table in memory.
 
     Raises:
         InputError: it is neither, or cannot be opened.
     """
-    if hasattr(data, "__arrow_c_stream__"):
-        table = Spilled(data) if isinstance(data, pa.RecordBatchReader) else Table(data)
+    if (table := in_memory(data)) is not None:
         return table if where is None else Filtered(table, where)
-    if hasattr(data, "collect_batches"):
-        lazy = LazyFrame(data)
-        return lazy if where is None else Filtered(lazy, where)
     if isinstance(data, str | Path):
         data = [data]
     if not (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pandq.errors import InputError
 from pandq.read.chunks import texts
 from pandq.read.join import OTHER, Duplicates, joined
+from pandq.read.laid import laid_open
 from pandq.read.places import name_of
 from pandq.read.scan import scan
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pandq.read.join import Joined
+    from pandq.read.laid import Laid
+    from pandq.read.roles import VoteDuplicates
     from pandq.read.scan import Scan
 
     Files = str | Path | Sequence[str | Path]
@@ -33,6 +36,12 @@ def scan_joined(
     where: str | None = None,
     by: str | Sequence[str] = (),
     cluster: str | None = None,
+    layout: str | None = None,
+    select: str | None = None,
+    item: str | None = None,
+    annotator: str | None = None,
+    label: str | None = None,
+    vote_duplicates: VoteDuplicates = "refuse",
     **options: Any,
 ) -> Scan:
     """Rows of two tables that have the same id, for `pandq.compare`.
@@ -54,7 +63,16 @@ def scan_joined(
         where: a SQL condition on the joined rows.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it.
-        options: classes, weights, per, normalise, tolerance, best_q and labels as for `pandq.scan`.
+        layout: a layout that both tables have, as for `pandq.scan`; `item`, `annotator` and `label`
+            name columns for it.
+        select: the columns of a SELECT from each of them instead.
+        item: as for `pandq.scan`.
+        annotator: as for `pandq.scan`.
+        label: as for `pandq.scan`.
+        vote_duplicates: which answer counts where an annotator gave an item two: `duplicates` of
+            `pandq.scan`.
+        options: classes, weights, per, normalise, tolerance, best_q, labels and skip as for
+            `pandq.scan`.
 
     Returns:
         A Scan with a Q from each table, which `pandq.compare` takes; `notes` say what was left out.
@@ -86,19 +104,37 @@ def scan_joined(
         raise InputError(what=f"duplicates is one of {listed}", got=repr(duplicates))
     files, groups = (_paths(first), _paths(second)), texts("by", by)
     as_text = [*groups, *filter(None, [cluster])]
-    both = joined(*files, id, where=where, duplicates=duplicates, as_text=as_text)
+    query = {"layout": layout, "select": select, "item": item, "annotator": annotator}
+    laid = [laid_open(table, where=None, **query, label=label) for table in files]
+    sides = [_of_side(table, made) for table, made in zip(files, laid, strict=True)]
+    told: dict[str, Any] = {"where": where, "duplicates": duplicates, "as_text": as_text}
+    told["names"] = [None if made is None else made.source.name for made in laid]
+    both = joined(sides[0], sides[1], id, **told)
     mine, *rivals = texts("q", q) or (None,)
+    if laid[0] is not None:
+        p, mine = p or laid[0].p, mine or laid[0].q
     if mine is None:
         remedy = "Give --q KIND:COLUMN once where both files call it so, or once for each."
         raise InputError(what="which columns are to be compared?", remedy=remedy)
     theirs = [_of_second(x, both.source.schema) for x in rivals] or [_in_second(mine)]
     qs = (mine, *theirs)
-    rows = scan(both.source, p=p, q=qs, id=id, by=groups, cluster=cluster, **options)
+    options |= {"by": groups, "cluster": cluster, "duplicates": vote_duplicates}
+    rows = scan(both.source, p=p, q=qs, id=id, **options)
     return replace(
         rows,
         names=_names((mine, *(rivals or [mine])), files),
-        notes=(*both.notes, *_disagreement(both, rows), *rows.notes),
+        notes=(
+            *(laid[0].notes if laid[0] else ()),
+            *both.notes,
+            *_disagreement(both, rows),
+            *rows.notes,
+        ),
     )
+
+
+def _of_side(table: list[str | Path], made: Laid | None) -> list[str | Path]:
+    """The files of one table, or that which a layout made of them."""
+    return table if made is None else list(getattr(made.source, "files", []))
 
 
 def _paths(given: Files) -> list[str | Path]:

@@ -106,6 +106,7 @@ class Filtered(Source):
         self.source, self.where = source, where
         self.name, self.schema = source.name, source.schema
         self.files: Sequence[Place] = getattr(source, "files", [])
+        self.passing = getattr(source, "passing", False)
         self.condition = Condition.of(where, self.schema)
 
     def parts(self) -> Sequence[Part]:

@@ -129,6 +129,15 @@ class Spilled(ArrowFiles):
             yield from Table(_table(held)).read(part, columns, rows)
 
 
+def in_memory(data: Any) -> Source | None:
+    """The Source for a table, a stream or a query; None for what is none of them."""
+    if isinstance(data, pa.RecordBatchReader):
+        return Spilled(data)
+    if hasattr(data, "__arrow_c_stream__"):
+        return Table(data)
+    return LazyFrame(data) if hasattr(data, "collect_batches") else None
+
+
 def _table(batches: Sequence[Batch]) -> pa.Table:
     return pa.concat_tables([pa.table(dict(batch)) for batch in batches])
 

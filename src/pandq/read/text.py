@@ -123,15 +123,15 @@ class TextFiles(TableFiles):
     def _query(self, file: Place, columns: Sequence[str]) -> str:
         """SQL for these columns, or for the number of rows."""
         looked_at = () if self.condition is None else self.condition.columns
-        held = self._held(file, [*columns, *looked_at])
+        held = self.held(file, [*columns, *looked_at])
         typed = [name for name in columns if self.whole and name not in self.text]
         seen_as = self.written([*typed, *looked_at])
         kinds = {name: "VARCHAR" if "[" in kind else kind for name, kind in seen_as.items()}
-        relation = _relation(file, held)
+        source = relation(file, held)
         if self.condition is None:
             own = {name: kinds[name] for name in typed if name in kinds}
             wanted = ", ".join(_as(name, name, own) for name in columns) or "count(*) AS n"
-            return f"SELECT {wanted} FROM {relation}"
+            return f"SELECT {wanted} FROM {source}"
         # the condition sees numbers where all rows hold some, beside the text that is read
         stem = "_" * (1 + max(map(len, self.schema)))
         inner = [_as(name, name, seen_as) for name in looked_at]
@@ -141,9 +141,9 @@ class TextFiles(TableFiles):
             outer.append(f"{quoted(f'{stem}{k}')} AS {quoted(name)}")
         wanted = ", ".join(outer) or "count(*) AS n"
         seen = ", ".join(inner) or "1"
-        return f"SELECT {wanted} FROM (SELECT {seen} FROM {relation}) WHERE {self.condition.sql}"
+        return f"SELECT {wanted} FROM (SELECT {seen} FROM {source}) WHERE {self.condition.sql}"
 
-    def _held(self, file: Place, columns: Sequence[str]) -> dict[str, str]:
+    def held(self, file: Place, columns: Sequence[str]) -> dict[str, str]:
         """The type in which duckdb is to read each column of the file."""
         if has_suffix(file, TEXT):
             names = header(file)
@@ -162,7 +162,7 @@ class TextFiles(TableFiles):
 
     def written(self, columns: Sequence[str]) -> dict[str, str]:
         """The types in SQL that columns of text are written in, by all rows of all files."""
-        held = self._held(self.files[0], columns)
+        held = self.held(self.files[0], columns)
         asked = [name for name in dict.fromkeys(columns) if held[name] == "VARCHAR"]
         found = dict.fromkeys(asked, "VARCHAR")
         fits = [self._fits(file, asked) for file in self.files if asked]
@@ -178,7 +178,7 @@ class TextFiles(TableFiles):
         for name in map(quoted, columns):
             tests = (f"coalesce(bool_and({x.format(name)}), false)" for x in _WRITTEN.values())
             lists.append(f"[{', '.join(tests)}] AS {name}")
-        sql = f"SELECT {', '.join(lists)} FROM {_relation(file, self._held(file, columns))}"
+        sql = f"SELECT {', '.join(lists)} FROM {relation(file, self.held(file, columns))}"
         with _answer(sql, file=file) as reader:
             row: dict[str, list[bool]] = reader.read_all().to_pylist()[0]
         return row
@@ -233,7 +233,7 @@ def _sniffed(file: Place) -> str:
     return f"read_csv({place(file)}, {_dialect(file)}, skip = 0, comment = '')"
 
 
-def _relation(file: Place, held: Mapping[str, str]) -> str:
+def relation(file: Place, held: Mapping[str, str]) -> str:
     """A file in a FROM clause, with these types and no others."""
     columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in held.items())
     given = f", columns = {{{columns}}}" if columns else ""
@@ -261,8 +261,8 @@ def _described(file: Place, *, whole: bool = False) -> dict[str, str]:
 
 def _described_once(file: Place, *, whole: bool) -> dict[str, str]:
     sample = ", sample_size = -1" if whole else ""
-    relation = f"read_json({place(file)}, {_NO_PARTITIONS}{sample})"
-    with _answer(f"DESCRIBE SELECT * FROM {relation}", file=file) as reader:
+    read = f"read_json({place(file)}, {_NO_PARTITIONS}{sample})"
+    with _answer(f"DESCRIBE SELECT * FROM {read}", file=file) as reader:
         found = reader.read_all()
     names, kinds = found.column("column_name"), found.column("column_type")
     return dict(zip(names.to_pylist(), kinds.to_pylist(), strict=True))
@@ -284,9 +284,16 @@ def _answer(
 
 @contextmanager
 def sql_errors(
-    where: str | None, file: Place | None = None, *, known: Iterable[str] = ()
+    where: str | None,
+    file: Place | None = None,
+    *,
+    known: Iterable[str] = (),
+    option: str = "--where",
 ) -> Iterator[None]:
-    """What duckdb says, as one line; `known` are the columns that a condition may name."""
+    """What duckdb says, as one line; `known` are the columns that a condition may name.
+
+    `option` is what the user wrote the SQL after.
+    """
     import duckdb
 
     try:
@@ -303,14 +310,15 @@ def sql_errors(
         unknown = re.search(r'Referenced column "([^"]+)" not found', told)
         if where is not None and unknown and (names := list(known)):
             what, remedy = (
-                f"--where: there is no column {unknown[1]!r}",
+                f"{option}: there is no column {unknown[1]!r}",
                 near_names(unknown[1], names),
             )
             raise InputError(what=what, remedy=remedy) from None
         of_file = file is not None and ("CSV Error" in told or str(file) in told)
         of_sql = isinstance(error, duckdb.ProgrammingError | duckdb.DataError)
         if where is not None and of_sql and not of_file:
-            raise InputError(what="--where is no condition on these columns", got=text) from None
+            of = "condition on" if option == "--where" else "query of"
+            raise InputError(what=f"{option} is no {of} these columns", got=text) from None
         if file is None:
             raise InputError(what="duckdb cannot do this", got=text) from None
         kind = file.suffix.lstrip(".")

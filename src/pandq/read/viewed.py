@@ -9,10 +9,13 @@ import pyarrow.compute as pc
 
 from pandq.errors import InputError
 from pandq.read import columns as cols
+from pandq.read.classed import by_class
+from pandq.read.voted import votes_view
 from pandq.views import (
     MATRICES,
     NO_VOTES,
     SAMPLED_KIND,
+    VOTES_KIND,
     Counts,
     Ensemble,
     Labels,
@@ -53,26 +56,39 @@ def view_of(
             return Labels(
                 cols.labels(spec.column, batch[spec.column], numeric=spec.numeric), classes=classes
             )
-        parts = [cols.numbers(name, batch[name]) for name in spec.columns]
-        array = cols.stacked(parts) if spec.wide else parts[0]
+        if spec.kind == VOTES_KIND:
+            return votes_view(spec, batch, classes or ()).counts
+        array = _array(spec, batch)
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
         if normalise:
             array = Probs.normalised(array).array
-        if array.ndim == 3:
-            return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
-        if array.ndim == 1:
-            return _of_one_number(spec, array)
-        if isinstance(array, CodedBlock) and spec.kind == CodedLogits.kind:
-            return CodedLogits.of(array)
-        options = {} if spec.kind == Counts.kind else {"tolerance": tolerance}
-        return MATRICES[spec.kind](array, **options)
+        return _of_array(spec, array, tolerance)
     except InputError as error:
         where = f"column {spec.column!r}"
         if where not in str(error):
             error.at(where)
         error.remedy = _on_the_command_line(error.remedy, role, spec)
         raise
+
+
+def _array(spec: Spec, batch: Mapping[str, Column]) -> Any:
+    """The numbers of a column, or of several."""
+    if spec.fields:
+        return by_class(spec, batch[spec.column])
+    parts = [cols.numbers(name, batch[name]) for name in spec.columns]
+    return cols.stacked(parts) if spec.wide else parts[0]
+
+
+def _of_array(spec: Spec, array: Any, tolerance: float | None) -> View:
+    if array.ndim == 3:
+        return Ensemble.of_array(spec.kind, array, tolerance=tolerance)
+    if array.ndim == 1:
+        return _of_one_number(spec, array)
+    if isinstance(array, CodedBlock) and spec.kind == CodedLogits.kind:
+        return CodedLogits.of(array)
+    options = {} if spec.kind == Counts.kind else {"tolerance": tolerance}
+    return MATRICES[spec.kind](array, **options)
 
 
 def _of_one_number(spec: Spec, array: NDArray[Any]) -> View:

@@ -22,7 +22,8 @@ class Inspection(Record):
     """What `pandq.inspect` found; `print` shows it.
 
     `p` and `q` are what may be true and what may be predicted, as KIND:COLUMN, the likeliest first;
-    `rows` is None where counting them would need reading them; `next_step` is what to run next.
+    `rows` is None where counting them would need reading them; `next_step` is what to run next;
+    `layouts` are those that the table may have, the likeliest first.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Inspection(Record):
     p: tuple[str, ...]
     q: tuple[str, ...]
     next_step: str
+    layouts: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -46,7 +48,8 @@ class Inspection(Record):
             f"{role} may be: {', '.join(specs) or 'no column; say which one it is'}"
             for role, specs in roles.items()
         ]
-        return (*found, "", f"Next: {self.next_step}")
+        told = [f"layout may be: {', '.join(self.layouts)}"] if self.layouts else []
+        return (*found, *told, "", f"Next: {self.next_step}")
 
     def __str__(self) -> str:
         columns = [

@@ -181,12 +181,12 @@ def people(who: list[Any], rows: NDArray[np.int64]) -> tuple[tuple[str, ...], ND
             got=f"{names.count(None):,} of {len(names):,} answers without one",
             remedy="Leave these answers out, or give no annotators.",
         )
-    known = sorted({str(name) for name in names}, key=_by_value)
+    known = sorted({str(name) for name in names}, key=by_value)
     place = {name: k for k, name in enumerate(known)}
     return tuple(known), np.array([place[str(name)] for name in names], dtype=np.int32)
 
 
-def _by_value(name: str) -> tuple[bool, float, str]:
+def by_value(name: str) -> tuple[bool, float, str]:
     """Numbers first, by value; then text."""
     value = value_of(name)
     text = value is None or isinstance(value, bool)

@@ -11,6 +11,7 @@ from pandq.errors import InputError, RowError
 from pandq.views.answers import (
     VIEW,
     aligned,
+    by_value,
     coded,
     is_gap,
     listed,
@@ -239,3 +240,34 @@ class Votes:
     def as_arrays(self) -> Counts:
         """What a function that takes any view gets."""
         return self.counts
+
+
+def joined(parts: Sequence[Votes], classes: tuple[str, ...], *, notes: tuple[str, ...]) -> Votes:
+    """The rows of several Votes of the same classes, one after the other.
+
+    Who gave which is known where all of them say so.
+
+    >>> ann, bob = (Votes([["a"]], [[name]], classes=["a"]) for name in ("x", "y"))
+    >>> joined([ann, bob], ("a",), notes=()).annotator_names
+    ('x', 'y')
+    """
+    sizes = [np.diff(part.offsets) for part in parts]
+    offsets = np.concatenate([np.zeros(1, np.int64), *(x.astype(np.int64) for x in sizes)])
+    codes = np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)])
+    everyone = {name for part in parts for name in part.annotator_names or ()}
+    people = tuple(sorted(everyone, key=by_value))
+    place = {name: k for k, name in enumerate(people)}
+    by = [
+        np.array([place[name] for name in part.annotator_names], dtype=np.int32)[part.annotators]
+        for part in parts
+        if part.annotators is not None and part.annotator_names
+    ]
+    known = bool(people) and sum(map(len, by)) == len(codes)
+    return Votes.trusted(
+        np.cumsum(offsets),
+        codes,
+        np.concatenate(by) if known else None,
+        classes=classes,
+        annotator_names=people if known else None,
+        notes=notes,
+    )

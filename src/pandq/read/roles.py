@@ -1,0 +1,87 @@
+"""What each column of a table is to be: P, every Q, labels beside P, and what rows are named by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+import pyarrow as pa
+
+from pandq.errors import InputError, near_names
+from pandq.read.chunks import texts
+from pandq.read.recognise import Spec, recognised, resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VoteDuplicates = Literal["refuse", "first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What each column is: P, every Q with a better model's last, and labels beside P."""
+
+    p: Spec
+    qs: tuple[Spec, ...]
+    labels: Spec | None
+
+    @property
+    def labelled(self) -> list[str]:
+        """The columns of labels, which are read as they are written."""
+        labels = [self.p] if self.p.kind == "labels" else []
+        return [name for spec in (*labels, self.labels) if spec for name in spec.columns]
+
+    @classmethod
+    def of(
+        cls,
+        schema: Mapping[str, pa.DataType],
+        given: Sequence[str | None],
+        best_q: str | None,
+        labels: str | None,
+        chosen: list[str],
+    ) -> Self:
+        """As given or by the usual names; `chosen` is told of the latter."""
+        p, first, *rivals = given
+        p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
+        others = [resolved(str(rival), schema, option="--q") for rival in rivals]
+        best = [resolved(best_q, schema, option="--best-q")] if best_q else []
+        beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
+        return cls(p_spec, (q_spec, *others, *best), beside)
+
+
+def of_votes(spec: Spec, skip: str | Sequence[str], duplicates: str) -> Spec:
+    """P with the answers that are none, and which of two counts.
+
+    Raises:
+        InputError: `duplicates` is something else.
+    """
+    if duplicates not in (known := get_args(VoteDuplicates)):
+        raise InputError(what=f"duplicates is one of {', '.join(known)}", got=repr(duplicates))
+    return replace(spec, skip=texts("skip", skip), duplicates=duplicates)
+
+
+def require_columns(schema: Mapping[str, pa.DataType], **named: Sequence[str]) -> None:
+    """Refuse columns that are not there, or hold more than one value per row.
+
+    Raises:
+        InputError: there is such a column.
+    """
+    for option, names in named.items():
+        for name in names:
+            if name not in schema:
+                what = f"--{option}: no column {name!r}"
+                raise InputError(what, remedy=near_names(name, schema))
+            if pa.types.is_nested(schema[name]):
+                what = f"--{option}: column {name!r} holds {schema[name]}, not one value per row"
+                raise InputError(what)
+
+
+def _spec(
+    given: str | None, schema: Mapping[str, pa.DataType], role: str, chosen: list[str]
+) -> Spec:
+    """The Spec of P or Q, as given or by the usual names; `chosen` is told of the latter."""
+    if given:
+        return resolved(given, schema, option=f"--{role}")
+    spec = recognised(schema, role)
+    chosen.append(f"--{role} {spec} was chosen by its name")
+    return spec

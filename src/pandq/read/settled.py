@@ -1,0 +1,111 @@
+"""Which classes P and Q are about, settled once before any row is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pandq.core.classes import distinct
+from pandq.errors import InputError
+from pandq.read.classed import LOGITS, classes_in, is_classed
+from pandq.read.parts import located
+from pandq.read.recognise import class_names
+from pandq.read.text import TextFiles
+from pandq.read.viewed import view_of
+from pandq.read.voted import class_names_for, notes_of, polled, require_votes
+from pandq.views import PARTIAL_KINDS, VOTES_KIND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pandq.read.columns import Column
+    from pandq.read.parts import Source
+    from pandq.read.recognise import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """P and every Q with their classes, and what must be said of them."""
+
+    p: Spec
+    qs: tuple[Spec, ...]
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
+
+
+def needs_whole_types(source: Source, specs: Sequence[Spec]) -> bool:
+    """Must all rows of json be looked at, because an object's fields are classes or people?"""
+    kinds = (source.schema[name] for spec in specs for name in spec.columns)
+    return isinstance(source, TextFiles) and any(map(is_classed, kinds))
+
+
+def settled(
+    source: Source,
+    p: Spec,
+    qs: Sequence[Spec],
+    classes: Sequence[str] | int | None,
+    named_by: str | None = None,
+) -> Settled:
+    """The classes that were given, or that Q names, or that P names where Q names none.
+
+    Args:
+        source: the table.
+        p: what is true.
+        qs: what is predicted; a class that only P knows is an error.
+        classes: names in the order of Q's columns, or how many there are.
+        named_by: the column that rows are named by in errors.
+
+    Raises:
+        InputError: names contradict each other, or do not say which column is which class.
+    """
+    asked = None if not classes or isinstance(classes, int) else distinct(classes).names
+    found = tuple(_named(source, spec, asked) for spec in qs)
+    # by name, so that P may have fewer, and another order
+    own = p.kind == VOTES_KIND or _is_classed(source, p)
+    carried = [spec.classes for spec in (*found, *(() if own else (p,))) if spec.classes]
+    names = class_names(classes, carried, source.name)
+    if not own:
+        return Settled(p, found, names)
+    if p.kind == LOGITS and asked is not None:
+        # of logits some may be left out: those of the others say what they did
+        return Settled(replace(p, fields=asked), found, names)
+    votes = p.kind == VOTES_KIND
+    held = polled(source, p, named_by) if votes else classes_in(source, p)
+    if votes:
+        require_votes(held, p, source.name)
+    width = None
+    if names is None and found and found[0].kind not in (*PARTIAL_KINDS, "labels"):
+        width = _width(source, found[0])
+    names = class_names_for(held, names, width, what="votes" if votes else "P's maps")
+    if votes:
+        return Settled(p, found, names, tuple(notes_of(held, p, names)))
+    return Settled(replace(p, fields=names), found, names)
+
+
+def _is_classed(source: Source, spec: Spec) -> bool:
+    return len(spec.columns) == 1 and is_classed(source.schema[spec.columns[0]])
+
+
+def _named(source: Source, spec: Spec, asked: tuple[str, ...] | None) -> Spec:
+    """The spec of a map or a struct with its classes."""
+    if not _is_classed(source, spec):
+        return spec
+    if asked is not None:
+        return replace(spec, fields=asked)
+    return spec if spec.fields else replace(spec, fields=classes_in(source, spec).names)
+
+
+def _width(source: Source, spec: Spec) -> int | None:
+    """How many classes a row of Q has."""
+
+    def size(_: int, batch: Mapping[str, Column]) -> int | None:
+        return view_of("q", spec, batch, tolerance=_ANY).n_classes
+
+    try:
+        return next((n for _, n in located(source, spec.columns, 1, size)), None)
+    except InputError:
+        return None  # what is wrong with the row is said where it is measured
+
+
+# Any sum will do where only the number of classes is asked for.
+_ANY: Any = 1e300

@@ -1,0 +1,339 @@
+"""A layout is a query: files of answers as people hold them become columns that pandq knows."""
+
+import json
+import math
+import os
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import pandq
+from pandq import InputError, scan
+from pandq.cli import cli
+from pandq.read.layout import layouts
+
+MINIATURES = Path(__file__).parent / "layouts"
+# What makes an audit of each miniature: its options, the classes, P as counted by hand, and the
+# first row of Q.
+AUDITED = {
+    "long": (
+        {},
+        ("negative", "neutral", "positive"),
+        [[0, 1, 2], [2, 0, 0], [0, 1, 0]],
+        [0.1, 0.3, 0.6],
+    ),
+    "raters": ({}, ("0", "1", "2"), [[1, 1, 0], [0, 0, 3], [1, 1, 0]], [0.5, 0.3, 0.2]),
+    "list-of-labels": (
+        {},
+        ("entailment", "neutral", "contradiction"),
+        [[1, 2, 0], [0, 1, 1], [1, 0, 0]],
+        [0.25, 0.5, 0.25],
+    ),
+    "annotator-map": (
+        {"q": "probs:soft_label"},
+        ("0", "1"),
+        [[1, 1], [1, 2], [1, 0]],
+        [0.5, 0.5],
+    ),
+    "label-counter": ({}, ("e", "n", "c"), [[61, 37, 2], [0, 90, 10]], [0.5, 0.375, 0.125]),
+    "label-studio": (
+        {"q": "probs:data.probs"},
+        ("Negative", "Neutral", "Positive"),
+        [[0, 1, 1], [1, 0, 0]],
+        [0.125, 0.5, 0.375],
+    ),
+    "prodigy": ({"q": "probs:score"}, ("no", "yes"), [[1, 1], [1, 0]], [0.25, 0.75]),
+    "lm-eval": ({}, None, [0, 1], [-0.5, -2.5]),
+    "openai": (
+        {"classes": ["A", "B"]},
+        ("A", "B"),
+        [0, 0],
+        [-0.25, math.log(math.exp(-1.75) + math.exp(-4.5))],
+    ),
+    "kaggle": ({}, ("cat", "dog"), [0, 1, 1], [0.9, 0.1]),
+}
+
+
+def run(name, *words):
+    """A command by itself: within the group click would keep the group's names of --help for it."""
+    return CliRunner().invoke(cli.commands[name], words)
+
+
+def files_of(name):
+    """A layout's miniature, and the truth beside it where there is one."""
+    return sorted(MINIATURES.glob(f"{name}.*"), key=lambda file: ".truth" in file.name)
+
+
+def commands_of_the_page():
+    """What a reader of docs/guides/layouts.md types."""
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "layouts.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def chunk_of(rows):
+    (chunk,) = rows.chunks()
+    return chunk
+
+
+def test_every_layout_has_a_miniature_and_an_example():
+    kept = {file.name.split(".")[0] for file in MINIATURES.iterdir()}
+    assert set(layouts()) == kept | {"hub-images"}
+    assert all(layout.about.endswith(".") and layout.examples for layout in layouts().values())
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_a_miniature_is_read_as_it_was_counted_by_hand(name):
+    options, classes, p, q = AUDITED[name]
+    rows = scan(files_of(name), layout=name, **options)
+    chunk = chunk_of(rows)
+    assert rows.classes == classes
+    assert chunk.p.array.tolist() == p
+    assert chunk.q.array[0] == pytest.approx(q, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", [name for name in AUDITED if name != "kaggle"])
+def test_inspect_recognises_a_miniature_and_prints_the_command(name):
+    first = files_of(name)[0]
+    found = pandq.inspect(first)
+    assert found.layouts[0] == name
+    assert found.next_step.startswith(("pandq audit", "pandq votes")) or found.p
+    if not found.p:
+        assert f"--layout {name}" in found.next_step
+
+
+def test_inspect_finds_no_layout_in_a_plain_table_of_predictions():
+    table = pa.table({"id": ["a"], "label": [0], "probs": [[0.5, 0.5]]})
+    assert pandq.inspect(table).layouts == ()
+
+
+def test_vllm_gives_the_likeliest_tokens_of_each_position():
+    rows = scan(files_of("vllm"), layout="vllm", p="topk:ids,log_probs", classes=16)
+    top = chunk_of(rows).q
+    assert top.ids.tolist() == [[9, 7], [3, 9]]
+    assert top.log_probs.tolist() == [[-0.25, -2.0], [-0.5, -1.5]]
+
+
+def test_lm_eval_divides_by_the_length_of_the_choice_where_asked():
+    rows = scan(files_of("lm-eval"), layout="lm-eval", q="logits:per_character")
+    assert chunk_of(rows).q.array.tolist() == [[-0.5 / 4, -2.5 / 4], [-0.5, -0.5]]
+
+
+def test_what_was_left_out_is_counted():
+    notes = scan(files_of("label-studio"), layout="label-studio", q="probs:data.probs").notes
+    assert "1 annotations that were cancelled or chose nothing, left out" in notes
+    notes = scan(files_of("openai"), layout="openai", classes=["A", "B"]).notes
+    assert "1 requests that failed or have no log-probabilities, left out" in notes
+
+
+def test_a_column_of_which_an_item_has_several_values_is_named_where_it_is_missed():
+    with pytest.raises(InputError, match="several values of it: WorkTimeInSeconds"):
+        scan(files_of("long"), layout="long", by="WorkTimeInSeconds")
+
+
+def test_a_laid_out_table_gives_the_document_of_a_table_that_has_these_columns(tmp_path):
+    long = scan(files_of("long"), layout="long")
+    table = pa.table(
+        {
+            "item": ["H1", "H2", "H3"],
+            "votes": [[0, 1, 2], [2, 0, 0], [0, 1, 0]],
+            "prob_negative": [0.1, 0.8, 0.2],
+            "prob_neutral": [0.3, 0.1, 0.5],
+            "prob_positive": [0.6, 0.1, 0.3],
+        }
+    )
+    plain = pandq.audit(scan(table, p="counts:votes", id="item")).to_dict()
+    found = pandq.audit(long).to_dict()
+    told = ("notes", "source")
+    apart = {key for key in plain if plain[key] != found[key]}
+    assert apart <= set(told)
+
+
+def test_the_order_of_answers_and_files_of_other_names_do_not_matter(tmp_path):
+    rng = np.random.default_rng(5)
+    lines = (MINIATURES / "long.csv").read_text("utf-8").splitlines()
+    head = lines[0].replace("HITId", "unit x").replace("WorkerId", "by").replace("Answer.", "")
+    shuffled = [lines[1 + int(k)] for k in rng.permutation(len(lines) - 1)]
+    file = tmp_path / "other.csv"
+    file.write_text("\n".join([head, *shuffled]) + "\n", "utf-8")
+    rows = scan(file, layout="long", item="unit x", annotator="by", label="sentiment")
+    chunk = chunk_of(rows)
+    found = dict(zip(chunk.ids.to_pylist(), chunk.p.array.tolist(), strict=True))
+    assert found == {"H1": [0, 1, 2], "H2": [2, 0, 0], "H3": [0, 1, 0]}
+
+
+def test_parquet_json_and_a_table_in_memory_are_laid_out_like_csv(tmp_path):
+    file = MINIATURES / "long.csv"
+    duckdb.sql(f"COPY (FROM '{file}') TO '{tmp_path}/x.parquet'")
+    duckdb.sql(f"COPY (FROM '{file}') TO '{tmp_path}/x.jsonl' (FORMAT json)")
+    table = pq.read_table(tmp_path / "x.parquet")
+    expected = chunk_of(scan(file, layout="long")).p.array.tolist()
+    for data in (tmp_path / "x.parquet", tmp_path / "x.jsonl", table):
+        assert chunk_of(scan(data, layout="long")).p.array.tolist() == expected
+
+
+def test_a_layout_of_ones_own_is_a_file(tmp_path):
+    own = tmp_path / "mine.sql"
+    own.write_text(
+        "-- Two columns of votes.\n-- needs item: case\n-- p: counts:n\n-- id: {item}\n"
+        "SELECT *, list_value(coalesce(rater_1 = 0, false)::INT, 1) AS n FROM file\n"
+    )
+    rows = scan(MINIATURES / "raters.csv", layout=str(own), q="probs:prob_0,prob_1")
+    assert str(rows.p) == "counts:n"
+    assert rows.id == "case"
+    assert rows.notes[0] == "--layout mine takes case as item"
+
+
+def test_a_select_makes_columns():
+    rows = scan(
+        MINIATURES / "raters.csv",
+        select="rater_2::INT AS label, list_value(prob_0, prob_1, prob_2) AS probs",
+        where="label > 0",
+    )
+    assert chunk_of(rows).p.array.tolist() == [1, 2, 1]
+    rows = scan(
+        MINIATURES / "raters.csv",
+        select="rater_2::INT AS label, list_value(prob_0, prob_1, prob_2) AS probs",
+        where="label > 1",
+    )
+    assert chunk_of(rows).q.array.tolist() == [[0.1, 0.1, 0.8]]
+
+
+REFUSED = {
+    "an unknown layout": ({"layout": "lnog"}, "no such layout, got 'lnog'. Did you mean 'long'"),
+    "a layout that does not fit": (
+        {"layout": "annotator-map"},
+        "layout annotator-map finds no column for label .map or text., got columns HITId",
+    ),
+    "a column that is not there": ({"layout": "long", "item": "HIT"}, "--item: no column 'HIT'"),
+    "both": ({"layout": "long", "select": "*"}, "two ways to say one thing"),
+    "a name without a layout": ({"item": "HITId"}, "--item names a column for a layout"),
+    "a column of a query": ({"select": "wrong"}, "--select: there is no column 'wrong'"),
+    "a query that fails": ({"select": "sqrt('x') AS label"}, "--select is no query"),
+    "no file": ({"layout": "none.sql"}, "the layout cannot be read"),
+    "what to do of duplicates": ({"layout": "long", "duplicates": "x"}, "duplicates is one of"),
+    "no text": ({"layout": " "}, "layout is empty"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_one_line(name):
+    options, said = REFUSED[name]
+    with pytest.raises(InputError, match=said):
+        scan(MINIATURES / "long.csv", **options)
+
+
+def test_an_item_that_an_annotator_answered_twice_is_named(tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_text("item,annotator,label,p_0,p_1\nu7,ann,0,0.5,0.5\nu7,ann,1,0.5,0.5\n")
+    with pytest.raises(InputError, match=r"annotator 'ann' answered row 0 \(item 'u7'\) twice"):
+        scan(file, layout="long")
+    (chunk,) = scan(file, layout="long", duplicates="last").chunks()
+    assert chunk.p.array.tolist() == [[0, 1]]
+
+
+def test_rows_without_an_item_are_counted(tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_text("item,annotator,label\n1,a,x\n,a,y\n,b,y\n")
+    with pytest.raises(InputError, match="2 of 3 rows have no item"):
+        scan(file, layout="long", q="probs:p")
+
+
+def test_a_truth_that_repeats_an_id_or_joins_no_row_is_refused(tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("id,label\n1.png,cat\n1.png,dog\n")
+    with pytest.raises(InputError, match="1 rows of the second file repeat an id, such as"):
+        scan([MINIATURES / "kaggle.csv", truth], layout="kaggle")
+    truth.write_text("id,label\n7.png,cat\n")
+    with pytest.raises(InputError, match="no id of one file is in the other, got 3 and 1 ids"):
+        scan([MINIATURES / "kaggle.csv", truth], layout="kaggle")
+
+
+def test_the_command_line_takes_layouts_and_lists_them(tmp_path):
+    listed = run("layouts").output
+    assert all(f"{name}\n  {layout.about}" in listed for name, layout in layouts().items())
+    out = tmp_path / "a.json"
+    options = ["--layout", "long", "--no-decompose", "--json", str(out)]
+    run("audit", str(MINIATURES / "long.csv"), *options)
+    found = json.loads(out.read_text())
+    shares = [[1 / 3, 2 / 3], [1.0], [1.0]]
+    entropy = sum(-x * math.log(x) for row in shares for x in row) / 3
+    assert found["entropy"]["value"] == pytest.approx(entropy, abs=1e-12)
+    assert found["source"]["name"].endswith("long.csv")
+
+
+def test_two_logs_of_answers_are_compared_by_their_ids(tmp_path):
+    first = MINIATURES / "openai.jsonl"
+    second = tmp_path / "other.jsonl"
+    second.write_text(first.read_text("utf-8").replace("-1.75", "-2.75"), "utf-8")
+    rows = pandq.scan_joined(
+        first,
+        second,
+        layout="openai",
+        id="custom_id",
+        p="logits:top",
+        q="logits:top",
+        classes=["A", "B"],
+    )
+    models = pandq.compare(rows, decompose=False).models
+    assert [model.q for model in models] == [
+        "logits:top of openai.jsonl",
+        "logits:top of other.jsonl",
+    ]
+    assert models[0].kl.value == 0
+    assert models[1].kl.value > 0
+
+
+BESIDE = Path(os.environ.get("PANDQ_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+CASES = BESIDE.parent / "cases" / "layouts"
+RIGHT = {
+    "likert_long_float.csv": (
+        {"layout": "long", "annotator": "user", "label": "offensiveness", "q": "probs:q_*"},
+        0.7946,
+        1.1980,
+    ),
+    "wide_raters.tsv": ({"layout": "raters"}, 0.4768, 0.8282),
+    "label_studio.json": (
+        {
+            "layout": "label-studio",
+            "q": "probs:data.probs",
+            "classes": ["Positive", "Neutral", "Negative"],
+        },
+        0.3500,
+        0.6535,
+    ),
+    "lewidi_strings.json": ({"layout": "annotator-map", "q": "probs:soft_label"}, 0.1825, None),
+    "struct_votes_probs.jsonl": ({}, 0.3915, 0.5278),
+    "submission.csv solution.csv": ({"layout": "kaggle"}, 0.0, 0.2431),
+    "labels_n1.npz": (
+        {"p": "labels:labels", "q": "logits:logits", "normalise": []},
+        0.0,
+        0.2431,
+    ),
+}
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="no ../shared/cases")
+@pytest.mark.parametrize("names", RIGHT)
+def test_a_case_has_the_entropy_and_the_loss_that_numpy_found(names):
+    options, entropy, loss = RIGHT[names]
+    rows = scan([CASES / name for name in names.split()], **{"normalise": ["q"], **options})
+    found = pandq.audit(rows, decompose=False)
+    assert round(found.entropy.value, 4) == entropy
+    assert loss is None or round(found.cross_entropy.value, 4) == loss
+
+
+@pytest.mark.parametrize("command", commands_of_the_page())
+def test_a_command_of_the_page_runs(command, monkeypatch):
+    monkeypatch.chdir(MINIATURES)
+    program, *words = shlex.split(command)
+    done = run(*words)
+    assert (program, done.exit_code) == ("pandq", 0)
+    assert done.output
