@@ -856,3 +856,29 @@ def test_rows_without_votes_come_with_the_condition_that_leaves_them_out(wide_vo
         read(scan(path, **options))
     condition = str(caught.value).split("--where '")[1].split("'")[0]
     assert read(scan(path, **options, where=condition)).p.tolist() == [[2, 1]]
+
+
+def test_sums_that_are_off_are_told_with_their_number_the_largest_and_the_option_that_fits():
+    half = np.float32(0.5)
+    said = {
+        (50.0, 50.0): r"3 of the 3 rows around it are off.*--percent q",
+        (half + np.float32(2e-5), half): r"by up to 2e-05.*float32 or rounded.*--normalise q",
+        (0.333, 0.333): r"by up to 0.33\).*logits",
+    }
+    for row, text in said.items():
+        rows = scan(pa.table({"label": [0, 1, 0], "probs": [[float(x) for x in row]] * 3}))
+        with pytest.raises(InputError, match=text):
+            list(rows.chunks())
+
+
+def test_percentages_are_divided_by_100_when_asked_for_and_the_report_says_so():
+    shares = pa.array([[12.5, 87.5], [50.0, 50.0]])
+    table = pa.table({"label": [0, 1], "probs": shares})
+    rows = scan(table, percent="q")
+    (chunk,) = rows.chunks()
+    assert chunk.q.array.tolist() == [[0.125, 0.875], [0.5, 0.5]]
+    assert "the percentages of Q were divided by 100" in rows.notes
+    with pytest.raises(InputError, match="--percent p is for probabilities"):
+        scan(table, percent="p")
+    with pytest.raises(InputError, match="those of p or q"):
+        scan(table, percent="x")

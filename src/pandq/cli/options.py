@@ -129,6 +129,13 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         ),
         option(
             INPUT,
+            "--percent",
+            type=click.Choice(["p", "q"]),
+            multiple=True,
+            help="The numbers of P or Q are percentages: divide them by 100.",
+        ),
+        option(
+            INPUT,
             "--tolerance",
             type=click.FloatRange(min=0, min_open=True),
             help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
@@ -218,6 +225,7 @@ def no_dash(name: str, path: str | None) -> str | None:
 LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
 SCANNED = (
     *("p", "q", "classes", "by", "cluster", "id", "weights", "per", "where", "normalise"),
+    "percent",
     "tolerance",
     *LAID,
 )

@@ -67,6 +67,14 @@ class Laid:
                 notes.append(f"--{option} {own} was chosen by the layout")
         return p or self.p, q or self.q, id or self.id
 
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Errors about columns, with the table's name and what it has left out."""
+        try:
+            yield
+        except InputError as error:
+            raise self.told(error).at(self.source.name) from None
+
     def told(self, error: InputError) -> InputError:
         """An error about a column, with those that are not there because of their values."""
         if self.varying:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
+import numpy as np
 import pyarrow as pa
 
+from pandq.core.checks import is_number
 from pandq.errors import InputError, near_names
 from pandq.read.chunks import texts
 from pandq.read.recognise import Spec, recognised, resolved
+from pandq.views import TOP_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +34,39 @@ class Roles:
         labels = [self.p] if self.p.kind == "labels" else []
         return [name for spec in (*labels, self.labels) if spec for name in spec.columns]
 
+    def told_of_top(self, complete: object) -> list[str]:
+        """What is to be said of a top that is incomplete.
+
+        Raises:
+            InputError: it is where there is no top, or ranks say which classes are the top.
+        """
+        if not isinstance(complete, bool):
+            raise InputError(what="complete is True or False", got=repr(complete))
+        tops = [spec for spec in (self.p, *self.qs) if spec.kind == TOP_KIND]
+        if not complete and not tops:
+            raise InputError(what="--incomplete is for topk:IDS,LOG_PROBS, and there is none")
+        if not complete and any(len(spec.columns) == 3 for spec in tops):
+            what = "ranks say which classes are the most probable ones"
+            raise InputError(what, remedy="Leave --incomplete out.")
+        return [] if complete else [INCOMPLETE]
+
+    def told_of_percentages(self, roles: str | Sequence[str]) -> list[str]:
+        """What is to be said of percentages.
+
+        Raises:
+            InputError: they are not of P or Q, or those are no probabilities.
+        """
+        said = []
+        for role in texts("percent", roles):
+            if role not in ("p", "q"):
+                raise InputError(what="percentages are those of p or q", got=repr(role))
+            for spec in (self.p,) if role == "p" else self.qs:
+                if spec.kind != Probs.kind:
+                    what = f"--percent {role} is for probabilities"
+                    raise InputError(what, got=f"--{role} {spec}")
+            said.append(f"the percentages of {role.upper()} were divided by 100")
+        return said
+
     @classmethod
     def of(
         cls,
@@ -47,6 +83,32 @@ class Roles:
         best = [resolved(best_q, schema, option="--best-q")] if best_q else []
         beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
         return cls(p_spec, (q_spec, *others, *best), beside)
+
+
+INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"
+
+
+def require_texts(**given: object) -> None:
+    """Refuse what is given and is no text, or an empty one.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise InputError(what=f"{name} is text", got=repr(value))
+        if value is not None and not value.strip():
+            raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
+
+
+def require_tolerance(tolerance: float | None) -> None:
+    """Refuse what is no distance.
+
+    Raises:
+        InputError: it is none.
+    """
+    if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
+        raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
 
 
 def of_votes(spec: Spec, skip: str | Sequence[str], duplicates: str) -> Spec:

@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pandq.core.checks import is_number
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
-from pandq.read.laid import laid_open, read_whole
+from pandq.read.laid import Laid, laid_open, read_whole
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
-from pandq.read.roles import Roles, VoteDuplicates, of_votes, require_columns
+from pandq.read.roles import (
+    Roles,
+    VoteDuplicates,
+    of_votes,
+    require_columns,
+    require_texts,
+    require_tolerance,
+)
 from pandq.read.settled import needs_whole_types, settled
 from pandq.read.sources import Filtered, ParquetFiles, open_tables
 from pandq.read.tables import in_memory
@@ -51,6 +57,7 @@ class Scan:
     id: str | None = None
     weights: str | None = None
     normalise: tuple[str, ...] = ()
+    percent: tuple[str, ...] = ()
     tolerance: float | None = None
     best_q: Spec | None = None
     rivals: tuple[Spec, ...] = ()
@@ -194,6 +201,7 @@ class Scan:
             batch,
             classes=self.classes,
             normalise=role in self.normalise,
+            percent=role in self.percent,
             tolerance=self.tolerance,
         )
 
@@ -210,6 +218,7 @@ def scan(
     weights: str | None = None,
     where: str | None = None,
     normalise: Sequence[str] = (),
+    percent: Sequence[str] = (),
     tolerance: float | None = None,
     best_q: str | None = None,
     labels: str | None = None,
@@ -248,6 +257,7 @@ def scan(
         weights: a column of row weights.
         where: a SQL condition on the rows.
         normalise: of "p" and "q", those whose rows are to be divided by their sums.
+        percent: of "p" and "q", those whose numbers are percentages, to be divided by 100.
         tolerance: how far from one a row's sum may lie.
         best_q: "KIND:COLUMN" of a better model, for the upper bound on the floor.
         labels: a column of labels beside a P that is a reference model's, for pandq.compare.
@@ -276,94 +286,49 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
-    by, qs, normalise = texts("by", by), texts("q", q), texts("normalise", normalise)
+    by, qs = texts("by", by), texts("q", q)
     first, *rivals = qs or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
-    _require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows)
-    _require_texts(layout=layout, select=select, item=item, annotator=annotator, label=label)
-    _require_tolerance(tolerance)
-    named = {"item": item, "annotator": annotator, "label": label}
+    query = {"layout": layout, "select": select, "item": item, "annotator": annotator}
+    query["label"] = label
+    require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **query)
+    require_tolerance(tolerance)
     notes: list[str] = []
-    laid = laid_open(data, where=where, layout=layout, select=select, **named)
-    source = _opened(data, where) if laid is None else laid.source
-    if laid is not None:
-        p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
-    windows = getattr(source, "windows", None)
-    cluster = beside_rows["cluster"] = windows if cluster is None else cluster
-    try:
-        specs = Roles.of(source.schema, (p, first, *rivals), best_q, labels, notes)
-        require_columns(source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
-    except InputError as error:
-        raise (error if laid is None else laid.told(error)).at(source.name) from None
-    _require_top(complete, (specs.p, *specs.qs))
-    if laid is None and needs_whole_types(source, (specs.p, *specs.qs)):
-        source = read_whole(data, where).source
-    votes = of_votes(specs.p, skip, duplicates)
-    found = settled(source, votes, specs.qs, classes, beside_rows["id"])
-    named_by = [name for name in (*by, cluster, beside_rows["id"]) if name]
-    q_spec, *others = found.qs[: 1 + len(rivals)]
+    laid = laid_open(data, where=where, **query) or Laid(_opened(data, where))
+    p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
+    cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
+    with laid.errors():
+        specs = Roles.of(laid.source.schema, (p, first, *rivals), best_q, labels, notes)
+        require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
+    notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
+    source = _with_types(laid.source, (specs.p, *specs.qs), data, where)
+    p_spec = of_votes(specs.p, skip, duplicates)
+    found = settled(source, p_spec, specs.qs, classes, beside_rows["id"])
     return Scan(
-        source=source.as_text([*named_by, *specs.labelled]),
+        source=source.as_text([*by, *filter(None, [cluster, beside_rows["id"]]), *specs.labelled]),
         p=found.p,
-        q=q_spec,
+        q=found.qs[0],
         classes=found.classes,
         by=tuple(by),
         **beside_rows,
-        normalise=tuple(normalise),
+        normalise=texts("normalise", normalise),
+        percent=texts("percent", percent),
         tolerance=tolerance,
         best_q=found.qs[-1] if best_q else None,
-        rivals=tuple(others),
+        rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,
-        notes=(
-            *notes,
-            *found.notes,
-            *getattr(source, "notes", ()),
-            *(() if complete else (INCOMPLETE,)),
-        ),
+        notes=(*notes, *found.notes, *getattr(source, "notes", ())),
         complete=complete,
     )
 
 
+def _with_types(source: Source, specs: Sequence[Spec], data: Any, where: str | None) -> Source:
+    """The same rows, in types of all of them where objects' fields are classes or people."""
+    return read_whole(data, where).source if needs_whole_types(source, specs) else source
+
+
 def _opened(data: Any, where: str | None) -> Source:
     return data if isinstance(data, ParquetFiles) else open_source(data, where=where)
-
-
-def _require_tolerance(tolerance: float | None) -> None:
-    """Refuse what is no distance."""
-    if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
-        raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
-
-
-INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"
-
-
-def _require_top(complete: object, specs: Sequence[Spec]) -> None:
-    """Refuse an incomplete top where there is none, or where ranks say which classes are the top.
-
-    Raises:
-        InputError: it has no effect.
-    """
-    if not isinstance(complete, bool):
-        raise InputError(what="complete is True or False", got=repr(complete))
-    tops = [spec for spec in specs if spec.kind == TOP_KIND]
-    if not complete and not tops:
-        raise InputError(what="--incomplete is for topk:IDS,LOG_PROBS, and there is none")
-    if not complete and any(len(spec.columns) == 3 for spec in tops):
-        what = "ranks say which classes are the most probable ones"
-        raise InputError(what, remedy="Leave --incomplete out.")
-
-
-def _require_texts(**given: object) -> None:
-    """Refuse what is given and is no text, or an empty one.
-
-    Raises:
-        InputError: there is such an option.
-    """
-    for name, value in given.items():
-        if value is not None and not isinstance(value, str):
-            raise InputError(what=f"{name} is text", got=repr(value))
-        if value is not None and not value.strip():
-            raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
 
 
 def open_source(data: Any, *, where: str | None = None) -> Source:

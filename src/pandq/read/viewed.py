@@ -44,6 +44,7 @@ def view_of(
     *,
     classes: Sequence[str] | None = None,
     normalise: bool = False,
+    percent: bool = False,
     tolerance: float | None = None,
 ) -> View:
     """The view that a KIND:COLUMN means, over one batch of columns.
@@ -61,6 +62,8 @@ def view_of(
         array = _array(spec, batch)
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
+        if percent:
+            array = array / 100
         if normalise:
             array = Probs.normalised(array).array
         return _of_array(spec, array, tolerance)
@@ -105,6 +108,8 @@ def _of_one_number(spec: Spec, array: NDArray[Any]) -> View:
 
 def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
     """A view's remedy in the options of the command line."""
+    if "percentages" in remedy:
+        return f"{remedy} (on the command line: --percent {role}, --normalise {role})"
     if "normalised" in remedy:
         kinds = {"Counts(": "counts", "Logits(": "logits"}
         kind = next((kind for call, kind in kinds.items() if call in remedy), None)

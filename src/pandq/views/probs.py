@@ -30,7 +30,13 @@ def instead_of_probs(row: NDArray[np.float64]) -> str:
         return "If these are votes, use Counts(n); to rescale, Probs.normalised(x)."
     if (digits := rounded_to(row)) is not None:
         return f"If these were rounded to {digits} digits, rescale them: Probs.normalised(x)."
+    if abs(total - 1) <= _ROUNDING and (row >= 0).all():
+        return "If these are float32 or rounded outputs, rescale them: Probs.normalised(x)."
     return "If these are logits, use Logits(x); to rescale, Probs.normalised(x)."
+
+
+# Sums of probabilities in float32 are off by no more, whatever made them.
+_ROUNDING = 1e-3
 
 
 def rounded_to(row: NDArray[np.float64]) -> int | None:
@@ -40,6 +46,14 @@ def rounded_to(row: NDArray[np.float64]) -> int | None:
         if (np.abs(row - np.round(row, digits)) <= 1e-6 * unit).all():
             return digits if abs(row.sum() - 1) <= len(row) * unit / 2 else None
     return None
+
+
+def _others(total: NDArray[np.float64], off: NDArray[np.bool_]) -> str:
+    """How many rows around it are off, and by how much at most."""
+    n, most = int(off.sum()), float(np.abs(total[off] - 1.0).max())
+    return (
+        "" if n == 1 else f"; {n:,} of the {len(off):,} rows around it are off, by up to {most:.2g}"
+    )
 
 
 def sum_told(total: float) -> str:
@@ -82,10 +96,11 @@ class Probs(Matrix):
         off = ~(np.abs(total - 1.0) <= tolerance)
         if off.any():
             row = int(off.argmax())
+            told = f"(tolerance {tolerance:g}{_others(total, off)})"
             raise RowError(
                 view="Probs",
                 row=row,
-                problem=f"sums to {sum_told(float(total[row]))} (tolerance {tolerance:g})",
+                problem=f"sums to {sum_told(float(total[row]))} {told}",
                 remedy=instead_of_probs(x[row]),
             )
 
