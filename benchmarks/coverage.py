@@ -7,6 +7,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py clusters    # minutes: rows in clusters of five
     python benchmarks/coverage.py bootstrap   # minutes with --sizes 500: Poisson bootstrap
     python benchmarks/coverage.py floor       # about an hour: certified floors
+    python benchmarks/coverage.py judge       # minutes: few human labels, a judge's on 2,000 rows
     python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,8 +26,11 @@ from scipy import stats
 
 import pandq
 from pandq.core.hashing import fold_of, hash_ids
+from pandq.estimate.averages.judged import judged_of
+from pandq.estimate.averages.judgedsums import JudgedSums
 from pandq.estimate.averages.means import Means
 from pandq.estimate.floor.certificate import train_certificate
+from pandq.read.chunks import Chunk, views_scan
 
 K = 3
 VOTES = 3
@@ -264,16 +269,93 @@ def units(sets: int) -> None:
         )
 
 
+JUDGES = ("right in 9 of 10", "at random", "one class", "always wrong", "repeats Q")
+JUDGED_ROWS = 2000
+HUMAN_LABELS = (50, 200, 500)
+
+
+def judge_labels(judge: str, y: np.ndarray, q: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a judge says of each row, who may know nothing."""
+    random = rng.integers(0, K, len(y))
+    if judge == "right in 9 of 10":
+        return np.where(rng.random(len(y)) < 0.9, y, random)
+    if judge == "at random":
+        return random
+    if judge == "one class":
+        return np.zeros(len(y), np.int64)
+    return (y + 1) % K if judge == "always wrong" else q.argmax(axis=1)
+
+
+def judge_truths() -> dict[str, float]:
+    """What the intervals of `judged` are to hold."""
+    p, q = rows_of("miscalibrated", POPULATION, 10**6)
+    loss = pandq.cross_entropy(pandq.Probs(p), pandq.Probs(q)).mean()
+    other = pandq.cross_entropy(pandq.Probs(p), pandq.Probs(flattened(q))).mean()
+    return {
+        "cross_entropy": loss,
+        "accuracy": p[np.arange(len(p)), q.argmax(axis=1)].mean(),
+        "cross_entropy difference": other - loss,
+    }
+
+
+def flattened(q: np.ndarray) -> np.ndarray:
+    """A second model: the first, less sure of itself."""
+    return 0.9 * q + 0.1 / K
+
+
+def judged(job: tuple[str, int, int]) -> dict[str, tuple[float, ...]]:
+    """Intervals with a judge, and those of human labels alone."""
+    judge, n, seed = job
+    p, q = rows_of("miscalibrated", JUDGED_ROWS, seed)
+    rng = np.random.default_rng(seed)
+    y = (rng.random((len(p), 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    labelled = np.isin(np.arange(len(y)), rng.choice(len(y), n, replace=False))
+    label = judge_labels(judge, y, q, rng)
+    blank = JudgedSums.empty(2)
+
+    def chunk(rows: np.ndarray, labels: np.ndarray) -> Chunk:
+        rival = pandq.Probs(flattened(q[rows]))
+        return views_scan(pandq.Labels(labels[rows]), pandq.Probs(q[rows]), rivals=[rival]).whole()
+
+    both = replace(chunk(labelled, y), judge=pandq.Labels(label[labelled]))
+    sums = blank.of_only(both).merge(blank.of_only(chunk(~labelled, label)))
+    alone, _, difference = judged_of(sums, judge, ["a", "b"], unit="nat", level=0.95).models
+    taken = [(alone, name) for name in ("cross_entropy", "accuracy")]
+    found = {}
+    for model, name in [*taken, (difference, "cross_entropy difference")]:
+        x, alone_x = model.with_judge[name], model.human_alone[name]
+        found[name] = x.low, x.high, alone_x.low, alone_x.high
+    return found
+
+
+def judges(sets: int) -> None:
+    """The table of docs/guides/judge.md."""
+    truth = judge_truths()
+    with ProcessPoolExecutor(2) as pool:
+        for judge in JUDGES:
+            for n in HUMAN_LABELS:
+                jobs = [(judge, n, seed) for seed in range(sets)]
+                results = list(pool.map(judged, jobs, chunksize=5))
+                cells = []
+                for name, true in truth.items():
+                    low, high, low_alone, high_alone = np.array([r[name] for r in results]).T
+                    hit = 100 * np.mean((low <= true) & (true <= high))
+                    alone = 100 * np.mean((low_alone <= true) & (true <= high_alone))
+                    width = np.mean((high - low) / (high_alone - low_alone))
+                    cells.append(f"{hit:.0f} ({alone:.0f}), {width:.2f}")
+                print(f"| {judge} | {n} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=[*WORK, "floor", "units"])
+    parser.add_argument("what", choices=[*WORK, "floor", "units", "judge"])
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
-    if options.what == "units":
-        units(options.sets)
+    if options.what in ("units", "judge"):
+        (units if options.what == "units" else judges)(options.sets)
         return
     globals()["VOTES"] = options.votes
     work = (WORK | {"floor": floor})[options.what]

@@ -134,3 +134,17 @@ def test_zeros_in_q_leave_floor_grouping_and_refinement_loss_as_well_covered(by)
         held.append([e.low <= truth[name] <= e.high for name, e in ends.items()])
     assert np.mean(held, axis=0).min() >= 0.89  # 0.95 less three standard errors of 100 sets
     assert (infinite > 0) == (by != "nothing")
+
+
+@pytest.mark.parametrize("judge", simulation.JUDGES)
+def test_intervals_with_a_judge_cover_as_they_say_however_bad_it_is(judge, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    truth = simulation.judge_truths()
+    for n in (200, 500):
+        jobs = [(judge, n, seed) for seed in range(1000)]
+        with ProcessPoolExecutor(2) as pool:
+            results = list(pool.map(simulation.judged, jobs, chunksize=5))
+        for name, true in truth.items():
+            low, high, low_alone, high_alone = np.array([r[name] for r in results]).T
+            assert 0.93 <= np.mean((low <= true) & (true <= high)) <= 0.98, (n, name)
+            assert np.all(high - low <= 1.01 * (high_alone - low_alone)), (n, name)

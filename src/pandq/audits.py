@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.intervals import exponential
+from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.averages.perbyte import bits_per_byte, no_bytes, of_bytes
 from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, RowSums
 from pandq.estimate.averages.tables import groups_table, rows_table
@@ -128,7 +129,7 @@ def audit(
     blank = asked.blank(tuple(rows.by))
     of_first = partial(_first, blank=blank, sampled=decompose, n_rows=rows.n_rows)
     first = run.summarise("measuring", rows, of_first, blank)
-    return audited(asked, rows, first, run)
+    return with_judge(audited(asked, rows, first, run), rows, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,7 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
     if asked.decompose and not stop:
         how = Bounding(blindly=asked.floor == "blind", min_votes=asked.min_votes)
         trained, plan = _trained(rows, first, label_type, how, seed=asked.seed, tell=run.tell)
-        by = tuple(rows.by)
-        empty = PartSums.empty(votes=label_type == "votes", by=by, **asked.drawn)
+        empty = PartSums.empty(votes=label_type == "votes", by=tuple(rows.by), **asked.drawn)
         of_parts = partial(_parts, blank=empty, trained=trained)
         sums = run.summarise("decomposing", rows, of_parts, empty)
     run.tell("summing up")

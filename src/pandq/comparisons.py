@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
+from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.comparison.baseline import against_baseline
 from pandq.estimate.comparison.bounded import BoundedSums, bounds_of
 from pandq.estimate.comparison.differences import difference_of, model_of
@@ -124,7 +125,7 @@ def compare(
         return bounded(asked, called, found, q_floor=q_floor, notes=rows.notes)
     first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=asked.then is not None)
     sums = run.summarise("measuring", rows, first, first.empty)
-    return compared(asked, rows, called, sums, run)
+    return with_judge(compared(asked, rows, called, sums, run), rows, run, called)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,12 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             "Rows that share a value here are not independent; intervals allow for it.",
         ),
         column("--id", "COLUMN", "Column that names the rows (default: their number)."),
+        column(
+            "--judge",
+            "KIND:COLUMN",
+            "Labels by a model on all rows, where P is missing in those without a human's: the"
+            " rows with a P are then a random sample, and averages get narrower intervals.",
+        ),
         column("--weights", "COLUMN", "Column of row weights."),
         column(
             "--per",
@@ -223,12 +229,8 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 # What `pandq.scan` is told by options of the same names.
 LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
-SCANNED = (
-    *("p", "q", "classes", "by", "cluster", "id", "weights", "per", "where", "normalise"),
-    "percent",
-    "tolerance",
-    *LAID,
-)
+ROWS = ("cluster", "id", "weights", "per", "where", "judge")
+SCANNED = ("p", "q", "classes", "by", *ROWS, "normalise", "percent", "tolerance", *LAID)
 
 
 def taken(given: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def identity(rows: Any) -> dict[str, Any]:
     given = {
         field.name: getattr(rows, field.name)
         for field in fields(rows)
-        if field.name not in ("source", "notes", "width", "unreadable", "scaling")
+        if field.name not in ("source", "notes", "width", "unreadable", "scaling", "unlabelled")
     }
     read = {name: None if value is None else str(value) for name, value in given.items()}
     condition = getattr(source, "where", None)

@@ -57,6 +57,7 @@ class Chunk:
     rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
     n_bytes: NDArray[np.float64] | None = None
+    judge: View | None = None
 
     def __len__(self) -> int:
         return len(self.q)
@@ -80,6 +81,7 @@ class Chunk:
             tuple(rival[rows] for rival in self.rivals),
             of(self.labels),
             of(self.n_bytes),
+            of(self.judge),
         )
 
     @property
@@ -93,10 +95,9 @@ class Chunk:
         Raises:
             InputError: the product of hidden states and a head overflows.
         """
-        p, q, best_q, *rivals = (
-            formed(view, self.start) for view in (self.p, self.q, self.best_q, *self.rivals)
-        )
-        return replace(self, p=p, q=q, best_q=best_q, rivals=tuple(rivals))
+        views = (self.p, self.q, self.best_q, self.judge, *self.rivals)
+        p, q, best_q, judge, *rivals = (formed(view, self.start) for view in views)
+        return replace(self, p=p, q=q, best_q=best_q, judge=judge, rivals=tuple(rivals))
 
 
 def step_of(p: Any, q: Any, *others: Any) -> int:

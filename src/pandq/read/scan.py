@@ -13,6 +13,7 @@ from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
+from pandq.read.judge import judged_by
 from pandq.read.laid import Laid, laid_open, read_whole
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
@@ -45,7 +46,9 @@ class Scan:
     """Rows of P and Q that can be gone through again and again, in constant memory.
 
     Made by `pandq.scan(...)` from files and tables, and by `pandq.scan_joined(...)` from two of
-    them. `names` are what to call Q and its rivals, where their columns do not say it.
+    them. `names` are what to call Q and its rivals, where their columns do not say it. With a
+    `judge` these are the rows that have a P, and `unlabelled` are the others, in which the judge's
+    labels stand for it.
     """
 
     source: Source
@@ -67,6 +70,8 @@ class Scan:
     width: int | None = None
     complete: bool = True
     per: str | None = None
+    judge: Spec | None = None
+    unlabelled: Scan | None = None
 
     @property
     def n_rows(self) -> int | None:
@@ -103,7 +108,7 @@ class Scan:
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights, self.per) if name]
-        for spec in (self.best_q, *self.rivals, self.labels):
+        for spec in (self.best_q, *self.rivals, self.labels, self.judge):
             wanted += spec.columns if spec else ()
         rows = min((head.head.rows_at_once for head in self.heads), default=0)
         rows = rows or chunk_rows(self.width or self._width())
@@ -112,7 +117,7 @@ class Scan:
     @property
     def heads(self) -> list[HeadFile]:
         """The heads of those that are hidden states."""
-        specs = (self.p, self.q, self.best_q, *self.rivals)
+        specs = (self.p, self.q, self.best_q, self.judge, *self.rivals)
         return [spec.head for spec in specs if spec is not None and spec.head is not None]
 
     def prepared(self) -> Scan:
@@ -160,7 +165,10 @@ class Scan:
         sizes = None
         if self.per is not None:
             sizes = row_weights(self.per, batch[self.per], what="bytes")
-        return Chunk(start, p, q, keys, *belong, sizes)
+        judge = None
+        if self.judge is not None:
+            judge, _ = self._paired(self._view("judge", self.judge, batch), q, self.judge)
+        return Chunk(start, p, q, keys, *belong, sizes, judge)
 
     def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
         """P and every Q as views of the same rows and classes."""
@@ -184,11 +192,11 @@ class Scan:
             for spec, view in zip(specs, views, strict=True)
         ]
 
-    def _paired(self, p: View, q: View) -> tuple[View, View]:
+    def _paired(self, p: View, q: View, spec: Spec | None = None) -> tuple[View, View]:
         try:
             return paired(p, q)
         except RowError as error:
-            where = f"column {self.p.column!r}"
+            where = f"column {(spec or self.p).column!r}"
             raise error.at(where) from None
 
     def _view(self, role: str, spec: Spec, batch: Mapping[str, Column]) -> Any:
@@ -231,6 +239,7 @@ def scan(
     duplicates: VoteDuplicates = "refuse",
     complete: bool = True,
     per: str | None = None,
+    judge: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -273,6 +282,8 @@ def scan(
             False lifts the bound on what any other may have. topk:IDS,LOG_PROBS,RANKS says it row
             by row.
         per: a column of how many bytes (or characters) of text each row is, for bits per byte.
+        judge: "KIND:COLUMN" of labels by a model on all rows, where P is missing (null) in those
+            without a human's.
 
     Returns:
         A Scan; of columns of numbers nothing but their names and types has been read yet.
@@ -291,7 +302,8 @@ def scan(
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     query = {"layout": layout, "select": select, "item": item, "annotator": annotator}
     query["label"] = label
-    require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **query)
+    texted = {"best_q": best_q, "labels": labels, "judge": judge}
+    require_texts(p=p, where=where, **texted, **beside_rows, **query)
     require_tolerance(tolerance)
     notes: list[str] = []
     laid = laid_open(data, where=where, **query) or Laid(_opened(data, where))
@@ -304,7 +316,7 @@ def scan(
     source = _with_types(laid.source, (specs.p, *specs.qs), data, where)
     p_spec = of_votes(specs.p, skip, duplicates)
     found = settled(source, p_spec, specs.qs, classes, beside_rows["id"])
-    return Scan(
+    rows = Scan(
         source=source.as_text([*by, *filter(None, [cluster, beside_rows["id"]]), *specs.labelled]),
         p=found.p,
         q=found.qs[0],
@@ -320,6 +332,7 @@ def scan(
         notes=(*notes, *found.notes, *getattr(source, "notes", ())),
         complete=complete,
     )
+    return rows if judge is None else judged_by(rows, judge)
 
 
 def _with_types(source: Source, specs: Sequence[Spec], data: Any, where: str | None) -> Source:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pandq.results.decomposition import Decomposition
 from pandq.results.estimate import Estimate
 from pandq.results.findings import Finding
+from pandq.results.judged import Judged
 from pandq.results.record import HIDDEN, Document
 from pandq.results.uncertainty import Uncertainty
 from pandq.units import Unit
@@ -72,6 +73,7 @@ class Audit(Document):
     classes: list[dict[str, Any]]
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
+    judged: Judged | None = None
     trained: RowParts | None = field(default=None, metadata=HIDDEN)
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pandq.results.estimate import Estimate
+from pandq.results.judged import Judged
 from pandq.results.record import Document, Record
 from pandq.results.reference import FromReference
 from pandq.results.sampled import SampledDivergence
@@ -117,6 +118,7 @@ class Comparison(Document):
     source: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    judged: Judged | None = None
 
     def __repr__(self) -> str:
         found = [x.cross_entropy for x in self.differences]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.quantities import keys
 from pandq.report import figures, words
 from pandq.report.sections.ensemble import ensemble_sections
+from pandq.report.sections.judged import judged_section
 from pandq.report.sections.section import (
     Cell,
     Chart,
@@ -56,6 +57,8 @@ def audit_sections(audit: Audit) -> Iterator[Section]:
     if steps := words.next_steps(audit):
         yield Section("What to do next", steps=steps, first=True)
     yield _averages(audit)
+    if audit.judged is not None:
+        yield judged_section(audit.judged, audit.unit)
     if audit.uncertainty is not None:
         yield from ensemble_sections(audit, audit.uncertainty)
     yield _spread(audit)

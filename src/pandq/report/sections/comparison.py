@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.quantities import keys
 from pandq.report import figures
 from pandq.report.few import few_units
+from pandq.report.sections.judged import judged_section
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.sampled import sampled_sections, sampled_sentence
 from pandq.report.sections.section import (
@@ -81,6 +82,8 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     for place, difference in enumerate(comparison.differences):
         if isinstance(difference, Difference):
             yield from _difference(difference, comparison, place)
+    if comparison.judged is not None:
+        yield judged_section(comparison.judged, unit)
     for found in comparison.from_reference:
         yield from reference_sections(found, comparison)
     yield Section("How it was computed", definitions=_method(comparison))
