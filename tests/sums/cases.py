@@ -22,6 +22,7 @@ from pandq import Counts, Ensemble, Labels, Logits, LogProbs, Probs, Sampled, To
 from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
+from pandq.estimate.averages.judgedsums import JUDGED, JudgedSums, Side
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.estimate.averages.perbyte import no_bytes
@@ -455,6 +456,21 @@ CASES = {
         grouped,
         lambda s, r: s.of_only(r["code"], GROUPS, r["x"], r["x"] + 1, r["w"]),
         order=plain,
+    ),
+    "Side": scanned(
+        partial(Side.empty, 3),
+        lambda s, c: s.of_only(measure_rows(c.p, c.q).columns(*JUDGED), c),
+        labels,
+        columns=("cluster", "weights"),
+    ),
+    "JudgedSums of labelled rows": scanned(
+        partial(JudgedSums.empty, 2),
+        lambda s, c: s.of_only(replace(c, judge=Labels(c.q.array.argmax(1), 3))),
+        labels,
+        columns=("rivals", "weights"),
+    ),
+    "JudgedSums of the others": scanned(
+        partial(JudgedSums.empty, 1), JudgedSums.of_only, labels, columns=("cluster",)
     ),
     "Shape": scanned(Shape, lambda _, chunk: Shape.of(chunk), labels),
     "Seen of labels": scanned(Seen.empty, measured, labels),
