@@ -300,13 +300,12 @@ def scan(
     by, qs = texts("by", by), texts("q", q)
     first, *rivals = qs or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
-    query = {"layout": layout, "select": select, "item": item, "annotator": annotator}
-    query["label"] = label
+    sql = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     texted = {"best_q": best_q, "labels": labels, "judge": judge}
-    require_texts(p=p, where=where, **texted, **beside_rows, **query)
+    require_texts(p=p, where=where, **texted, **beside_rows, **sql)
     require_tolerance(tolerance)
     notes: list[str] = []
-    laid = laid_open(data, where=where, **query) or Laid(_opened(data, where))
+    laid = laid_open(data, where=where, **sql) or Laid(_opened(data, where))
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
     cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
