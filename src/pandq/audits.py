@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
+from pandq.estimate.averages.frequencies import Frequencies
 from pandq.estimate.averages.intervals import exponential
 from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.averages.perbyte import bits_per_byte, no_bytes, of_bytes
@@ -224,6 +225,7 @@ class AuditSums(Summary):
     members: MemberSums
     seen: Seen
     per_byte: LossMeans
+    frequencies: Frequencies
 
     @classmethod
     def empty(cls, *, by: Sequence[str] = (), worst: int = 10, **drawn: int) -> Self:
@@ -235,6 +237,7 @@ class AuditSums(Summary):
             MemberSums.empty(by=by, worst=worst),
             Seen.empty(),
             no_bytes(**drawn),
+            Frequencies.empty(),
         )
 
     def of_only(self, chunk: Chunk, sample: Sample) -> Self:
@@ -247,6 +250,7 @@ class AuditSums(Summary):
             self.members.of_only(chunk),
             self.seen.of_only(chunk, measured),
             of_bytes(self.per_byte, chunk, measured.cross_entropy),
+            self.frequencies.of_only(chunk),
         )
 
 
@@ -328,6 +332,7 @@ def _result(
         **_averages(sums, parts, unit=unit, level=level),
         perplexity=exponential("perplexity", sums.estimate("cross_entropy", level=level)),
         bits_per_byte=bits_per_byte(first.per_byte, level=level),
+        guessing=first.frequencies.guessing(sums.estimate("cross_entropy", level=level), unit),
         infinite_rows=sums.n_infinite,
         infinite=rows_table(sums.infinite, names, scale),
         finite_part={name: x.to_unit(unit) for name, x in part.items() if x is not None},

@@ -13,7 +13,8 @@ from typing import Literal
 
 # Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
 # one model against another; of a TopK; a copy against its reference; the labels' perplexity under
-# both; of a text whose bytes are known; of votes without any model; of draws.
+# both; of a text whose bytes are known; of votes without any model; of draws;
+# of a guess beside a loss.
 Of = Literal[
     "average",
     "row",
@@ -26,6 +27,7 @@ Of = Literal[
     "text",
     "votes",
     "drawn",
+    "guess",
 ]
 DIFFERENCE = " difference"
 
@@ -173,6 +175,13 @@ _ALL = (
     Quantity("bits_per_byte", "bits per byte", "", "", 0, INF, "less",
              "Gao et al. 2020, The Pile, section 3.1", "text",
              "cross entropy of a text in bits by its bytes, whatever the tokens"),
+    Quantity("of_frequencies", "guessing frequencies", "H(mean P)", "nat", 0,
+             INF, "", COVER, "guess", "the mean of P over these rows, for every row"),
+    Quantity("of_uniform", "guessing evenly", "ln K", "nat", 0, INF, "", COVER,
+             "guess", "1/K for every class"),
+    Quantity("taken", "share that Q takes away", "", "", -INF, 1, "more",
+             "McFadden 1974, Conditional logit analysis of qualitative choice behavior", "guess",
+             "1 - H(P,Q) / H(mean P): below 0 Q is worse than a guess"),
     Quantity("observed_agreement", "observed agreement", "", "", 0, 1, "", KRIPPENDORFF, "votes",
              "another vote for the item is the same"),
     Quantity("alpha", "Krippendorff's alpha", "", "", -1, 1, "", KRIPPENDORFF, "votes",

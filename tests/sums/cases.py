@@ -22,6 +22,7 @@ from pandq import Counts, Ensemble, Labels, Logits, LogProbs, Probs, Sampled, To
 from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
+from pandq.estimate.averages.frequencies import Frequencies
 from pandq.estimate.averages.judgedsums import JUDGED, JudgedSums, Side
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
@@ -479,6 +480,10 @@ CASES = {
     "RowSums of counts in groups": row_sums(counts, "by"),
     "RowSums of probs in clusters": row_sums(probs, "cluster", "by"),
     "RowSums of weighted probs": row_sums(probs, "cluster", "weights", "by"),
+    "Frequencies of labels": scanned(Frequencies.empty, Frequencies.of_only, labels),
+    "Frequencies of weighted counts": scanned(
+        Frequencies.empty, Frequencies.of_only, counts, columns=("weights",)
+    ),
     "AuditSums": scanned(partial(AuditSums.empty, by=("site",)), sampled, counts, columns=("by",)),
     "LearntSums": scanned(
         lambda: LearntSums(Shape(), Sample.empty(0), Seen.empty()), learnt, counts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pandq.results.decomposition import Decomposition
 from pandq.results.estimate import Estimate
 from pandq.results.findings import Finding
+from pandq.results.guessing import Guessing
 from pandq.results.judged import Judged
 from pandq.results.record import HIDDEN, Document
 from pandq.results.uncertainty import Uncertainty
@@ -62,6 +63,7 @@ class Audit(Document):
     confidence: Estimate
     perplexity: Estimate
     bits_per_byte: Estimate | None
+    guessing: Guessing
     decomposition: Decomposition | None
     uncertainty: Uncertainty | None
     infinite_rows: int

@@ -59,6 +59,7 @@ def audit_sections(audit: Audit) -> Iterator[Section]:
     yield _averages(audit)
     if audit.judged is not None:
         yield judged_section(audit.judged, audit.unit)
+    yield _guessing(audit)
     if audit.uncertainty is not None:
         yield from ensemble_sections(audit, audit.uncertainty)
     yield _spread(audit)
@@ -134,6 +135,12 @@ def _averages(audit: Audit) -> Section:
             + (swapped if audit.q_kind == "labels" else "")
         )
     return Section("Means over rows", rows=rows, unit=audit.unit, level=audit.level, note=said)
+
+
+def _guessing(audit: Audit) -> Section:
+    """What guesses cost that look at no row, and how much of that Q takes away."""
+    rows = [Row(name, getattr(audit.guessing, name)) for name in keys("guess")]
+    return Section("Beside a guess", rows=rows, unit=audit.unit, level=audit.level)
 
 
 def _finite(name: str, part: Estimate) -> Row:
