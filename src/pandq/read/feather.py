@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pandq.read.files import TableFiles, require, types
+from pandq.read.files import TableFiles, readable, require, types
 from pandq.read.places import handle
 from pandq.read.remote import Remote
+from pandq.read.unchanged import unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +30,25 @@ class ArrowFiles(TableFiles):
         with _stream(file) as stream:
             return types(_opened(stream).schema)
 
+    def pieces(self, place: int) -> list[tuple[Any, int | None]]:
+        """The whole, and how many rows its batches have.
+
+        Arrow reads a batch to say how many rows it has, and so it is given the narrowest column,
+        if there is one of numbers. A stream must be read to its end, and of a file elsewhere every
+        batch is a request: there the first pass counts.
+        """
+        file = self.files[place]
+        if isinstance(file, Remote):
+            return [(None, None)]
+        with readable(file), unchanged([self.versions[place]]), _stream(file) as stream:
+            widths = [_width(kind) for kind in _opened(stream).schema.types]
+            if min(widths, default=math.inf) == math.inf:
+                return [(None, None)]
+            reader = _opened(stream, [widths.index(min(widths))])
+            if not isinstance(reader, pa.RecordBatchFileReader):
+                return [(None, None)]
+            return [(None, sum(batch.num_rows for batch in _batches(reader)))]
+
     def read_piece(
         self, file: Place, piece: Any, columns: Sequence[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
@@ -44,6 +65,11 @@ class ArrowFiles(TableFiles):
 
 def _stream(file: Place) -> pa.NativeFile:
     return pa.PythonFile(handle(file)) if isinstance(file, Remote) else pa.OSFile(str(file))
+
+
+def _width(kind: pa.DataType) -> float:
+    """The bits of a number of a column; infinite of what is not one."""
+    return kind.bit_width if pa.types.is_primitive(kind) else math.inf
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
