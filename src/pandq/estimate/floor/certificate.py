@@ -19,7 +19,7 @@ from pandq.errors import InputError
 from pandq.estimate.floor.bernstein import Side, bound_vectors, entropy_term, thinning
 from pandq.estimate.floor.mixture import DirichletMixture, fit_mixture, row_chunks
 from pandq.estimate.floor.pairs import PairStratum, train_pairs
-from pandq.estimate.floor.smooth import plug_in_vector, smooth_bound_vectors
+from pandq.estimate.floor.smooth import SHIFT_TOLERANCE, plug_in_vector, smooth_bound_vectors
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -233,7 +233,9 @@ def count_histogram(counts: Counts, prior: Array, edges: Array, degree: int) -> 
     return histogram
 
 
-def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
+def train_stratum(
+    histogram: Array, edges: Array, *, kappa: float, tolerance: float = SHIFT_TOLERANCE
+) -> Stratum:
     """Solve the two robust programmes of every group.
 
     Args:
@@ -241,6 +243,7 @@ def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
         edges: Group edges, shape (G - 1,).
         kappa: Robustness in standard errors; above 2 votes, the price of a standard error of the
             mean over the rows of the histogram, to first order.
+        tolerance: What a cell's bound may give away for less work above 2 votes, in nats.
 
     Returns:
         The stratum.  An empty group gets the vectors of all cells together.
@@ -255,7 +258,7 @@ def train_stratum(histogram: Array, edges: Array, *, kappa: float) -> Stratum:
         # d se = d variance / (2 se), and the sum over the cells of the squared plug-in estimates is
         # (rows x se)^2 up to the dependence within a row.
         penalty = kappa / np.sqrt((histogram @ plug_in_vector(degree) ** 2).sum() + 1e-12)
-        return smooth_bound_vectors(shares, cells, side=side, penalty=penalty)
+        return smooth_bound_vectors(shares, cells, side=side, penalty=penalty, tolerance=tolerance)
 
     return Stratum(degree, edges, vectors("lower"), vectors("upper"))
 

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError
 from pandq.estimate.floor.certificate import Counts, group_edges, grouping, train_stratum
+from pandq.estimate.floor.smooth import SHIFT_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ VOTES = (1, 2, 3, 5, 10, 20)
 # Fewer rows than this are planned for only where there are no more.
 LEAST_ROWS = 100
 _PLAN_CELLS = 10_000
+# What vectors may give away for less work: a part of the gap of fewer votes, per row and end.
+_GIVEN_AWAY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def plan_budget(
     p = mixture.sample(q, rng)
     prior = mixture.prior_mean(q)
     z, training_rows = float(ndtri(level)), 0.5 * float(np.median(rows))
-    gaps, spreads = [], []
+    gaps: list[float] = []
+    spreads: list[float] = []
     for m in votes:
         groups, kappa = grouping(m)
         edges = group_edges(prior, groups)
@@ -108,7 +112,13 @@ def plan_budget(
         law = mixture.count_law(q, m)
         histogram = np.zeros((edges.size + 1, m + 1))
         np.add.at(histogram, group.ravel(), law.reshape(-1, m + 1))
-        stratum = train_stratum(histogram * (training_rows / q.shape[0]), edges, kappa=kappa)
+        least = _GIVEN_AWAY * min(gaps, default=0.0) / q.shape[1]
+        stratum = train_stratum(
+            histogram * (training_rows / q.shape[0]),
+            edges,
+            kappa=kappa,
+            tolerance=max(SHIFT_TOLERANCE, least),
+        )
         gap = (histogram * (stratum.upper - stratum.lower)).sum() / q.shape[0]
         drawn: Counts = rng.multinomial(m, p)
         lower, upper = stratum.bounds(drawn, prior, np.full(q.shape[0], m))

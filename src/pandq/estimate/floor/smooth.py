@@ -28,11 +28,13 @@ _EM_ROUNDS = 100
 # A programme's first points in the angle, and below those.
 _FIRST_POINTS, _SMALL_POINTS = 60, 20
 _CUT_ROUNDS = 12
-# Where P crosses h between points that bind, points are added so far from the deepest crossing, as
+# Where P crosses h between points that bind, points are added so far from where it should touch, as
 # parts of the distance to the nearest of them.
-_CLUSTER = np.array([0.0, -0.03, 0.03, -0.2, 0.2])
+_CLUSTER = np.array([0.0, -0.03, 0.03, -0.2, 0.2, -0.5, 0.5, -1.0, 1.0])
+# Points that bind on both sides of a crossing have one contact if neither is so much farther away.
+_SHARED = 2.0
 # Violations below this (nats per cell) are repaired by a shift instead of another programme.
-_SHIFT_TOLERANCE = 3e-8
+SHIFT_TOLERANCE = 3e-8
 # A lower price of variance strains double precision and would matter beyond 10^7 rows only.
 _LEAST_PENALTY = 1e-4
 # The last residual is about the penalty; below this the solution would be rounding error.
@@ -96,8 +98,8 @@ def smoothed_laws(shares: Array) -> Array:
 
 def _quadratic_programme(
     gain: Array, curve: Array, matrix: Array, limit: Array
-) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Maximises gain.e - sum_j curve_j e_j^2 / 2 subject to matrix @ e <= limit; and what binds.
+) -> tuple[Array, Array]:
+    """Maximises gain.e - sum_j curve_j e_j^2 / 2 subject to matrix @ e <= limit; and multipliers.
 
     In z = sqrt(curve) e - gain / sqrt(curve) it is the point of a polyhedron nearest to the origin,
     which the residual of one non-negative least squares problem gives.
@@ -108,7 +110,8 @@ def _quadratic_programme(
     root = np.sqrt(curve)
     rows, free = matrix / root, gain / root
     system = -np.vstack([rows.T, limit - rows @ free])
-    system /= np.linalg.norm(system, axis=0)
+    norms = np.linalg.norm(system, axis=0)
+    system /= norms
     target = np.zeros(system.shape[0])
     target[-1] = 1.0
     multipliers, _ = nnls(system, target, maxiter=50 * system.shape[1])
@@ -117,7 +120,7 @@ def _quadratic_programme(
         msg = "the least distance programme has no solution at this precision"
         raise RuntimeError(msg)
     point: Array = (free - residual[:-1] / residual[-1]) / root
-    return point, np.flatnonzero(multipliers > 0.0)
+    return point, multipliers / norms
 
 
 @cache
@@ -126,16 +129,32 @@ def _first_points() -> Array:
     return np.union1d(np.geomspace(1e-7, 0.5 * nodes[1], _SMALL_POINTS), nodes)
 
 
-def _about(binding: Array, crossings: Array) -> Array:
-    """The points that bind, the crossings between them, and points about these."""
+def _about(binding: Array, weights: Array, crossings: Array) -> Array:
+    """The points that bind, the crossings between them, and points about where these should be.
+
+    On a grid the two points beside a point of contact share its multiplier, and their mean under it
+    is the point itself up to second order, whereas the deepest crossing is always their middle.
+    """
     if crossings.size == 0:
         return binding
-    distance = np.abs(crossings[:, None] - binding).min(axis=1, initial=1.0)
-    more = crossings[:, None] + distance[:, None] * _CLUSTER
-    return np.concatenate([binding, np.clip(more, 0.0, 1.0).ravel()])
+    right = np.clip(np.searchsorted(binding, crossings), 1, binding.size - 1)
+    x, w = binding[[right - 1, right]], weights[[right - 1, right]]
+    away = np.abs(x - crossings)
+    shared = away.max(axis=0) < _SHARED * away.min(axis=0)
+    touch = np.where(shared, (w * x).sum(axis=0) / w.sum(axis=0), crossings)
+    distance = np.abs(x - touch).min(axis=0)
+    more = touch[:, None] + distance[:, None] * _CLUSTER
+    return np.concatenate([binding, crossings, np.clip(more, 0.0, 1.0).ravel()])
 
 
-def smooth_bound_vectors(shares: Array, cells: Array, *, side: Side, penalty: float) -> Array:
+def smooth_bound_vectors(
+    shares: Array,
+    cells: Array,
+    *,
+    side: Side,
+    penalty: float,
+    tolerance: float = SHIFT_TOLERANCE,
+) -> Array:
     """The certified vectors with the best means, less a penalty for the variance they add.
 
     With V = plug-in + E each solves  max f.E - penalty / 2 sum_j (f_j + 1/N) E_j^2  subject to
@@ -147,6 +166,8 @@ def smooth_bound_vectors(shares: Array, cells: Array, *, side: Side, penalty: fl
         cells: N, the number of cells behind them, shape (G,).
         side: "lower" or "upper".
         penalty: Price of the variance of E per cell, > 0, in 1/nats.
+        tolerance: Violation that is repaired by a shift instead of another programme, nats per
+            cell; a larger one costs width and never validity.
 
     Returns:
         Certified Bernstein coefficients, shape (G, m + 1), nats.
@@ -166,24 +187,25 @@ def smooth_bound_vectors(shares: Array, cells: Array, *, side: Side, penalty: fl
     curves = max(penalty, _LEAST_PENALTY) * (laws + 1.0 / cells[:, None])
     vectors, open_ = np.tile(centre, (len(shares), 1)), np.arange(len(shares))
     start = _first_points()
-    points = [start] * len(shares)
+    points, weights = [start] * len(shares), [start] * len(shares)
     for _ in range(_CUT_ROUNDS):
         going_on = []
         for g in open_:
             basis = sign * bernstein_basis(m, points[g])
             limit = sign * entropy_term(points[g]) - basis @ centre
             try:
-                more, binding = _quadratic_programme(sign * laws[g], curves[g], basis, limit)
+                more, price = _quadratic_programme(sign * laws[g], curves[g], basis, limit)
             except RuntimeError:
                 # Repairing the last vector, at worst the plug-in estimate, is sound if not tight.
                 continue
-            vectors[g], points[g] = centre + more, points[g][binding]
+            binds = price > 0.0
+            vectors[g], points[g], weights[g] = centre + more, points[g][binds], price[binds]
             going_on.append(g)
         if not going_on:
             break
         found = check(vectors[going_on], side)
-        crossed = found.depth > _SHIFT_TOLERANCE
+        crossed = found.depth > tolerance
         for g, at in zip(going_on, np.where(crossed, found.at, np.nan), strict=True):
-            points[g] = np.union1d(start, _about(points[g], at[np.isfinite(at)]))
+            points[g] = np.union1d(start, _about(points[g], weights[g], at[np.isfinite(at)]))
         open_ = np.array(going_on)[crossed.any(axis=1)]
     return repair(vectors, side)
