@@ -280,6 +280,16 @@ def test_the_plan_promises_narrower_intervals_for_more_votes_and_rows():
     assert plan.width[0, 1] > plan.width[0, -1]
 
 
+@pytest.mark.parametrize("m", [2, 5])
+def test_what_a_plan_gives_away_for_less_work_is_below_a_hundredth_of_any_width(monkeypatch, m):
+    mixture, rows = fit_mixture(votes(m), Q), rows_to_plan(10_000)
+    plan = plan_budget(mixture, Q, rows=rows)
+    monkeypatch.setattr("pandq.estimate.floor.planner._GIVEN_AWAY", 0.0)
+    exact = plan_budget(mixture, Q, rows=rows)
+    assert (plan.width != exact.width).any()
+    np.testing.assert_allclose(plan.width, exact.width, rtol=0.01)
+
+
 def test_the_bootstrap_has_the_standard_error_of_the_mean():
     x = rng.normal(size=(4_000, 1))
     drawn = PoissonBootstrap.empty(1, replicates=800).of_only(hash_ids(np.arange(4_000)), x)
