@@ -299,34 +299,29 @@ def scan(
     """
     by, qs = texts("by", by), texts("q", q)
     first, *rivals = qs or (None,)
-    beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
+    beside: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     sql = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
-    texted = {"best_q": best_q, "labels": labels, "judge": judge}
-    require_texts(p=p, where=where, **texted, **beside_rows, **sql)
+    require_texts(p=p, where=where, best_q=best_q, labels=labels, judge=judge, **beside, **sql)
     require_tolerance(tolerance)
     notes: list[str] = []
     laid = laid_open(data, where=where, **sql) or Laid(_opened(data, where))
-    p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
-    cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
+    p, first, beside["id"] = laid.chosen(p, first, id, notes)
+    cluster = beside["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
         specs = Roles.of(laid.source.schema, (p, first, *rivals), best_q, labels, notes)
-        require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
+        require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
     source = _with_types(laid.source, (specs.p, *specs.qs), data, where)
     p_spec = of_votes(specs.p, skip, duplicates)
-    found = settled(source, p_spec, specs.qs, classes, beside_rows["id"])
+    found = settled(source, p_spec, specs.qs, classes, beside["id"])
     rows = Scan(
-        source=source.as_text([*by, *filter(None, [cluster, beside_rows["id"]]), *specs.labelled]),
-        p=found.p,
-        q=found.qs[0],
-        classes=found.classes,
+        source=source.as_text([*by, *filter(None, [cluster, beside["id"]]), *specs.labelled]),
+        **found.fields(best=best_q is not None),
         by=tuple(by),
-        **beside_rows,
+        **beside,
         normalise=texts("normalise", normalise),
         percent=texts("percent", percent),
         tolerance=tolerance,
-        best_q=found.qs[-1] if best_q else None,
-        rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,
         notes=(*notes, *found.notes, *getattr(source, "notes", ())),
         complete=complete,
