@@ -113,6 +113,38 @@ def test_votes_on_some_rows_and_probabilities_of_a_judge_are_taken():
     assert judged.models[0].weight["cross_entropy"] > 0
 
 
+def test_a_row_with_a_vote_of_anybody_has_a_human_label():
+    rows = table()
+    human = rows["human"].to_pylist()
+    other = [None if i % 3 else y for i, y in enumerate(human)]
+    votes = rows.append_column("rater_a", pa.array(human)).append_column("rater_b", pa.array(other))
+    given = pandq.scan(votes, p="votes:rater_*", q="probs:a_*", judge="labels:judge")
+    judged = pandq.audit(given, decompose=False).judged
+    assert (judged.labelled, judged.unlabelled) == (80, 400)
+
+
+def test_what_is_said_of_the_numbers_of_p_is_not_said_of_the_judge():
+    rows = table()
+    own = [None if y is None else np.eye(3)[y].tolist() for y in rows["human"].to_pylist()]
+    shares = (2 * np.eye(3)[rows["judge"].to_numpy()]).tolist()
+    rows = rows.append_column("own", pa.array(own)).append_column("shares", pa.array(shares))
+    given = {"p": "probs:own", "q": "probs:a_*", "judge": "probs:shares", "normalise": ["p"]}
+    with pytest.raises(InputError, match="'shares'"):
+        pandq.audit(pandq.scan(rows, **given), decompose=False)
+
+
+def test_labels_that_are_names_are_those_of_the_judge():
+    rows, names = table(), np.array(["cat", "dog", "fox"])
+    human = [None if y is None else str(names[y]) for y in rows["human"].to_pylist()]
+    judge = names[rows["judge"].to_numpy()].tolist()
+    named = rows.set_column(0, "human", pa.array(human)).set_column(1, "judge", pa.array(judge))
+    found = [
+        pandq.audit(pandq.scan(x, q="probs:a_*", classes=names.tolist(), **ROWS), decompose=False)
+        for x in (named, rows)
+    ]
+    assert found[0].judged == found[1].judged
+
+
 def test_where_every_row_has_a_human_label_the_judge_is_not_needed():
     rows = table()
     rows = rows.set_column(0, "human", rows["judge"])

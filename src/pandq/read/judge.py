@@ -9,52 +9,84 @@ import pyarrow as pa
 
 from pandq.errors import InputError
 from pandq.read.arrays import ArrayColumns
+from pandq.read.classed import is_classed
 from pandq.read.database import quoted
 from pandq.read.recognise import resolved
+from pandq.read.roles import require_texts
 from pandq.read.sources import Filtered
 from pandq.read.text import TextFiles
-from pandq.views import SAMPLED_KIND, TOP_KIND
+from pandq.views import SAMPLED_KIND, TOP_KIND, VOTES_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pandq.read.parts import Source
+    from pandq.read.recognise import Spec
     from pandq.read.scan import Scan
 
 
-def judged_by(rows: Scan, judge: str) -> Scan:
+def with_p(source: Source, p: Spec, judge: str | None) -> Source:
+    """The rows of a table that have a P, or all of them where there is no judge.
+
+    Raises:
+        InputError: it is no table, or the judge is no text.
+    """
+    require_texts(judge=judge)
+    return source if judge is None else narrowed(source, _there(source, p))
+
+
+def judged_by(rows: Scan, judge: str, source: Source) -> Scan:
     """The rows that have a P, beside the others, with a judge's labels on all of them.
 
     Args:
-        rows: all of them.
+        rows: those that have a P.
         judge: "KIND:COLUMN" of the judge's labels.
+        source: the table of all rows.
 
     Raises:
-        InputError: there is no such column, or rows cannot be told apart by a missing P.
+        InputError: there is no such column, or a distribution is known in part.
     """
-    schema = rows.source.schema
-    spec = resolved(judge, schema, option="--judge")
+    spec = resolved(judge, source.schema, option="--judge")
     for kind in (spec.kind, rows.p.kind, rows.q.kind, *(rival.kind for rival in rows.rivals)):
         if kind in (TOP_KIND, SAMPLED_KIND):
             what = "with a judge all distributions are known in full"
             raise InputError(what, got=f"a {kind}")
-    source = rows.source.as_text([*spec.columns] if spec.kind == "labels" else [])
-    there = known(rows.p.columns, schema)
-    others = replace(rows, p=spec, labels=None, source=narrowed(source, f"NOT ({there})"))
-    mine = narrowed(source, there)
-    return replace(rows, judge=spec, source=mine, unlabelled=others)
+    if len(spec.columns) == 1 and is_classed(source.schema[spec.column]):
+        spec = replace(spec, fields=rows.classes or ())
+    text = [*spec.columns] if spec.kind == "labels" else []
+    # what is said of P's numbers is not said of the judge's
+    normalise, percent = (tuple(x for x in of if x != "p") for of in (rows.normalise, rows.percent))
+    others = replace(
+        rows,
+        p=spec,
+        labels=None,
+        source=narrowed(source, f"NOT ({_there(source, rows.p)})").as_text(text),
+        normalise=normalise,
+        percent=percent,
+    )
+    return replace(rows, judge=spec, source=rows.source.as_text(text), unlabelled=others)
 
 
-def known(columns: Sequence[str], schema: Mapping[str, pa.DataType]) -> str:
-    """The SQL condition that a row has a value in each of some columns.
+def _there(source: Source, p: Spec) -> str:
+    return known(p.columns, source.schema, any_of=p.kind == VOTES_KIND)
+
+
+def known(
+    columns: Sequence[str], schema: Mapping[str, pa.DataType], *, any_of: bool = False
+) -> str:
+    """The SQL condition that a row has a value in each of some columns, or in any of them.
 
     >>> known(["label"], {"label": pa.int64()})
-    '"label" IS NOT NULL'
+    '("label" IS NOT NULL)'
     """
-    said = [f"{quoted(name)} IS NOT NULL" for name in columns]
-    # what pandas and NumPy write for a missing number
-    said += [f"NOT isnan({quoted(x)})" for x in columns if pa.types.is_floating(schema[x])]
-    return " AND ".join(said)
+    said = []
+    for name in columns:
+        there = f"{quoted(name)} IS NOT NULL"
+        if pa.types.is_floating(schema[name]):
+            # what pandas and NumPy write for a missing number
+            there += f" AND NOT isnan({quoted(name)})"
+        said.append(f"({there})")
+    return (" OR " if any_of else " AND ").join(said)
 
 
 def narrowed(source: Source, where: str) -> Source:
@@ -70,7 +102,7 @@ def narrowed(source: Source, where: str) -> Source:
             remedy="Write them as a table: parquet, feather, csv or jsonl.",
         )
     before = getattr(source, "where", None)
-    both = where if before is None else f"(\n{before}\n) AND {where}"
+    both = where if before is None else f"(\n{before}\n) AND ({where})"
     if isinstance(source, TextFiles):
         return source.under(both)
     return Filtered(source.source if isinstance(source, Filtered) else source, both)

@@ -13,7 +13,7 @@ from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
-from pandq.read.judge import judged_by
+from pandq.read.judge import judged_by, with_p
 from pandq.read.laid import Laid, laid_open, read_whole
 from pandq.read.parts import Source, located
 from pandq.read.paths import ARRAYS, expanded, has_suffix
@@ -297,41 +297,48 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
-    by, qs = texts("by", by), texts("q", q)
-    first, *rivals = qs or (None,)
-    beside: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
-    sql = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
-    require_texts(p=p, where=where, best_q=best_q, labels=labels, judge=judge, **beside, **sql)
+    by, (first, *rivals) = texts("by", by), texts("q", q) or (None,)
+    beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
+    ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
+    require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
     require_tolerance(tolerance)
     notes: list[str] = []
-    laid = laid_open(data, where=where, **sql) or Laid(_opened(data, where))
-    p, first, beside["id"] = laid.chosen(p, first, id, notes)
-    cluster = beside["cluster"] = cluster or getattr(laid.source, "windows", None)
+    laid = laid_open(data, where=where, **ask) or Laid(_opened(data, where))
+    p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
+    cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
         specs = Roles.of(laid.source.schema, (p, first, *rivals), best_q, labels, notes)
-        require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside.items() if x})
+        require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
-    source = _with_types(laid.source, (specs.p, *specs.qs), data, where)
-    p_spec = of_votes(specs.p, skip, duplicates)
-    found = settled(source, p_spec, specs.qs, classes, beside["id"])
+    every = _typed(laid.source, specs, data, where, [*by, cluster, beside_rows["id"]])
+    own = with_p(every, specs.p, judge)
+    found = settled(own, of_votes(specs.p, skip, duplicates), specs.qs, classes, beside_rows["id"])
     rows = Scan(
-        source=source.as_text([*by, *filter(None, [cluster, beside["id"]]), *specs.labelled]),
-        **found.fields(best=best_q is not None),
+        source=own,
+        p=found.p,
+        q=found.qs[0],
+        classes=found.classes,
         by=tuple(by),
-        **beside,
+        **beside_rows,
         normalise=texts("normalise", normalise),
         percent=texts("percent", percent),
         tolerance=tolerance,
+        best_q=found.qs[-1] if best_q else None,
+        rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,
-        notes=(*notes, *found.notes, *getattr(source, "notes", ())),
+        notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         complete=complete,
     )
-    return rows if judge is None else judged_by(rows, judge)
+    return rows if judge is None else judged_by(rows, judge, every)
 
 
-def _with_types(source: Source, specs: Sequence[Spec], data: Any, where: str | None) -> Source:
-    """The same rows, in types of all of them where objects' fields are classes or people."""
-    return read_whole(data, where).source if needs_whole_types(source, specs) else source
+def _typed(
+    source: Source, specs: Roles, data: Any, where: str | None, names: Sequence[str | None]
+) -> Source:
+    """The same rows: names as they are written, types of all rows where fields are classes."""
+    if needs_whole_types(source, (specs.p, *specs.qs)):
+        source = read_whole(data, where).source
+    return source.as_text([*filter(None, names), *specs.labelled])
 
 
 def _opened(data: Any, where: str | None) -> Source:

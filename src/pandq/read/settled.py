@@ -32,12 +32,6 @@ class Settled:
     classes: tuple[str, ...] | None
     notes: tuple[str, ...] = ()
 
-    def fields(self, *, best: bool) -> dict[str, Any]:
-        """What a Scan calls them; the last Q is the best one where there is one."""
-        rivals = self.qs[1:-1] if best else self.qs[1:]
-        known = {"p": self.p, "q": self.qs[0], "classes": self.classes}
-        return {**known, "rivals": rivals, "best_q": self.qs[-1] if best else None}
-
 
 def needs_whole_types(source: Source, specs: Sequence[Spec]) -> bool:
     """Must all rows of json be looked at, because an object's fields are classes or people?"""

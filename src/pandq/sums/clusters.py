@@ -73,10 +73,12 @@ class ClusterTotals(Summary):
 
     def combined(self, slope: Floats, group: int = 0) -> tuple[float, float]:
         """Variance and skewness of a weighted sum of the means, (d,) weights."""
-        moved = self._moved(group) @ slope
-        size, squares = len(moved), float(moved @ moved)
+        moved = self._moved(group)
+        size = len(moved)
         if size < 2:
             return float("nan"), 0.0
+        moved = moved @ slope
+        squares = float(moved @ moved)
         if not squares > 0.0:
             return squares, 0.0
         each = moved / np.sqrt(squares)
