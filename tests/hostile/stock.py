@@ -113,7 +113,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *("recalibrate", "t.parquet", "--q", "probs:probs"),
         *("--with", "map.json", "--out", "recal.parquet"),
     ),
+    "votes": ("votes", "t.parquet", "--p", "counts:votes"),
     "inspect": ("inspect", "t.parquet"),
+    "layouts": ("layouts",),
     "explore": ("explore", "--from", "old.json", "--out", "page.html"),
     "demo": ("demo", "--out", "demo"),
 }
@@ -122,6 +124,7 @@ STOCKS: dict[str, tuple[tuple[str, Callable[[Path], None]], ...]] = {
     "recalibrate": (("audited", audited),),
     "explore": (("audited", audited),),
     "demo": (),
+    "layouts": (),
 }
 OUTPUTS: dict[str, str] = {
     "fit": "model",
