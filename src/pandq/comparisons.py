@@ -104,7 +104,7 @@ def compare(
     >>> a = pandq.Probs([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
     >>> b = pandq.Probs([[0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
-    difference 0.0393 nat [-0.333, 0.412]
+    difference 0.0393 nat [-0.424, 0.412]
     """
     asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline))
     given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}

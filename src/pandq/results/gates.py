@@ -105,8 +105,8 @@ def require(gates: Gate | Sequence[Gate]) -> None:
         InputError: something else was given.
 
     >>> import pandq
-    >>> found = pandq.audit(pandq.Labels([0, 0]), pandq.Probs([[0.9, 0.1], [0.9, 0.1]]))
-    >>> require([Gate("at most", 0.2, found.kl), Gate("at most", 0.02, found.brier)])
+    >>> found = pandq.audit(pandq.Labels([0] * 99), pandq.Probs([[0.9, 0.1]] * 99))
+    >>> require([Gate("at most", 0.2, found.kl), Gate("at most", 0.2, found.cross_entropy)])
     >>> require(Gate("at most", 0.1, found.kl))
     Traceback (most recent call last):
     pandq.errors.GateError: at most 0.1 is breached: kl 0.105361 nat ...
