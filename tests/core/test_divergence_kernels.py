@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.test_kernels import BUILDS, FUSED, STORAGES, layouts, view_of
 
 import pandq
 from pandq import Counts, Labels, Logits, Probs
@@ -20,6 +19,7 @@ from pandq.core import kernels
 from pandq.core.kernels import run
 from pandq.core.threads import THREADS
 from pandq.views import VIEWS
+from tests.core.test_kernels import BUILDS, FUSED, STORAGES, layouts, view_of
 
 INF = math.inf
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from tests.estimate.leaving import interval
 
 import pandq
 from pandq.core.hashing import hash_ids
@@ -16,6 +15,7 @@ from pandq.estimate.averages.intervals import (
     stretch,
 )
 from pandq.estimate.averages.means import GroupMeans, Means
+from tests.estimate.leaving import interval
 
 
 def ends(estimate):

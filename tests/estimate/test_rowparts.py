@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.core.test_kernels import BUILDS, FUSED, STORAGES
 
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels
@@ -13,6 +12,7 @@ from pandq.core.numerics import widen
 from pandq.core.threads import THREADS
 from pandq.estimate.decomposition.rowparts import by_formulas, row_parts
 from pandq.recalibrator import Recalibrator
+from tests.core.test_kernels import BUILDS, FUSED, STORAGES
 
 SHAPES = [(1, 2), (130, 3), (64, 10), (65, 64), (5, 65), (7, 1000), (2, 5000)]
 

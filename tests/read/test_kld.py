@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy import special
-from tests.read.test_arrays import scored, write_kld
 
 import pandq
+from tests.read.test_arrays import scored, write_kld
 
 N_CTX, N_CHUNK, VOCABULARY = 12, 2, 151_936
 

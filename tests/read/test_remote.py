@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import feather
 from safetensors.numpy import save_file
-from tests.servers import serving
 
 import pandq
 from pandq import InputError
@@ -29,6 +28,7 @@ from pandq.read.paths import expanded
 from pandq.read.remote import Remote
 from pandq.read.scan import open_source
 from pandq.read.stores import shown
+from tests.servers import serving
 
 pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")

@@ -12,8 +12,6 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.golden.documents import RESULTS, agreements, audits, comparisons, made, result
-from tests.results.walk import estimates
 
 import pandq
 from pandq.quantities import QUANTITIES
@@ -22,6 +20,8 @@ from pandq.report.sections.result import sections_of
 from pandq.report.sections.section import interval
 from pandq.report.words import headline
 from pandq.units import number
+from tests.golden.documents import RESULTS, agreements, audits, comparisons, made, result
+from tests.results.walk import estimates
 
 AUDITS = list(audits())
 COMPARISONS = list(comparisons())

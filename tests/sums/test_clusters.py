@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.estimate.leaving import of_clusters
 
 from pandq.sums.clusters import ClusterTotals
 from pandq.sums.moments import Moments
+from tests.estimate.leaving import of_clusters
 
 
 @pytest.fixture

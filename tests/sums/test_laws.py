@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sums.cases import CASES, merged
 
 import pandq
 from pandq.engines.packing import packed, rebuilt
 from pandq.sealed import read_sealed, write_sealed
 from pandq.sums.summary import KINDS, Summary, alike, merged_by, summary, together
+from tests.sums.cases import CASES, merged
 
 HOUSE = Path(pandq.__file__).parent
 

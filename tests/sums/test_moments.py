@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from tests.estimate.leaving import of_rows
 
 from pandq.sums.moments import GroupMoments, Moments, Scatter
+from tests.estimate.leaving import of_rows
 
 
 @pytest.fixture

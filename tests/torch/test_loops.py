@@ -5,10 +5,10 @@ import socket
 
 import numpy as np
 import pytest
-from tests.loops.truth import apart
 
 import pandq
 from pandq import InputError
+from tests.loops.truth import apart
 
 torch = pytest.importorskip("torch")
 views = pytest.importorskip("pandq.torch")
