@@ -7,8 +7,6 @@ the order of the first table.
 from __future__ import annotations
 
 import itertools
-import tempfile
-import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -19,6 +17,7 @@ from pandq.errors import InputError, near_names
 from pandq.read.condition import Condition
 from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.paths import ARRAYS, PARQUET, expanded, has_suffix
+from pandq.read.rooms import room
 from pandq.read.sources import ParquetFiles, open_tables
 from pandq.read.text import TextFiles, sql_errors
 from pandq.read.unchanged import Version, unchanged
@@ -99,12 +98,11 @@ def joined(
     Raises:
         InputError: a table or the column is missing, an id is a duplicate, or none is in both.
     """
-    room = tempfile.TemporaryDirectory(prefix="pandq-join-")
-    try:
+    with room("pandq-join-") as (folder, goes_with):
         sides = [expanded(files) for files in (first, second)]
         with unchanged([Version.of(file) for files in sides for file in files]):
             tables = [
-                _Given.of(files, side, Path(room.name), id=id, as_text=as_text)
+                _Given.of(files, side, folder, id=id, as_text=as_text)
                 for side, files in zip(_SIDES, sides, strict=True)
             ]
             named = zip(tables, names, strict=True)
@@ -112,11 +110,8 @@ def joined(
             # 7 in one file and "7" in the other are one id
             apart = tables[0].id_type != tables[1].id_type
             tables = [replace(table, id_as_text=apart) for table in tables]
-            found = _found(tables, id, where, Path(room.name), duplicates)
-    except BaseException:
-        room.cleanup()
-        raise
-    weakref.finalize(found.source, room.cleanup)
+            found = _found(tables, id, where, folder, duplicates)
+        goes_with(found.source)
     return found
 
 

@@ -6,7 +6,6 @@ What it makes is written to a temporary file, and is from there on a table like 
 from __future__ import annotations
 
 import tempfile
-import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from pandq.read.paths import ARRAYS, JSON, expanded, has_suffix
 from pandq.read.query import FILE, TRUTH, Query
 from pandq.read.recognise import ANNOTATORS
 from pandq.read.relations import Relation, described, of_parquet, sql_type
+from pandq.read.rooms import room
 from pandq.read.sources import Filtered, open_tables
 from pandq.read.tables import in_memory
 from pandq.read.text import sql_errors
@@ -118,13 +118,9 @@ def lay(
         chosen = Layout(SELECTED, "", Query.selecting(str(select)))
     else:
         chosen = layout_of(layout)
-    room = tempfile.TemporaryDirectory(prefix="pandq-layout-")
-    try:
-        found = _laid(data, chosen, named, Path(room.name), before)
-    except BaseException:
-        room.cleanup()
-        raise
-    weakref.finalize(found.source, room.cleanup)
+    with room("pandq-layout-") as (folder, goes_with):
+        found = _laid(data, chosen, named, folder, before)
+        goes_with(found.source)
     return found
 
 
@@ -181,8 +177,8 @@ def layouts_of(source: Source) -> tuple[Layout, ...]:
     if files and has_suffix(files[0], ARRAYS):
         return ()
     if files and has_suffix(files[0], JSON):
-        with tempfile.TemporaryDirectory(prefix="pandq-layout-") as room:
-            return fitting(Relation.of(files[:1], Path(room), FILE).schema)
+        with tempfile.TemporaryDirectory(prefix="pandq-layout-") as folder:
+            return fitting(Relation.of(files[:1], Path(folder), FILE).schema)
     return fitting({name: sql_type(kind) for name, kind in source.schema.items()})
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from pandq.errors import InputError
 from pandq.read.feather import ArrowFiles
 from pandq.read.files import require, types
 from pandq.read.parts import Part, Source
+from pandq.read.rooms import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,9 +86,8 @@ class Spilled(ArrowFiles):
 
     def __init__(self, reader: pa.RecordBatchReader, name: str = "table") -> None:
         types(reader.schema)
-        room = tempfile.TemporaryDirectory(prefix="pandq-stream-")
-        try:
-            file = Path(room.name) / "stream.arrow"
+        with room("pandq-stream-") as (folder, goes_with):
+            file = folder / "stream.arrow"
             try:
                 self._rows = _written(reader, file)
             except pa.ArrowInvalid as error:
@@ -98,13 +96,10 @@ class Spilled(ArrowFiles):
             if not self._rows:
                 what = "the reader gave no rows: it has none, or was read before"
                 remedy = "A RecordBatchReader is read once: make a new one."
-                raise InputError(what, where=name, remedy=remedy)  # noqa: TRY301
+                raise InputError(what, where=name, remedy=remedy)
             super().__init__([file])
-        except BaseException:
-            room.cleanup()
-            raise
+            goes_with(self)
         self.name = name
-        weakref.finalize(self, room.cleanup)
 
     def called(self, place: int) -> str:
         """Rows are numbered in the stream."""

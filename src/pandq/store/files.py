@@ -100,9 +100,7 @@ def all_or_none() -> Iterator[None]:
     try:
         yield
         # devices, pipes and other machines first: they may still refuse
-        for path, part, target in sorted(
-            waiting, key=lambda x: bool(x[2] and not is_special(x[2]))
-        ):
+        for path, part, target in sorted(waiting, key=_replaced):
             with refused(path):
                 _placed(path, part, target)
     finally:
