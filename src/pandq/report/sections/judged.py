@@ -84,12 +84,12 @@ def _planned(model: JudgedModel, unit: str) -> Table:
     rows = [
         (
             Cell(_label(line["quantity"], unit)),
-            Cell(f"+-{short(line['half_width'])}", line["half_width"], "number"),
+            Cell(short(line["half_width"]), line["half_width"], "number"),
             *(_labels(line[name]) for name in ("with_judge", "alone")),
         )
         for line in model.planned
     ]
-    columns = (_name(model), "interval", "with the judge", "without")
+    columns = (_name(model), "half-width", "with the judge", "without")
     return Table("human labels that an interval takes", columns, rows, caption=PLANNED)
 
 
