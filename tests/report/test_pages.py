@@ -207,14 +207,67 @@ def assert_numbers_are_right(page):
         assert shown == want or abs(float(shown) - value[0]) < 1e-6, name
 
 
-def test_it_starts_with_the_dog_and_the_cat(open_page, explore):
+DOG = "#p=1,0&q=0.9,0.1&n=dog,cat"
+
+
+def test_it_starts_where_floor_and_divergence_are_both_seen_and_the_dog_is_next(open_page, explore):
     page = open_page(explore)
+    p, _ = laws(page)
+    assert p[0] == pytest.approx([0.5, 0.3, 0.2])
+    assert_numbers_are_right(page)
+    assert page.locator("#preset option").all_inner_texts()[:2] == ["three classes", "dog and cat"]
+    page.locator("#preset").select_option(label="dog and cat")
     assert page.locator("#kl-pq").inner_text() == "0.105361"
     assert_numbers_are_right(page)
 
 
-def test_dragging_a_bar_by_mouse_moves_the_divergence_to_its_true_value(open_page, explore):
+def test_the_cross_entropy_is_shown_as_its_sum(open_page, explore):
     page = open_page(explore)
+    first, *terms = page.locator("#sum").inner_text().split("=")
+    assert re.findall(r"[0-9.]+", first) == ["0.50", "0.20", "0.30", "0.20", "0.20", "0.60"]
+    p, q = laws(page)
+    shown = [float(x) for x in terms[0].split("+")]
+    assert shown == pytest.approx((-p * np.log(q))[0], abs=6e-4)
+    assert float(terms[1].split()[0]) == pytest.approx(-(p * np.log(q)).sum(), abs=6e-4)
+
+
+def test_what_is_infinite_is_explained(open_page, explore):
+    page = open_page(explore)
+    assert page.locator("#infinite").is_hidden()
+    page.locator("#preset").select_option(label="q = 0 where p > 0")
+    assert "Q gives fox no probability" in page.locator("#infinite").inner_text()
+    assert "∞" in page.locator("#sum").inner_text()
+    page.locator("#preset").select_option(label="one-hot P")
+    assert "KL(Q||P) is infinite" in page.locator("#infinite").inner_text()
+
+
+def test_the_menu_follows_the_picture_and_its_address(open_page, explore):
+    page = open_page(explore, fragment=DOG)
+    chosen = page.locator("#preset option:checked")
+    assert chosen.inner_text() == "dog and cat"
+    page.locator("#q-0").focus()
+    page.keyboard.press("ArrowDown")
+    assert chosen.inner_text() == "your own"
+    page.evaluate("location.hash = 'p=0.6,0.4&q=0.7,0.3&n=dog,cat'")
+    page.wait_for_function("document.querySelector('#preset').selectedOptions[0].text[0] === 'p'")
+    assert chosen.inner_text() == "people disagree"
+
+
+def test_the_curve_of_training_has_axes_and_panels_have_no_holes(open_page, explore):
+    page = open_page(explore)
+    words = page.locator("#curve text").all_text_contents()
+    assert {"0", "50", "100", "0.5", "1"} <= set(words)
+    assert "steps of gradient descent; losses in nat" in words
+    holes = page.evaluate(
+        """[...document.querySelectorAll('.panel')].map((panel) =>
+        panel.getBoundingClientRect().bottom - Math.max(...[...panel.children].map(
+        (x) => x.getBoundingClientRect().bottom)))"""
+    )
+    assert max(holes) < 90
+
+
+def test_dragging_a_bar_by_mouse_moves_the_divergence_to_its_true_value(open_page, explore):
+    page = open_page(explore, fragment=DOG)
     box = page.locator("#q-0 .grip").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -230,7 +283,7 @@ def test_dragging_a_bar_by_mouse_moves_the_divergence_to_its_true_value(open_pag
 def test_a_bar_is_dragged_by_touch(browser, explore):
     context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 800})
     page = context.new_page()
-    page.goto(explore.as_uri())
+    page.goto(explore.as_uri() + DOG)
     box = page.locator("#q-0").bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     _, q = laws(page)
@@ -240,7 +293,7 @@ def test_a_bar_is_dragged_by_touch(browser, explore):
 
 
 def test_a_bar_is_moved_by_keyboard(open_page, explore):
-    page = open_page(explore)
+    page = open_page(explore, fragment=DOG)
     page.locator("#q-0").focus()
     for key in ("ArrowDown", "ArrowDown", "PageDown", "ArrowUp"):
         page.keyboard.press(key)
@@ -272,14 +325,14 @@ def test_every_preset_shows_true_numbers_and_the_worst_rows_are_among_them(open_
 
 
 def test_bits_are_nats_over_log_2(open_page, explore):
-    page = open_page(explore)
+    page = open_page(explore, fragment=DOG)
     page.locator("#bit").click()
     assert page.locator("#kl-pq").inner_text() == f"{0.10536051565782628 / np.log(2):.6f}"
 
 
 def test_classes_are_added_and_taken_away_between_2_and_12(open_page, explore):
     page = open_page(explore)
-    for _ in range(10):
+    for _ in range(9):
         page.locator("#more").click()
     assert page.locator("#more").is_disabled()
     assert_numbers_are_right(page)
@@ -327,7 +380,7 @@ def test_the_address_brings_the_picture_back(open_page, explore):
 def test_an_address_that_makes_no_sense_is_left_alone(open_page, explore, fragment):
     page = open_page(explore, fragment=fragment)
     assert page.errors == []
-    assert page.locator("#kl-pq").inner_text() == "0.105361"
+    assert page.locator("#kl-pq").inner_text() == "0.360062"
 
 
 def humps(x):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST = 12
 OTHERS = "others"
 ROUNDING = 1e-6
+SCRIPTS = ("explore-state.js", "explore-densities.js", "explore.js")
 
 
 def explore_page(audit: Mapping[str, Any] | Value | None = None) -> str:
@@ -36,7 +37,7 @@ def explore_page(audit: Mapping[str, Any] | Value | None = None) -> str:
         [Markup(asset("explore.html"))],
         {"presets": presets},
         style=asset("report.css") + asset("explore.css"),
-        script=asset("explore.js"),
+        script="\n".join(asset(name) for name in SCRIPTS),
     )
 
 
