@@ -146,6 +146,11 @@ def test_axe_finds_no_serious_violation(open_page, path_of, axe, name, scheme):
 def test_a_narrow_screen_needs_no_sideways_scrolling(open_page, path_of, picture, name):
     page = open_page(path_of(name), viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    hidden = page.evaluate(
+        """[...document.querySelectorAll('figure, .scroll:has(td.words)')]
+        .filter((x) => x.scrollWidth > x.clientWidth + 1 && !x.closest('#worst')).length"""
+    )
+    assert hidden == 0
     picture(page, f"{name}-narrow")
 
 

@@ -52,7 +52,7 @@ def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
     Returns:
         The figure.
     """
-    figure, ax = axes_of(ax, 10.0, 1.4)
+    figure, ax = axes_of(ax, 6.6, 1.3)
     found = [("cross entropy", audit.cross_entropy.value or 0.0)]
     if audit.decomposition is not None:
         found = stacked(audit.decomposition)
@@ -78,7 +78,7 @@ def reliability(audit: Audit, ax: Axes | None = None) -> Figure:
     Returns:
         The figure; a perfectly calibrated model lies on the diagonal.
     """
-    figure, ax = axes_of(ax, 4.6, 4.2)
+    figure, ax = axes_of(ax, 5.0, 4.0)
     lines = audit.decomposition.reliability if audit.decomposition is not None else []
     x, y, low, high = (
         np.array([line[key] for line in lines])
@@ -102,7 +102,7 @@ def kl_distribution(audit: Audit, ax: Axes | None = None) -> Figure:
     Returns:
         The figure; rows at exactly 0 and at infinity are named in its title.
     """
-    figure, ax = axes_of(ax, 5.0, 3.6)
+    figure, ax = axes_of(ax, 5.0, 4.0)
     spread = audit.kl_histogram
     edges = [line["from"] for line in spread["bins"]] + [line["to"] for line in spread["bins"][-1:]]
     rows = [line["rows"] for line in spread["bins"]]
@@ -162,7 +162,7 @@ def epistemic(audit: Audit, ax: Axes | None = None) -> Figure:
     Returns:
         The figure; where KL is measured, a claim that holds lies on the dashed line.
     """
-    figure, ax = axes_of(ax, 5.0, 3.6)
+    figure, ax = axes_of(ax, 5.0, 4.0)
     found = audit.uncertainty
     lines = found.curve if found is not None and found.distance is not None else []
     lines = [line for line in lines if line["claimed"]["value"] > 0]
