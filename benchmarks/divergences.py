@@ -12,19 +12,19 @@ views are when they are made) before the clock runs.
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import torch
 from scipy import special
 from scipy.spatial.distance import jensenshannon
-from turns import in_turns, machine, table
+from turns import in_turns, machine, milli, ratio
 
 import pandq
 from pandq import Logits, Probs
 from pandq.core.kernels import build_name
 
+PEERS = ("torch eager", "SciPy")
 OURS = {
     "JS": pandq.js_divergence,
     "JS, weights 0.3 and 0.7": partial(pandq.js_divergence, weights=(0.3, 0.7)),
@@ -108,25 +108,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     rng = np.random.default_rng(0)
-    pool = ThreadPoolExecutor(torch.get_num_threads())
     print(f"{machine()}; build {build_name()}; torch {torch.__version__}")
     x = rng.standard_normal((10_000, 1000), dtype=np.float32) * 2
     y = x + rng.standard_normal(x.shape, dtype=np.float32) / 2
+    columns: dict[str, list[str]] = {name: [] for name in OURS}
     for kind, view in (("logits", Logits), ("probabilities", partial(Probs, tolerance=1e-5))):
         if kind == "probabilities":
             x, y = (torch.softmax(torch.from_numpy(a), 1).numpy() for a in (x, y))
         p, q, tx, ty = view(x), view(y), torch.from_numpy(x), torch.from_numpy(y)
-        parts = [a.reshape(-1) for a in (x, y)]
-        halves = [b for a in parts for b in np.array_split(a, torch.get_num_threads())]
         for name, ours in OURS.items():
             jobs = {
-                "pandq": lambda ours=ours, p=p, q=q: ours(p, q),
-                "streaming": lambda halves=halves: list(pool.map(np.sum, halves)),
+                "pandq": partial(ours, p, q),
                 "torch eager": partial(eager, name, kind, tx, ty),
                 "SciPy": partial(scipy_job, name, kind, x, y),
             }
-            title = f"{name}, 10,000 x 1,000 float32 {kind}"
-            table(title, in_turns(jobs, rounds), "pandq")
+            times = in_turns(jobs, rounds)
+            columns[name] += [milli(times["pandq"])]
+            columns[name] += [f"{ratio(times[peer], times['pandq']):.2f}" for peer in PEERS]
+    print("\n| | logits | torch eager | SciPy | probabilities | torch eager | SciPy |")
+    print("|---|---|---|---|---|---|---|")
+    for name, cells in columns.items():
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

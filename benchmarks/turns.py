@@ -37,9 +37,14 @@ def table(title: str, times: dict[str, list[float]], base: str) -> None:
     """A Markdown table: median seconds, and the median of each round's ratio to `base`."""
     print(f"\n### {title}\n\n| | median | times {base} (min to max) |\n|---|---|---|")
     for name, own in times.items():
-        ratios = [a / b for a, b in zip(own, times[base], strict=True)]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"| {name} | {milli(own)} | {statistics.median(ratios):.2f} ({spread}) |")
+        each = [a / b for a, b in zip(own, times[base], strict=True)]
+        spread = f"{min(each):.2f} to {max(each):.2f}"
+        print(f"| {name} | {milli(own)} | {ratio(own, times[base]):.2f} ({spread}) |")
+
+
+def ratio(own: list[float], base: list[float]) -> float:
+    """The median of each round's ratio."""
+    return statistics.median(a / b for a, b in zip(own, base, strict=True))
 
 
 def milli(seconds: list[float]) -> str:

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    print(machine())
+    print(f"{machine()}; torch {torch.__version__}")
     for rows, k, n in SIZES:
         batches = made(rows, k, n)
         y, x = (np.concatenate(column) for column in zip(*batches, strict=True))
