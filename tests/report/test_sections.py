@@ -148,6 +148,20 @@ def test_the_first_screen_has_24_lines_of_80_columns(name):
     assert not any("\x1b" in line for line in lines)
 
 
+def numbers(text):
+    """Those with a point, of a text whose lines may end anywhere between words."""
+    return sorted(re.findall(r"(?<![\w.])-?\d[\d,]*\.\d+(?:e[+-]\d+)?", text))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("name", RESULTS)
+def test_in_a_narrow_terminal_no_number_is_cut_and_no_table_is_wider(name, width):
+    found = result(name)
+    text = found.to_text(width=width)
+    assert numbers(text) == numbers(found.to_text(width=200))
+    assert max(map(len, text.splitlines())) <= max(width, 62)  # the bar is 62 wide
+
+
 @pytest.mark.parametrize("name", AUDITS)
 def test_the_first_screen_of_an_audit_says_sentence_bar_parts_and_what_to_do(name):
     found = result(name)
