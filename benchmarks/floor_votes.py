@@ -1,6 +1,6 @@
 """How good is the certified floor on real votes? CIFAR-10H, thinned to a few votes per image.
 
-    python benchmarks/floor_votes.py ../shared/data/cifar10h/cifar10h.parquet
+    python benchmarks/floor_votes.py CIFAR10H.parquet
 
 About 51 people voted on each of 10,000 images, which fixes the floor at 0.181 nat to about a
 hundredth. From them m votes per image are drawn without replacement, and the audit is asked for

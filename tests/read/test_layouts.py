@@ -320,7 +320,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="no ../shared/cases")
+@pytest.mark.skipif(not CASES.exists(), reason="needs PANDQ_DATA")
 @pytest.mark.parametrize("names", RIGHT)
 def test_a_case_has_the_entropy_and_the_loss_that_numpy_found(names):
     options, entropy, loss = RIGHT[names]
