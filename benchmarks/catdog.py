@@ -1,10 +1,10 @@
 """Cats and dogs: what does a small network lose, and what is it made of?
 
-    python benchmarks/catdog.py DATA [--epochs 35] [--write docs/catdog.md]
+    python benchmarks/catdog.py DATA [--epochs 35] [--write docs/about/catdog.md]
 
 Runs the command line: `pandq fit` of the built-in cnn on one label per photograph and on three
 people's votes, `pandq predict` of the test photographs, `pandq audit` against the fifty votes that
-each of them has. DATA holds train.parquet and test.parquet. It writes docs/catdog.md.
+each of them has. DATA holds train.parquet and test.parquet. It writes docs/about/catdog.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What does a Dask cluster gain on this machine, what does a task cost, what would many take?
 
-    python benchmarks/cluster.py [--rows 20000000] [--write docs/scale.md]
+    python benchmarks/cluster.py [--rows 20000000] [--write docs/about/scale.md]
 
 Files of logits over 10 classes are audited on a cluster of one worker process and of two, in turns
 in one run, and by this process. The cost of a task is that of parts that have next to nothing in
@@ -130,7 +130,7 @@ def main() -> None:
 def report(
     rows: int, size: int, times: dict[str, list[dict[str, float]]], tasks: dict[str, list[float]]
 ) -> str:
-    """docs/scale.md."""
+    """docs/about/scale.md."""
 
     def both(name: str) -> list[float]:
         return [sum(found.values()) for found in times[name]]

@@ -1,11 +1,11 @@
-"""The table of docs/glossary.md, made from the quantities: `python -m tests.glossary`."""
+"""The table of docs/reference/glossary.md, made from the quantities: `python -m tests.glossary`."""
 
 import math
 from pathlib import Path
 
 from pandq.quantities import QUANTITIES
 
-FILE = Path(__file__).parents[1] / "docs" / "glossary.md"
+FILE = Path(__file__).parents[1] / "docs" / "reference" / "glossary.md"
 MARK = "<!-- the table below is written by `python -m tests.glossary` -->\n"
 
 

@@ -53,7 +53,7 @@ def test_certified_intervals_cover_at_least_as_they_say(case, n, monkeypatch):
     assert hits(simulation.floor, case, n, 400)["entropy"] >= 0.95
 
 
-# What no interval from moments reaches, and by how much: docs/accuracy.md says why.
+# What no interval from moments reaches, and by how much: docs/about/accuracy.md says why.
 LEAST = {
     ("10 clusters", "KL"): 0.90,
     ("25 clusters", "KL"): 0.87,

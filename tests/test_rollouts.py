@@ -1,4 +1,4 @@
-"""What docs/rollouts.md says: of every sequence of a small policy, and of its command."""
+"""What docs/guides/rollouts.md says: of every sequence of a small policy, and of its command."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import special
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "rollouts.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "guides" / "rollouts.md"
 K = 3
 SEQUENCES = np.array(list(product(range(K), repeat=2)))
 STEP = 1e-5

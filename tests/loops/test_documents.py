@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "guides"
 NEEDS = {
     "loops.md": ("torch",),
     "lightning.md": ("torch", "torchmetrics", "lightning"),

@@ -379,7 +379,7 @@ def test_unequal_processes_and_one_without_tokens_train_on_the_mean_over_all(tmp
 
 
 def test_the_program_of_the_document_runs():
-    text = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "guides" / "losses.md").read_text(encoding="utf-8")
     space = {}
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(code, space)  # noqa: S102 - it is ours
