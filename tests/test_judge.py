@@ -168,8 +168,11 @@ def test_what_cannot_be_judged_is_refused():
 
 def test_arrays_have_no_missing_labels(tmp_path):
     np.savez(tmp_path / "rows.npz", p=np.zeros(4, int), j=np.zeros(4, int), q=np.full((4, 2), 0.5))
-    with pytest.raises(InputError, match="arrays do not have"):
-        pandq.scan(str(tmp_path / "rows.npz"), p="labels:p", q="probs:q", judge="labels:j")
+    for where in (None, "j = 0"):
+        with pytest.raises(InputError, match="arrays do not have"):
+            pandq.scan(
+                tmp_path / "rows.npz", p="labels:p", q="probs:q", judge="labels:j", where=where
+            )
 
 
 def test_the_document_is_read_again():

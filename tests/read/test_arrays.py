@@ -336,3 +336,16 @@ def test_header_that_numpy_would_not_write_is_refused_in_words(tmp_path, version
     with pytest.raises(InputError, match=text) as caught:
         ArrayColumns([tmp_path / "q.npy"])
     assert "0x" not in str(caught.value)
+
+
+def test_a_condition_on_logits_files_keeps_what_codes_leave_open_and_the_windows(tmp_path, run):
+    paths = [write_kld(tmp_path / f"{name}.kld", *run) for name in ("a", "b")]
+    named = {"p": "logits:a.logits", "q": "logits:b.logits"}
+    (whole,) = pandq.scan(paths, **named).chunks()
+    rows = pandq.scan(paths, where='"a.chunk" IN (1, 3)', **named)
+    (some,) = rows.chunks()
+    kept = np.arange(7, 14).tolist() + np.arange(21, 28).tolist()
+    assert rows.cluster == "a.chunk"
+    assert np.array_equal(some.p.array, whole.p.array[kept])
+    assert np.array_equal(some.p.codes.least, whole.p.codes.least[kept])
+    assert rows.notes == pandq.scan(paths, **named).notes

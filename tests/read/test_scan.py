@@ -16,6 +16,7 @@ from pyarrow import feather
 from pandq import InputError, RowError, ViewTypeError, scan
 from pandq.core.hashing import hash_ids
 from pandq.core.numerics import BFLOAT16
+from pandq.read import arrays as arrays_module
 from pandq.read import chunks as chunks_module
 from pandq.read.chunks import views_scan
 from pandq.read.columns import encoded, numbers
@@ -315,7 +316,10 @@ def test_float32_lists_are_not_copied():
 # -------------------------------------------------------------------------------- other columns
 
 
-@pytest.mark.parametrize("source", ["parquet", "feather", "csv", "jsonl", "polars", "folder"])
+@pytest.mark.parametrize(
+    "source",
+    ["parquet", "feather", "csv", "jsonl", "polars", "folder", "npz stored", "npz compressed"],
+)
 def test_where_keeps_the_rows_that_satisfy_it(source, tmp_path):
     got = read(opened(source, tmp_path, where="site = 'north' AND label > 0"))
     kept = (SITES == "north") & (LABELS > 0)
@@ -323,21 +327,45 @@ def test_where_keeps_the_rows_that_satisfy_it(source, tmp_path):
     assert got.q.tolist() == PROBS[kept].tolist()
 
 
-@pytest.mark.parametrize("source", ["parquet", "feather", "csv", "polars"])
+@pytest.mark.parametrize("source", ["parquet", "feather", "csv", "polars", "npz stored"])
 def test_where_may_use_columns_that_are_not_read(source, tmp_path):
     assert len(read(opened(source, tmp_path, where="site <> 'west'")).p) == (SITES != "west").sum()
 
 
 @pytest.mark.parametrize("where", ["sight = 'north'", "site =", "1; DROP TABLE x"])
-@pytest.mark.parametrize("source", ["parquet", "feather", "pyarrow"])
+@pytest.mark.parametrize("source", ["parquet", "feather", "pyarrow", "npz stored"])
 def test_where_that_is_no_condition_is_refused(source, where, tmp_path):
     with pytest.raises(InputError, match="where"):
         list(opened(source, tmp_path, where=where).chunks())
 
 
-def test_where_on_arrays_is_refused(tmp_path):
-    with pytest.raises(InputError, match="--where needs a table, not arrays"):
-        scan(write_npy(tmp_path), where="label = 0")
+@pytest.mark.parametrize("step", [4, 7, N])
+def test_where_on_arrays_is_over_all_of_their_parts(step, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays_module, "PART_ROWS", step)
+    rows = scan(write_npy(tmp_path), where="label = 0")
+    assert np.array_equal(read(rows).q, PROBS[LABELS == 0])
+    assert sum(map(rows.count, rows.parts())) == (LABELS == 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        (SITES.astype("S"), "x = 'west'"),
+        ((SITES == "west").astype(np.float16), "x > 0.5"),
+        (np.stack([SITES == "west", SITES != "west"], axis=1), "x[1]"),
+        (np.where(SITES == "west", 0x3F80, 0).astype(np.uint16).view(BFLOAT16), "x = 1"),
+    ],
+)
+def test_where_knows_arrays_of_every_type(values, where, tmp_path):
+    np.savez(tmp_path / "t.npz", label=LABELS, probs=PROBS, x=values)
+    assert np.array_equal(read(scan(tmp_path / "t.npz", where=where)).q, PROBS[SITES == "west"])
+
+
+def test_where_on_arrays_reaches_no_other_file(tmp_path):
+    other = write_groups(tmp_path / "other.parquet")
+    sql = f"label IN (SELECT label FROM '{other}')"
+    with pytest.raises(InputError, match="a query of its own"):
+        scan(write_npy(tmp_path), where=sql)
 
 
 def test_weights_are_read_as_numbers():

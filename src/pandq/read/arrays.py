@@ -107,7 +107,7 @@ class ArrayColumns(Source):
         """Ranges of rows."""
         starts = range(0, self._length, self._step)
         return [
-            Part(i, self.name, None, start, 0, min(self._step, self._length - start))
+            Part(i, self.name, start, start, 0, min(self._step, self._length - start))
             for i, start in enumerate(starts)
         ]
 
@@ -120,7 +120,8 @@ class ArrayColumns(Source):
                     where=self.name,
                     remedy=near_names(name, self.schema),
                 )
-        first, last = part.start or 0, (part.start or 0) + (part.n_rows or 0)
+        # a part of which a condition leaves some rows has no number of rows, and another place
+        first, last = part.piece, min(part.piece + self._step, self._length)
         with unchanged(self.versions), readable(self.files[0]):
             for start in range(first, last, rows):
                 some = slice(start, min(start + rows, last))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.errors import InputError
+from pandq.read.columns import as_arrow
 from pandq.read.database import database, quoted, require_apart
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Condition:
         """The numbers of the rows that satisfy it, in order."""
         row = "row" + "_" * max(map(len, self.columns), default=0)
         n = len(next(iter(batch.values())))
-        table = {name: _known_to_sql(batch[name]) for name in self.columns}
+        table = {name: _known_to_sql(as_arrow(batch[name])) for name in self.columns}
         connection.register("rows", pa.table({**table, row: np.arange(n)}))
         sql = f"SELECT {quoted(row)} FROM rows WHERE {self.sql}"
         kept: np.ndarray[Any, Any] = connection.sql(sql).fetchnumpy()[row]

@@ -95,7 +95,8 @@ def narrowed(source: Source, where: str) -> Source:
     Raises:
         InputError: it is no table.
     """
-    if isinstance(source, ArrayColumns):
+    inner = source.source if isinstance(source, Filtered) else source
+    if isinstance(inner, ArrayColumns):
         raise InputError(
             what="rows without a human label have a missing P, which arrays do not have",
             where=source.name,
@@ -105,4 +106,4 @@ def narrowed(source: Source, where: str) -> Source:
     both = where if before is None else f"(\n{before}\n) AND ({where})"
     if isinstance(source, TextFiles):
         return source.under(both)
-    return Filtered(source.source if isinstance(source, Filtered) else source, both)
+    return Filtered(inner, both)

@@ -365,7 +365,6 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
         )
     files = expanded(data)
     if has_suffix(files[0], ARRAYS):
-        if where is not None:
-            raise InputError(what="--where needs a table, not arrays", where=str(files[0]))
-        return ArrayColumns(files)
+        arrays = ArrayColumns(files)
+        return arrays if where is None else Filtered(arrays, where)
     return open_tables(files, where=where)

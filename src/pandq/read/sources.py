@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pandq.core.threads import n_threads
 from pandq.errors import InputError
+from pandq.read.columns import rows_of
 from pandq.read.condition import Condition
 from pandq.read.database import database
 from pandq.read.feather import ArrowFiles
@@ -107,6 +108,8 @@ class Filtered(Source):
         self.name, self.schema = source.name, source.schema
         self.files: Sequence[Place] = getattr(source, "files", [])
         self.passing = getattr(source, "passing", False)
+        self.windows: str | None = getattr(source, "windows", None)
+        self.notes: Sequence[str] = getattr(source, "notes", ())
         self.condition = Condition.of(where, self.schema)
 
     def parts(self) -> Sequence[Part]:
@@ -126,8 +129,8 @@ class Filtered(Source):
                 with sql_errors(self.where, known=self.schema):
                     kept = self.condition.rows(connection, batch)
                 for start in range(0, len(kept), rows):
-                    some = pa.array(kept[start : start + rows])
-                    yield {name: batch[name].take(some) for name in columns}
+                    some = kept[start : start + rows]
+                    yield {name: rows_of(batch[name], some) for name in columns}
 
 
 # Rows that a condition is asked of at once, at least.
