@@ -10,7 +10,7 @@ import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options, read_from, refuse_made
 from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import LAID, class_names, no_dash, taken, with_layout
+from pandq.cli.options import LAID, class_names, ignore_option, no_dash, taken, with_layout
 from pandq.cli.page import fit_progress, json_lines
 from pandq.cli.streams import say
 from pandq.errors import InputError
@@ -32,6 +32,7 @@ OF_NETWORKS = {
     "augment": "--augment",
     "device": "--device",
 }
+HOW = ("weights", "where", "ignore_label", "normalise")
 LARGEST_SIDE = 1024
 OF_SOFTMAX = {"l2": "--l2"}
 OF_BAYES = {"covariance": "--covariance", "prior_scale": "--prior-scale"}
@@ -85,6 +86,7 @@ OTHERS = {
 )
 @option(INPUT, "--weights", metavar="COLUMN", help="Column of row weights.")
 @option(INPUT, "--where", metavar="SQL", help="Use only rows where this is true: year >= 2024.")
+@ignore_option()
 @option(
     "Model",
     "--seed",
@@ -166,7 +168,7 @@ def fit_command(
 
     check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
     check_outputs([*data, *([valid] if valid else [])], folders=[out, given["checkpoint"]])
-    columns = taken(given, "x", "p", "weights", "where", "normalise", "skip_unreadable", *LAID)
+    columns = taken(given, "x", "p", *HOW, "skip_unreadable", *LAID)
     columns |= {
         "classes": class_names(given.pop("classes")),
         "size": _size(given.pop("image_size")),
@@ -190,8 +192,7 @@ def fit_command(
         model = fit_model(rows, kind, valid=watched, seed=seed, callback=callback, **chosen, **more)
     if rows.unreadable:
         say(_left_out(rows.unreadable))
-    made = {"seed": seed, "valid": valid} | {x: columns[x] for x in ("weights", "where")}
-    made["normalise"] = columns["normalise"]
+    made = {"seed": seed, "valid": valid} | {x: columns[x] for x in HOW}
     model.metadata.update(_how(model, rows, data, made, chosen))
     if not leads():
         return

@@ -126,6 +126,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             "Column of how many bytes (or characters) of text each row is, for bits per byte.",
         ),
         column("--where", "SQL", "Use only rows where this is true: year >= 2024."),
+        ignore_option(),
         option(
             INPUT,
             "--normalise",
@@ -149,6 +150,12 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         *layout_options(),
     ]
     return lambda command: with_options(command, options)
+
+
+def ignore_option() -> Callable[..., Any]:
+    """The option that says which labels do not count."""
+    what = "Leave out, and count, the rows whose label is this: -100, or unknown."
+    return column("--ignore-label", "LABEL", what, multiple=True)
 
 
 def column(name: str, metavar: str, help: str, **more: Any) -> Callable[..., Any]:  # noqa: A002
@@ -229,7 +236,7 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 # What `pandq.scan` is told by options of the same names.
 LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
-ROWS = ("cluster", "id", "weights", "per", "where", "judge")
+ROWS = ("cluster", "id", "weights", "per", "where", "judge", "ignore_label")
 SCANNED = ("p", "q", "classes", "by", *ROWS, "normalise", "percent", "tolerance", *LAID)
 
 

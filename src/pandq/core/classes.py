@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -133,8 +134,17 @@ def class_codes(labels: NDArray[Any], classes: ClassNames) -> NDArray[np.intp]:
         name = labels[int(unknown.argmax())].item()
         remedy = near_names(str(name), classes.names)
         remedy += "" if isinstance(name, str) else " Numbers that are class names match by value."
+        remedy += "" if "Did you mean" in remedy else f" {not_counting(name)}"
         first_bad("Labels", unknown[:, None], f"is no class name, got {name!r}", remedy)
     return codes
+
+
+def not_counting(label: object) -> str:
+    """How to leave out the rows of a label that is no class."""
+    return (
+        f"To leave out rows of this label: x[y != {label!r}] (on the command line:"
+        f" --ignore-label {shlex.quote(str(label))})."
+    )
 
 
 def _key(x: float) -> float:

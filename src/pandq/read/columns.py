@@ -13,7 +13,6 @@ from pandq.core.hashing import hash_ids
 from pandq.core.numerics import BFLOAT16, widen
 from pandq.errors import InputError, RowError
 from pandq.read.parse import parsed, truths
-from pandq.views.coded import CodedBlock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -347,17 +346,6 @@ def as_arrow(values: Column) -> Any:
     for size in values.shape[:0:-1]:
         found = pa.FixedSizeListArray.from_arrays(found, size)
     return found
-
-
-def rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
-    """Some rows of a column, by their numbers.
-
-    >>> rows_of(np.array([[1], [2], [3]]), np.array([2, 0])).tolist()
-    [[3], [1]]
-    """
-    if isinstance(column, CodedBlock):
-        return CodedBlock.of(np.asarray(column)[rows], column.codes[rows])
-    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
 
 
 def stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.classed import is_classed
 from pandq.read.feature_scan import FeatureScan
+from pandq.read.ignored import counting
 from pandq.read.laid import laid_open, read_whole
 from pandq.read.parts import located
 from pandq.read.paths import matches
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pandq.read.columns import Column
+    from pandq.read.ignored import Ignored
     from pandq.read.parts import Source
 
     Schema = Mapping[str, pa.DataType]
 
+# The label by which libraries mark what does not count.
+PADDING = -100
 # Names under which tables hold features.
 _X_NAMES = {"x", "feature", "features", "embedding", "embeddings", "hidden", "pixels"}
 # Pictures that are all small keep their size; larger ones become this.
@@ -57,6 +61,7 @@ def scan_features(
     label: str | None = None,
     skip: str | Sequence[str] = (),
     duplicates: VoteDuplicates = "refuse",
+    ignore_label: Ignored = (),
 ) -> FeatureScan:
     """Rows of features and P from files, a folder of pictures by class, or a table in memory.
 
@@ -80,6 +85,7 @@ def scan_features(
         label: the column of the answer.
         skip: answers among votes that are none.
         duplicates: which answer counts where an annotator gave an item two.
+        ignore_label: labels of rows that do not count, such as -100.
 
     Returns:
         A FeatureScan, as `SoftmaxRegression.fit` takes it.
@@ -112,6 +118,7 @@ def scan_features(
         source = source.as_text(spec.columns if spec.kind == "labels" else ())
         if laid is None and needs_whole_types(source, [spec]):
             source = read_whole(data, where).source
+        source = counting(source, [spec], ignore_label, notes)
         spec, classes = _by_name(source, of_votes(spec, skip, duplicates), classes, notes)
     names, n_classes = _classes(source, spec, classes)
     if holds_pictures(schema[columns[0]]):
@@ -120,18 +127,8 @@ def scan_features(
         raise InputError(
             what=f"column {columns[0]!r} holds no pictures to be resized", where=source.name
         )
-    return FeatureScan(
-        source,
-        columns,
-        spec,
-        size,
-        names,
-        n_classes,
-        weights,
-        skip_unreadable,
-        normalise,
-        notes=tuple(notes),
-    )
+    found = (source, columns, spec, size, names, n_classes)
+    return FeatureScan(*found, weights, skip_unreadable, normalise, notes=tuple(notes))
 
 
 def _by_name(
@@ -264,6 +261,14 @@ def _seen_labels(source: Source, spec: Spec) -> tuple[tuple[str, ...] | None, in
 
     found = located(source, list(spec.columns), 1 << 16, distinct)
     seen: set[Any] = set().union(*(some for _, some in found))
+    if PADDING in seen:
+        raise InputError(
+            what=f"column {spec.column!r} holds labels of {PADDING}, which mark rows that do not"
+            " count",
+            where=source.name,
+            remedy=f"To leave these rows out: --ignore-label {PADDING}; where it is a class, name"
+            " all of them: --classes.",
+        )
     if seen == set(range(len(seen))):
         return None, len(seen)
     if len({type(value) for value in seen}) > 1:

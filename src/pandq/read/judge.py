@@ -13,8 +13,7 @@ from pandq.read.classed import is_classed
 from pandq.read.database import quoted
 from pandq.read.recognise import resolved
 from pandq.read.roles import require_texts
-from pandq.read.sources import Filtered
-from pandq.read.text import TextFiles
+from pandq.read.sources import Filtered, narrowed
 from pandq.views import SAMPLED_KIND, TOP_KIND, VOTES_KIND
 
 if TYPE_CHECKING:
@@ -32,7 +31,10 @@ def with_p(source: Source, p: Spec, judge: str | None) -> Source:
         InputError: it is no table, or the judge is no text.
     """
     require_texts(judge=judge)
-    return source if judge is None else narrowed(source, _there(source, p))
+    if judge is None:
+        return source
+    _require_table(source)
+    return narrowed(source, _there(source, p))
 
 
 def judged_by(rows: Scan, judge: str, source: Source) -> Scan:
@@ -89,12 +91,7 @@ def known(
     return (" OR " if any_of else " AND ").join(said)
 
 
-def narrowed(source: Source, where: str) -> Source:
-    """The rows of a table that satisfy one more condition.
-
-    Raises:
-        InputError: it is no table.
-    """
+def _require_table(source: Source) -> None:
     inner = source.source if isinstance(source, Filtered) else source
     if isinstance(inner, ArrayColumns):
         raise InputError(
@@ -102,8 +99,3 @@ def narrowed(source: Source, where: str) -> Source:
             where=source.name,
             remedy="Write them as a table: parquet, feather, csv or jsonl.",
         )
-    before = getattr(source, "where", None)
-    both = where if before is None else f"(\n{before}\n) AND ({where})"
-    if isinstance(source, TextFiles):
-        return source.under(both)
-    return Filtered(inner, both)

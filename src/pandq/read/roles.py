@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -101,14 +101,18 @@ def require_texts(**given: object) -> None:
             raise InputError(what=f"{name} is empty", remedy="Leave it out, or say what it is.")
 
 
-def require_tolerance(tolerance: float | None) -> None:
-    """Refuse what is no distance.
+def sums_as(
+    normalise: str | Sequence[str], percent: str | Sequence[str], tolerance: float | None
+) -> dict[str, Any]:
+    """What is asked of rows that do not sum to one, as a Scan has it.
 
     Raises:
-        InputError: it is none.
+        InputError: a tolerance is no distance, or roles are no texts.
     """
     if tolerance is not None and not (is_number(tolerance) and 0 < tolerance < np.inf):
         raise InputError(what="tolerance is a number above 0", got=repr(tolerance))
+    scaled = {"normalise": texts("normalise", normalise), "percent": texts("percent", percent)}
+    return {**scaled, "tolerance": tolerance}
 
 
 def of_votes(spec: Spec, skip: str | Sequence[str], duplicates: str) -> Spec:

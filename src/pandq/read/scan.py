@@ -13,6 +13,7 @@ from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
+from pandq.read.ignored import counting
 from pandq.read.judge import judged_by, with_p
 from pandq.read.laid import Laid, laid_open, read_whole
 from pandq.read.parts import Source, located
@@ -23,7 +24,7 @@ from pandq.read.roles import (
     of_votes,
     require_columns,
     require_texts,
-    require_tolerance,
+    sums_as,
 )
 from pandq.read.settled import needs_whole_types, settled
 from pandq.read.sources import Filtered, ParquetFiles, open_tables
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from pandq.read.columns import Column
     from pandq.read.heads import HeadFile
+    from pandq.read.ignored import Ignored
     from pandq.read.parts import Part
     from pandq.read.recognise import Spec
     from pandq.views import View
@@ -240,6 +242,7 @@ def scan(
     complete: bool = True,
     per: str | None = None,
     judge: str | None = None,
+    ignore_label: Ignored = (),
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -284,6 +287,8 @@ def scan(
         per: a column of how many bytes (or characters) of text each row is, for bits per byte.
         judge: "KIND:COLUMN" of labels by a model on all rows, where P is missing (null) in those
             without a human's.
+        ignore_label: labels of rows that do not count, such as -100: these are left out and
+            counted, of labels as P or beside it.
 
     Returns:
         A Scan; of columns of numbers nothing but their names and types has been read yet.
@@ -301,7 +306,7 @@ def scan(
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
-    require_tolerance(tolerance)
+    sums = sums_as(normalise, percent, tolerance)
     notes: list[str] = []
     laid = laid_open(data, where=where, **ask) or Laid(_opened(data, where))
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
@@ -311,6 +316,7 @@ def scan(
         require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
     every = _typed(laid.source, specs, data, where, [*by, cluster, beside_rows["id"]])
+    every = counting(every, (specs.p, specs.labels), ignore_label, notes)
     own = with_p(every, specs.p, judge)
     found = settled(own, of_votes(specs.p, skip, duplicates), specs.qs, classes, beside_rows["id"])
     rows = Scan(
@@ -320,9 +326,7 @@ def scan(
         classes=found.classes,
         by=tuple(by),
         **beside_rows,
-        normalise=texts("normalise", normalise),
-        percent=texts("percent", percent),
-        tolerance=tolerance,
+        **sums,
         best_q=found.qs[-1] if best_q else None,
         rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from pandq.core.threads import n_threads
 from pandq.errors import InputError
-from pandq.read.columns import rows_of
 from pandq.read.condition import Condition
 from pandq.read.database import database
 from pandq.read.feather import ArrowFiles
@@ -22,10 +22,14 @@ from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 from pandq.read.places import handle, once
 from pandq.read.remote import Remote
 from pandq.read.text import TextFiles, sql_errors
+from pandq.views.coded import CodedBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from pandq.read.columns import Column
     from pandq.read.parts import Batch
     from pandq.read.places import Place
 
@@ -131,6 +135,30 @@ class Filtered(Source):
                 for start in range(0, len(kept), rows):
                     some = kept[start : start + rows]
                     yield {name: rows_of(batch[name], some) for name in columns}
+
+
+def rows_of(column: Column, rows: NDArray[np.intp]) -> Column:
+    """Some rows of a column, by their numbers.
+
+    >>> rows_of(np.array([[1], [2], [3]]), np.array([2, 0])).tolist()
+    [[3], [1]]
+    """
+    if isinstance(column, CodedBlock):
+        return CodedBlock.of(np.asarray(column)[rows], column.codes[rows])
+    return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+
+
+def narrowed(source: Source, where: str) -> Source:
+    """The rows of a table that satisfy one more condition.
+
+    Raises:
+        InputError: it is none on these columns.
+    """
+    before = getattr(source, "where", None)
+    both = where if before is None else f"(\n{before}\n) AND ({where})"
+    if isinstance(source, TextFiles):
+        return source.under(both)
+    return Filtered(source.source if isinstance(source, Filtered) else source, both)
 
 
 # Rows that a condition is asked of at once, at least.

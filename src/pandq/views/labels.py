@@ -13,7 +13,7 @@ from pandq.core.checks import (
     one_label_per_row,
     whole_numbers,
 )
-from pandq.core.classes import class_codes, distinct
+from pandq.core.classes import class_codes, distinct, not_counting
 from pandq.core.laws import Law
 from pandq.errors import InputError, RowError
 from pandq.views.base import View
@@ -68,13 +68,18 @@ class Labels(View):
             limit = f"out of range for {self.n_classes} classes (0 to {self.n_classes - 1})"
         if bad.any():
             row = int(bad.argmax())
+            remedy = (
+                "Classes count from 0; labels that count otherwise need names, such as"
+                " classes=[1, 2, 3] (on the command line: --classes 1,2,3)."
+            )
+            if self.array[row] < 0:
+                remedy += f" {not_counting(int(self.array[row]))}"
             raise RowError(
                 view="Labels",
                 row=row,
                 problem=f"is {limit}",
                 got=str(self.array[row]),
-                remedy="Classes count from 0; labels that count otherwise need names, such as"
-                " classes=[1, 2, 3] (on the command line: --classes 1,2,3).",
+                remedy=remedy,
             )
 
     def of_classes(self, n_classes: int) -> Labels:
