@@ -331,8 +331,7 @@ def _result(
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
     if rows.cluster is not None:
-        windows = isinstance(rows, Scan) and rows.cluster == getattr(rows.source, "windows", None)
-        units = "windows" if windows else "clusters"
+        units = rows.units if isinstance(rows, Scan) else "clusters"
         source |= {"intervals_over": f"{sums.models[0].n_clusters:,} {units}"}
     return Comparison(
         n=n,

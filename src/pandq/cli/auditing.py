@@ -88,8 +88,8 @@ if TYPE_CHECKING:
 def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **given: Any) -> None:
     """How far Q is from P in FILES, with intervals, by class and group, and the worst rows.
 
-    FILES are parquet, feather, csv, tsv, jsonl, npy or npz, on this machine or at s3://, gs://,
-    az://, hf:// or https://; globs and folders are fine.
+    FILES are parquet, feather, csv, tsv, jsonl, npy, npz, safetensors or pt, on this machine or at
+    s3://, gs://, az://, hf:// or https://; globs and folders are fine.
 
     \b
         pandq audit preds.parquet --p labels:label --q probs:probs

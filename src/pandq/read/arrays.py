@@ -1,4 +1,4 @@
-"""Arrays in files as columns side by side: npy, npz, safetensors, and llama.cpp's logits files.
+"""Arrays in files as columns side by side: npy, npz, safetensors, pt, llama.cpp's logits files.
 
 They stay in their files, and rows are read as they are asked for.
 """
@@ -24,6 +24,8 @@ from pandq.read.kld import WINDOW, CodedLogProbs, kld
 from pandq.read.parts import Part, Source
 from pandq.read.paths import has_suffix
 from pandq.read.places import handle, state
+from pandq.read.saved import saved
+from pandq.read.sequences import HOW, SEQUENCE, sequences
 from pandq.read.stored import FileBytes, StoredArray, ZippedBytes
 from pandq.read.tensors import safetensors
 from pandq.read.unchanged import Version, unchanged
@@ -49,8 +51,9 @@ class ArrayColumns(Source):
 
     A file of one array is a column by the file's stem. Of the others each array is a column by its
     own name, or by stem.name where two files have one of the same name; files of the same stem are
-    told apart by their folders. `windows` is the column that says which window of a logits file a
-    token is in: tokens of one are not independent.
+    told apart by their folders. `windows` is the column that says which window of a logits file, or
+    which sequence, a token is in: tokens of one are not independent. Of sequences `condition` is
+    the SQL of those tokens that count.
     """
 
     def __init__(self, files: Sequence[Place]) -> None:
@@ -87,16 +90,36 @@ class ArrayColumns(Source):
             if isinstance(array, CodedLogProbs):
                 coded.setdefault(array.rounding(), []).append(name)
         self.notes = tuple(f"{', '.join(names)}: {what}" for what, names in coded.items())
+        self.condition: str | None = None
+        self.units = "windows"
+        try:
+            self._take_sequences()
+        except InputError as error:
+            raise error.at(self.name) from None
         lengths = {name: array.shape[0] for name, array in self.arrays.items() if array.ndim}
         if len(set(lengths.values())) > 1:
             got = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise InputError(what="arrays of different lengths", where=self.name, got=got)
+            deep = any(array.ndim == 3 for array in self.arrays.values())
+            remedy = HOW if deep and self.condition is None else ""
+            what = "arrays of different lengths"
+            raise InputError(what, where=self.name, got=got, remedy=remedy)
         self.schema: Mapping[str, pa.DataType] = {
             name: _arrow_type(array) for name, array in self.arrays.items() if array.ndim
         }
         self._length = next(iter(lengths.values()), 0)
         widths = [int(np.prod(array.shape[1:])) for array in self.arrays.values() if array.ndim]
         self._step = max(1, min(PART_ROWS, PART_NUMBERS // max(1, *widths, 1)))
+
+    def _take_sequences(self) -> None:
+        """Where arrays are of sequences, a row is a token."""
+        found = sequences(self.arrays)
+        shapes = [array.shape for array in self.arrays.values()]
+        untold = found is None and any(len(x) == 3 and x[:2] in shapes for x in shapes)
+        self.hint = f" {HOW}" if untold else ""
+        if found is not None:
+            self.arrays, self.condition = found.arrays, found.counts
+            self.windows, self.units = SEQUENCE, "sequences"
+            self.notes = (*self.notes, found.note)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A worker opens the files anew."""
@@ -194,6 +217,8 @@ def _read(file: Place, stem: str) -> dict[str, Any]:
         return _npz(file)
     if has_suffix(file, (".safetensors",)):
         return safetensors(file)
+    if has_suffix(file, (".pt",)):
+        return saved(file, stem)
     return kld(file) if has_suffix(file, (".kld",)) else {stem: _npy(file)}
 
 
@@ -251,7 +276,10 @@ def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
     if dtype.hasobject:
-        raise ValueError("it holds Python objects")  # noqa: EM101
+        raise InputError(
+            what="holds Python objects, a pickle, which runs the code in it when it is read",
+            remedy="Write plain numbers or text: np.save(PATH, np.array(x.tolist())).",
+        )
     return shape, fortran, dtype
 
 
@@ -275,4 +303,6 @@ def _arrow_type(array: Any) -> pa.DataType:
         kind = pa.from_numpy_dtype(dtype) if dtype.itemsize <= 8 else pa.float64()
     else:  # complex, structured: refused where it is asked for
         kind = pa.null()
-    return pa.list_(kind, array.shape[1]) if array.ndim == 2 else kind
+    for size in array.shape[:0:-1]:
+        kind = pa.list_(kind, size)
+    return kind

@@ -80,6 +80,7 @@ class Laid:
         if self.varying:
             listed = ", ".join(self.varying[:8]) + (", ..." if len(self.varying) > 8 else "")
             error.remedy += f" Left out, as an item has several values of it: {listed}."
+        error.remedy += getattr(self.source, "hint", "")
         return error
 
 

@@ -22,7 +22,8 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".feather", ".arrow", ".ipc")
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-ARRAYS = (".npy", ".npz", ".safetensors", ".kld")
+ARRAYS = (".npy", ".npz", ".safetensors", ".kld", ".pt")
+PICKLES = (".pkl", ".pickle", ".joblib")
 
 
 def expanded(paths: Sequence[str | Path]) -> list[Place]:
@@ -42,12 +43,19 @@ def expanded(paths: Sequence[str | Path]) -> list[Place]:
         files += there
     for file in files:
         require_text(file, "Rename it.")
+        if has_suffix(file, PICKLES):
+            raise InputError(
+                what="a pickle runs the code that is in it when it is read, so it is not",
+                where=str(file),
+                remedy="Where it was made, write arrays, np.savez(PATH, label=y, probs=p), or a"
+                " table, frame.to_parquet(PATH).",
+            )
         if not has_suffix(file, PARQUET + ARROW + TEXT + JSON + ARRAYS):
             raise InputError(
                 what="unknown file format",
                 where=str(file),
                 remedy="Known: parquet, feather, csv, tsv, jsonl (text also .gz), npy, npz,"
-                " safetensors, kld.",
+                " safetensors, kld, pt.",
             )
         if state(file).size == 0:
             raise InputError(what="the file is empty (0 bytes)", where=str(file))

@@ -251,6 +251,8 @@ def _kind_by_name(name: str, arrow: pa.DataType, role: str) -> str | None:
         listed = is_list(arrow) or by_class
         return kind if listed and inside is not None and pa.types.is_integer(inside) else None
     numeric = arrow if inside is None else inside
+    if role == "q" and is_list(numeric):  # members
+        numeric = numeric.value_type
     listed = is_list(arrow) or by_class or role == "q"
     return kind if listed and pa.types.is_floating(numeric) else None
 

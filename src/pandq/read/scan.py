@@ -26,8 +26,9 @@ from pandq.read.roles import (
     require_texts,
     sums_as,
 )
+from pandq.read.sequences import require_tokens_told
 from pandq.read.settled import needs_whole_types, settled
-from pandq.read.sources import Filtered, ParquetFiles, open_tables
+from pandq.read.sources import Filtered, ParquetFiles, narrowed, open_tables
 from pandq.read.tables import in_memory
 from pandq.read.viewed import top_of, view_of
 from pandq.views import SAMPLED_KIND, TOP_KIND, paired, require_sampled
@@ -79,6 +80,12 @@ class Scan:
     def n_rows(self) -> int | None:
         """How many rows there are, if that is known without reading them."""
         return self.source.n_rows
+
+    @property
+    def units(self) -> str:
+        """What the rows of one cluster make up."""
+        own = self.cluster is not None and self.cluster == getattr(self.source, "windows", None)
+        return str(getattr(self.source, "units", None)) if own else "clusters"
 
     def parts(self) -> Sequence[Part]:
         """What can be read apart: row groups, files, ranges of an array."""
@@ -264,7 +271,8 @@ def scan(
             many classes there are.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it. The
-            windows of llama.cpp's logits files where it is left out.
+            windows of llama.cpp's logits files, or the sequences of arrays of tokens, where it is
+            left out.
         id: a column that names the rows; their numbers, from 0, when left out.
         weights: a column of row weights.
         where: a SQL condition on the rows.
@@ -340,6 +348,9 @@ def _typed(
     source: Source, specs: Roles, data: Any, where: str | None, names: Sequence[str | None]
 ) -> Source:
     """The same rows: names as they are written, types of all rows where fields are classes."""
+    if isinstance(arrays := getattr(source, "source", source), ArrayColumns):
+        p = () if specs.p.kind == "labels" else specs.p.columns
+        require_tokens_told(arrays.arrays, p, specs.labelled)
     if needs_whole_types(source, (specs.p, *specs.qs)):
         source = read_whole(data, where).source
     return source.as_text([*filter(None, names), *specs.labelled])
@@ -370,5 +381,6 @@ def open_source(data: Any, *, where: str | None = None) -> Source:
     files = expanded(data)
     if has_suffix(files[0], ARRAYS):
         arrays = ArrayColumns(files)
-        return arrays if where is None else Filtered(arrays, where)
+        counted = arrays if arrays.condition is None else Filtered(arrays, arrays.condition)
+        return counted if where is None else narrowed(counted, where)
     return open_tables(files, where=where)

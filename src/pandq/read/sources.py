@@ -113,6 +113,7 @@ class Filtered(Source):
         self.files: Sequence[Place] = getattr(source, "files", [])
         self.passing = getattr(source, "passing", False)
         self.windows: str | None = getattr(source, "windows", None)
+        self.units: str | None = getattr(source, "units", None)
         self.notes: Sequence[str] = getattr(source, "notes", ())
         self.condition = Condition.of(where, self.schema)
 

@@ -99,6 +99,7 @@ class StoredArray:
         fortran: bool = False,
     ) -> None:
         self.lies, self.dtype, self.shape = lies, np.dtype(dtype), shape
+        self.room, self.name = room, name
         self.fortran = fortran and len(shape) > 1
         needed = self.dtype.itemsize * math.prod(shape)
         if min(shape, default=0) < 0 or needed > room:
@@ -130,6 +131,10 @@ class StoredArray:
         columns = found.reshape(math.prod(inner), n)
         self._fill(((i * len(self) + first) * size, x) for i, x in enumerate(columns))
         return found.T
+
+    def reshaped(self, shape: tuple[int, ...]) -> StoredArray:
+        """The same numbers in rows of another shape, of an array that lies row by row."""
+        return StoredArray(self.lies, self.dtype, shape, room=self.room, name=self.name)
 
     def starts(self, size: int) -> NDArray[np.uint8]:
         """(n, size) the first bytes of each row, and no others."""

@@ -33,7 +33,7 @@ _LONGEST_HEADER = 100_000_000
 
 
 def safetensors(file: Place) -> dict[str, StoredArray]:
-    """The arrays of one or two dimensions in a safetensors file, without reading their numbers.
+    """The arrays of one to three dimensions in a safetensors file, without reading their numbers.
 
     Args:
         file: its path.
@@ -58,7 +58,7 @@ def safetensors(file: Place) -> dict[str, StoredArray]:
             stored = {
                 name: _stored(file, name, x, 8 + length, size)
                 for name, x in tensors.items()
-                if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2)
+                if x["dtype"] in _TYPES and len(x["shape"]) in (1, 2, 3)
             }
             told = 8 + length + max((x["data_offsets"][1] for x in tensors.values()), default=0)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
