@@ -29,6 +29,7 @@ def folder(tmp_path, monkeypatch):
     columns = {"hidden": hidden, "label": rng.integers(0, K, N)}
     save_file(columns, tmp_path / "states.safetensors")
     np.save(tmp_path / "head.npy", weight)
+    np.save(tmp_path / "narrow.npy", weight[:, 1:])
     embedding = {"model.embed_tokens.weight": 2 * weight}
     save_file(embedding, tmp_path / SHARDS[0])
     save_file({"lm_head.weight": weight.astype("f2"), "lm_head.bias": bias}, tmp_path / SHARDS[1])
@@ -90,6 +91,7 @@ REFUSED = {
     "linear:hidden,states.safetensors:head": "has no matrix 'head'",
     "linear:hidden,head.npy,cap=3": "a head has no such option, got 'cap=3'",
     "linear:label,head.npy": "do not fit|float type|hidden states",
+    "linear:hidden,narrow.npy": r"hidden states and head do not fit.*8.*7",
 }
 
 

@@ -104,7 +104,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             "--classes",
             "A,B,...|K",
             "Class names in the order of Q's columns, needed when labels are names; or how many"
-            " classes there are.",
+            " classes there are: columns beyond these that carry no probability are cut.",
         ),
         column("--by", "COLUMN", "Also report by this column.", multiple=True),
         column(

@@ -75,6 +75,7 @@ class Scan:
     per: str | None = None
     judge: Spec | None = None
     unlabelled: Scan | None = None
+    n_classes: int | None = None
 
     @property
     def n_rows(self) -> int | None:
@@ -217,6 +218,7 @@ class Scan:
             spec,
             batch,
             classes=self.classes,
+            n_classes=self.n_classes,
             normalise=role in self.normalise,
             percent=role in self.percent,
             tolerance=self.tolerance,
@@ -268,7 +270,8 @@ def scan(
         q: "KIND:COLUMN" of what is predicted; "probs:prob_*" takes one column per class. Several,
             for pandq.compare: the first is the one that the others are compared with.
         classes: the class names in the order of Q's columns, for labels that are names; or how
-            many classes there are.
+            many classes there are: columns beyond these that carry no probability in any row, as
+            those that pad a vocabulary, are cut.
         by: a column, or several, whose values make the groups of a report.
         cluster: a column that says which rows belong together; intervals then allow for it. The
             windows of llama.cpp's logits files, or the sequences of arrays of tokens, where it is
@@ -333,13 +336,13 @@ def scan(
         q=found.qs[0],
         classes=found.classes,
         by=tuple(by),
-        **beside_rows,
-        **sums,
+        **{**beside_rows, **sums},
         best_q=found.qs[-1] if best_q else None,
         rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         complete=complete,
+        n_classes=classes if isinstance(classes, int) else None,
     )
     return rows if judge is None else judged_by(rows, judge, every)
 

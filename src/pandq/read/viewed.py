@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.classed import by_class
+from pandq.read.padded import cut
 from pandq.read.voted import votes_view
 from pandq.views import (
     MATRICES,
@@ -43,11 +44,12 @@ def view_of(
     batch: Mapping[str, Column],
     *,
     classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
     normalise: bool = False,
     percent: bool = False,
     tolerance: float | None = None,
 ) -> View:
-    """The view that a KIND:COLUMN means, over one batch of columns.
+    """The view that a KIND:COLUMN means, over one batch of columns; `n_classes` cuts padding.
 
     Raises:
         InputError: a row cannot be used; it is numbered within the batch.
@@ -62,6 +64,8 @@ def view_of(
         array = _array(spec, batch)
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
+        if n_classes is not None:
+            array = cut(spec.column, spec.kind, array, n_classes)
         if percent:
             array = array / 100
         if normalise:

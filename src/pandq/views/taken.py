@@ -104,9 +104,16 @@ def paired(p: object, q: object) -> tuple[View, View]:
             remedy="Use Labels(y, n_classes=...) (on the command line: --classes a,b,...).",
         )
     if p.n_classes != q.n_classes:
+        sizes = sorted(x for x in (p.n_classes, q.n_classes) if x is not None)
+        remedy = "A single score per row means two classes; else give one number per class."
+        if sizes[0] > 2:
+            remedy += (
+                " Columns that pad a vocabulary and carry no probability are cut by"
+                f" x[:, :{sizes[0]}] (on the command line: --classes {sizes[0]})."
+            )
         raise InputError(
             what="P and Q have different numbers of classes",
             got=f"{p.n_classes} and {q.n_classes}",
-            remedy="A single score per row means two classes; else give one number per class.",
+            remedy=remedy,
         )
     return p, q
