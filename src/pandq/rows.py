@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core import kernels, measures, scores
+from pandq.core.columns import Columns
 from pandq.core.numerics import blocks
 from pandq.core.scores import TIED
 from pandq.views import Labels, in_pieces, paired
@@ -45,9 +46,9 @@ class RowMeasures:
     p_class: NDArray[Any]
     q_class: NDArray[Any]
 
-    def columns(self, *names: str) -> Rows:
-        """(n, d) of the named measures, each of them contiguous."""
-        return np.stack([getattr(self, name) for name in names]).T
+    def columns(self, *names: str) -> Columns:
+        """(n, d) of the named measures, as they are."""
+        return Columns([getattr(self, name) for name in names])
 
 
 NAMES = tuple(field.name for field in fields(RowMeasures))

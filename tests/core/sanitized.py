@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from pandq.core import hashing
 from pandq.core.kernels import dirichlet, maps, parts, run
 from pandq.core.numerics import BFLOAT16
 
@@ -139,6 +140,8 @@ def one_call():
         centre = rng.normal(size=(groups, d)) if rng.random() < 0.5 else None
         if wrong := rng.random() < 0.2:
             group[rng.integers(n)] = rng.choice([-1, groups, 2**62])
+        run.central_sums(numbers(n, d, np.dtype("f8")), rng.normal(size=d))
+        hashing.mix(rng.integers(0, 2**64, n, dtype=np.uint64), int(rng.integers(2**63)))
         try:
             run.group_sums(group, groups, rng.normal(size=(n, d)), None, centre)
             assert not wrong
@@ -147,6 +150,7 @@ def one_call():
 
 
 with (
+    mock.patch.object(hashing, "build", return_value=_asan),
     mock.patch.object(run, "build", return_value=_asan),
     mock.patch.object(dirichlet, "build", return_value=_asan),
     mock.patch.object(maps, "build", return_value=_asan),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pandq.core import hashing
 from pandq.core.hashing import fold_of, hash_ids, mix
 
 IDS = {
@@ -22,6 +23,17 @@ def test_hash_does_not_depend_on_chunks(kind, size):
     ids = IDS[kind]
     chunks = [hash_ids(ids[start : start + size]) for start in range(0, len(ids), size)]
     assert (np.concatenate(chunks) == hash_ids(ids)).all()
+
+
+def test_the_kernel_has_the_bits_of_the_formula(monkeypatch):
+    words = np.random.default_rng(0).integers(0, 2**64, (3, 77), dtype=np.uint64)
+    found = [mix(words), mix(words.T, 5), mix(words[:0])]
+    monkeypatch.setattr(hashing, "build", lambda: None)
+    for mine, want in zip(
+        found, [mix(words), mix(words.T ^ np.uint64(5)), mix(words[:0])], strict=True
+    ):
+        assert mine.shape == want.shape
+        assert (mine == want).all()
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=8), min_size=1))

@@ -5,6 +5,7 @@ Logits of single precision or less may differ from it by what single precision c
 entropy or a cross entropy, 1e-5 of a divergence. Everything else agrees to 1e-12.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import pandq
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs
 from pandq.core import kernels, measures, scores
+from pandq.core.columns import Columns
 from pandq.core.kernels import builds, run
 from pandq.core.laws import Law
 from pandq.core.numerics import BFLOAT16, widen
@@ -446,10 +448,46 @@ def test_group_sums_have_the_bits_of_numpy(build, monkeypatch):
     group, x, w = rng.integers(0, 9, 5000), rng.normal(size=(5000, 7)), rng.random(5000)
     centre = rng.normal(size=(9, 7))
     for options in ({}, {"w": w}, {"centre": centre}, {"w": w, "centre": centre}):
-        found = kernels.group_sums(group, 9, x, **options)
-        with monkeypatch.context() as patch:
-            patch.setattr(run, "build", lambda: None)
-            assert found.tobytes() == kernels.group_sums(group, 9, x, **options).tobytes()
+        for times in (1, 6):  # more columns than a kernel takes
+            given = {name: np.tile(a, times) if a.ndim == 2 else a for name, a in options.items()}
+            found = kernels.group_sums(group, 9, np.tile(x, times), **given)
+            with monkeypatch.context() as patch:
+                patch.setattr(run, "build", lambda: None)
+                want = kernels.group_sums(group, 9, x, **options)
+            assert found.tobytes() == np.tile(want, times).tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 5000])
+@pytest.mark.parametrize("d", [1, 5, 16, 17])
+def test_sums_about_a_centre_are_those_of_exact_arithmetic(build, n, d):
+    x = np.random.default_rng(n).normal(size=(d, n)).T * 10.0 ** np.arange(d)
+    centre = x.mean(axis=0) + 1.0
+    squares, cubes = kernels.central_sums(Columns.of(x), centre)
+    apart = x - centre
+    for i in range(d):
+        assert cubes[i] == pytest.approx(math.fsum(apart[:, i] ** 3), rel=1e-12)
+        for j in range(d):
+            want = math.fsum(apart[:, i] * apart[:, j])
+            size = math.sqrt((apart[:, i] ** 2).sum() * (apart[:, j] ** 2).sum())
+            assert abs(squares[i, j] - want) <= 1e-14 * size
+    assert (squares == squares.T).all()
+
+
+def test_sums_about_a_centre_have_the_same_bits_in_every_build(monkeypatch):
+    x = np.random.default_rng(3).normal(size=(7, 1001)).T
+    found = set()
+    for name in BUILDS:
+        monkeypatch.setattr(run, "build", lambda name=name: kernels.builds_here()[name])
+        found.add(b"".join(part.tobytes() for part in kernels.central_sums(x, x[0])))
+    assert len(found) == 1
+
+
+def test_numpy_sums_about_a_centre_as_the_kernels_do(build, monkeypatch):
+    x = np.random.default_rng(8).normal(size=(9000, 3))
+    found = kernels.central_sums(x, x[0])
+    monkeypatch.setattr(run, "build", lambda: None)
+    for mine, formula in zip(found, kernels.central_sums(x, x[0]), strict=True):
+        np.testing.assert_allclose(mine, formula, rtol=1e-12)
 
 
 def test_importing_the_kernels_leaves_the_floating_point_state_alone():

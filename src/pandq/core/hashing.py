@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.kernels.builds import build
 from pandq.core.numerics import blocks
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 
 
-def mix(x: Keys) -> Keys:
+def mix(x: Keys, salt: int = 0) -> Keys:
     """SplitMix64's finaliser: a bijection of 64-bit words that scatters nearby ones.
 
     Args:
         x: any shape, uint64.
+        salt: what each word is xor-ed with before.
 
     Returns:
         Same shape, uint64.
@@ -33,8 +35,14 @@ def mix(x: Keys) -> Keys:
     >>> mix(np.zeros(1, dtype=np.uint64))
     array([16294208416658607535], dtype=uint64)
     """
+    chosen = build()
+    if chosen is not None:
+        x = np.require(x, np.uint64, ["C", "A"])
+        out = np.empty(x.shape, np.uint64)
+        chosen.mix(x.ctypes.data, int(salt), x.size, out.ctypes.data)
+        return out
     with np.errstate(over="ignore"):
-        z = x + _STEP
+        z = (x ^ np.uint64(salt)) + _STEP
         z = (z ^ (z >> np.uint64(30))) * _FIRST
         z = (z ^ (z >> np.uint64(27))) * _SECOND
         return z ^ (z >> np.uint64(31))
@@ -55,10 +63,10 @@ def hash_ids(ids: NDArray[Any], *, seed: int = 0) -> Keys:
     """
     start = mix(np.array([seed], dtype=np.uint64))
     if ids.dtype.kind in "iub":
-        return mix(ids.astype(np.int64).view(np.uint64) ^ start)
+        return mix(ids.astype(np.int64, copy=False).view(np.uint64), start[0])
     if ids.dtype.kind == "f":
         # + 0.0 gives -0.0 and 0.0, which are equal, the same bits
-        return mix((ids.astype(np.float64) + 0.0).view(np.uint64) ^ start)
+        return mix((ids.astype(np.float64, copy=False) + 0.0).view(np.uint64), start[0])
     text = ids.astype(np.str_)
     letters = text.view(np.uint32).reshape(len(text), -1) if text.nbytes else None
     state = np.repeat(start, len(text))

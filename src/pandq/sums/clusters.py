@@ -11,6 +11,8 @@ from pandq.sums.summary import Summary, summary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pandq.core.columns import Columns
+
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
 
@@ -36,13 +38,18 @@ class ClusterTotals(Summary):
         none = np.zeros(0, np.uint64)
         return cls(none, none, np.zeros((0, d + 1)))
 
-    def of_only(self, group: Keys, cluster: Keys, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(
+        self, group: Keys, cluster: Keys, x: Floats | Columns, w: Floats | None = None
+    ) -> Self:
         """(n, d) values of rows with hashed group and cluster ids and (n,) weights."""
+        x = np.asarray(x)
         w = np.ones(len(x)) if w is None else w
         return self._gathered(group, cluster, np.column_stack([w, x * w[:, None]]))
 
     def merge(self, other: Self) -> Self:
         """Both together."""
+        if not len(self.totals) or not len(other.totals):
+            return self if len(self.totals) else other
         return self._gathered(
             np.concatenate([self.group, other.group]),
             np.concatenate([self.cluster, other.cluster]),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pandq.core.kernels import group_sums
-from pandq.sums.summary import Summary, summary
+from pandq.core.columns import Columns
+from pandq.core.kernels import central_sums, group_sums
+from pandq.sums.summary import Summary, summary, together
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 # What rounding leaves of equal numbers, as a share of them.
 _EQUAL = 1e-12
-# So many rows stay in a core's cache while they are multiplied.
-_BLOCK_ROWS = 1 << 12
 
 
 @summary
@@ -34,7 +33,7 @@ class Scatter(Summary):
         """No rows of `d` quantities."""
         return cls(0.0, np.zeros(d), np.zeros((d, d)))
 
-    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats | Columns, w: Floats | None = None) -> Self:
         """The scatter of (n, d) values with (n,) weights, or weights of one."""
         weight, mean, m2, _ = _central(x, w)
         return type(self)(weight, mean, m2)
@@ -72,9 +71,9 @@ class Cubes(Summary):
         """No rows of `d` quantities."""
         return cls(0.0, np.zeros(d), np.zeros(d), np.zeros(d))
 
-    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats | Columns, w: Floats | None = None) -> Self:
         """The cubes of (n, d) values with (n,) weights, or weights of one."""
-        weight, mean, m2, m3 = _central(x, w, cubes=True)
+        weight, mean, m2, m3 = _central(x, w)
         return type(self)(weight, mean, np.diag(m2).copy(), m3)
 
     def merge(self, other: Self) -> Self:
@@ -114,12 +113,13 @@ class Moments(Summary):
     @classmethod
     def empty(cls, d: int) -> Self:
         """No rows of `d` quantities."""
-        return cls(0, Scatter.empty(d), Scatter.empty(d), Cubes.empty(d))
+        none = Scatter.empty(d)
+        return cls(0, none, none, Cubes.empty(d))
 
-    def of_only(self, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, x: Floats | Columns, w: Floats | None = None) -> Self:
         """The moments of (n, d) finite values, with (n,) weights if rows count unequally."""
         if w is None:
-            weight, mean, m2, m3 = _central(x, None, cubes=True)
+            weight, mean, m2, m3 = _central(x, None)
             plain = Scatter(weight, mean, m2)
             return type(self)(len(x), plain, plain, Cubes(weight, mean, np.diag(m2).copy(), m3))
         # rows drawn independently: Var(sum w x / sum w) needs the scatter under w^2
@@ -130,6 +130,14 @@ class Moments(Summary):
             self.squared.of_only(x, w2),
             Cubes.empty(x.shape[1]).of_only(x, w2 * w),
         )
+
+    def merge(self, other: Self) -> Self:
+        """Both together; where no row has a weight, what is plain is what is squared."""
+        plain = squared = self.plain.merge(other.plain)
+        if self.squared is not self.plain or other.squared is not other.plain:
+            squared = self.squared.merge(other.squared)
+        cubed = together(self.cubed, other.cubed)
+        return type(self)(self.n + other.n, plain, squared, cubed)
 
     @property
     def mean(self) -> Floats:
@@ -236,7 +244,7 @@ class GroupMoments(Summary):
         self,
         codes: NDArray[np.intp],
         names: tuple[str, ...],
-        x: Floats,
+        x: Floats | Columns,
         w: Floats | None = None,
     ) -> Self:
         """(n, d) values of rows whose group is names[codes]; groups without rows are left out."""
@@ -247,10 +255,19 @@ class GroupMoments(Summary):
             place[used] = np.arange(len(used))
             codes = place[codes]
         size, n = len(used), counted[used]
-        weight, mean = _group_means(codes, size, x, w)
-        w2 = None if w is None else np.square(w)
-        weight2, mean2 = (weight, mean) if w2 is None else _group_means(codes, size, x, w2)
-        m2 = group_sums(codes, size, x, w2, mean2)
+        x, which = Columns.of(x).distinct()
+        if w is None:
+            # of each group there is a row
+            weight = weight2 = n.astype(np.float64)
+            mean = mean2 = group_sums(codes, size, x) / weight[:, None]
+            m2 = group_sums(codes, size, x, None, mean)[:, which]
+            mean = mean2 = mean[:, which]
+        else:
+            w2 = np.square(w)
+            weight, mean = _group_means(codes, size, x, w)
+            weight2, mean2 = _group_means(codes, size, x, w2)
+            m2 = group_sums(codes, size, x, w2, mean2)[:, which]
+            mean, mean2 = mean[:, which], mean2[:, which]
         return type(self)(tuple(names[i] for i in used), n, weight, mean, weight2, mean2, m2)
 
     def merge(self, other: Self) -> Self:
@@ -264,11 +281,23 @@ class GroupMoments(Summary):
             a, b = self._spread(np.arange(len(names)), len(place)), other._spread(into, len(place))
             names = tuple(place)
         weight, mean = _merged_means(a.weight, a.mean, b.weight, b.mean)
-        weight2, mean2 = _merged_means(a.weight2, a.mean2, b.weight2, b.mean2)
+        weight2, mean2 = weight, mean
+        if a.mean2 is not a.mean or b.mean2 is not b.mean:
+            weight2, mean2 = _merged_means(a.weight2, a.mean2, b.weight2, b.mean2)
         with np.errstate(invalid="ignore", divide="ignore"):
             between = np.where(weight2 > 0, a.weight2 * b.weight2 / weight2, 0.0)
         m2 = a.m2 + b.m2 + between[:, None] * np.square(b.mean2 - a.mean2)
         return type(self)(names, a.n + b.n, weight, mean, weight2, mean2, m2)
+
+    def split(self, d: int) -> tuple[Self, Self]:
+        """Of the first `d` quantities, and of the others."""
+        same, found = self.mean2 is self.mean, []
+        for some in (slice(d), slice(d, None)):
+            mean = self.mean[:, some]
+            mean2 = mean if same else self.mean2[:, some]
+            about = mean, self.weight2, mean2, self.m2[:, some]
+            found.append(type(self)(self.names, self.n, self.weight, *about))
+        return found[0], found[1]
 
     def group(self, g: int) -> Moments:
         """One group's Moments; covariances between quantities were not kept and are nan."""
@@ -291,29 +320,24 @@ class GroupMoments(Summary):
         return type(self)(self.names, *map(moved, fields))  # type: ignore[arg-type]
 
 
-def _central(
-    x: Floats, w: Floats | None, *, cubes: bool = False
-) -> tuple[float, Floats, Floats, Floats]:
-    """Total weight, mean, squares and products about it, and cubes if asked for."""
+def _central(x: Floats | Columns, w: Floats | None) -> tuple[float, Floats, Floats, Floats]:
+    """Total weight, mean, squares and products about it, and cubes."""
     d = x.shape[1]
-    mean, m2, m3 = np.zeros(d), np.zeros((d, d)), np.zeros(d)
     weight = float(len(x)) if w is None else float(w.sum())
     if weight == 0.0:
-        return weight, mean, m2, m3
-    mean = x.mean(axis=0) if w is None else (w @ x) / weight
-    for start in range(0, len(x), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        centred = x[rows] - mean
-        weighted = centred if w is None else centred * w[rows, None]
-        m2 += weighted.T @ centred
-        if cubes:
-            with np.errstate(over="ignore", invalid="ignore"):
-                m3 += np.einsum("ij,ij,ij->j", weighted, centred, centred)
-    return weight, mean, m2, m3
+        return weight, np.zeros(d), np.zeros((d, d)), np.zeros(d)
+    if w is not None or not isinstance(x, Columns):
+        x = np.asarray(x)
+        mean = x.mean(axis=0) if w is None else (w @ x) / weight
+        return weight, mean, *central_sums(x, mean, w)
+    apart, which = x.distinct()
+    mean = np.array([column.mean() for column in apart.T])
+    m2, m3 = central_sums(apart, mean)
+    return weight, mean[which], m2[np.ix_(which, which)], m3[which]
 
 
 def _group_means(
-    codes: NDArray[np.intp], size: int, x: Floats, w: Floats | None
+    codes: NDArray[np.intp], size: int, x: Columns, w: Floats
 ) -> tuple[Floats, Floats]:
     weight = np.bincount(codes, weights=w, minlength=size).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Repeats(Summary):
             both: (n,) numbers each, measures of P and Q.
         """
         order = mix(_bits(q[0]))
-        few = np.flatnonzero(order <= self._limit(order))
+        few = self._smallest(order)
         # the first one's bits are the key's high bits: a row has the same place in every chunk
         key = (order[few] & ~_LOW) | (_mixed(q, few) & _LOW)
         ones = np.ones(len(few), np.int64)
@@ -122,18 +122,26 @@ class Repeats(Summary):
             )
         return type(self)(self.size, n, q, p, count)
 
-    def _limit(self, order: Keys) -> Any:
-        """The largest of the `size` smallest different numbers."""
-        reach = 2 * self.size
+    def _smallest(self, order: Keys) -> NDArray[np.intp]:
+        """Which numbers are among the `size` smallest different ones, and the next."""
+        n, reach = len(order), _REACH * self.size
         while True:
             # most rows are out of reach, and are not worth sorting
-            near = np.sort(order if len(order) <= reach else np.partition(order, reach)[:reach])
+            few = np.arange(n)
+            if reach < n:
+                few = np.flatnonzero(order <= np.uint64(reach / n * (2**64 - 1025)))
+            near = np.sort(order[few])
             different = near[np.append(True, near[1:] != near[:-1])] if len(near) else near
-            if len(near) == len(order) or len(different) > self.size:
-                return different[: self.size + 1].max(initial=np.uint64(0))
+            if len(different) > self.size:
+                within: NDArray[np.intp] = few[order[few] <= different[self.size]]
+                return within
+            if len(few) == n:
+                return few
             reach *= 8
 
 
+# A sample that is uniform has so many times as many in its reach as are wanted.
+_REACH = 1.25
 # The part of a key that tells rows of Q apart whose numbers in the sieve are equal.
 _LOW = np.uint64((1 << 24) - 1)
 

@@ -12,6 +12,8 @@ from pandq.sums.summary import Summary, alike, merged_by, summary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pandq.core.columns import Columns
+
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
 
@@ -52,9 +54,9 @@ class PoissonBootstrap(Summary):
         """No rows of `d` quantities."""
         return cls(seed, np.zeros((replicates, d + 1)))
 
-    def of_only(self, keys: Keys, x: Floats, w: Floats | None = None) -> Self:
+    def of_only(self, keys: Keys, x: Floats | Columns, w: Floats | None = None) -> Self:
         """(n, d) values of rows, or of rows whose clusters, have these hashed ids."""
-        values = np.column_stack([np.ones(len(x)), x])
+        values = np.column_stack([np.ones(len(x)), np.asarray(x)])
         if w is not None:
             values *= w[:, None]
         totals = np.zeros_like(self.totals)

@@ -253,12 +253,9 @@ class WorstRows(Summary):
         """Which of (n,) values are the worst, in their order."""
         if self.k == 0:
             return np.zeros(0, np.intp)
-        if len(value) > self.k:
-            # every candidate for the top k, ties included, before the exact order is formed
-            edge = np.partition(value, len(value) - self.k)[len(value) - self.k]
-            near = np.flatnonzero(value >= edge)
-        else:
-            near = np.arange(len(value))
+        # every candidate for the top k, ties included, before the exact order is formed
+        near = np.flatnonzero(value >= _not_above(value, self.k))
+        near = near[value[near] >= _not_above(value[near], self.k)]
         return near[np.lexsort((row[near], -value[near]))[: self.k]]
 
     def merge(self, other: Self) -> Self:
@@ -269,6 +266,21 @@ class WorstRows(Summary):
         ids = self.ids + other.ids
         details = np.concatenate([self.details, other.details])[keep]
         return type(self)(self.k, value[keep], row[keep], details, tuple(ids[i] for i in keep))
+
+
+def _not_above(value: Floats, k: int) -> float:
+    """A number that the k-th largest of some is not below; of few, that one."""
+    n = len(value)
+    if n <= k:
+        return -np.inf
+    if n > 2 * _ROWS_OF_MANY * k:
+        # in each row of a table there is one that is no smaller than its largest
+        whole = n - n % _ROWS_OF_MANY
+        value = value[:whole].reshape(_ROWS_OF_MANY, -1).max(axis=0)
+    return float(np.partition(value, len(value) - k)[len(value) - k])
+
+
+_ROWS_OF_MANY = 64
 
 
 def as_python(value: Any) -> Any:

@@ -16,7 +16,7 @@ static void widened(double *to, const double *from, int64_t groups, int d, int w
 }
 
 /* `wide` is known where this is compiled into. */
-INLINE int64_t add_groups(const int64_t *group, int64_t groups, const double *x, ptrdiff_t stride,
+INLINE int64_t add_groups(const int64_t *group, int64_t groups, const double *const *column,
                           const double *weight, const double *centre, int64_t n, int d,
                           double *restrict sum, int wide)
 {
@@ -24,7 +24,7 @@ INLINE int64_t add_groups(const int64_t *group, int64_t groups, const double *x,
     for (int64_t first = 0; first < n; first += GROUP_ROWS) {
         int rows = (int)(n - first < GROUP_ROWS ? n - first : GROUP_ROWS);
         for (int j = 0; j < d; j++)
-            for (int r = 0; r < rows; r++) row[r * wide + j] = x[j * stride + first + r];
+            for (int r = 0; r < rows; r++) row[r * wide + j] = column[j][first + r];
         for (int r = 0; r < rows; r++) {
             int64_t i = first + r, g = ((const volatile int64_t *)group)[i];
             if (g < 0 || g >= groups) return i;
@@ -42,10 +42,10 @@ INLINE int64_t add_groups(const int64_t *group, int64_t groups, const double *x,
     return n;
 }
 
-/* Columns of `stride` doubles; `centre` and `out`, which holds zeros, are (groups, d). The order of
+/* d columns; `centre` and `out`, which holds zeros, are (groups, d). The order of
  * additions is that of the rows, whatever the build. The rows that were added: all, or those before the
  * first whose group is none; -1 if there is no memory. */
-static int64_t group_sums(const int64_t *group, int64_t groups, const double *x, ptrdiff_t stride,
+static int64_t group_sums(const int64_t *group, int64_t groups, const double *const *column,
                           const double *weight, const double *centre, int64_t n, int d, double *out)
 {
     int wide = d <= 4 ? 4 : d <= 8 ? 8 : d <= 12 ? 12 : MOST_COLUMNS;
@@ -54,10 +54,10 @@ static int64_t group_sums(const int64_t *group, int64_t groups, const double *x,
     if (!sum) return -1;
     if (centre) widened(middle, centre, groups, d, wide);
     int64_t added =
-        wide == 4    ? add_groups(group, groups, x, stride, weight, middle, n, d, sum, 4)
-        : wide == 8  ? add_groups(group, groups, x, stride, weight, middle, n, d, sum, 8)
-        : wide == 12 ? add_groups(group, groups, x, stride, weight, middle, n, d, sum, 12)
-                     : add_groups(group, groups, x, stride, weight, middle, n, d, sum, MOST_COLUMNS);
+        wide == 4    ? add_groups(group, groups, column, weight, middle, n, d, sum, 4)
+        : wide == 8  ? add_groups(group, groups, column, weight, middle, n, d, sum, 8)
+        : wide == 12 ? add_groups(group, groups, column, weight, middle, n, d, sum, 12)
+                     : add_groups(group, groups, column, weight, middle, n, d, sum, MOST_COLUMNS);
     for (int64_t g = 0; g < groups; g++)
         memcpy(out + g * d, sum + g * wide, sizeof(double) * (size_t)d);
     free(sum);

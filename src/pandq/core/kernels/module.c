@@ -11,11 +11,13 @@
 #include "dirichlet.h"
 #include "divergences.h"
 #include "groups.h"
+#include "hashing.h"
 #include "maps.h"
+#include "moments.h"
 #include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 7
+#define INTERFACE 8
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -100,17 +102,42 @@ static PyObject *py_first_doubt(PyObject *self, PyObject *args)
 static PyObject *py_group_sums(PyObject *self, PyObject *args)
 {
     (void)self;
-    long long group, groups, x, stride, weight, centre, n, out;
+    long long group, groups, columns, weight, centre, n, out;
     int d;
     int64_t found;
-    if (!PyArg_ParseTuple(args, "LLLLLLLiL", &group, &groups, &x, &stride, &weight, &centre, &n, &d, &out))
+    if (!PyArg_ParseTuple(args, "LLLLLLiL", &group, &groups, &columns, &weight, &centre, &n, &d, &out))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    found = group_sums((const int64_t *)(intptr_t)group, groups, (const double *)(intptr_t)x,
-                       (ptrdiff_t)stride, (const double *)(intptr_t)weight,
-                       (const double *)(intptr_t)centre, n, d, (double *)(intptr_t)out);
+    found = group_sums((const int64_t *)(intptr_t)group, groups, (const double *const *)(intptr_t)columns,
+                       (const double *)(intptr_t)weight, (const double *)(intptr_t)centre, n, d,
+                       (double *)(intptr_t)out);
     Py_END_ALLOW_THREADS
     return rows_done(found);
+}
+
+static PyObject *py_central_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long columns, centre, n, m2, m3;
+    int d;
+    if (!PyArg_ParseTuple(args, "LLLiLL", &columns, &centre, &n, &d, &m2, &m3)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    central_sums((const double *const *)(intptr_t)columns, (const double *)(intptr_t)centre, n, d,
+                 (double *)(intptr_t)m2, (double *)(intptr_t)m3);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
+}
+
+static PyObject *py_mix(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long x, n, out;
+    unsigned long long with;
+    if (!PyArg_ParseTuple(args, "LKLL", &x, &with, &n, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    mix_words((const uint64_t *)(intptr_t)x, with, n, (uint64_t *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
 }
 
 /* A softmax map: (x, all, scale, bias, floor). */
@@ -275,7 +302,10 @@ static PyMethodDef methods[] = {
      "(which, parameter, kind, p, kind, q, n, k, out): one divergence of a law from a law."},
     {"first_doubt", py_first_doubt, METH_VARARGS, "(kind, x, n, k, tolerance): a row to look at, or n."},
     {"group_sums", py_group_sums, METH_VARARGS,
-     "(group, groups, x, stride, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},
+     "(group, groups, columns, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},
+    {"central_sums", py_central_sums, METH_VARARGS,
+     "(columns, centre, n, d, m2, m3): squares, products and cubes about centres."},
+    {"mix", py_mix, METH_VARARGS, "(x, with, n, out): words of 64 bits, mixed."},
     {"map_sums", py_map_sums, METH_VARARGS,
      "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},
     {"map_at", py_map_at, METH_VARARGS,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.columns import Columns
 from pandq.core.kernels.builds import build
 from pandq.core.numerics import storage_name
 from pandq.core.threads import n_threads, over_cores
@@ -72,6 +73,8 @@ TASKS = 8
 TILE_ROWS = 64
 # As MOST_COLUMNS of groups.h.
 MOST_COLUMNS = 16
+# So many rows stay in a core's cache while NumPy multiplies them.
+BLOCK_ROWS = 1 << 12
 # The rows of a result do not start at one address modulo a power of two.
 PAD = 8
 
@@ -209,7 +212,7 @@ def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
 def group_sums(
     group: NDArray[np.int64],
     size: int,
-    x: Rows,
+    x: Rows | Columns,
     w: Rows | None = None,
     centre: Rows | None = None,
 ) -> Rows:
@@ -233,26 +236,68 @@ def group_sums(
     array([[4.],
            [2.]])
     """
-    chosen = build()
+    chosen, x = build(), Columns.of(x)
     n, d = x.shape
+    if d > MOST_COLUMNS:
+        halves = slice(d // 2), slice(d // 2, d)
+        some = (Columns(x.T[half]) for half in halves)
+        middles = (None if centre is None else centre[:, half] for half in halves)
+        return np.hstack(
+            [group_sums(group, size, y, w, c) for y, c in zip(some, middles, strict=True)]
+        )
     out = np.zeros((size, d))
-    if chosen is None or d > MOST_COLUMNS or x.dtype != np.float64:
+    if chosen is None:
         for j, column in enumerate(x.T):
             value = column if centre is None else np.square(column - centre[group, j])
             out[:, j] = np.bincount(group, value if w is None else value * w, size)
         return out
     group = np.require(group, np.int64, ["C", "A"])
-    columns = np.require(x.T, np.float64, ["C", "A"])
+    places = x.places()
     weight = None if w is None else np.require(w, np.float64, ["C", "A"])
     middle = None if centre is None else np.require(centre, np.float64, ["C", "A"])
     weight_at, middle_at = (0 if a is None else a.ctypes.data for a in (weight, middle))
     added = chosen.group_sums(
-        group.ctypes.data, size, columns.ctypes.data, n, weight_at, middle_at, n, d, out.ctypes.data
+        group.ctypes.data, size, places.ctypes.data, weight_at, middle_at, n, d, out.ctypes.data
     )
     if added < n:
         msg = f"row {added} is of none of {size} groups"
         raise IndexError(msg)
     return out
+
+
+def central_sums(x: Rows | Columns, centre: Rows, w: Rows | None = None) -> tuple[Rows, Rows]:
+    """Squares and products of columns about their centres, and cubes of each, summed over the rows.
+
+    Args:
+        x: (n, d).
+        centre: (d,).
+        w: (n,) weights, ones when left out.
+
+    Returns:
+        (d, d) and (d,), which may overflow. A kernel's bits are those of any build; NumPy's, which
+        sums with weights, depend on the BLAS.
+
+    >>> squares, cubes = central_sums(np.array([[1.0], [2.0], [6.0]]), np.array([3.0]))
+    >>> squares.tolist(), cubes.tolist()
+    ([[14.0]], [18.0])
+    """
+    chosen, (n, d) = build(), x.shape
+    m2, m3 = np.zeros((d, d)), np.zeros(d)
+    if chosen is not None and w is None and d <= MOST_COLUMNS:
+        columns, middle = Columns.of(x), np.require(centre, np.float64, ["C", "A"])
+        places = columns.places()
+        given = places.ctypes.data, middle.ctypes.data
+        chosen.central_sums(*given, n, d, m2.ctypes.data, m3.ctypes.data)
+        return m2, m3
+    x = np.asarray(x)
+    for start in range(0, n, BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        apart = x[rows] - centre
+        weighted = apart if w is None else apart * w[rows, None]
+        m2 += weighted.T @ apart
+        with np.errstate(over="ignore", invalid="ignore"):
+            m3 += np.einsum("ij,ij,ij->j", weighted, apart, apart)
+    return m2, m3
 
 
 def require_labels(fine: bool, k: int) -> None:  # noqa: FBT001

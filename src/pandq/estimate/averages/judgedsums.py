@@ -171,6 +171,6 @@ def columns_of(models: int) -> list[tuple[int, int | None, str]]:
 def _losses(chunk: Chunk, p: Any) -> Floats:
     """(n, d) of every Q's losses against some labels, and of their differences from the first's."""
     qs = (chunk.q, *chunk.rivals)
-    alone = [measure_rows(p, q).columns(*JUDGED) for q in qs]
+    alone = [np.asarray(measure_rows(p, q).columns(*JUDGED)) for q in qs]
     with np.errstate(invalid="ignore"):
         return np.hstack([*alone, *(x - alone[0] for x in alone[1:])])

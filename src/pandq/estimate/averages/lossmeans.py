@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.core.columns import Columns
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.results.estimate import Estimate
 from pandq.rows import by_top
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.sums.moments import GroupMoments
     from pandq.views import View
 
     Floats = NDArray[np.float64]
@@ -58,8 +60,8 @@ class LossMeans(Summary):
 
     def of_only(
         self,
-        losses: Floats,
-        others: Floats,
+        losses: Floats | Columns,
+        others: Floats | Columns,
         w: Floats | None = None,
         *,
         clusters: Keys | None = None,
@@ -140,19 +142,23 @@ class GroupLossMeans(Summary):
         self,
         codes: NDArray[np.intp],
         groups: tuple[str, ...],
-        losses: Floats,
-        others: Floats,
+        losses: Floats | Columns,
+        others: Floats | Columns,
         w: Floats | None = None,
         *,
         clusters: Keys | None = None,
     ) -> Self:
         """Rows whose group is groups[codes]: (n, d) losses, (n, e) finite values."""
         losses, kept = _finite(losses, w)
+        some: tuple[GroupMoments | None, GroupMoments | None] = None, None
+        if isinstance(kept, slice):
+            # of the same rows: both are added up at once
+            both = Columns.of(losses) + Columns.of(others)
+            some = self.losses.moments.of_only(codes, groups, both, w).split(losses.shape[1])
+        of_losses = codes[kept], groups, losses[kept], _of(w, kept)
         return type(self)(
-            self.losses.of_only(
-                codes[kept], groups, losses[kept], _of(w, kept), clusters=_of(clusters, kept)
-            ),
-            self.others.of_only(codes, groups, others, w, clusters=clusters),
+            self.losses.of_only(*of_losses, clusters=_of(clusters, kept), moments=some[0]),
+            self.others.of_only(codes, groups, others, w, clusters=clusters, moments=some[1]),
         )
 
     def of_only_by_top(
@@ -160,8 +166,8 @@ class GroupLossMeans(Summary):
         view: View,
         tops: NDArray[Any],
         classes: tuple[str, ...],
-        losses: Floats,
-        others: Floats,
+        losses: Floats | Columns,
+        others: Floats | Columns,
         w: Floats | None = None,
         *,
         clusters: Keys | None = None,
@@ -195,14 +201,16 @@ def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:
     return replace(found.ranged(end, end, method, end), identified=True)
 
 
-def _finite(losses: Floats, w: Floats | None) -> tuple[Floats, Any]:
+def _finite(losses: Floats | Columns, w: Floats | None) -> tuple[Floats | Columns, Any]:
     """The losses with 0 where a row of no weight is infinite, and which rows to average."""
-    finite = np.isfinite(losses).all(axis=1)
+    finite = np.ones(len(losses), np.bool_)
+    for column in Columns.of(losses).distinct()[0].T:
+        finite &= np.isfinite(column)
     if finite.all():
         return losses, slice(None)
     if w is not None:
         idle = ~finite & (w == 0)
-        losses, finite = np.where(idle[:, None], 0.0, losses), finite | idle
+        losses, finite = np.where(idle[:, None], 0.0, np.asarray(losses)), finite | idle
     return losses, finite
 
 

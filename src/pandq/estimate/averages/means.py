@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.core.columns import Columns
+
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
 
@@ -48,7 +50,7 @@ class Means(Summary):
 
     def of_only(
         self,
-        x: Floats,
+        x: Floats | Columns,
         w: Floats | None = None,
         *,
         clusters: Keys | None = None,
@@ -210,16 +212,19 @@ class GroupMeans(Summary):
         self,
         codes: NDArray[np.intp],
         groups: tuple[str, ...],
-        x: Floats,
+        x: Floats | Columns,
         w: Floats | None = None,
         *,
         clusters: Keys | None = None,
+        moments: GroupMoments | None = None,
     ) -> Self:
-        """(n, d) finite values of rows whose group is groups[codes]."""
+        """(n, d) finite values of rows whose group is groups[codes], and their moments if known."""
         totals = ClusterTotals.empty(len(self.names))
         if clusters is not None:
             totals = totals.of_only(_group_keys(groups)[codes], clusters, x, w)
-        return type(self)(self.names, self.moments.of_only(codes, groups, x, w), totals)
+        if moments is None:
+            moments = self.moments.of_only(codes, groups, x, w)
+        return type(self)(self.names, moments, totals)
 
     def groups(self) -> Iterator[tuple[str, Means]]:
         """Each group's own Means, in order of appearance."""

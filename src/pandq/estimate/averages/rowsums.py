@@ -158,8 +158,11 @@ def _extreme(
     chunk: Chunk,
 ) -> WorstRows:
     """The worst of some rows."""
-    place = np.flatnonzero(which)
-    worst = place[blank.chosen(m.kl[place], row[place])]
+    if which.all():
+        worst = blank.chosen(m.kl, row)
+    else:
+        place = np.flatnonzero(which)
+        worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
     shown: list[Shown] = []
     for some in blocks(len(worst), chunk.q.n_classes or 1):

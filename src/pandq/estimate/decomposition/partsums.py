@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from pandq.core.columns import Columns
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
 from pandq.estimate.decomposition.rowparts import row_parts
@@ -98,7 +99,7 @@ class PartSums(Summary):
 
     def _rows(
         self, chunk: Chunk, trained: Trained, found: RowParts, unit: Keys
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Columns, Columns]:
         """Each row's losses and finite parts, in the order of their names."""
         loss, after, q = found.loss, found.recalibrated, np.zeros((0, 0))
         if trained.label_type == "full" and found.entropy is not None:
@@ -120,7 +121,7 @@ class PartSums(Summary):
             losses += [loss - blind_low]
             parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
-        return np.stack(losses).T, np.stack(parts).T
+        return Columns(losses), Columns(parts)
 
     def _brier_of(self, chunk: Chunk, found: RowParts, trained: Trained) -> Means:
         """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""

@@ -76,6 +76,12 @@ class MemberSums(Summary):
             most_aleatoric=WorstRows.empty(worst, len(DETAILS)),
         )
 
+    def merge(self, other: Self) -> Self:
+        """Both together; of what is no ensemble there is nothing."""
+        if not self.members or not other.members:
+            return self if self.members else other
+        return Summary.merge(self, other)
+
     def of_only(self, chunk: Chunk) -> Self:
         """The sums of one chunk; nothing, where Q is one distribution per row."""
         q = chunk.q
