@@ -58,6 +58,7 @@ HEADERS = (
     "checks",
     "dirichlet",
     "divergences",
+    "frequencies",
     "groups",
     "hashing",
     "labels",

@@ -112,6 +112,7 @@ def one_call():
     what = rng.integers(8)
     if what == 0:
         run.first_doubt(kind, x, 1e-6)
+        run.law_sums(kind, x, rng.choice([None, 1.0]) and rng.random(n))
     elif what == 1:
         run.measured(other, y, kind, x, whole=bool(rng.integers(2)))
     elif what == 2:

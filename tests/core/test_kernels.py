@@ -473,6 +473,34 @@ def test_sums_about_a_centre_are_those_of_exact_arithmetic(build, n, d):
     assert (squares == squares.T).all()
 
 
+@pytest.mark.parametrize("kind", ["counts", "probs", "logprobs", "logits"])
+@pytest.mark.parametrize("k", [1, 10, 64, 65, 1000])
+def test_laws_are_summed_over_rows_as_the_formulas_say(build, kind, k):
+    rng = np.random.default_rng(k)
+    logits, w = rng.normal(size=(130, k)) * 3, rng.random(130)
+    x = {
+        "counts": rng.integers(0, 9, (130, k)) + np.eye(1, k, dtype=np.int64),
+        "probs": softmax(logits),
+        "logprobs": np.log(softmax(logits)),
+        "logits": logits.astype(np.float32),
+    }[kind]
+    prob = VIEWS[kind](x).law().prob
+    for weight in (None, w):
+        found = kernels.law_sums(kind, x, weight)
+        want = prob.sum(axis=0) if weight is None else weight @ prob
+        np.testing.assert_allclose(found, want, rtol=1e-13)
+
+
+@pytest.mark.parametrize("bad", [np.nan, INF])
+@pytest.mark.parametrize("place", [0, 63, 64, 999])
+def test_a_doubtful_number_among_many_rows_is_found_wherever_it_is(build, bad, place):
+    x = np.zeros((100, 10), np.float32)
+    x.flat[place] = bad
+    assert run.first_doubt("logits", x, 1e-5) == place // 10
+    x.flat[place] = -INF
+    assert run.first_doubt("logits", x, 1e-5) == 100
+
+
 def test_sums_about_a_centre_have_the_same_bits_in_every_build(monkeypatch):
     x = np.random.default_rng(3).normal(size=(7, 1001)).T
     found = set()

@@ -27,11 +27,13 @@ class Columns:
     ((2, 3), array([[1., 0., 1.]]))
     """
 
-    __slots__ = ("columns", "n")
+    __slots__ = ("_distinct", "_sums", "columns", "n")
 
     def __init__(self, columns: Sequence[Rows], n: int | None = None) -> None:
-        self.columns = tuple(np.require(x, np.float64, ["C", "A"]) for x in columns)
+        self.columns = tuple(x if _as_it_is(x) else _copied(x) for x in columns)
         self.n = len(columns[0]) if n is None else n
+        self._distinct: tuple[Columns, NDArray[np.intp]] | None = None
+        self._sums: Rows | None = None
 
     @classmethod
     def of(cls, x: Rows | Columns) -> Columns:
@@ -74,7 +76,26 @@ class Columns:
 
     def distinct(self) -> tuple[Columns, NDArray[np.intp]]:
         """The columns that lie apart, and which of them each column is."""
-        known: dict[int, int] = {}
-        which = [known.setdefault(place, len(known)) for place in self.places().tolist()]
-        apart = [self.columns[which.index(i)] for i in range(len(known))]
-        return Columns(apart, self.n), np.array(which, np.intp)
+        if self._distinct is None:
+            known: dict[int, int] = {}
+            which = [known.setdefault(place, len(known)) for place in self.places().tolist()]
+            apart = self
+            if len(known) < len(which):
+                apart = Columns([self.columns[which.index(i)] for i in range(len(known))], self.n)
+            self._distinct = apart, np.array(which, np.intp)
+        return self._distinct
+
+    def sums(self) -> Rows:
+        """(d,) each column's sum, pairwise: finite only where all of its numbers are."""
+        if self._sums is None:
+            apart, which = self.distinct()
+            self._sums = np.array([np.add.reduce(x) for x in apart.columns], np.float64)[which]
+        return self._sums
+
+
+def _as_it_is(x: Rows) -> bool:
+    return x.dtype == np.float64 and x.flags.c_contiguous and x.flags.aligned
+
+
+def _copied(x: Rows) -> Rows:
+    return np.require(x, np.float64, ["C", "A"])

@@ -331,7 +331,7 @@ def _central(x: Floats | Columns, w: Floats | None) -> tuple[float, Floats, Floa
         mean = x.mean(axis=0) if w is None else (w @ x) / weight
         return weight, mean, *central_sums(x, mean, w)
     apart, which = x.distinct()
-    mean = np.array([column.mean() for column in apart.T])
+    mean = apart.sums() / weight
     m2, m3 = central_sums(apart, mean)
     return weight, mean[which], m2[np.ix_(which, which)], m3[which]
 

@@ -7,6 +7,7 @@ from pandq.core.kernels.run import (
     divergence,
     first_doubt,
     group_sums,
+    law_sums,
     measured,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "divergence",
     "first_doubt",
     "group_sums",
+    "law_sums",
     "measured",
 ]

@@ -10,6 +10,7 @@
 #include "checks.h"
 #include "dirichlet.h"
 #include "divergences.h"
+#include "frequencies.h"
 #include "groups.h"
 #include "hashing.h"
 #include "maps.h"
@@ -17,7 +18,7 @@
 #include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 8
+#define INTERFACE 9
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -126,6 +127,19 @@ static PyObject *py_central_sums(PyObject *self, PyObject *args)
                  (double *)(intptr_t)m2, (double *)(intptr_t)m3);
     Py_END_ALLOW_THREADS
     return rows_done(n);
+}
+
+static PyObject *py_law_sums(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long weight, n, k, out;
+    int kind, fine;
+    struct matrix x;
+    if (!PyArg_ParseTuple(args, "iO&LLLL", &kind, matrix_from, &x, &weight, &n, &k, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    fine = law_sums(&x, (enum kind)kind, (const double *)(intptr_t)weight, n, k, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(fine ? n : -1);
 }
 
 static PyObject *py_mix(PyObject *self, PyObject *args)
@@ -305,6 +319,8 @@ static PyMethodDef methods[] = {
      "(group, groups, columns, weight or 0, centre or 0, n, d, out): sums within groups; n, or the first row of none."},
     {"central_sums", py_central_sums, METH_VARARGS,
      "(columns, centre, n, d, m2, m3): squares, products and cubes about centres."},
+    {"law_sums", py_law_sums, METH_VARARGS,
+     "(kind, x, weight or 0, n, k, out): probabilities summed over rows."},
     {"mix", py_mix, METH_VARARGS, "(x, with, n, out): words of 64 bits, mixed."},
     {"map_sums", py_map_sums, METH_VARARGS,
      "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},

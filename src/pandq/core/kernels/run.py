@@ -300,6 +300,34 @@ def central_sums(x: Rows | Columns, centre: Rows, w: Rows | None = None) -> tupl
     return m2, m3
 
 
+def law_sums(kind: str, x: NDArray[Any], w: Rows | None = None) -> Rows | None:
+    """Probabilities summed over the rows, each with its weight.
+
+    Args:
+        kind: counts, probs, logprobs or logits.
+        x: (n, K) of any number type; also bits of BFLOAT16.
+        w: (n,) weights, ones when left out.
+
+    Returns:
+        (K,), added up in the order of the rows; None where there is no kernel for it.
+
+    Raises:
+        MemoryError: there is too little.
+
+    >>> found = law_sums("probs", np.array([[0.75, 0.25], [0.25, 0.75]]))
+    >>> found is None or found.tolist()
+    [1.0, 1.0]
+    """
+    chosen, lies = build(), described(kind, x)
+    if chosen is None or lies is None or 0 in x.shape:
+        return None
+    (n, k), out = x.shape, np.zeros(x.shape[1])
+    weight = None if w is None else np.require(w, np.float64, ["C", "A"])
+    weight_at = 0 if weight is None else weight.ctypes.data
+    chosen.law_sums(KINDS[kind], lies, weight_at, n, k, out.ctypes.data)
+    return out
+
+
 def require_labels(fine: bool, k: int) -> None:  # noqa: FBT001
     """Refuse labels that are no longer what they were when they were checked.
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy import special
 
+from pandq.core.kernels import law_sums
 from pandq.core.numerics import blocks, widen
 from pandq.results.estimate import Estimate
 from pandq.results.guessing import Guessing
 from pandq.sums.summary import Summary, summary
-from pandq.views import Labels, Probs, formed
+from pandq.views import Labels, Logits, LogProbs, Probs, formed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# What is a distribution only once it is exponentiated, which a kernel does.
+_EXPONENTIATED = (Logits.kind, LogProbs.kind)
 OF_THESE = "P's mean over these rows themselves, without an interval"
 
 
@@ -82,6 +85,8 @@ def _total(p: View, w: Floats | None, k: int) -> Floats:
     """P summed over rows, (K,); a block of rows at a time, as P may be made on the way."""
     if isinstance(p, Labels):
         return np.bincount(p.array, w, k).astype(np.float64)
+    if p.kind in _EXPONENTIATED and (summed := law_sums(p.kind, p.array, w)) is not None:
+        return summed
     found = np.zeros(k)
     for some in blocks(len(p), k):
         view = p[some]

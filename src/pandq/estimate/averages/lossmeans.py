@@ -203,8 +203,11 @@ def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:
 
 def _finite(losses: Floats | Columns, w: Floats | None) -> tuple[Floats | Columns, Any]:
     """The losses with 0 where a row of no weight is infinite, and which rows to average."""
+    columns = Columns.of(losses)
+    if np.isfinite(columns.sums()).all():
+        return losses, slice(None)
     finite = np.ones(len(losses), np.bool_)
-    for column in Columns.of(losses).distinct()[0].T:
+    for column in columns.distinct()[0].T:
         finite &= np.isfinite(column)
     if finite.all():
         return losses, slice(None)

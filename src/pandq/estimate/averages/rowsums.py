@@ -17,7 +17,7 @@ from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
 from pandq.views import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,12 +168,20 @@ def _extreme(
     for some in blocks(len(worst), chunk.q.n_classes or 1):
         laws = (view[worst[some]].law().prob for view in (chunk.p, chunk.q))
         ids = (plain(chunk.ids[int(i)]) for i in worst[some])
-        shown += [Shown(one, *_largest(p, q)) for one, p, q in zip(ids, *laws, strict=True)]
+        shown += [Shown(one, *top) for one, top in zip(ids, _largest_of_each(*laws), strict=True)]
     return blank.of_only(m.kl[worst], row[worst], details, shown)
 
 
+def _largest_of_each(p: Rows, q: Rows) -> Iterator[tuple[NDArray[np.intp], Rows, Rows]]:
+    """The classes of each of (n, K) rows that matter most to P or to Q, and both there."""
+    if p.shape[1] > TOP:
+        return (_largest(*row) for row in zip(p, q, strict=True))
+    top = np.argsort(-np.maximum(p, q), axis=1, kind="stable")
+    return zip(top, *(np.take_along_axis(x, top, axis=1) for x in (p, q)), strict=True)
+
+
 def _largest(p: Rows, q: Rows) -> tuple[NDArray[np.intp], Rows, Rows]:
-    """The classes of a row that matter most to P or to Q, and both there.
+    """Those of one row.
 
     Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
     """
