@@ -12,7 +12,7 @@ from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.comparison.baseline import against_baseline
-from pandq.estimate.comparison.bounded import BoundedSums, bounds_of
+from pandq.estimate.comparison.bounded import BoundedSums, bounds_of, differences_of
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
@@ -23,7 +23,7 @@ from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
 from pandq.results.audit import Audit
-from pandq.views import SAMPLED_KIND, TOP_KIND
+from pandq.views import BOUNDED_KINDS, SAMPLED_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -209,8 +209,7 @@ def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool)
     """
     drawn = any(x.kind == SAMPLED_KIND for x in (rows.p, rows.q, *rows.rivals))
     partly, full = drawn or partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
-    told = "a TopK leaves only bounds, over all rows"
-    told = "log-probabilities of draws, over all rows" if drawn else told
+    told = f"{'log-probabilities of draws' if drawn else 'bounds alone'}, over all rows"
     if alone and drawn:
         raise InputError(what="a baseline has nothing to say of draws")
     if q_floor is not None and (drawn or not partly):
@@ -243,8 +242,8 @@ def _kind(given: Any) -> str:
 
 
 def partly_known(rows: Scan | MemoryScan) -> bool:
-    """Is P or a Q a TopK, of which only bounds can be said?"""
-    return any(x.kind == TOP_KIND for x in (rows.p, rows.q, *rows.rivals))
+    """Is P or a Q a TopK, or rounded, so that only bounds can be said?"""
+    return any(x.kind in BOUNDED_KINDS for x in (rows.p, rows.q, *rows.rivals))
 
 
 def bounded(
@@ -265,6 +264,7 @@ def bounded(
         notes: of the rows, for the report.
     """
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
+    pairs = zip(called, found.sums, strict=True)
     return Comparison(
         n=found.n,
         n_classes=found.shape.n_classes,
@@ -273,8 +273,9 @@ def bounded(
         models=(),
         differences=(),
         from_reference=(),
-        bounds=tuple(map(partial(bounds_of, n=found.n, **scale), called, found.sums)),
-        source={"rows": found.n},
+        bounds=tuple(bounds_of(*x, n=found.n, rounded=found.rounded, **scale) for x in pairs),
+        difference_bounds=differences_of(called, found, **scale),
+        source={"rows": found.n} | ({"rounded": True} if found.rounded else {}),
         notes=notes,
         options=asked.told | {"q_floor": q_floor},
     )

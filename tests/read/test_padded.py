@@ -67,7 +67,7 @@ def test_a_column_that_carries_something_is_never_cut(kind):
 def test_a_number_that_is_none_is_not_cut_away():
     wide = padded(LOGITS, -np.inf)
     wide[4, WIDE - 1] = np.nan
-    with pytest.raises(RowError, match="row 4 has more than nothing.*got nan"):
+    with pytest.raises(RowError, match=r"row 4 has more than nothing.*got nan"):
         list(rows("logits", wide).chunks())
 
 

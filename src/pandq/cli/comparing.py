@@ -79,6 +79,14 @@ def a_quantile(
 )
 @option(
     INPUT,
+    "--rounded",
+    type=click.IntRange(0, 12),
+    metavar="DECIMALS",
+    help="The probabilities were rounded to so many digits behind the point: give bounds that hold"
+    " whatever they were before.",
+)
+@option(
+    INPUT,
     "--incomplete",
     is_flag=True,
     help="For topk: the classes given need not be each row's most probable ones.",
@@ -189,7 +197,8 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
     if asked["max_ppl_ratio"] is not None and not any(x.tokens for x in result.from_reference):
         what = "--max-ppl-ratio needs a reference's distribution and --labels"
         raise InputError(what, got=f"P is {result.p_kind}")
-    if asked["max_regression"] is not None and not result.differences:
+    apart = result.differences or result.difference_bounds
+    if asked["max_regression"] is not None and not apart:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
         if result.bounds:
             what, remedy = "--max-regression has nothing to say of bounds", "Use --max-kl."
@@ -198,7 +207,7 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
 
 def _held(result: Comparison) -> dict[str, list[Estimate]]:
     """What each limit is compared with, by names that tell the models apart."""
-    models, apart = result.models, result.differences
+    models, apart = result.models, result.differences or result.difference_bounds
     return {
         "max_kl": [
             *(replace(x.kl, name=f"kl of {x.q}") for x in models or result.bounds),
@@ -242,7 +251,7 @@ def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
     from pandq.read.scan_joined import scan_joined
 
     duplicates = given.pop("id_duplicates")
-    options = scan_options(given, "labels") | {"complete": not given.pop("incomplete")}
+    options = scan_options(given, "labels", "rounded") | {"complete": not given.pop("incomplete")}
     q = options.pop("q")
     if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
         q = _of_logits_files(files, options)

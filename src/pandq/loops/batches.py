@@ -11,7 +11,7 @@ from pandq.core.numerics import BFLOAT16
 from pandq.errors import InputError
 from pandq.read.chunks import Chunk, MemoryScan
 from pandq.views import VIEWS, Ensemble, Linear
-from pandq.views.taken import TOP_KIND
+from pandq.views.taken import BOUNDED_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,8 +103,8 @@ class Like:
 
     @property
     def partly(self) -> bool:
-        """Is P or a Q a TopK? Such rows are summed as they come, and none is kept."""
-        return TOP_KIND in dict(self.kinds).values()
+        """Is P or a Q known in part? Such rows are summed as they come, and none is kept."""
+        return not set(BOUNDED_KINDS).isdisjoint(dict(self.kinds).values())
 
 
 def _few(classes: Sequence[str] | None) -> str:
@@ -115,8 +115,8 @@ def _few(classes: Sequence[str] | None) -> str:
 
 def kind_of(view: Any) -> str:
     """A view's kind, and where it matters what its numbers are stored as."""
-    if view.kind == TOP_KIND:
-        return TOP_KIND
+    if view.kind in BOUNDED_KINDS:
+        return str(view.kind)
     bits = not isinstance(view, Linear) and view[:1].array.dtype == BFLOAT16
     return f"{view.kind} in bfloat16" if bits else str(view.kind)
 

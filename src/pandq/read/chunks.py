@@ -17,6 +17,7 @@ from pandq.read import columns as cols
 from pandq.read.parts import Part
 from pandq.views import (
     Labels,
+    Rounded,
     Sampled,
     TopK,
     formed,
@@ -204,9 +205,10 @@ def _taken(p: object, q: object, rivals: Sequence[object]) -> list[Any]:
             got = " and ".join(str(len(x)) for x in found)
             raise InputError(what="P and Q have different numbers of rows", got=got)
         return found
-    if any(isinstance(x, TopK) for x in given):
+    partly = (TopK, Rounded)
+    if any(isinstance(x, partly) for x in given):
         named = zip(["p"] + ["q"] * (len(given) - 1), given, strict=True)
-        return [x if isinstance(x, TopK) else require_view(name, x) for name, x in named]
+        return [x if isinstance(x, partly) else require_view(name, x) for name, x in named]
     p_view, q_view = paired(require_view("p", p), require_view("q", q))
     return [p_view, q_view, *(paired(p_view, rival)[1] for rival in rivals)]
 

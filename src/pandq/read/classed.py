@@ -95,7 +95,7 @@ def by_class(spec: Spec, column: Any) -> NDArray[Any]:
         )
     found = np.full((len(column), len(names.names)), np.nan)
     found[parents[known], codes[known]] = numbers[known]
-    if spec.kind in _ZERO:
+    if spec.numbers in _ZERO:
         return np.nan_to_num(found) if not np.isnan(numbers).any() else found
     _require_all(spec, found, names.names)
     return found

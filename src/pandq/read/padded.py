@@ -45,6 +45,6 @@ def cut(name: str, kind: str, array: Any, n_classes: int) -> Any:
             problem=f"has more than nothing in the classes from {n_classes:,} on, which --classes"
             f" {n_classes} would cut",
             got=f"{most:.3g}",
-            remedy=f"All of its columns are --classes {k}; a logit of -inf or -1e9 carries nothing.",
+            remedy=f"All columns: --classes {k}; a logit of -inf or -1e9 carries nothing.",
         )
     return array[..., :n_classes]

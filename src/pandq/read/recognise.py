@@ -15,7 +15,7 @@ from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
 from pandq.read.heads import HeadFile, head_file
-from pandq.views import LINEAR_KIND, PARTIAL_KINDS, TOP_KIND, VIEWS, VOTES_KIND
+from pandq.views import LINEAR_KIND, ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, VIEWS, VOTES_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,8 @@ class Spec:
     `numeric` says that labels are numbers or truth values and no text, whatever a file holds them
     as; `fields` are the classes of a struct or a map; `head` makes logits of hidden states;
     `annotators` is the column that says who gave which of the votes, `skip` are answers that are
-    none, and `duplicates` says which answer counts where one of them gave two.
+    none, and `duplicates` says which answer counts where one of them gave two; `decimals` is to how
+    many digits probabilities were rounded.
     """
 
     kind: str
@@ -65,10 +66,16 @@ class Spec:
     annotators: str | None = None
     skip: tuple[str, ...] = ()
     duplicates: str = "refuse"
+    decimals: int | None = None
 
     def __str__(self) -> str:
         who = f",{ANNOTATORS}:{self.annotators}" if self.annotators else ""
-        return f"{self.kind}:{self.column}{who}"
+        return f"{self.numbers}:{self.column}{who}"
+
+    @property
+    def numbers(self) -> str:
+        """What kind its numbers are, rounded or not."""
+        return Probs.kind if self.kind == ROUNDED_KIND else self.kind
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -100,7 +107,7 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    kinds = (*VIEWS, VOTES_KIND, *PARTIAL_KINDS, LINEAR_KIND)
+    kinds = (*VIEWS, VOTES_KIND, TOP_KIND, SAMPLED_KIND, LINEAR_KIND)
     if not colon or kind not in kinds:
         known = ", ".join(kinds)
         if not colon and text in schema:

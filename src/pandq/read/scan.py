@@ -27,11 +27,11 @@ from pandq.read.roles import (
     sums_as,
 )
 from pandq.read.sequences import require_tokens_told
-from pandq.read.settled import needs_whole_types, settled
+from pandq.read.settled import as_rounded, needs_whole_types, settled
 from pandq.read.sources import Filtered, ParquetFiles, narrowed, open_tables
 from pandq.read.tables import in_memory
 from pandq.read.viewed import top_of, view_of
-from pandq.views import SAMPLED_KIND, TOP_KIND, paired, require_sampled
+from pandq.views import ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, Labels, paired, require_sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -187,6 +187,9 @@ class Scan:
         if SAMPLED_KIND in kinds:
             require_sampled(*views)
             return views
+        if ROUNDED_KIND in kinds:
+            p, q, *_ = views
+            return [p.of_classes(q.n_classes) if isinstance(p, Labels) else p, *views[1:]]
         if TOP_KIND not in kinds:
             p, q = self._paired(views[0], views[1])
             return [p, q, *(self._paired(p, rival)[1] for rival in views[2:])]
@@ -252,6 +255,7 @@ def scan(
     per: str | None = None,
     judge: str | None = None,
     ignore_label: Ignored = (),
+    rounded: int | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -300,6 +304,8 @@ def scan(
             without a human's.
         ignore_label: labels of rows that do not count, such as -100: these are left out and
             counted, of labels as P or beside it.
+        rounded: to how many digits behind the point the numbers of every "probs:COLUMN" were
+            rounded for display, for bounds that hold for whatever was rounded to them.
 
     Returns:
         A Scan; of columns of numbers nothing but their names and types has been read yet.
@@ -317,7 +323,6 @@ def scan(
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
-    sums = sums_as(normalise, percent, tolerance)
     notes: list[str] = []
     laid = laid_open(data, where=where, **ask) or Laid(_opened(data, where))
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
@@ -330,13 +335,14 @@ def scan(
     every = counting(every, (specs.p, specs.labels), ignore_label, notes)
     own = with_p(every, specs.p, judge)
     found = settled(own, of_votes(specs.p, skip, duplicates), specs.qs, classes, beside_rows["id"])
+    found = as_rounded(found, rounded, texts("normalise", normalise))
     rows = Scan(
         source=own,
         p=found.p,
         q=found.qs[0],
         classes=found.classes,
         by=tuple(by),
-        **{**beside_rows, **sums},
+        **{**beside_rows, **sums_as(normalise, percent, tolerance)},
         best_q=found.qs[-1] if best_q else None,
         rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,

@@ -13,7 +13,7 @@ from pandq.read.recognise import class_names
 from pandq.read.text import TextFiles
 from pandq.read.viewed import view_of
 from pandq.read.voted import class_names_for, notes_of, polled, require_votes
-from pandq.views import PARTIAL_KINDS, VOTES_KIND
+from pandq.views import PARTIAL_KINDS, ROUNDED_KIND, VOTES_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,29 @@ class Settled:
     qs: tuple[Spec, ...]
     classes: tuple[str, ...] | None
     notes: tuple[str, ...] = ()
+
+
+def as_rounded(found: Settled, decimals: int | None, normalise: Sequence[str]) -> Settled:
+    """The same with probabilities that were rounded to so many digits.
+
+    Raises:
+        InputError: there are none, or they are to be rescaled too.
+    """
+    if decimals is None:
+        return found
+    if normalise:
+        what = "--rounded and --normalise are two ways to take rounded probabilities"
+        raise InputError(what, remedy="Give one: bounds, or the distribution that rescaling gives.")
+    specs = [
+        replace(x, kind=ROUNDED_KIND, decimals=decimals) if x.kind == Probs.kind else x
+        for x in (found.p, *found.qs)
+    ]
+    if not any(x.kind == ROUNDED_KIND for x in specs):
+        got = ", ".join(map(str, specs))
+        raise InputError("--rounded is for probabilities", got=got)  # noqa: EM101
+    digits = "a digit" if decimals == 1 else f"{decimals} digits"
+    said = f"bounds hold for every distribution that rounds to {digits} as shown (--rounded)"
+    return replace(found, p=specs[0], qs=tuple(specs[1:]), notes=(*found.notes, said))
 
 
 def needs_whole_types(source: Source, specs: Sequence[Spec]) -> bool:

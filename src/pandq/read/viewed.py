@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow.compute as pc
 
+from pandq.core.numerics import widen
 from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.classed import by_class
@@ -23,6 +25,7 @@ from pandq.views import (
     Linear,
     Logits,
     Probs,
+    Rounded,
     Sampled,
     TopK,
 )
@@ -65,7 +68,9 @@ def view_of(
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
         if n_classes is not None:
-            array = cut(spec.column, spec.kind, array, n_classes)
+            array = cut(spec.column, spec.numbers, array, n_classes)
+        if spec.decimals is not None:
+            return cast("View", _rounded(spec.decimals, array, percent=percent))
         if percent:
             array = array / 100
         if normalise:
@@ -75,8 +80,15 @@ def view_of(
         where = f"column {spec.column!r}"
         if where not in str(error):
             error.at(where)
-        error.remedy = _on_the_command_line(error.remedy, role, spec)
+        error.remedy = _on_the_command_line(error.remedy, role, spec, shift=2 * percent)
         raise
+
+
+def _rounded(decimals: int, array: Any, *, percent: bool) -> Any:
+    """Rounded probabilities, of percentages two digits more than is shown; one of class 1 alone."""
+    array = widen(array)
+    array, decimals = (array / 100, decimals + 2) if percent else (array, decimals)
+    return Rounded(array if array.ndim > 1 else np.stack([1 - array, array], axis=1), decimals)
 
 
 def _array(spec: Spec, batch: Mapping[str, Column]) -> Any:
@@ -110,10 +122,13 @@ def _of_one_number(spec: Spec, array: NDArray[Any]) -> View:
     )
 
 
-def _on_the_command_line(remedy: str, role: str, spec: Spec) -> str:
-    """A view's remedy in the options of the command line."""
+def _on_the_command_line(remedy: str, role: str, spec: Spec, *, shift: int) -> str:
+    """A view's remedy in the options of the command line; of percentages digits are `shift` on."""
     if "percentages" in remedy:
         return f"{remedy} (on the command line: --percent {role}, --normalise {role})"
+    if (digits := re.search(r"decimals=(\d+)", remedy)) is not None:
+        bounds = f"pandq compare --rounded {max(0, int(digits[1]) - shift)}, or --normalise {role}"
+        return f"{remedy} (on the command line: {bounds})"
     if "normalised" in remedy:
         kinds = {"Counts(": "counts", "Logits(": "logits"}
         kind = next((kind for call, kind in kinds.items() if call in remedy), None)

@@ -91,13 +91,30 @@ class Bounds(Record):
     infinite_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class DifferenceBounds(Record):
+    """Bounds of the mean of Q's losses less another's, where these were rounded.
+
+    They hold for KL(P||Q) as well as for the cross entropy: the floor cancels. `cross_entropy` is
+    the interval that also allows for sampling.
+    """
+
+    q: str
+    against: str
+    n: int
+    lower_bound: Estimate
+    upper_bound: Estimate
+    cross_entropy: Estimate = field(metadata=DIFFERENCE)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Document):
     """What a comparison found; `to_dict()` is its JSON form, `print` its text.
 
     `models` are the Qs in the order given, the first the one that the others are compared with;
     `from_reference` is there where P is a distribution in full (a reference model, soft labels),
-    `bounds` where only the top of a distribution is known, and `sampled` where only
+    `bounds` where only the top of a distribution is known or it was rounded (then also
+    `difference_bounds`), and `sampled` where only
     log-probabilities of what was drawn are: there are no classes then, and `n_classes` is 0.
     """
 
@@ -114,6 +131,7 @@ class Comparison(Document):
     differences: tuple[Difference | Unpaired, ...]
     from_reference: tuple[FromReference, ...]
     bounds: tuple[Bounds, ...] = ()
+    difference_bounds: tuple[DifferenceBounds, ...] = ()
     sampled: tuple[SampledDivergence, ...] = ()
     source: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)

@@ -10,8 +10,10 @@ from pandq.views.logprobs import LogProbs
 from pandq.views.matrix import TOLERANCES
 from pandq.views.pieces import formed, in_pieces, rows_at_once
 from pandq.views.probs import Probs
+from pandq.views.rounded import ROUNDED_KIND, Rounded
 from pandq.views.sampled import Sampled, require_sampled
 from pandq.views.taken import (
+    BOUNDED_KINDS,
     MATRICES,
     PARTIAL_KINDS,
     SAMPLED_KIND,
@@ -26,10 +28,12 @@ from pandq.views.topk import TopK
 from pandq.views.votes import VOTES_KIND, Votes
 
 __all__ = [
+    "BOUNDED_KINDS",
     "LINEAR_KIND",
     "MATRICES",
     "NO_VOTES",
     "PARTIAL_KINDS",
+    "ROUNDED_KIND",
     "SAMPLED_KIND",
     "TOLERANCES",
     "TOP_KIND",
@@ -43,6 +47,7 @@ __all__ = [
     "LogProbs",
     "Logits",
     "Probs",
+    "Rounded",
     "Sampled",
     "TopK",
     "View",

@@ -16,20 +16,26 @@ from pandq.core.laws import Law
 from pandq.core.numerics import widen
 from pandq.errors import RowError
 from pandq.views.matrix import Matrix
+from pandq.views.rounded import Rounded
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def instead_of_probs(row: NDArray[np.float64]) -> str:
-    """What numbers that do not sum to one may be."""
+def instead_of_probs(row: NDArray[np.float64], like: NDArray[np.float64] | None = None) -> str:
+    """What numbers that do not sum to one may be; `like` are more such rows."""
     total = row.sum()
     if abs(total - 100) <= 1:
         return "If these are percentages, divide them by 100; to rescale, Probs.normalised(x)."
     if (row == np.floor(row)).all() and total > 1:
         return "If these are votes, use Counts(n); to rescale, Probs.normalised(x)."
-    if (digits := rounded_to(row)) is not None:
-        return f"If these were rounded to {digits} digits, rescale them: Probs.normalised(x)."
+    each = [rounded_to(x) for x in (row[None] if like is None else like[:_LOOKED_AT])]
+    digits = None if None in each else max((x for x in each if x is not None), default=None)
+    if digits is not None:
+        return (
+            f"If these were rounded to {digits} digits, Probs(x, decimals={digits}) gives bounds"
+            " for whatever they were, and Probs.normalised(x) rescales them."
+        )
     if abs(total - 1) <= _ROUNDING and (row >= 0).all():
         return "If these are float32 or rounded outputs, rescale them: Probs.normalised(x)."
     return "If these are logits, use Logits(x); to rescale, Probs.normalised(x)."
@@ -37,6 +43,8 @@ def instead_of_probs(row: NDArray[np.float64]) -> str:
 
 # Sums of probabilities in float32 are off by no more, whatever made them.
 _ROUNDING = 1e-3
+# Rows whose digits are counted.
+_LOOKED_AT = 100
 
 
 def rounded_to(row: NDArray[np.float64]) -> int | None:
@@ -74,6 +82,9 @@ class Probs(Matrix):
         x: (n, K) float16/32/64, or bits of BFLOAT16; one row may be given as (K,).
         tolerance: how far a row's sum may lie from one; by default a few rounding errors of
             the storage type (float64 1e-6, float32 1e-5, float16 1e-3, bfloat16 1e-2).
+        decimals: to how many digits behind the point they were rounded for display. They then stand
+            for every distribution that rounds to them: `pandq.kl_bounds` and `pandq.compare` say
+            what holds for each, and nothing else takes them.
 
     Raises:
         InputError: NaN, a negative probability, or a row that does not sum to one.
@@ -84,6 +95,19 @@ class Probs(Matrix):
     """
 
     kind: ClassVar[str] = "probs"
+
+    def __new__(  # type: ignore[misc]
+        cls, x: ArrayLike = (), *, tolerance: float | None = None, decimals: int | None = None
+    ) -> Probs | Rounded:
+        """What was rounded is another view: it stands for many distributions."""
+        del tolerance
+        return object.__new__(cls) if decimals is None else Rounded(x, decimals)
+
+    def __init__(
+        self, x: ArrayLike, *, tolerance: float | None = None, decimals: int | None = None
+    ) -> None:
+        del decimals
+        super(Probs, self).__init__(x, tolerance=tolerance)
 
     @staticmethod
     def check(block: NDArray[Any], tolerance: float) -> None:
@@ -101,7 +125,7 @@ class Probs(Matrix):
                 view="Probs",
                 row=row,
                 problem=f"sums to {sum_told(float(total[row]))} {told}",
-                remedy=instead_of_probs(x[row]),
+                remedy=instead_of_probs(x[row], x[off]),
             )
 
     @classmethod

@@ -12,6 +12,7 @@ from pandq.views.labels import Labels
 from pandq.views.logits import Logits
 from pandq.views.logprobs import LogProbs
 from pandq.views.probs import Probs
+from pandq.views.rounded import ROUNDED_KIND
 
 if TYPE_CHECKING:
     from pandq.views.matrix import Matrix
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 TOP_KIND = "topk"
 # What a model gave to the one class that was drawn (pandq.views.sampled).
 SAMPLED_KIND = "sampled"
-PARTIAL_KINDS = (TOP_KIND, SAMPLED_KIND)
+PARTIAL_KINDS = (TOP_KIND, SAMPLED_KIND, ROUNDED_KIND)
+# Of these there are bounds of a divergence.
+BOUNDED_KINDS = (TOP_KIND, ROUNDED_KIND)
 
 
 MATRICES: dict[str, type[Matrix]] = {view.kind: view for view in (Counts, Probs, LogProbs, Logits)}
@@ -63,7 +66,13 @@ def require_view(name: str, value: object) -> View:
 
 
 def partly_known(name: str, kind: str = TOP_KIND) -> ViewTypeError:
-    """The error for a TopK, or a Sampled, where a full distribution is needed."""
+    """The error for what is known in part, where a full distribution is needed."""
+    if kind == ROUNDED_KIND:
+        return ViewTypeError(
+            what=f"{name} was rounded, and any distribution that rounds to it may be meant",
+            remedy="pandq.kl_bounds(p, q) and pandq.compare say what holds for all of these;"
+            " Probs.normalised(x) takes the one that rescaling gives.",
+        )
     if kind == SAMPLED_KIND:
         return ViewTypeError(
             what=f"{name} is a Sampled, which knows a distribution only where it was drawn from",

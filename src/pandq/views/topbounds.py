@@ -9,14 +9,16 @@ an upper one, where Q is known well enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pandq.errors import InputError, ViewTypeError
 from pandq.units import Unit, per_nat
 from pandq.views.base import View
+from pandq.views.boxes import Box, box_bounds
 from pandq.views.labels import Labels
+from pandq.views.rounded import Rounded
 from pandq.views.topk import TopK
 
 if TYPE_CHECKING:
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
 
 
 def kl_bounds(
-    p: TopK | View, q: TopK | View, *, q_floor: float | None = None, unit: Unit = "nat"
+    p: TopK | Rounded | View,
+    q: TopK | Rounded | View,
+    *,
+    q_floor: float | None = None,
+    unit: Unit = "nat",
 ) -> tuple[Rows, Rows]:
-    """Bounds of KL(P||Q) when only the top of P, of Q or of both is known.
+    """Bounds of KL(P||Q) when only the top of P, of Q or of both is known, or they were rounded.
 
     Args:
-        p: n rows over K classes; a TopK, or any view.
-        q: n rows over K classes; a TopK, or any view.
+        p: n rows over K classes; a TopK, Probs(x, decimals=), or any view.
+        q: n rows over K classes; a TopK, Probs(x, decimals=), or any view.
         q_floor: a probability that Q gives every class at least, if that is known; an upper
             bound needs it where Q is a TopK.
         unit: "nat" or "bit".
@@ -41,7 +47,9 @@ def kl_bounds(
         low, high: (n,) float64, in `unit`. `low` is certified: the divergence with
         unseen classes merged. `high` is attained by the worst spread of P's unseen probability in
         which no unseen class is more probable than P's `caps` allow; it is +inf where nothing is
-        known of Q's unseen classes.
+        known of Q's unseen classes. Of rounded probabilities both hold for every distribution that
+        rounds to them: `low` is the least but for rounding errors, `high` the most but for what the
+        chord of one class's term is above it; +inf where Q may be 0 and P not.
 
     Raises:
         ViewTypeError: an argument is neither a TopK nor a view.
@@ -57,7 +65,7 @@ def kl_bounds(
     """
     for name, x in (("p", p), ("q", q)):
         given: object = x
-        if not isinstance(given, TopK | View):
+        if not isinstance(given, TopK | Rounded | View):
             what = f"{name} must say what its numbers mean"
             remedy = "Wrap it: TopK(ids, log_probs, n_classes), Probs(x), Logits(x) ..."
             raise ViewTypeError(what, got=type(given).__name__, remedy=remedy)
@@ -70,11 +78,18 @@ def kl_bounds(
         raise InputError(
             what=f"a floor of {k} probabilities lies above 0 and at most at 1/{k}", got=str(q_floor)
         )
+    rounded = isinstance(p, Rounded) or isinstance(q, Rounded)
+    if rounded and (isinstance(p, TopK) or isinstance(q, TopK) or q_floor is not None):
+        what = "rounded probabilities are known of all classes, and a TopK of some"
+        raise InputError(what, got="both" if q_floor is None else "q_floor, which is for a TopK")
     low, high = np.empty(len(p)), np.empty(len(p))
     step = max(1, (1 << 20) // k)
     for start in range(0, len(p), step):
         rows = slice(start, start + step)
-        low[rows], high[rows] = _bounds(_dense(p[rows], k), _dense(q[rows], k), q_floor)
+        if rounded:
+            low[rows], high[rows] = box_bounds(_box(p[rows], k), _box(q[rows], k))
+        else:
+            low[rows], high[rows] = _bounds(_dense(p[rows], k), _dense(q[rows], k), q_floor)
     return low * per_nat(unit), high * per_nat(unit)
 
 
@@ -91,7 +106,16 @@ class _Known:
         return ~np.isnan(self.log_prob)
 
 
-def _dense(x: TopK | View, k: int) -> _Known:
+def _box(x: Any, k: int) -> Box:
+    """What each probability lies between."""
+    if isinstance(x, Rounded):
+        return Box(x.low, x.high)
+    view = x.of_classes(k) if isinstance(x, Labels) else x
+    prob = view.law().prob
+    return Box(prob, prob)
+
+
+def _dense(x: Any, k: int) -> _Known:
     if isinstance(x, TopK):
         log_prob = np.full((len(x), k), np.nan)
         row, place = np.nonzero(x.ids >= 0)

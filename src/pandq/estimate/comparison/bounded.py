@@ -1,8 +1,9 @@
-"""A divergence of which only bounds are known: P or Q is a TopK."""
+"""A divergence of which only bounds are known: P or Q is a TopK, or was rounded."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,18 +11,25 @@ import numpy as np
 from pandq.estimate.averages.intervals import one_sided_level
 from pandq.estimate.averages.means import Means
 from pandq.estimate.passes import Shape
-from pandq.results.comparison import Bounds
+from pandq.results.comparison import Bounds, DifferenceBounds
 from pandq.results.estimate import Estimate
-from pandq.sums.summary import Summary, summary
-from pandq.views import kl_bounds
+from pandq.sums.summary import Summary, merged_by, summary
+from pandq.views import ROUNDED_KIND, TOP_KIND, kl_bounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from pandq.read.chunks import Chunk
     from pandq.units import Unit
-    from pandq.views import TopK, View
+
+    Rows = NDArray[np.float64]
 
 
 LOW, HIGH = "lower_bound", "upper_bound"
+UNSEEN = ("certified: unseen classes merged", "unseen classes at their worst")
+ROUNDED = ("least of what rounds to this", "most of what rounds to this")
 
 
 @summary
@@ -36,9 +44,8 @@ class DivergenceBounds(Summary):
         """No rows."""
         return cls(Means.empty((LOW,)), Means.empty((HIGH,)))
 
-    def of_only(self, chunk: Chunk, q: View | TopK, *, q_floor: float | None) -> Self:
-        """The bounds of one chunk."""
-        found = kl_bounds(chunk.p, q, q_floor=q_floor)
+    def of_only(self, chunk: Chunk, found: tuple[Rows, Rows]) -> Self:
+        """The bounds of one chunk's rows, the lower and the upper ones."""
         low, high = (
             means.of_only_finite(x[:, None], chunk.weights, chunk.clusters)
             for means, x in zip((self.low, self.high), found, strict=True)
@@ -48,25 +55,71 @@ class DivergenceBounds(Summary):
 
 @summary
 class BoundedSums(Summary):
-    """The one pass of a comparison where P or a Q is a TopK: the bounds of each model."""
+    """The one pass of a comparison where P or a Q is known in part: the bounds of each model.
+
+    `differences` are those of the others' divergences less the first's, where all classes are
+    known: of a TopK they would say nothing.
+    """
 
     shape: Shape
     n: int
     sums: tuple[DivergenceBounds, ...]
+    differences: tuple[DivergenceBounds, ...]
+    rounded: bool = merged_by(max, default=False)
 
     @classmethod
     def empty(cls, n_models: int) -> Self:
         """No rows."""
-        return cls(Shape(), 0, (DivergenceBounds.empty(),) * n_models)
+        none = (DivergenceBounds.empty(),)
+        return cls(Shape(), 0, none * n_models, none * (n_models - 1))
 
     def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
-        pairs = zip(self.sums, (chunk.q, *chunk.rivals), strict=True)
-        bounds = tuple(x.of_only(chunk, view, q_floor=q_floor) for x, view in pairs)
-        return type(self)(Shape.of(chunk), len(chunk), bounds)
+        views = (chunk.q, *chunk.rivals)
+        found = [kl_bounds(chunk.p, view, q_floor=q_floor) for view in views]
+        bounds = tuple(x.of_only(chunk, y) for x, y in zip(self.sums, found, strict=True))
+        kinds = {view.kind for view in (chunk.p, *views)}
+        apart = self.differences
+        if TOP_KIND not in kinds:
+            each = (_apart(other, found[0]) for other in found[1:])
+            apart = tuple(x.of_only(chunk, y) for x, y in zip(apart, each, strict=True))
+        return type(self)(Shape.of(chunk), len(chunk), bounds, apart, ROUNDED_KIND in kinds)
 
 
-def bounds_of(name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: float) -> Bounds:
+def _apart(other: tuple[Rows, Rows], first: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
+    """Bounds of one divergence less another; without end where either may be infinite."""
+    with np.errstate(invalid="ignore"):
+        low, high = other[0] - first[1], other[1] - first[0]
+    return (
+        np.where(np.isnan(low) | (first[1] == np.inf), -np.inf, low),
+        np.where(np.isnan(high) | (other[1] == np.inf), np.inf, high),
+    )
+
+
+def differences_of(
+    called: Sequence[str], found: BoundedSums, *, unit: Unit, level: float
+) -> tuple[DifferenceBounds, ...]:
+    """What the sums say of the others' losses less the first's; nothing of a TopK.
+
+    Args:
+        called: what the models are called.
+        found: over all rows.
+        unit: of the result.
+        level: confidence level of the intervals.
+    """
+    if not found.rounded:
+        return ()
+    bounds = []
+    for name, sums in zip(called[1:], found.differences, strict=True):
+        low, high, between = _ends(sums, n=found.n, unit=unit, level=level, least=-np.inf)
+        between = replace(between, name="difference")
+        bounds.append(DifferenceBounds(name, called[0], found.n, low, high, between))
+    return tuple(bounds)
+
+
+def bounds_of(
+    name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: float, rounded: bool
+) -> Bounds:
     """What the sums say of one Q.
 
     Args:
@@ -75,12 +128,31 @@ def bounds_of(name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: f
         n: how many rows went by.
         unit: of the result.
         level: confidence level of the intervals.
+        rounded: whether all classes are known, rounded.
 
     Returns:
         Bounds; the upper one is infinite where it is infinite in any row.
     """
-    low = sums.low.estimate(LOW, level=level, method="certified: unseen classes merged")
-    high = sums.high.estimate(HIGH, level=level, method="unseen classes at their worst")
+    methods = ROUNDED if rounded else UNSEEN
+    low, high, kl = _ends(sums, n=n, unit=unit, level=level, least=0.0, methods=methods)
+    lost = n - sums.low.n
+    return Bounds(q=name, n=n, lower_bound=low, upper_bound=high, kl=kl, infinite_rows=lost)
+
+
+def _ends(
+    sums: DivergenceBounds,
+    *,
+    n: int,
+    unit: Unit,
+    level: float,
+    least: float,
+    methods: tuple[str, str] = ROUNDED,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The mean of either bound, and what lies between them; `least` is the least that may be."""
+    low, high = (
+        means.estimate(key, level=level, method=method)
+        for means, key, method in zip((sums.low, sums.high), (LOW, HIGH), methods, strict=True)
+    )
     lost = {LOW: n - sums.low.n, HIGH: n - sums.high.n}
     one, other = sums.low.sampling(LOW), sums.high.sampling(HIGH)
     # of rows that need not be the same no covariance is kept: the gap is less sure than it could be
@@ -91,9 +163,12 @@ def bounds_of(name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: f
     for place, key in enumerate((LOW, HIGH)):
         if lost[key]:
             method = f"infinite in {lost[key]} rows"
-            found[place] = Estimate(np.inf, np.inf, np.inf, level, "nat", n, method, key)
-            ends[place] = np.inf
+            # a divergence that is at least infinite is so; of a difference nothing is known below
+            end = -np.inf if key == LOW and least < 0 else np.inf
+            found[place] = Estimate(end, end, end, level, "nat", n, method, key)
+            ends[place] = end
     method = "between certified bounds: no point is identified"
-    kl = Estimate(None, max(ends[0], 0.0), ends[1], level, "nat", n, method, "kl", identified=False)
-    low, high, kl = (x.to_unit(unit) for x in (*found, kl))
-    return Bounds(q=name, n=n, lower_bound=low, upper_bound=high, kl=kl, infinite_rows=lost[LOW])
+    least = max(ends[0], least)
+    between = Estimate(None, least, ends[1], level, "nat", n, method, "kl", identified=False)
+    low, high, between = (x.to_unit(unit) for x in (*found, between))
+    return low, high, between

@@ -51,6 +51,14 @@ BOUNDED = (
 )
 
 
+ROUNDED = (
+    "Probabilities that were rounded for display may have been any that round to them: the bounds"
+    " hold for each of these distributions, and the interval allows for the sampling of rows too."
+    " A 0 that is shown may have been one: where P is more than 0 there the upper bound is"
+    " infinite. Of labels KL(P||Q) is the cross entropy."
+)
+
+
 def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     """All that a comparison says, the answer first."""
     unit = comparison.unit
@@ -60,6 +68,11 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
         f"KL(P||{x.q}) lies between {number(x.lower_bound.value)} and"
         f" {number(x.upper_bound.value)} {unit}."
         for x in comparison.bounds
+    ]
+    said += [
+        f"The loss of {x.q} less that of {x.against} lies between {number(x.lower_bound.value)} and"
+        f" {number(x.upper_bound.value)} {unit}."
+        for x in comparison.difference_bounds
     ]
     said += [sampled_sentence(x, unit) for x in comparison.sampled]
     classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
@@ -72,7 +85,9 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
     yield Section(said[0], note=[*said[1:], about, *notes], first=True, answer=True)
     if comparison.bounds:
-        yield Section("Bounds", table=[_bounds(comparison)], note=[BOUNDED], first=True)
+        tables = [_bounds(comparison), *_apart(comparison)]
+        note = ROUNDED if comparison.source.get("rounded") else BOUNDED
+        yield Section("Bounds", table=tables, note=[note], first=True)
         return
     if comparison.sampled:
         for drawn in comparison.sampled:
@@ -260,6 +275,23 @@ def _bounds(comparison: Comparison) -> Table:
         "rows",
     )
     return Table("certified bounds of KL(P||Q)", columns, lines)
+
+
+def _apart(comparison: Comparison) -> Iterator[Table]:
+    """What bounds say of the models' differences."""
+    lines = []
+    for x in comparison.difference_bounds:
+        ends = (figure_of(end.value, 6) for end in (x.lower_bound, x.upper_bound))
+        shown = Cell(interval(x.cross_entropy, 6), kind="number")
+        lines.append((Cell(f"{x.q} less {x.against}"), *ends, shown))
+    columns = (
+        "models",
+        f"at least, {comparison.unit}",
+        "at most",
+        f"{comparison.level:.0%} interval",
+    )
+    if lines:
+        yield Table("certified bounds of differences of losses", columns, lines)
 
 
 def _method(comparison: Comparison) -> dict[str, object]:
