@@ -258,7 +258,11 @@ def test_people_are_known_where_a_layout_knows_them_and_a_condition_is_on_their_
 
 
 def command(*arguments, **options):
-    run = [sys.executable, "-m", "pandq", "votes", *map(str, arguments)]
+    return pandq_command("votes", *arguments, **options)
+
+
+def pandq_command(*arguments, **options):
+    run = [sys.executable, "-m", "pandq", *map(str, arguments)]
     return subprocess.run(run, capture_output=True, text=True, check=False, **options)
 
 
@@ -325,6 +329,44 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, folder, monkeypatch):
     assert sorted(folder.iterdir()) == before
 
 
+def test_predictions_are_audited_against_a_votes_file_as_against_their_own(folder, tmp_path):
+    votes, guesses = tmp_path / "votes.parquet", tmp_path / "guesses.csv"
+    told = command("long.csv", *LONG, "--out", votes, cwd=folder)
+    assert told.returncode == 0
+    counted = pq.read_table(votes)
+    ids, counts = counted["id"].to_pylist(), np.array(counted["counts"].to_pylist())
+    order = np.random.default_rng(2).permutation(len(ids))
+    rows = [f"{ids[k]},0.2,0.3,0.5" for k in order]
+    guesses.write_text("\n".join(["case,q_0,q_1,q_2", *rows, "999999,0.2,0.3,0.5"]))
+    asked = {"p": "counts:counts", "q": "probs:q_*", "id": "case"}
+    joined = pandq.scan([guesses, votes], **asked)
+    assert "left out: 1 rows whose id is only in the first file" in joined.notes[1]
+    one = {"case": [str(ids[k]) for k in order], "counts": counts[order].tolist()}
+    one |= {f"q_{k}": [x] * len(ids) for k, x in enumerate([0.2, 0.3, 0.5])}
+    own = pandq.audit(pandq.scan(pa.table(one), **asked))
+    found = pandq.audit(joined)
+    assert found.cross_entropy == own.cross_entropy
+    assert found.decomposition.floor == own.decomposition.floor
+    said = next(line for line in told.stderr.splitlines() if line.startswith("Next: "))
+    words = said.replace("PREDICTIONS", str(guesses)).replace("KIND:COLUMN", "probs:q_0,q_1,q_2")
+    words = re.sub(" --classes [^ ]*", "", words)
+    again = pandq_command(*shlex.split(words)[2:], "--json", "-", cwd=tmp_path)
+    assert json.loads(again.stdout)["cross_entropy"] == found.to_dict()["cross_entropy"]
+
+
+def test_a_votes_file_that_joins_no_row_is_one_line_with_counts(folder, tmp_path):
+    votes, guesses = tmp_path / "votes.parquet", tmp_path / "guesses.csv"
+    command("long.csv", *LONG, "--out", votes, cwd=folder)
+    n = pq.read_table(votes).num_rows
+    guesses.write_text("case,q_0,q_1,q_2\nx1,0.2,0.3,0.5\nx2,0.2,0.3,0.5\n")
+    for verb in ("audit", "compare"):
+        words = (verb, guesses, votes, "--id", "case", "--p", "counts:counts", "--q", "probs:q_*")
+        run = pandq_command(*words, cwd=tmp_path)
+        assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+        said = f"no 'case' of one file is in the other, got 2 ids such as 'x1', and {n:,} ids such"
+        assert said in run.stderr
+
+
 def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settled(folder, tmp_path):
     lines = (folder / "long.csv").read_text() + "100,w0,yes\n100,w0,no\n"
     (tmp_path / "twice.csv").write_text(lines)
@@ -337,15 +379,28 @@ def test_an_answer_given_twice_is_refused_on_the_command_line_until_it_is_settle
     assert "further answers of one annotator to one row" in " ".join(run.stdout.split())
 
 
-def test_the_worked_example_of_the_document_prints_what_stands_there(tmp_path):
+def test_the_worked_examples_of_the_document_print_what_stands_there(tmp_path):
     text = (Path(__file__).parents[1] / "docs" / "guides" / "votes.md").read_text(encoding="utf-8")
-    made = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    words = re.search(r"```sh\npandq votes (.*?)\n```", text, re.DOTALL)[1]
-    subprocess.run([sys.executable, "-c", made], cwd=tmp_path, check=True)
-    run = command(*shlex.split(words), cwd=tmp_path, env={**os.environ, "COLUMNS": "110"})
-    told = re.search(r"```text\n(.*?)```", text, re.DOTALL)[1]
-    assert [x.rstrip() for x in run.stdout.splitlines()] == told.splitlines()
+    for made in re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:2]:
+        subprocess.run([sys.executable, "-c", made], cwd=tmp_path, check=True)
+    shown = re.findall(r"```sh\npandq ([^\n]*)\n```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert [words.split()[0] for words, _ in shown] == ["votes", "audit"]
+    for words, told in shown:
+        wide = {**os.environ, "COLUMNS": "110"}
+        run = pandq_command(*shlex.split(words), cwd=tmp_path, env=wide)
+        assert [x.rstrip() for x in run.stdout.splitlines()] == told.splitlines()
     assert (tmp_path / "votes.parquet").exists()
+    with_features = pq.read_table(tmp_path / "predictions.parquet").rename_columns(
+        ["picture", "features", "new"]
+    )
+    pq.write_table(with_features, tmp_path / "features.parquet")
+    also = re.findall(r"```sh\n(pandq compare.*?)```", text, re.DOTALL)[0].splitlines()
+    assert [words.split()[1] for words in also] == ["compare", "fit"]
+    for words in also:
+        run = pandq_command(*shlex.split(words)[1:], cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert "390 rows in both files" in run.stdout
+        assert "of votes.parquet" not in run.stdout
 
 
 def test_the_doctests_of_the_document_hold():

@@ -29,6 +29,7 @@ FLOORS = {
         ("estimate",),
         ("fit",),
         ("report",),
+        ("proposals",),
         ("outputs", "agreements", "audits", "calibrations", "comparisons", "inspections"),
         ("loops", "sklearn"),
         ("demo",),

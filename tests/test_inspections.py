@@ -1,5 +1,6 @@
 """What the columns of a table may be."""
 
+import io
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import pandq
 from pandq import InputError
+from pandq.report.terminal.console import Page
+from pandq.report.terminal.inspection import inspection
 from pandq.results.inspection import Inspection
 
 DRAW = np.random.default_rng(1)
@@ -51,10 +54,10 @@ def test_the_first_candidates_are_what_to_run_next(tmp_path):
     path = tmp_path / "it's x.parquet"
     pq.write_table(TABLE, path)
     for data in (path, str(path), [path]):
-        step = pandq.inspect(data).next_step
+        step = pandq.inspect(data).next_steps[0]
         assert step.startswith("pandq audit ")
         assert step.endswith("--p labels:label --q logits:logits")
-    call = pandq.inspect(TABLE).next_step
+    call = pandq.inspect(TABLE).next_steps[0]
     assert call == "pandq.audit(pandq.scan(table, p='labels:label', q='logits:logits'))"
     scanned = pandq.scan(TABLE, p="labels:label", q="logits:logits")
     assert pandq.audit(scanned).n == 40
@@ -73,7 +76,7 @@ def test_it_prints_what_the_command_prints(tmp_path):
 def test_it_is_a_document():
     found = pandq.inspect(TABLE)
     told = json.loads(json.dumps(found.to_dict()))
-    assert set(told) == {"name", "rows", "columns", "p", "q", "next_step", "layouts"}
+    assert set(told) == {"name", "rows", "columns", "p", "q", "next_steps", "layouts", "notes"}
     assert Inspection.of(pandq.documents.Value.of(told, "inspection"), 0.95) == found
 
 
@@ -81,7 +84,7 @@ def test_a_table_without_candidates_says_so():
     found = pandq.inspect(pa.table({"age": [1.5, 2.5]}))
     assert (found.p, found.q) == ((), ())
     assert "no column; say which one it is" in str(found)
-    assert "KIND:COLUMN" in found.next_step
+    assert "KIND:COLUMN" in found.next_steps[0]
 
 
 def test_no_rows_are_a_table_too():
@@ -94,3 +97,68 @@ def test_no_rows_are_a_table_too():
 def test_what_is_no_table_is_refused(data):
     with pytest.raises(InputError):
         pandq.inspect(data)
+
+
+def test_a_command_is_whole_with_what_its_first_rows_need(tmp_path):
+    """Sums that were rounded, rows without votes, labels and families of any name."""
+    path = tmp_path / "x.csv"
+    path.write_text("mood,q_1,q_2\n" + "1,0.3333,0.6666\n2,0.25,0.75\n2,0.5,0.5\n1,0.1,0.9\n" * 3)
+    step = pandq.inspect(path).next_steps[0]
+    assert step == f"pandq audit {path} --p labels:mood --q 'probs:q_*' --normalise q"
+    path.write_text("n_a,n_b,p_a,p_b\n2,1,0.4,0.6\n0,0,0.5,0.5\n1,1,0.2,0.8\n")
+    steps = pandq.inspect(path).next_steps
+    keep = "--where 'n_a + n_b > 0'"
+    assert steps[0] == f"pandq audit {path} --p 'counts:n_*' --q 'probs:p_*' {keep}"
+    assert steps[1] == f"pandq votes {path} --p 'counts:n_*' {keep}"
+
+
+def test_sums_that_are_far_from_one_are_not_rescaled_on_the_quiet(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("label,prob_0,prob_1\n" + "0,0.9,0.8\n1,0.1,0.3\n" * 5)
+    assert all("normalise" not in step for step in pandq.inspect(path).next_steps)
+
+
+def test_the_order_of_classes_is_asked_for_where_no_column_says_it():
+    rows = {"label": ["no", "yes", "yes", "no"], "probs": [[0.75, 0.25]] * 4}
+    found = pandq.inspect(pa.table(rows))
+    assert "classes='ORDER'" in found.next_steps[0]
+    assert found.notes == ("ORDER is no,yes in the order of Q's columns, which have no names",)
+    assert "ORDER is no,yes" in str(found)
+
+
+def test_other_commands_are_proposed_where_they_fit(tmp_path):
+    path = tmp_path / "x.parquet"
+    two = list(DRAW.dirichlet(np.ones(3), 40))
+    more = {"features": list(DRAW.normal(size=(40, 2))), "other": two}
+    table = TABLE.select(["label", "raters", "guess"])
+    for name, column in more.items():
+        table = table.append_column(name, [column])
+    pq.write_table(table, path)
+    steps = pandq.inspect(path).next_steps
+    assert [step.split()[1] for step in steps] == ["audit", "compare", "votes", "fit"]
+    assert steps[1].endswith("--p labels:label --q probs:guess --q probs:other")
+    assert steps[3].endswith("--x features --p labels:label --model softmax --out model")
+
+
+def test_truth_without_predictions_is_proposed_to_be_joined_with_them(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text("id,label\n" + "".join(f"{k}.png,{'ab'[k % 2]}\n" for k in range(9)))
+    step = pandq.inspect(path).next_steps[0]
+    assert step.startswith(f"pandq audit PREDICTIONS {path} --id id --p labels:label --q")
+
+
+@pytest.mark.parametrize("columns", [3, 30])
+def test_it_is_never_more_than_a_screen(columns, tmp_path):
+    path = tmp_path / "x.csv"
+    names = [f"a_column_of_a_long_name_{k}" for k in range(columns)]
+    lines = [",".join(["label", "prob_0", "prob_1", *names])]
+    lines += [",".join([str(k % 2), "0.5", "0.5", *["words " * 20] * columns]) for k in range(9)]
+    path.write_text("\n".join(lines))
+    found = pandq.inspect(path)
+    console = Page(width=80, color_system=None, file=io.StringIO())
+    for part in inspection(found, 80):
+        console.print(part, soft_wrap=isinstance(part, str))
+    shown = console.file.getvalue().splitlines()
+    assert sum(1 + max(len(line.rstrip()) - 1, 0) // 80 for line in shown) <= 24
+    assert found.next_steps[0] in console.file.getvalue()
+    assert ("more columns" in console.file.getvalue()) == (columns == 30)

@@ -1,12 +1,16 @@
 """Files as people hold them, with answers that NumPy gave; they are no part of the repository."""
 
+import json
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import pandq
+from pandq.cli import cli
 from pandq.read.ballots import ballots
 
 CASES = Path(os.environ.get("PANDQ_CASES", Path(__file__).parents[3] / "shared" / "cases"))
@@ -96,3 +100,37 @@ def test_rows_without_votes_are_left_out_by_the_condition_that_the_error_prints(
         pandq.audit(pandq.scan(PLACE / "zero_votes.csv", **asked), decompose=False)
     rows = pandq.scan(PLACE / "zero_votes.csv", **asked, where="n_a + n_b > 0")
     assert pandq.audit(rows, decompose=False).n == 298
+
+
+# What the first command that `pandq inspect` prints gives: H plug-in, H(P,Q), or rows.
+INSPECTED = {
+    "label_studio.json": ("votes", 0.3500),
+    "label_studio_min.csv": ("votes", 0.3500),
+    "prodigy.jsonl": ("votes", 0.3500),
+    "lewidi_strings.json": ("votes", 0.1825),
+    "readers_small.csv": ("votes", 0.4260),
+    "wide_raters.tsv": ("audit", 0.8282),
+    "likert_long_float.csv": ("audit", 1.1980),
+    "struct_votes_probs.jsonl": ("audit", 0.5278),
+    "zero_votes.csv": ("audit", None),
+    "labels_n1.npz": ("audit", 0.2431),
+    "hf_folder": ("audit", 0.2431),
+    "submission.csv solution.csv": ("audit", 0.2431),
+}
+
+
+@pytest.mark.parametrize("names", INSPECTED)
+def test_the_first_command_that_inspect_prints_runs_and_is_right(names, monkeypatch):
+    verb, right = INSPECTED[names]
+    monkeypatch.chdir(PLACE)
+    program, command, *words = shlex.split(pandq.inspect(names.split()).next_steps[0])
+    assert (program, command) == ("pandq", verb)
+    words += ["--no-decompose"] if verb == "audit" else []
+    done = CliRunner().invoke(cli.commands[verb], [*words, "--json", "-"])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    if right is None:
+        assert found["n"] == 298
+    else:
+        name = "cross_entropy" if verb == "audit" else "plug_in_entropy"
+        assert found[name]["value"] == pytest.approx(right, abs=6e-5)

@@ -80,7 +80,7 @@ def test_a_column_of_any_type_is_used_or_refused_in_one_line(odd, role):
 @pytest.mark.parametrize("odd", ODD)
 def test_a_column_of_any_type_is_shown_and_is_no_feature_that_crashes(odd, options):
     table = pa.table({"odd": ODD[odd], "label": [0, 1], "q": [[0.5, 0.5]] * 2})
-    assert list(inspection(pandq.inspect(table)))
+    assert list(inspection(pandq.inspect(table), 80))
     assert told(lambda: scan_features(table, **options).chunks()) in ([2], ["one line"])
 
 

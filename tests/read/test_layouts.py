@@ -99,14 +99,56 @@ def test_a_miniature_is_read_as_it_was_counted_by_hand(name):
     assert chunk.q.array[0] == pytest.approx(q, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", [name for name in AUDITED if name != "kaggle"])
-def test_inspect_recognises_a_miniature_and_prints_the_command(name):
-    first = files_of(name)[0]
-    found = pandq.inspect(first)
+@pytest.mark.parametrize("name", [name for name in AUDITED if name != "annotator-map"])
+def test_the_command_that_inspect_prints_audits_a_miniature_as_it_was_counted_by_hand(
+    name, monkeypatch, tmp_path
+):
+    _, _, p, q = AUDITED[name]
+    monkeypatch.chdir(MINIATURES)
+    files = [file.name for file in files_of(name)]
+    found = pandq.inspect(files)
     assert found.layouts[0] == name
-    assert found.next_step.startswith(("pandq audit", "pandq votes")) or found.p
-    if not found.p:
-        assert f"--layout {name}" in found.next_step
+    step = next(step for step in found.next_steps if step.startswith("pandq audit"))
+    assert f"--layout {name}" in step
+    _, command, *words = shlex.split(step)
+    out = tmp_path / "items.parquet"
+    done = run(command, *words, "--items", str(out))
+    assert (done.exit_code, done.stderr) == (0, "")
+    items = pq.read_table(out)
+    first = np.array(q) if name not in ("lm-eval", "openai") else np.exp(q) / np.exp(q).sum()
+    share = np.array(p[0]) / np.sum(p[0]) if isinstance(p[0], list) else np.eye(len(q))[p[0]]
+    loss = -(share * np.log(first)).sum()
+    assert items["cross_entropy"][0].as_py() == pytest.approx(loss, abs=1e-12)
+
+
+WITH_VOTES = ("long", "raters", "list-of-labels", "annotator-map", "label-counter", "prodigy")
+
+
+@pytest.mark.parametrize("name", [*WITH_VOTES, "label-studio"])
+def test_the_command_that_inspect_prints_counts_the_votes_of_a_miniature(
+    name, monkeypatch, tmp_path
+):
+    _, classes, p, _ = AUDITED[name]
+    monkeypatch.chdir(MINIATURES)
+    steps = pandq.inspect(files_of(name)[0].name).next_steps
+    step = next(step for step in steps if step.startswith("pandq votes"))
+    out = tmp_path / "votes.parquet"
+    done = run("votes", *shlex.split(step)[2:], "--out", str(out))
+    assert done.exit_code == 0, done.stderr
+    counted = np.array(pq.read_table(out)["counts"].to_pylist()).sum(axis=0).tolist()
+    names = re.search("counts are of (.*), in this order", done.stderr)[1].split(", ")
+    expected = dict(zip(classes, np.sum(p, axis=0).tolist(), strict=True))
+    assert dict(zip(names, counted, strict=True)) == {x: n for x, n in expected.items() if n}
+
+
+def test_what_a_second_file_is_needed_for_is_said_with_a_word_in_its_place(monkeypatch):
+    monkeypatch.chdir(MINIATURES)
+    (kaggle,) = pandq.inspect("kaggle.csv").next_steps
+    assert kaggle == "pandq audit kaggle.csv TRUTH_FILE --layout kaggle"
+    (vllm,) = pandq.inspect("vllm.jsonl").next_steps
+    words = shlex.split(vllm.replace("OTHER_FILE", "vllm.jsonl").replace("--classes K", ""))[2:]
+    done = run("compare", *words, "--classes", "4096")
+    assert done.exit_code == 0, done.stderr
 
 
 def test_inspect_finds_no_layout_in_a_plain_table_of_predictions():

@@ -34,6 +34,7 @@ OF_NETWORKS = {
 }
 HOW = ("weights", "where", "ignore_label", "normalise")
 LARGEST_SIDE = 1024
+READ = ("x", "p", "id", *HOW, "skip_unreadable", *LAID)
 OF_SOFTMAX = {"l2": "--l2"}
 OF_BAYES = {"covariance": "--covariance", "prior_scale": "--prior-scale"}
 OTHERS = {
@@ -84,6 +85,7 @@ OTHERS = {
     metavar="A,B,...|K",
     help="Class names in order, for labels that are names (default: alphabetical); or how many.",
 )
+@option(INPUT, "--id", metavar="COLUMN", help="Joins two files DATA of different columns.")
 @option(INPUT, "--weights", metavar="COLUMN", help="Column of row weights.")
 @option(INPUT, "--where", metavar="SQL", help="Use only rows where this is true: year >= 2024.")
 @ignore_option()
@@ -168,7 +170,7 @@ def fit_command(
 
     check_new_folder(str(no_dash("--out", out)), FOLDER, replace=force)
     check_outputs([*data, *([valid] if valid else [])], folders=[out, given["checkpoint"]])
-    columns = taken(given, "x", "p", *HOW, "skip_unreadable", *LAID)
+    columns = taken(given, *READ)
     columns |= {
         "classes": class_names(given.pop("classes")),
         "size": _size(given.pop("image_size")),

@@ -62,7 +62,7 @@ def inspect_command(files: tuple[str, ...]) -> None:
     from pandq.report.terminal.inspection import inspection
 
     console = page()
-    for part in inspection(inspect(list(files))):
+    for part in inspection(inspect(list(files)), console.width):
         console.print(part, soft_wrap=isinstance(part, str))
 
 

@@ -109,8 +109,10 @@ def votes_command(
 def _next(read: Ballots, out: str, written: int) -> list[str]:
     """What was written, and what to do with it."""
     names = read.votes.classes
-    said = [f"{out}: {written:,} items"]
+    said, order = [f"{out}: {written:,} items"], ""
     if names is not None and len(names) <= SHOWN_CLASSES:
         said[0] += f"; counts are of {', '.join(names)}, in this order"
-    beside = f"PREDICTIONS {shlex.quote(out)} --id id --p counts:other.counts"
-    return [*said, f"Next: pandq compare {beside} --q KIND:A --q KIND:B"]
+        order = f" --classes {shlex.quote(','.join(names))}"
+    id_ = shlex.quote(read.id or "id")
+    told = f"PREDICTIONS {shlex.quote(out)} --id {id_} --p counts:counts{order}"
+    return [*said, f"Next: pandq audit {told} --q KIND:COLUMN"]

@@ -55,4 +55,4 @@ def _command(file: Path) -> str:
         found = inspect(file)
     except PandqError:
         return look
-    return found.next_step if found.p and found.q else look
+    return found.next_steps[0] if found.p and found.q else look

@@ -51,12 +51,14 @@ class Ballots:
         ids: (n,) as an Arrow array; None where they have no names.
         name: of the table.
         files: that it is in.
+        id: what the table calls the column of ids.
     """
 
     votes: Votes | Counts
     ids: Any
     name: str
     files: tuple[Place, ...]
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class _Opened:
     p: Spec
     id: str | None
     notes: tuple[str, ...] = ()
+    called: str | None = None
 
 
 def ballots(
@@ -122,7 +125,7 @@ def ballots(
             raise InputError("--annotator and --skip are for labels, and P is counts")  # noqa: EM101
         votes = _counted(source, spec, found.id, classes)
     ids = None if found.id is None else _ids(source, found.id)
-    return Ballots(votes, ids, source.name, files)
+    return Ballots(votes, ids, source.name, files, found.called or found.id)
 
 
 def _laid(
@@ -141,7 +144,7 @@ def _laid(
         spec = _of_people(laid.source, p)
     except InputError as error:
         raise laid.told(error) from None
-    return _Opened(laid.source, spec, id or laid.id, laid.notes)
+    return _Opened(laid.source, spec, id or laid.id, laid.notes, None if id else laid.called)
 
 
 def _as_it_is(

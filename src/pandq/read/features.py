@@ -12,6 +12,7 @@ import pyarrow as pa
 from pandq.core.checks import whole_numbers
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
+from pandq.read.beside import joined_by
 from pandq.read.classed import is_classed
 from pandq.read.feature_scan import FeatureScan
 from pandq.read.ignored import counting
@@ -48,6 +49,7 @@ def scan_features(
     x: str | None = None,
     p: str | None = None,
     classes: Sequence[str] | int | None = None,
+    id: str | None = None,  # noqa: A002
     weights: str | None = None,
     where: str | None = None,
     size: tuple[int, int] | None = None,
@@ -72,6 +74,7 @@ def scan_features(
         p: "KIND:COLUMN" of what is true, as for `pandq.scan`.
         classes: class names in order, for labels that are names (in alphabetical order when left
             out); or how many there are.
+        id: a column that joins two files of different columns, such as features and votes.
         weights: a column of row weights.
         where: a SQL condition on the rows.
         size: (height, width) of pictures; theirs if all of the first ones are small and alike.
@@ -99,11 +102,11 @@ def scan_features(
     (('x',), ('cat', 'dog'))
     """
     notes: list[str] = []
+    query = {"layout": layout, "select": select}
     named = {"item": item, "annotator": annotator, "label": label}
-    laid = laid_open(data, where=where, layout=layout, select=select, **named)
+    laid = laid_open(data, where=where, **query, **named) or joined_by(data, id, where=where)
     source = open_rows(data, where=where) if laid is None else laid.source
-    if laid is not None:
-        p, _, _ = laid.chosen(p, "", "", notes)
+    p = p if laid is None else laid.chosen(p, "", "", notes)[0]
     schema = source.schema
     try:
         columns = feature_columns(x, schema, notes)
@@ -121,14 +124,19 @@ def scan_features(
         source = counting(source, [spec], ignore_label, notes)
         spec, classes = _by_name(source, of_votes(spec, skip, duplicates), classes, notes)
     names, n_classes = _classes(source, spec, classes)
-    if holds_pictures(schema[columns[0]]):
-        size = size or _size(source, columns[0])
-    elif size is not None:
-        raise InputError(
-            what=f"column {columns[0]!r} holds no pictures to be resized", where=source.name
-        )
+    size = _sized(source, columns[0], size)
     found = (source, columns, spec, size, names, n_classes)
     return FeatureScan(*found, weights, skip_unreadable, normalise, notes=tuple(notes))
+
+
+def _sized(source: Source, column: str, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size of pictures, as given or as they are; none of other features."""
+    if holds_pictures(source.schema[column]):
+        return size or _size(source, column)
+    if size is not None:
+        what = f"column {column!r} holds no pictures to be resized"
+        raise InputError(what, where=source.name)
+    return None
 
 
 def _by_name(
@@ -159,7 +167,7 @@ def feature_columns(
 ) -> tuple[str, ...]:
     """The columns that hold the features."""
     if x is None:
-        found = [name for name, kind in schema.items() if _may_be_x(name, kind)]
+        found = [name for name, kind in schema.items() if may_be_x(name, kind)]
         if len(found) == 1:
             notes.append(f"--x {found[0]} was chosen by its name")
             return (found[0],)
@@ -198,7 +206,8 @@ def _named(part: str, schema: Schema) -> list[str]:
     return found
 
 
-def _may_be_x(name: str, kind: pa.DataType) -> bool:
+def may_be_x(name: str, kind: pa.DataType) -> bool:
+    """Is a column called as features are, or does it hold pictures?"""
     if holds_pictures(kind):
         return True
     listed = cols.is_list(kind) and not cols.is_list(kind.value_type)

@@ -17,6 +17,7 @@ from pandq.errors import InputError, near_names
 from pandq.read.condition import Condition
 from pandq.read.database import database, literal, place, quoted, require_apart
 from pandq.read.paths import ARRAYS, PARQUET, expanded, has_suffix
+from pandq.read.recognise import OTHER
 from pandq.read.rooms import room
 from pandq.read.sources import ParquetFiles, open_tables
 from pandq.read.text import TextFiles, sql_errors
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 Duplicates = Literal["refuse", "first"]
 
-OTHER = "other."
+# What a table's ids are called that pandq wrote.
+WRITTEN_ID = "id"
 BATCH = 1 << 16
 
 
@@ -127,6 +129,7 @@ class _Given:
     id_type: pa.DataType | None
     written: dict[str, str]
     id_as_text: bool = False
+    own_id: str = ""
 
     @classmethod
     def of(
@@ -144,7 +147,8 @@ class _Given:
             files: of the table.
             side: what to call it in SQL.
             room: a folder to write to.
-            id: the column that names the rows.
+            id: the column that names the rows; "id" will do where there is none of this name, as
+                `pandq votes` writes it.
             as_text: other columns that are kept exactly as they are written.
 
         Raises:
@@ -155,20 +159,26 @@ class _Given:
         source = open_tables(files)
         columns, written = tuple(source.schema), {}
         require_apart(columns, source.name)
+        own = WRITTEN_ID if id not in columns and WRITTEN_ID in columns else id
         if not has_suffix(files[0], PARQUET):
-            text = [name for name in (id, *as_text) if name in source.schema]
+            text = [name for name in (own, *as_text) if name in source.schema]
             written = source.written(text) if isinstance(source, TextFiles) else {}
             typed = source.as_text(text).typed()
             files = [as_parquet(typed, room / f"{side}.parquet")]
-        id_type = ParquetFiles(files[:1]).schema.get(id)
-        return cls(side, source.name, columns, tuple(files), id, id_type, written)
+        id_type = ParquetFiles(files[:1]).schema.get(own)
+        columns = tuple(id if name == own else name for name in columns)
+        written = {id if name == own else name: kind for name, kind in written.items()}
+        return cls(side, source.name, columns, tuple(files), id, id_type, written, own_id=own)
 
     @property
     def relation(self) -> str:
         """The table with its rows numbered, in a FROM clause."""
-        key = quoted(self.id)
-        wanted = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})" if self.id_as_text else "*"
-        parts = (f"SELECT {wanted} FROM {_relation(file)}" for file in self.files)
+        key, own = quoted(self.id), quoted(self.own_id)
+        name = "*" if own == key else f"* RENAME ({own} AS {key})"
+        parts = (f"SELECT {name} FROM {_relation(file)}" for file in self.files)
+        if self.id_as_text:
+            text = f"* REPLACE (CAST({key} AS VARCHAR) AS {key})"
+            parts = (f"SELECT {text} FROM ({part})" for part in parts)
         return f"(SELECT *, row_number() OVER () AS pandq_row FROM ({' UNION ALL '.join(parts)}))"
 
 
@@ -216,7 +226,12 @@ def _found(
         counts = [_count(connection, f"SELECT count(*) FROM {side}_once") for side in _SIDES]
         both = f"SELECT count(*) FROM first_once JOIN second_once USING ({quoted(id)})"
         matched = _count(connection, both)
-    _require_matches(matched, id, name)
+        held = [] if matched else [_held(connection, side, id) for side in _SIDES]
+    if not matched:
+        one, other = held
+        raise InputError(
+            what=f"no {id!r} of one file is in the other", where=name, got=f"{one}, and {other}"
+        )
     left = counts[0] - matched, counts[1] - matched
     times, without = (repeated[0], repeated[1]), (missing[0], missing[1])
     return Joined(MadeFile([out], name), matched, *left, times, without)
@@ -237,13 +252,16 @@ def _refuse_duplicates(
             raise InputError(
                 what=f"id {example!r} is a duplicate ({times:,} rows too many in all)",
                 where=table.name,
-                remedy="To keep the first row of each id: --id-duplicates first.",
+                remedy="To keep the first row of each id: pandq compare --id-duplicates first.",
             )
 
 
-def _require_matches(matched: int, id: str, name: str) -> None:  # noqa: A002
-    if not matched:
-        raise InputError(what=f"no {id!r} of one file is in the other", where=name)
+def _held(connection: Any, side: str, id: str) -> str:  # noqa: A002
+    """How many ids a table has, and what one looks like."""
+    n, one = connection.execute(
+        f"SELECT count(*), arg_min({quoted(id)}, pandq_row) FROM {side}_once"
+    ).fetchone()
+    return f"{n:,} ids such as {one!r}" if n else "no ids"
 
 
 class MadeFile(ParquetFiles):

@@ -43,7 +43,8 @@ class Laid:
     """A table that a query made, what its columns are, and what must be said of it.
 
     `p`, `q` and `annotators` are as `--p` and `--q` would say, `id` a column's name; None where
-    the query does not say. `varying` are columns left out because an item has several values.
+    the query does not say. `varying` are columns left out because an item has several values;
+    `called` is what the file calls the items.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class Laid:
     id: str | None = None
     notes: tuple[str, ...] = ()
     varying: tuple[str, ...] = ()
+    called: str | None = None
 
     def chosen(
         self,
@@ -221,7 +223,9 @@ class _Maker:
         source = MadeFile([made], self.name)
         self._say_columns()
         told = _told(layout, assigned, source.schema, self.tables[0].schema)
-        return Laid(source, **told, notes=tuple(self.notes), varying=tuple(self.varying))
+        called = next(iter(self.assigned.get("item", [])), None)
+        notes, varying = tuple(self.notes), tuple(self.varying)
+        return Laid(source, **told, notes=notes, varying=varying, called=called)
 
     def _say_columns(self) -> None:
         """Which columns the layout took, where neither the user nor the file calls them so."""

@@ -15,13 +15,15 @@ from pandq.core.classes import distinct
 from pandq.errors import InputError, near_names
 from pandq.read.columns import is_list, is_numeric, is_text
 from pandq.read.heads import HeadFile, head_file
-from pandq.views import LINEAR_KIND, ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, VIEWS, VOTES_KIND, Probs
+from pandq.views import LINEAR_KIND, PARTIAL_KINDS, ROUNDED_KIND, TOP_KIND, VIEWS, VOTES_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Schema = Mapping[str, pa.DataType]
 
+# What columns of a second table are called once an id has joined them to those of the first.
+OTHER = "other."
 # Who gave the labels of several people.
 ANNOTATORS = "annotators"
 # The field's usual names, in lower case; a name in one of these sets decides role and kind.
@@ -107,7 +109,8 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     ('a', 'b')
     """
     kind, colon, column = text.partition(":")
-    kinds = (*VIEWS, VOTES_KIND, TOP_KIND, SAMPLED_KIND, LINEAR_KIND)
+    column = of_either(column, schema)
+    kinds = (*VIEWS, VOTES_KIND, *PARTIAL_KINDS, LINEAR_KIND)
     if not colon or kind not in kinds:
         known = ", ".join(kinds)
         if not colon and text in schema:
@@ -141,6 +144,23 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
     if found := _several(column, schema):
         return Spec(kind, column, found, wide=True)
     raise InputError(what=f"no column {column!r}", remedy=near_names(column, schema))
+
+
+def of_either(column: str, schema: Schema) -> str:
+    """A column, or several, of joined tables: those that only the second has need no prefix.
+
+    >>> of_either("votes,annotators:who", {"id": None, "other.votes": None, "other.who": None})
+    'other.votes,annotators:other.who'
+    """
+    if not any(name.startswith(OTHER) for name in schema):
+        return column
+    parts = re.split(rf"(,{ANNOTATORS}:|,)", column)
+    names = (f"{OTHER}{name}" if _only_other(name, schema) else name for name in parts)
+    return "".join(names)
+
+
+def _only_other(name: str, schema: Schema) -> bool:
+    return not fnmatch.filter(schema, name) and bool(fnmatch.filter(schema, OTHER + name))
 
 
 def field_names(kind: pa.DataType) -> tuple[str, ...]:
@@ -234,22 +254,31 @@ def recognised(schema: Schema, role: str) -> Spec:
 
 def candidates(schema: Schema, role: str) -> list[Spec]:
     """Every column that may be P (or Q)."""
-    found = [
-        Spec(kind, name, (name,), numeric=is_numeric(arrow), fields=field_names(arrow))
-        for name, arrow in schema.items()
-        if (kind := _kind_by_name(name, arrow, role))
-    ]
+    found = _by_name(schema, role)
     if role == "q":
         return found + _wide(schema)
+    found = found or _by_name(schema, role, OTHER)
     # a class name beside its number says the same thing twice
     numbered = [spec for spec in found if not is_text(schema[spec.column])]
     return numbered or found
+
+
+def _by_name(schema: Schema, role: str, prefix: str = "") -> list[Spec]:
+    """Columns of a usual name after a prefix."""
+    return [
+        Spec(kind, name, (name,), numeric=is_numeric(arrow), fields=field_names(arrow))
+        for name, arrow in schema.items()
+        if name.startswith(prefix)
+        and (kind := _kind_by_name(name.removeprefix(prefix), arrow, role))
+    ]
 
 
 def _kind_by_name(name: str, arrow: pa.DataType, role: str) -> str | None:
     names = _P_NAMES if role == "p" else _Q_NAMES
     kind = next((kind for kind, known in names.items() if name.lower() in known.split()), None)
     if kind == "labels":
+        if getattr(arrow, "list_size", 0) == 1:
+            arrow = arrow.value_type
         scalar = pa.types.is_integer(arrow) or pa.types.is_boolean(arrow) or is_text(arrow)
         return kind if scalar else None
     by_class = pa.types.is_struct(arrow) or pa.types.is_map(arrow)

@@ -12,6 +12,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
+from pandq.read.beside import joined_by
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
 from pandq.read.ignored import counting
 from pandq.read.judge import judged_by, with_p
@@ -265,7 +266,9 @@ def scan(
             that `save_to_disk` of Hugging Face's datasets wrote,
             or an object with `__arrow_c_stream__` (polars, pandas, pyarrow, duckdb), or a lazy
             frame of polars, which is collected in batches and anew in each pass. A pyarrow
-            RecordBatchReader can be read only once: it is written to a temporary file.
+            RecordBatchReader can be read only once: it is written to a temporary file. Two files
+            of different columns are joined by `id`: what only the second has keeps its name, what
+            both have is other.NAME there.
         p: "KIND:COLUMN" of what is true, KIND one of labels, votes, counts, probs, logprobs,
             logits; recognised by the usual names when left out. "votes:COLUMN" are labels of
             several people: a list, a map by annotator, or several columns ("votes:a,b",
@@ -324,7 +327,7 @@ def scan(
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
     notes: list[str] = []
-    laid = laid_open(data, where=where, **ask) or Laid(_opened(data, where))
+    laid = laid_open(data, where=where, **ask) or _as_it_is(data, id, where, [*by, cluster])
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
     cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
@@ -365,8 +368,17 @@ def _typed(
     return source.as_text([*filter(None, names), *specs.labelled])
 
 
-def _opened(data: Any, where: str | None) -> Source:
-    return data if isinstance(data, ParquetFiles) else open_source(data, where=where)
+def _as_it_is(
+    data: Any,
+    id: str | None,  # noqa: A002
+    where: str | None,
+    as_text: Sequence[str | None],
+) -> Laid:
+    """The rows of one table, or of two files that an id joins."""
+    if isinstance(data, ParquetFiles):
+        return Laid(data)
+    both = joined_by(data, id, where=where, as_text=[*filter(None, as_text)])
+    return both or Laid(open_source(data, where=where))
 
 
 def open_source(data: Any, *, where: str | None = None) -> Source:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pandq.errors import InputError
 from pandq.read.chunks import texts
-from pandq.read.join import OTHER, Duplicates, joined
+from pandq.read.join import Duplicates, joined
 from pandq.read.laid import laid_open
 from pandq.read.places import name_of
+from pandq.read.recognise import OTHER
 from pandq.read.scan import scan
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def scan_joined(
     rows = scan(both.source, p=p, q=qs, id=id, **options)
     return replace(
         rows,
-        names=_names((mine, *(rivals or [mine])), files),
+        names=None if theirs == rivals else _names((mine, *(rivals or [mine])), files),
         notes=(
             *(laid[0].notes if laid[0] else ()),
             *both.notes,

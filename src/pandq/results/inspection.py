@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pandq.results.record import Record
 
+# Candidates that are shown; all of them are in Python.
+FEW = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Column(Record):
@@ -22,8 +25,9 @@ class Inspection(Record):
     """What `pandq.inspect` found; `print` shows it.
 
     `p` and `q` are what may be true and what may be predicted, as KIND:COLUMN, the likeliest first;
-    `rows` is None where counting them would need reading them; `next_step` is what to run next;
-    `layouts` are those that the table may have, the likeliest first.
+    `rows` is None where counting them would need reading them; `next_steps` are what to run next,
+    whole commands that its first rows went through, then those of which `notes` say what is still
+    to be said; `layouts` are those that the table may have, the likeliest first.
     """
 
     name: str
@@ -31,8 +35,9 @@ class Inspection(Record):
     columns: tuple[Column, ...]
     p: tuple[str, ...]
     q: tuple[str, ...]
-    next_step: str
+    next_steps: tuple[str, ...]
     layouts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -45,11 +50,12 @@ class Inspection(Record):
         """What may be P and Q, and what to do next."""
         roles = {"P, what is true,": self.p, "Q, what is predicted,": self.q}
         found = [
-            f"{role} may be: {', '.join(specs) or 'no column; say which one it is'}"
+            f"{role} may be: {_few(specs) or 'no column; say which one it is'}"
             for role, specs in roles.items()
         ]
-        told = [f"layout may be: {', '.join(self.layouts)}"] if self.layouts else []
-        return (*found, *told, "", f"Next: {self.next_step}")
+        told = [f"layout may be: {_few(self.layouts)}"] if self.layouts else []
+        first, *others = self.next_steps
+        return (*found, *told, "", f"Next: {first}", *(f"      {x}" for x in others), *self.notes)
 
     def __str__(self) -> str:
         columns = [
@@ -57,3 +63,9 @@ class Inspection(Record):
             for x in self.columns
         ]
         return "\n".join([self.headline, *columns, *self.advice])
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The likeliest, and how many more there are."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more

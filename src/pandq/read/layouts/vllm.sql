@@ -3,6 +3,7 @@
 -- may need prompt_token_ids (list): prompt_token_ids
 -- may need item: custom_id, id, request_id
 -- q: topk:ids,log_probs
+-- id: row
 -- example: {"request_id": "r1", "prompt_token_ids": [5, 9], "prompt_logprobs": [null, {"9": {"logprob": -0.2, "rank": 1}, "7": {"logprob": -2.1, "rank": 2}}]}
 WITH prompts AS (
     SELECT
@@ -43,6 +44,7 @@ shortest AS (
     SELECT min(len(listed)) AS k FROM entries
 )
 SELECT
+    concat_ws(':', item, position) AS row,
     item,
     position,
     token,

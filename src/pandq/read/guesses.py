@@ -1,0 +1,217 @@
+"""What columns may be by their first rows: hints for people, never used where a result hangs on it.
+
+Only `pandq.inspect` asks; what it proposes is printed, and decided by who runs it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pandq.core.classes import distinct
+from pandq.errors import InputError
+from pandq.read import columns as cols
+from pandq.read.classed import is_classed
+from pandq.read.features import may_be_x
+from pandq.read.layout import layouts
+from pandq.read.recognise import candidates, resolved
+from pandq.views import Counts, Logits, LogProbs, Probs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pandq.read.parts import Batch
+    from pandq.read.recognise import Schema
+
+# What a logits file of llama.cpp calls the labels of its rows.
+_TOKENS = ("token",)
+# Different answers that a column of labels has at most, and rows for each at least.
+MOST_ANSWERS, LEAST_EACH = 50, 2
+# How far from one sums may lie that are one but for the digits they were written with.
+NEARLY = 1e-2
+
+
+def may_be(column: Any, kind: Any) -> str:
+    """The kind whose rules a column's first rows obey; nothing where there is none."""
+    if column is None or not len(column):
+        return ""
+    if getattr(kind, "list_size", 0) == 1 and pa.types.is_integer(kind.value_type):
+        return "labels"
+    if is_classed(kind):
+        return Probs.kind if _shares(column) else ""
+    if cols.is_list(kind) or hasattr(kind, "list_size"):
+        return _of_lists(column)
+    integer = str(kind).startswith(("int", "uint", "bool"))
+    return "labels" if integer and _few(column) else ""
+
+
+def _of_lists(column: Any) -> str:
+    """The kind of one number a class."""
+    try:
+        x = cols.numbers("", column)
+    except InputError:
+        return ""
+    x = x.reshape(-1, x.shape[2]) if x.ndim == 3 else x
+    if x.ndim != 2 or x.shape[1] < 2:
+        return ""
+    if x.dtype.kind == "f" and (x >= 0).all() and (np.abs(x.sum(axis=1) - 1) <= NEARLY).all():
+        return Probs.kind
+    views = (Counts, Probs, LogProbs) if x.dtype.kind in "iu" else (LogProbs, Logits)
+    for view in views:
+        with suppress(InputError):
+            view(x)
+            return view.kind
+    return ""
+
+
+def may_be_q(schema: Schema, batch: Batch) -> list[str]:
+    """What may be predicted: by the names, then by what the first rows could be."""
+    known = [str(spec) for spec in candidates(schema, "q")]
+    true = {name for spec in candidates(schema, "p") for name in spec.columns}
+    known += [
+        f"{kind}:{name}"
+        for name in schema
+        if name not in true
+        and not may_be_x(name, schema[name])
+        and (kind := may_be(batch.get(name), schema[name])) in ("probs", "logprobs", "logits")
+    ]
+    taken = {column for spec in known for column in _columns(spec, schema)}
+    for pattern, names in _families(schema):
+        if not taken & set(names) and _sums_to_one(names, batch):
+            known.append(f"probs:{pattern}")
+    return list(dict.fromkeys(known))
+
+
+def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
+    """What may be true: by the names, then counts, then what names the classes of Q."""
+    known = [str(spec) for spec in candidates(schema, "p")]
+    found = {name: may_be(batch.get(name), kind) for name, kind in schema.items()}
+    known += [
+        f"counts:{name}"
+        for name, kind in found.items()
+        if kind == "counts" and not name.endswith("ids")
+    ]
+    known += [f"labels:{name}" for name in _TOKENS if q and found.get(name) is not None]
+    listed = (name for name, kind in schema.items() if hasattr(kind, "list_size"))
+    known += [f"labels:{name}" for name in listed if found[name] == "labels"]
+    classes = resolved(q[0], schema, option="--q").classes if q else None
+    if classes:
+        names = distinct(classes)
+        for pattern, _ in _families(schema):
+            spec = resolved(f"counts:{pattern}", schema, option="--p")
+            if {names.place(x) for x in spec.classes or ()} == set(range(len(classes))):
+                known += [] if spec.columns[0] in _columns(q[0], schema) else [str(spec)]
+        known += [
+            f"labels:{name}"
+            for name in answers(schema, batch)
+            if name not in _columns(q[0], schema)
+            and all(names.place(x) >= 0 for x in _values(batch[name]))
+        ]
+    return list(dict.fromkeys(known))
+
+
+def answers(schema: Schema, batch: Batch) -> list[str]:
+    """Columns of one answer a row: names or whole numbers, of which few differ."""
+    return [name for name, kind in schema.items() if _is_answer(batch.get(name), kind)]
+
+
+def label_names(column: Any) -> tuple[str, ...]:
+    """The different names in a column of text, sorted; none of any other."""
+    if column is None or isinstance(column, np.ndarray) or not cols.is_text(column.type):
+        return ()
+    return tuple(sorted(_values(column)))
+
+
+def keys_of_all(column: Any) -> tuple[str, ...]:
+    """The keys that all maps of a column have, sorted."""
+    if not isinstance(column, pa.Array) or not is_classed(column.type) or not len(column):
+        return ()
+    rows = [{key for key, x in dict(row).items() if x is not None} for row in column.to_pylist()]
+    return tuple(sorted(set.intersection(*rows)))
+
+
+def may_be_ids(schema: Schema) -> list[str]:
+    """Columns that are called as ids are."""
+    known = next(need for need in layouts()["long"].needs if need.name == "item")
+    return known.found(dict.fromkeys(schema, ""))
+
+
+def is_submission(schema: Schema, batch: Batch) -> bool:
+    """Is this an id and one probability a class, without a truth?"""
+    names = list(schema)
+    numbers = [name for name in names if pa.types.is_floating(schema[name])]
+    return 1 < len(numbers) == len(names) - 1 and _sums_to_one(numbers, batch)
+
+
+def _is_answer(column: Any, kind: pa.DataType) -> bool:
+    if column is None or isinstance(column, np.ndarray) or pa.types.is_nested(kind):
+        return False
+    if not (cols.is_text(kind) or cols.is_numeric(kind)):
+        return False
+    values = _values(column)
+    rows = len(column) - column.null_count
+    if pa.types.is_floating(kind) and any(value != int(value) for value in values):
+        return False
+    return bool(1 < len(values) <= min(MOST_ANSWERS, max(2, rows // LEAST_EACH)))
+
+
+def _values(column: Any) -> list[Any]:
+    """The different values of a column, as labels are: text, or numbers."""
+    values = column.unique().drop_null()
+    kind = values.type
+    if cols.is_text(kind):
+        return [value for value in values.cast(pa.string()).to_pylist() if value.strip()]
+    return [x for x in map(float, values.to_pylist()) if np.isfinite(x)]
+
+
+def _families(schema: Schema) -> Iterator[tuple[str, list[str]]]:
+    """Columns of numbers whose names are alike up to their last part, as KIND:COLUMN has them."""
+    groups: dict[str, list[str]] = {}
+    for name, kind in schema.items():
+        cut = max(name.rfind(mark) for mark in "_.:- ") + 1
+        if cut and cols.is_numeric(kind):
+            groups.setdefault(name[:cut], []).append(name)
+    for start, names in groups.items():
+        if len(names) > 1:
+            alone = [name for name in schema if name.startswith(start)] == names
+            plain = not set("*?[") & set(start)
+            yield f"{start}*" if alone and plain else ",".join(names), names
+
+
+def _sums_to_one(names: Sequence[str], batch: Batch) -> bool:
+    """Are these shares of one, or of 100?"""
+    try:
+        x = np.stack([cols.numbers(name, batch[name]).astype(float) for name in names], axis=1)
+    except (InputError, KeyError):
+        return False
+    total = x.sum(axis=1)
+    near = [bool((np.abs(total / whole - 1) <= NEARLY).all()) for whole in (1, 100)]
+    return bool(len(x)) and bool((x >= 0).all()) and any(near) and bool((x % 1).any())
+
+
+def _shares(column: Any) -> bool:
+    """Are these maps of class to a share of one?"""
+    rows = [row for row in column.to_pylist() if row]
+    found = [list(dict(row).values()) for row in rows]
+    if not found or not all(isinstance(x, float | None) for row in found for x in row):
+        return False
+    sums = [sum(x for x in row if x is not None) for row in found]
+    least = min(x for row in found for x in row if x is not None)
+    return least >= 0 and all(abs(total - 1) <= NEARLY for total in sums)
+
+
+def _columns(spec: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
+    return resolved(spec, schema, option="--q").columns
+
+
+def _few(column: Any) -> bool:
+    known = column if isinstance(column, np.ndarray) else column.drop_null()
+    try:
+        values = cols.labels("", known, numeric=True)
+    except InputError:
+        return False
+    few = len(values) > 0 and values.min() >= 0
+    return bool(few and len(np.unique(values)) <= max(2, len(values) // 2))
