@@ -29,7 +29,7 @@ from pandq.read.layout import layouts
 from pandq.read.peeks import first_rows
 from pandq.read.recognise import candidates
 from pandq.read.scan import scan
-from pandq.views import TOP_KIND, VOTES_KIND, Counts
+from pandq.views import TOP_KIND, VOTES_KIND, Counts, Labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -289,15 +289,13 @@ def _offered(error: InputError, shape: Shape, options: Mapping[str, Any]) -> dic
     name, value = found[1], shlex.split(found[2])[0]
     if name != "classes":
         return {name: value}
-    if not value.lower().startswith("a,b"):
+    p, q = (str(options.get(role, own)) for role, own in zip("pq", shape.told, strict=True))
+    if not p.startswith(f"{Labels.kind}:"):
         return {name: tuple(value.split(","))}
-    p, q = (
-        str(options.get(role, own)).partition(":")[2]
-        for role, own in zip("pq", shape.told, strict=True)
-    )
-    # a map names more than the classes: those are what every row has, and P's labels among them
-    labels = label_names(shape.batch.get(p))
-    names = keys_of_all(shape.batch.get(q)) or labels
+    # an error about one label lists examples; and a map names more than the classes, which are
+    # what every row has, and P's labels among them
+    labels = label_names(shape.batch.get(p.partition(":")[2]))
+    names = keys_of_all(shape.batch.get(q.partition(":")[2])) or labels
     return {name: names} if len(names) > 1 and {*labels} <= {*names} else None
 
 

@@ -119,10 +119,13 @@ def answers(schema: Schema, batch: Batch) -> list[str]:
 
 
 def label_names(column: Any) -> tuple[str, ...]:
-    """The different names in a column of text, sorted; none of any other."""
-    if column is None or isinstance(column, np.ndarray) or not cols.is_text(column.type):
+    """The different labels in a column of text or whole numbers, sorted."""
+    if not isinstance(column, pa.Array) or not (
+        cols.is_text(column.type) or pa.types.is_integer(column.type)
+    ):
         return ()
-    return tuple(sorted(_values(column)))
+    values = sorted(_values(column))
+    return tuple(value if isinstance(value, str) else str(int(value)) for value in values)
 
 
 def keys_of_all(column: Any) -> tuple[str, ...]:
