@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pandq.read.files import TableFiles, readable, require, types
+from pandq.read.named import names_in
 from pandq.read.places import handle
 from pandq.read.remote import Remote
 from pandq.read.unchanged import unchanged
@@ -29,6 +30,12 @@ class ArrowFiles(TableFiles):
         """Read the schema that the file has."""
         with _stream(file) as stream:
             return types(_opened(stream).schema)
+
+    @property
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]
+        """Those in the metadata of the schema."""
+        with readable(self.files[0]), _stream(self.files[0]) as stream:
+            return names_in(_opened(stream).schema.metadata)
 
     def pieces(self, place: int) -> list[tuple[Any, int | None]]:
         """The whole, and how many rows its batches have.

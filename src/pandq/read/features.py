@@ -17,6 +17,7 @@ from pandq.read.classed import is_classed
 from pandq.read.feature_scan import FeatureScan
 from pandq.read.ignored import counting
 from pandq.read.laid import laid_open, read_whole
+from pandq.read.named import named, renamed
 from pandq.read.parts import located
 from pandq.read.paths import matches
 from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
@@ -103,8 +104,8 @@ def scan_features(
     """
     notes: list[str] = []
     query = {"layout": layout, "select": select}
-    named = {"item": item, "annotator": annotator, "label": label}
-    laid = laid_open(data, where=where, **query, **named) or joined_by(data, id, where=where)
+    answers = {"item": item, "annotator": annotator, "label": label}
+    laid = laid_open(data, where=where, **query, **answers) or joined_by(data, id, where=where)
     source = open_rows(data, where=where) if laid is None else laid.source
     p = p if laid is None else laid.chosen(p, "", "", notes)[0]
     schema = source.schema
@@ -113,6 +114,7 @@ def scan_features(
         spec = None
         if with_p:
             spec = resolved(p, schema, option="--p") if p else _recognised_p(source, notes)
+            spec = named(spec, source)
             _check_p(spec, columns)
         require_columns(schema, weights=[weights] if weights else [])
     except InputError as error:
@@ -124,6 +126,7 @@ def scan_features(
         source = counting(source, [spec], ignore_label, notes)
         spec, classes = _by_name(source, of_votes(spec, skip, duplicates), classes, notes)
     names, n_classes = _classes(source, spec, classes)
+    spec = spec and renamed(spec, names)
     size = _sized(source, columns[0], size)
     found = (source, columns, spec, size, names, n_classes)
     return FeatureScan(*found, weights, skip_unreadable, normalise, notes=tuple(notes))
@@ -245,7 +248,7 @@ def _classes(
         return None, classes
     names: Sequence[str] | None = classes
     if spec is not None and names is None:
-        names = spec.classes
+        names = spec.names or spec.classes
     if names is not None:
         return tuple(names), len(names)
     if spec is None:

@@ -7,7 +7,7 @@ the order of the first table.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -24,7 +24,7 @@ from pandq.read.text import TextFiles, sql_errors
 from pandq.read.unchanged import Version, unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pandq.read.parts import Source
     from pandq.read.places import Place
@@ -130,6 +130,7 @@ class _Given:
     written: dict[str, str]
     id_as_text: bool = False
     own_id: str = ""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -157,7 +158,7 @@ class _Given:
         if has_suffix(files[0], ARRAYS):
             raise InputError(what="arrays have no ids to join by", where=str(files[0]))
         source = open_tables(files)
-        columns, written = tuple(source.schema), {}
+        columns, written, names = tuple(source.schema), {}, source.class_names
         require_apart(columns, source.name)
         own = WRITTEN_ID if id not in columns and WRITTEN_ID in columns else id
         if not has_suffix(files[0], PARQUET):
@@ -168,7 +169,17 @@ class _Given:
         id_type = ParquetFiles(files[:1]).schema.get(own)
         columns = tuple(id if name == own else name for name in columns)
         written = {id if name == own else name: kind for name, kind in written.items()}
-        return cls(side, source.name, columns, tuple(files), id, id_type, written, own_id=own)
+        return cls(
+            side,
+            source.name,
+            columns,
+            tuple(files),
+            id,
+            id_type,
+            written,
+            own_id=own,
+            class_names=names,
+        )
 
     @property
     def relation(self) -> str:
@@ -228,13 +239,13 @@ def _found(
         matched = _count(connection, both)
         held = [] if matched else [_held(connection, side, id) for side in _SIDES]
     if not matched:
-        one, other = held
-        raise InputError(
-            what=f"no {id!r} of one file is in the other", where=name, got=f"{one}, and {other}"
-        )
+        got = ", and ".join(held)
+        raise InputError(what=f"no {id!r} of one file is in the other", where=name, got=got)
     left = counts[0] - matched, counts[1] - matched
     times, without = (repeated[0], repeated[1]), (missing[0], missing[1])
-    return Joined(MadeFile([out], name), matched, *left, times, without)
+    one, other = tables[0].class_names, tables[1].class_names
+    called = {**one, **{OTHER + column: classes for column, classes in other.items()}}
+    return Joined(MadeFile([out], name, called), matched, *left, times, without)
 
 
 _SIDES = ("first", "second")
@@ -272,9 +283,16 @@ class MadeFile(ParquetFiles):
 
     passing = True
 
-    def __init__(self, files: Sequence[Path], name: str) -> None:
+    class_names: Mapping[str, tuple[str, ...]] = {}
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        name: str,
+        class_names: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         super().__init__(files)
-        self.name = name
+        self.name, self.class_names = name, class_names or {}
 
     def called(self, place: int) -> str:
         """Rows are numbered in what was made."""

@@ -11,6 +11,7 @@ from pandq.errors import InputError
 from pandq.read.arrays import ArrayColumns
 from pandq.read.classed import is_classed
 from pandq.read.database import quoted
+from pandq.read.named import named, renamed
 from pandq.read.recognise import resolved
 from pandq.read.roles import require_texts
 from pandq.read.sources import Filtered, narrowed
@@ -48,7 +49,8 @@ def judged_by(rows: Scan, judge: str, source: Source) -> Scan:
     Raises:
         InputError: there is no such column, or a distribution is known in part.
     """
-    spec = resolved(judge, source.schema, option="--judge")
+    spec = named(resolved(judge, source.schema, option="--judge"), source)
+    spec = renamed(spec, rows.classes)
     for kind in (spec.kind, rows.p.kind, rows.q.kind, *(rival.kind for rival in rows.rivals)):
         if kind in (TOP_KIND, SAMPLED_KIND):
             what = "with a judge all distributions are known in full"

@@ -220,7 +220,7 @@ class _Maker:
                 table = Relation(FILE, self.name, (made,), sql, described(connection, sql))
             own = {x.name: x.name for x in layout.needs if x.name in table.schema}
             made, assigned = self._run(layout, [table], own)
-        source = MadeFile([made], self.name)
+        source = MadeFile([made], self.name, _names_of(self.tables, layout))
         self._say_columns()
         told = _told(layout, assigned, source.schema, self.tables[0].schema)
         called = next(iter(self.assigned.get("item", [])), None)
@@ -302,6 +302,12 @@ class _Maker:
         known = [name for table in tables for name in table.schema]
         with sql_errors(option, tables[0].files[0], known=known, option=option):
             yield
+
+
+def _names_of(tables: Sequence[Relation], layout: Layout) -> dict[str, tuple[str, ...]]:
+    """What class numbers stand for, of columns that a query leaves as they are."""
+    asks = layout.query.text.rpartition("SELECT")[2].split()[:1] == ["*"]
+    return {k: x for table in tables for k, x in table.class_names.items() if asks}
 
 
 def _short(names: Sequence[str]) -> str:

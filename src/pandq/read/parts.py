@@ -57,6 +57,8 @@ class Source(ABC):
     schema: Mapping[str, pa.DataType]
     # whether parts are read sooner side by side than one after the other
     apart = False
+    # what the numbers of columns of labels stand for, where the schema carries it
+    class_names: Mapping[str, tuple[str, ...]] = {}
 
     @abstractmethod
     def parts(self) -> Sequence[Part]:

@@ -65,7 +65,9 @@ def peeked(data: Any, source: Source) -> Iterator[Peek]:
         if not files or not has_suffix(files[0], (*ARRAYS, *JSON)):
             schema = pa.schema(source.schema.items())
             data = pa.table(dict(batch)) if batch else schema.empty_table()
+            names = source.class_names
             source = Table(data, source.name)
+            source.class_names = names
             batch = first_rows(source)
             yield Peek(data, source, batch)
         else:

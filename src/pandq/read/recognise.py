@@ -53,6 +53,7 @@ class Spec:
 
     `numeric` says that labels are numbers or truth values and no text, whatever a file holds them
     as; `fields` are the classes of a struct or a map; `head` makes logits of hidden states;
+    `names` is what the numbers of labels stand for, where the table says it;
     `annotators` is the column that says who gave which of the votes, `skip` are answers that are
     none, and `duplicates` says which answer counts where one of them gave two; `decimals` is to how
     many digits probabilities were rounded.
@@ -65,6 +66,7 @@ class Spec:
     numeric: bool = False
     head: HeadFile | None = None
     fields: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     annotators: str | None = None
     skip: tuple[str, ...] = ()
     duplicates: str = "refuse"

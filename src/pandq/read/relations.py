@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -34,6 +34,7 @@ class Relation:
     files: tuple[Place, ...]
     sql: str
     schema: Mapping[str, str]
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, files: Sequence[Place], room: Path, side: str, name: str = "") -> Self:
@@ -43,6 +44,7 @@ class Relation:
             InputError: they are arrays, or cannot be read.
         """
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        names: Mapping[str, tuple[str, ...]] = {}
         name = name or f"{files[0]}{more}"
         if has_suffix(files[0], ARRAYS):
             raise InputError(what="layouts are for tables, not arrays", where=str(files[0]))
@@ -52,6 +54,7 @@ class Relation:
         else:
             source = open_tables(files)
             require_apart(source.schema, name)
+            names = source.class_names
             if isinstance(source, TextFiles):
                 sql = _text(source)
             elif has_suffix(files[0], PARQUET):
@@ -61,7 +64,7 @@ class Relation:
                 sql = of_parquet(files)
         with database(files) as connection, sql_errors(None, files[0]):
             schema = described(connection, sql)
-        return cls(side, name, tuple(files), sql, schema)
+        return cls(side, name, tuple(files), sql, schema, names)
 
     def under(self, where: str) -> Self:
         """The rows that satisfy a condition.

@@ -11,11 +11,14 @@ import pyarrow as pa
 from pandq.core.checks import is_number
 from pandq.errors import InputError, near_names
 from pandq.read.chunks import texts
+from pandq.read.named import named
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.views import TOP_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pandq.read.parts import Source
 
 VoteDuplicates = Literal["refuse", "first", "last"]
 
@@ -70,19 +73,20 @@ class Roles:
     @classmethod
     def of(
         cls,
-        schema: Mapping[str, pa.DataType],
+        source: Source,
         given: Sequence[str | None],
         best_q: str | None,
         labels: str | None,
         chosen: list[str],
     ) -> Self:
         """As given or by the usual names; `chosen` is told of the latter."""
-        p, first, *rivals = given
+        schema, (p, first, *rivals) = source.schema, given
         p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
         others = [resolved(str(rival), schema, option="--q") for rival in rivals]
         best = [resolved(best_q, schema, option="--best-q")] if best_q else []
         beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
-        return cls(p_spec, (q_spec, *others, *best), beside)
+        beside = beside and named(beside, source)
+        return cls(named(p_spec, source), (q_spec, *others, *best), beside)
 
 
 INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"

@@ -331,7 +331,7 @@ def scan(
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
     cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
-        specs = Roles.of(laid.source.schema, (p, first, *rivals), best_q, labels, notes)
+        specs = Roles.of(laid.source, (p, first, *rivals), best_q, labels, notes)
         require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
     every = _typed(laid.source, specs, data, where, [*by, cluster, beside_rows["id"]])

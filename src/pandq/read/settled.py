@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.core.classes import distinct
 from pandq.errors import InputError
 from pandq.read.classed import LOGITS, classes_in, is_classed
+from pandq.read.named import renamed
 from pandq.read.parts import located
 from pandq.read.recognise import class_names
 from pandq.read.text import TextFiles
@@ -88,7 +89,8 @@ def settled(
     carried = [spec.classes for spec in (*found, *(() if own else (p,))) if spec.classes]
     names = class_names(classes, carried, source.name)
     if not own:
-        return Settled(p, found, names)
+        names = names or _told(source, p, found)
+        return Settled(renamed(p, names), found, names)
     if p.kind == LOGITS and asked is not None:
         # of logits some may be left out: those of the others say what they did
         return Settled(replace(p, fields=asked), found, names)
@@ -103,6 +105,12 @@ def settled(
     if votes:
         return Settled(p, found, names, tuple(notes_of(held, p, names)))
     return Settled(replace(p, fields=names), found, names)
+
+
+def _told(source: Source, p: Spec, qs: Sequence[Spec]) -> tuple[str, ...] | None:
+    """The names that P's column has for its numbers, where Q has as many columns without any."""
+    wide = qs and qs[0].kind not in (*PARTIAL_KINDS, "labels") and _width(source, qs[0])
+    return p.names if p.names and wide == len(p.names) else None
 
 
 def _is_classed(source: Source, spec: Spec) -> bool:

@@ -17,6 +17,7 @@ from pandq.read.condition import Condition
 from pandq.read.database import database
 from pandq.read.feather import ArrowFiles
 from pandq.read.files import TableFiles, readable, refuse_copies, require, types
+from pandq.read.named import names_in
 from pandq.read.parts import Part, Source
 from pandq.read.paths import ARROW, JSON, PARQUET, TEXT, has_suffix
 from pandq.read.places import handle, once
@@ -43,6 +44,12 @@ class ParquetFiles(TableFiles):
         """Read the schema from the footer."""
         with _opened(file) as table:
             return types(table.schema_arrow)
+
+    @property
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]
+        """Those in the metadata of the schema."""
+        with readable(self.files[0]), _opened(self.files[0]) as table:
+            return names_in(table.schema_arrow.metadata)
 
     def pieces(self, place: int) -> list[tuple[Any, int | None]]:
         """The row groups that the footer tells of."""
@@ -115,6 +122,7 @@ class Filtered(Source):
         self.windows: str | None = getattr(source, "windows", None)
         self.units: str | None = getattr(source, "units", None)
         self.notes: Sequence[str] = getattr(source, "notes", ())
+        self.class_names = source.class_names
         self.condition = Condition.of(where, self.schema)
 
     def parts(self) -> Sequence[Part]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pandq.errors import InputError
 from pandq.read.feather import ArrowFiles
 from pandq.read.files import require, types
+from pandq.read.named import names_in
 from pandq.read.parts import Part, Source
 from pandq.read.rooms import room
 
@@ -29,6 +30,7 @@ class Table(Source):
             table = pa.RecordBatchReader.from_stream(table).read_all()
         self.table: pa.Table = table
         self.schema = types(table.schema)
+        self.class_names = names_in(table.schema.metadata)
 
     def parts(self) -> Sequence[Part]:
         """All rows at once."""

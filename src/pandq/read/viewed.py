@@ -13,6 +13,7 @@ from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.classed import by_class
 from pandq.read.padded import cut
+from pandq.read.named import by_name
 from pandq.read.voted import votes_view
 from pandq.views import (
     MATRICES,
@@ -59,9 +60,10 @@ def view_of(
     """
     try:
         if spec.kind == "labels":
-            return Labels(
-                cols.labels(spec.column, batch[spec.column], numeric=spec.numeric), classes=classes
-            )
+            labels = cols.labels(spec.column, batch[spec.column], numeric=spec.numeric)
+            if spec.names and classes:
+                return by_name(spec, labels, classes)
+            return Labels(labels, classes=classes)
         if spec.kind == VOTES_KIND:
             return votes_view(spec, batch, classes or ()).counts
         array = _array(spec, batch)
