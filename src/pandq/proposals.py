@@ -265,11 +265,11 @@ def _run(command: str, peek: Peek, options: Mapping[str, Any]) -> None:
         ballots(peek.data, **options)
         return
     chunks = scan(peek.data, **options).chunks()
-    if peek.whole:
-        next(chunks, None)
-    else:
-        for _ in chunks:
-            pass
+    read = len(next(chunks, ()))
+    if not peek.whole:
+        read += sum(map(len, chunks))
+    if not read and peek.batch:
+        raise InputError(what="no row is left", where=peek.source.name)
 
 
 def _nearly(command: str, peek: Peek, options: Mapping[str, Any]) -> bool:

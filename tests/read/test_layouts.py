@@ -168,6 +168,33 @@ def test_lm_eval_divides_by_the_length_of_the_choice_where_asked():
     assert chunk_of(rows).q.array.tolist() == [[-0.5 / 4, -2.5 / 4], [-0.5, -0.5]]
 
 
+@pytest.mark.parametrize("q", ["logits", "per_character"])
+def test_a_choice_that_a_question_does_not_have_has_no_probability(q, tmp_path):
+    """Against a softmax over each question's own choices; numbers beside names, as text or not."""
+    rng = np.random.default_rng(3)
+    texts = [" yes", " no", " maybe", " not at all"]
+    lines, losses = [], []
+    for i, k in enumerate([2, 3, 4, 2, 3] * 20):
+        x = rng.normal(size=k) * 3
+        y = int(rng.integers(k))
+        target = [y, str(y), texts[y]][i % 3]
+        arguments = [["Q", text] for text in texts[:k]]
+        answers = [[value, False] for value in x.tolist()]
+        line = {"doc_id": i, "target": target, "arguments": arguments, "filtered_resps": answers}
+        lines.append(json.dumps(line))
+        z = x if q == "logits" else x / [len(text) - 1 for text in texts[:k]]
+        losses.append(np.log(np.exp(z).sum()) - z[y])
+    file = tmp_path / "samples.jsonl"
+    file.write_text("\n".join(lines), "utf-8")
+    rows = scan(file, layout="lm-eval", q=f"logits:{q}")
+    found = pandq.audit(rows)
+    assert found.cross_entropy.value == pytest.approx(np.mean(losses), abs=1e-12)
+    assert np.isneginf(chunk_of(rows).q.array).sum() == 2 * 40 + 40
+    assert any(note.startswith("80 rows with fewer choices than others") for note in rows.notes)
+    assert found.decomposition is not None
+    assert found.infinite_rows == 0
+
+
 def test_what_was_left_out_is_counted():
     notes = scan(files_of("label-studio"), layout="label-studio", q="probs:data.probs").notes
     assert "1 annotations that were cancelled or chose nothing, left out" in notes
