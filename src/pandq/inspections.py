@@ -13,8 +13,8 @@ from pandq.errors import InputError
 from pandq.proposals import proposed, shapes
 from pandq.read import columns as cols
 from pandq.read.guesses import may_be
+from pandq.read.opened import open_source
 from pandq.read.peeks import peeked
-from pandq.read.scan import open_source
 from pandq.results.inspection import Column, Inspection
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from pyarrow import feather
 
 import pandq
-from pandq.read.scan import open_source
+from pandq.read.opened import open_source
 
 N = 1000
 RNG = np.random.default_rng(0)

@@ -24,9 +24,9 @@ from pandq.cli import cli
 from pandq.errors import MissingLibraryError
 from pandq.read import remote
 from pandq.read.fetched import Copy
+from pandq.read.opened import open_source
 from pandq.read.paths import expanded
 from pandq.read.remote import Remote
-from pandq.read.scan import open_source
 from pandq.read.stores import shown
 from tests.servers import serving
 

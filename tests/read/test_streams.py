@@ -11,7 +11,7 @@ import pytest
 
 import pandq
 from pandq import InputError
-from pandq.read.scan import open_source
+from pandq.read.opened import open_source
 from pandq.read.tables import Spilled, Table
 
 N = 4000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pandq import InputError, scan, scan_features
 from pandq.read import database
-from pandq.read.scan import open_source
+from pandq.read.opened import open_source
 
 MANY = 30_000
 

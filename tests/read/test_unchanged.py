@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 import pandq
 from pandq import InputError
-from pandq.read.scan import open_source
+from pandq.read.opened import open_source
 
 N = 4000
 RNG = np.random.default_rng(0)
@@ -110,7 +110,7 @@ def kld(path, chunks=200):
 
 CUT = """
 import sys
-from pandq.read.scan import open_source
+from pandq.read.opened import open_source
 source = open_source(sys.argv[2:])
 column = max(source.schema, key=["chunk", "token", "label", "logits", "probs"].index)
 rows = 0

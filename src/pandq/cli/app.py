@@ -12,8 +12,9 @@ import click
 import pandq
 from pandq.cli.auditing import audit_command
 from pandq.cli.comparing import compare_command
-from pandq.cli.fitting import fit_command, predict_command
+from pandq.cli.fitting import fit_command
 from pandq.cli.groups import Grouped
+from pandq.cli.predicting import predict_command
 from pandq.cli.streams import Ended, flushed, prepare, tell
 from pandq.cli.tools import (
     demo_command,

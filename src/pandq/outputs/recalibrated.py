@@ -10,9 +10,9 @@ import numpy as np
 from pandq.documents import read_document
 from pandq.errors import InputError
 from pandq.read.columns import as_arrow
+from pandq.read.opened import open_source
 from pandq.read.paths import PARQUET, has_suffix
 from pandq.read.predictions import prediction_spec, predictions
-from pandq.read.scan import open_source
 from pandq.recalibrator import MAP, Recalibrator
 from pandq.store import check_outputs, whole_file, write_tables
 

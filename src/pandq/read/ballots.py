@@ -13,11 +13,11 @@ from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.classed import is_classed
 from pandq.read.laid import lay
+from pandq.read.opened import open_source
 from pandq.read.parts import located
 from pandq.read.paths import expanded
 from pandq.read.recognise import ANNOTATORS, class_names, resolved
 from pandq.read.roles import of_votes
-from pandq.read.scan import open_source
 from pandq.read.settled import needs_whole_types, settled
 from pandq.read.viewed import view_of
 from pandq.read.voted import BATCH, class_names_for, left_out, polled, require_people, votes_view

@@ -18,12 +18,12 @@ from pandq.read.feature_scan import FeatureScan
 from pandq.read.ignored import counting
 from pandq.read.laid import laid_open, read_whole
 from pandq.read.named import named, renamed
+from pandq.read.opened import open_source
 from pandq.read.parts import located
 from pandq.read.paths import matches
 from pandq.read.pictures import CLASS, PictureFolder, encoded_in, holds_pictures, picture
 from pandq.read.recognise import Spec, recognised, resolved
 from pandq.read.roles import VoteDuplicates, of_votes, require_columns
-from pandq.read.scan import open_source
 from pandq.read.settled import needs_whole_types, settled
 from pandq.views import PARTIAL_KINDS, VOTES_KIND
 

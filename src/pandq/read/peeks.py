@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from pandq.read.columns import is_list
 from pandq.read.database import database, literal
+from pandq.read.opened import open_source
 from pandq.read.paths import ARRAYS, JSON, has_suffix
 from pandq.read.query import FILE
 from pandq.read.relations import Relation
-from pandq.read.scan import open_source
 from pandq.read.tables import Table
 from pandq.read.text import sql_errors
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +11,12 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
-from pandq.read.beside import joined_by
 from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
 from pandq.read.ignored import counting
 from pandq.read.judge import judged_by, with_p
-from pandq.read.laid import Laid, laid_open, read_whole
+from pandq.read.laid import laid_open, read_whole
+from pandq.read.opened import as_it_is
 from pandq.read.parts import Source, located
-from pandq.read.paths import ARRAYS, expanded, has_suffix
 from pandq.read.roles import (
     Roles,
     VoteDuplicates,
@@ -29,8 +27,6 @@ from pandq.read.roles import (
 )
 from pandq.read.sequences import require_tokens_told
 from pandq.read.settled import as_rounded, needs_whole_types, settled
-from pandq.read.sources import Filtered, ParquetFiles, narrowed, open_tables
-from pandq.read.tables import in_memory
 from pandq.read.viewed import top_of, view_of
 from pandq.views import ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, Labels, paired, require_sampled
 
@@ -327,7 +323,7 @@ def scan(
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
     notes: list[str] = []
-    laid = laid_open(data, where=where, **ask) or _as_it_is(data, id, where, [*by, cluster])
+    laid = laid_open(data, where=where, **ask) or as_it_is(data, id, where, [*by, cluster])
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
     cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
@@ -366,42 +362,3 @@ def _typed(
     if needs_whole_types(source, (specs.p, *specs.qs)):
         source = read_whole(data, where).source
     return source.as_text([*filter(None, names), *specs.labelled])
-
-
-def _as_it_is(
-    data: Any,
-    id: str | None,  # noqa: A002
-    where: str | None,
-    as_text: Sequence[str | None],
-) -> Laid:
-    """The rows of one table, or of two files that an id joins."""
-    if isinstance(data, ParquetFiles):
-        return Laid(data)
-    both = joined_by(data, id, where=where, as_text=[*filter(None, as_text)])
-    return both or Laid(open_source(data, where=where))
-
-
-def open_source(data: Any, *, where: str | None = None) -> Source:
-    """The Source for paths or a table in memory.
-
-    Raises:
-        InputError: it is neither, or cannot be opened.
-    """
-    if (table := in_memory(data)) is not None:
-        return table if where is None else Filtered(table, where)
-    if isinstance(data, str | Path):
-        data = [data]
-    if not (
-        isinstance(data, list | tuple) and data and all(isinstance(x, str | Path) for x in data)
-    ):
-        raise InputError(
-            what="scan needs paths, or a table (polars, pandas, pyarrow, duckdb)",
-            got=type(data).__name__,
-            remedy="Arrays go to pandq.audit(p, q) as views.",
-        )
-    files = expanded(data)
-    if has_suffix(files[0], ARRAYS):
-        arrays = ArrayColumns(files)
-        counted = arrays if arrays.condition is None else Filtered(arrays, arrays.condition)
-        return counted if where is None else narrowed(counted, where)
-    return open_tables(files, where=where)

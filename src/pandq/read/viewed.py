@@ -12,8 +12,8 @@ from pandq.core.numerics import widen
 from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.classed import by_class
-from pandq.read.padded import cut
 from pandq.read.named import by_name
+from pandq.read.padded import cut
 from pandq.read.voted import votes_view
 from pandq.views import (
     MATRICES,
