@@ -528,3 +528,10 @@ def test_a_tensor_without_numbers_is_refused_in_one_line():
     for x in (torch.empty(2, 2, device="meta"), torch.eye(2).to_sparse()):
         with pytest.raises(InputError, match="Probs need an array of numbers, got"):
             Probs(x)
+
+
+@pytest.mark.parametrize("sixth", [0.333333, 0.333334])
+def test_a_row_that_is_off_by_the_tolerance_is_within_it_however_its_sum_is_rounded(sixth):
+    assert len(Probs(np.array([[0.333333, 0.333333, 0.333334], [0.333333, 0.333333, sixth]]))) == 2
+    with pytest.raises(InputError, match="row 0 sums to 1 - 2e-06"):
+        Probs(np.array([[0.333333, 0.333333, 0.333332]]))

@@ -89,6 +89,11 @@ def with_layout(command: Callable[..., None]) -> Callable[..., None]:
     return with_options(command, layout_options())
 
 
+def with_sums(*roles: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options on rows that do not sum to one, of a command that reads these roles alone."""
+    return lambda command: with_options(command, sum_options(*roles))
+
+
 def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options that say what the rows of P and Q are; `several` Qs, where they are compared."""
     p_help = f"What is true; KIND is {KINDS}, or linear:HIDDEN,WEIGHT for hidden states and the"
@@ -127,19 +132,29 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
         ),
         column("--where", "SQL", "Use only rows where this is true: year >= 2024."),
         ignore_option(),
+        *sum_options("p", "q"),
+        *layout_options(),
+    ]
+    return lambda command: with_options(command, options)
+
+
+def sum_options(*roles: str) -> list[Callable[..., Any]]:
+    """The options on rows that do not sum to one."""
+    whose = " or ".join(role.upper() for role in roles)
+    return [
         option(
             INPUT,
             "--normalise",
-            type=click.Choice(["p", "q"]),
+            type=click.Choice(roles),
             multiple=True,
-            help="Divide each row of P or Q by its sum; otherwise a wrong sum is an error.",
+            help=f"Divide each row of {whose} by its sum; otherwise a wrong sum is an error.",
         ),
         option(
             INPUT,
             "--percent",
-            type=click.Choice(["p", "q"]),
+            type=click.Choice(roles),
             multiple=True,
-            help="The numbers of P or Q are percentages: divide them by 100.",
+            help=f"The numbers of {whose} are percentages: divide them by 100.",
         ),
         option(
             INPUT,
@@ -147,9 +162,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             type=click.FloatRange(min=0, min_open=True),
             help="How far from 1 a row may sum (default: 1e-6 for float64, 1e-5 for float32).",
         ),
-        *layout_options(),
     ]
-    return lambda command: with_options(command, options)
 
 
 def ignore_option() -> Callable[..., Any]:

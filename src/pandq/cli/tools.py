@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pandq.cli.groups import INPUT, RESULT, Command, option
-from pandq.cli.options import no_dash
+from pandq.cli.options import no_dash, with_sums
 from pandq.cli.page import page
 from pandq.cli.streams import say
 from pandq.errors import InputError
@@ -19,6 +20,7 @@ from pandq.errors import InputError
 )
 @click.argument("files", nargs=-1, required=True)
 @option(INPUT, "--q", metavar="KIND:COLUMN", help="The predictions to recalibrate.")
+@with_sums("q")
 @option(
     INPUT,
     "--with",
@@ -34,7 +36,9 @@ from pandq.errors import InputError
     required=True,
     help="Parquet: every input column, and `recalibrated`, a list of probabilities.",
 )
-def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str, out: str) -> None:
+def recalibrate_command(
+    files: tuple[str, ...], *, q: str | None, map_file: str, out: str, **given: Any
+) -> None:
     """Apply a recalibration map to a file of predictions."""
     from pandq.outputs.recalibrated import read_recalibrator, write_recalibrated
     from pandq.store import check_outputs
@@ -45,11 +49,22 @@ def recalibrate_command(files: tuple[str, ...], *, q: str | None, map_file: str,
             what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."
         )
     recalibrator = read_recalibrator(map_file)
-    rows = write_recalibrated(list(files), q, recalibrator, out)
+    rows = write_recalibrated(list(files), q, recalibrator, out, **given)
     say(
         f"{out}: {rows:,} rows, with the {recalibrator.kind} map's probabilities beside them",
-        f"Next: pandq audit {shlex.quote(out)} --p KIND:COLUMN --q probs:recalibrated",
+        f"Next: pandq audit {shlex.quote(out)} --p {_p_of(out)} --q probs:recalibrated",
     )
+
+
+def _p_of(file: str) -> str:
+    """What P is in a table by its name, or what has to be said of it."""
+    from pandq.read.opened import open_source
+    from pandq.read.recognise import recognised
+
+    try:
+        return shlex.quote(str(recognised(open_source(file).schema, "p")))
+    except InputError:
+        return "KIND:COLUMN"
 
 
 @click.command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,9 @@ def recalibrate(
     out: str | Path,
     *,
     q: str | None = None,
+    normalise: str | Sequence[str] = (),
+    percent: str | Sequence[str] = (),
+    tolerance: float | None = None,
 ) -> int:
     """Apply a recalibration map to predictions in files of any size, as `pandq recalibrate` does.
 
@@ -51,6 +54,9 @@ def recalibrate(
         out: the parquet file to write: every column of the table, and `recalibrated`, a list of
             probabilities in each row.
         q: "KIND:COLUMN" of the predictions; recognised by the usual names when left out.
+        normalise: "q" divides each row by its sum; otherwise a wrong sum is an error.
+        percent: "q" where the numbers are percentages.
+        tolerance: how far from 1 a row may sum.
 
     Returns:
         How many rows were written.
@@ -86,11 +92,16 @@ def recalibrate(
     if not isinstance(given, Recalibrator):
         what = "a recalibration map is a Recalibrator, or the file that one is in"
         raise InputError(what, got=type(given).__name__)
-    return write_recalibrated([str(path) for path in paths], q, recalibrator, out)
+    sums = {"normalise": normalise, "percent": percent, "tolerance": tolerance}
+    return write_recalibrated([str(path) for path in paths], q, recalibrator, out, **sums)
 
 
 def write_recalibrated(
-    files: list[str], q: str | None, recalibrator: Recalibrator, path: str | Path
+    files: list[str],
+    q: str | None,
+    recalibrator: Recalibrator,
+    path: str | Path,
+    **sums: Any,
 ) -> int:
     """The rows of a table with one more column: recalibrated probabilities.
 
@@ -99,6 +110,7 @@ def write_recalibrated(
         q: "KIND:COLUMN" of the predictions, or None to recognise them by name.
         recalibrator: the map.
         path: the parquet file.
+        sums: normalise, percent and tolerance, as for `recalibrate`.
 
     Returns:
         How many rows were written.
@@ -115,7 +127,7 @@ def write_recalibrated(
     names = [name for name in source.schema if name != RECALIBRATED]
 
     def tables() -> Iterator[pa.Table]:
-        for view, batch in predictions(source, spec, names):
+        for view, batch in predictions(source, spec, names, **sums):
             recalibrator.require_for(view.n_classes, spec.classes, source.name)
             law = np.exp(recalibrator.of(view).array)
             columns = {name: batch[name] for name in names} | {RECALIBRATED: law}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError
 from pandq.read.parts import located
 from pandq.read.recognise import recognised, resolved
+from pandq.read.roles import sums_as
 from pandq.read.viewed import view_of
 from pandq.views import PARTIAL_KINDS, partly_known
 
@@ -34,7 +35,7 @@ def prediction_spec(source: Source, q: str | None) -> Spec:
 
 
 def predictions(
-    source: Source, spec: Spec, others: Sequence[str]
+    source: Source, spec: Spec, others: Sequence[str], **sums: Any
 ) -> Iterator[tuple[View, Mapping[str, Column]]]:
     """Q alone, with the other columns of the same rows.
 
@@ -42,13 +43,16 @@ def predictions(
         source: the table.
         spec: what Q is.
         others: columns to bring along.
+        sums: normalise, percent and tolerance, as for `pandq.scan`.
 
     Yields:
         A view of each batch of rows, and the batch.
     """
+    how = sums_as(**sums) if sums else {}
+    how |= {name: "q" in roles for name, roles in how.items() if name != "tolerance"}
 
     def viewed(_: int, batch: Mapping[str, Column]) -> tuple[View, Mapping[str, Column]]:
-        return view_of("q", spec, batch), batch
+        return view_of("q", spec, batch, **how), batch
 
     wanted = list(dict.fromkeys([*spec.columns, *others]))
     for _, found in located(source, wanted, PREDICTED_ROWS, viewed):

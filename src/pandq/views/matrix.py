@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How far a row's sum may lie from one: a few rounding errors of what it was stored in.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "bfloat16": 1e-2}
+# What adding up a row's numbers may add to that: 0.333333 three times is one less 1e-6 and a little.
+SUMMING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -34,6 +36,7 @@ class Matrix(View):
         object.__setattr__(self, "n_classes", array.shape[1])
         object.__setattr__(self, "classes", None)
         limit = TOLERANCES.get(storage_name(array.dtype), 1e-6) if tolerance is None else tolerance
+        limit += SUMMING
         doubtful = first_doubt(self.kind, array, limit)
         if doubtful == len(array):
             return
