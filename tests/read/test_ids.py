@@ -77,4 +77,6 @@ def test_groups_and_clusters_of_both_zeros_are_one(kind):
         ("0.0", 80),
         ("1.5", 40),
     ]
-    assert any("too few clusters for a decomposition: 2" in note for note in result.notes)
+    assert any(
+        "too few clusters to say what the loss is made of: 2" in note for note in result.notes
+    )

@@ -160,9 +160,12 @@ def reasons_to_stop(sample: Sample, n_classes: int) -> list[str]:
     if n_classes < 2:
         return ["one class only: there is nothing to decompose"]
     if len(sample) < MIN_ROWS:
-        few = f"too few rows for a decomposition: {len(sample)}, and its folds need {MIN_ROWS}"
+        few = (
+            f"too few rows to say what the loss is made of: {len(sample)}, and it takes {MIN_ROWS}"
+        )
         return [f"{few}; the averages and their intervals stand"]
     clusters = len(np.unique(sample.columns["unit"]))
     if clusters < MIN_CLUSTERS:
-        return [f"too few clusters for a decomposition: {clusters}, and folds need {MIN_CLUSTERS}"]
+        few = f"too few clusters to say what the loss is made of: {clusters}"
+        return [f"{few}, and it takes {MIN_CLUSTERS}"]
     return []

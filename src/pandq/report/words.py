@@ -368,15 +368,19 @@ def told(line: Mapping[str, Any], name: str) -> str:
 
 def _plain(audit: Audit) -> str:
     if audit.infinite_rows:
-        return "The cross entropy is infinite: Q rules out what P allows in some rows."
+        return (
+            "The cross entropy is infinite: Q gives no probability to what is true in"
+            f" {rows(audit.infinite_rows)}."
+        )
     ce, h, kl = (x.value for x in (audit.cross_entropy, audit.entropy, audit.kl))
     if audit.p_kind == "labels":
         return f"Q incurs a loss of {number(ce)} {audit.unit} per row on these labels."
     if kl is None:
-        return (
-            f"Of {number(ce)} {audit.unit} of cross entropy at most {number(audit.kl.high)} is"
-            " KL(P||Q); the floor was not measured."
+        high = audit.kl.high
+        most = (
+            "" if high is None or high >= (ce or 0.0) else f", at most {number(high)} is KL(P||Q)"
         )
+        return f"{number(ce)} {audit.unit} of cross entropy{most}; its floor was not measured."
     return (
         f"Of {number(ce)} {audit.unit} of cross entropy, {number(h)} is P's own entropy"
         f" and {number(kl)} is KL(P||Q)."

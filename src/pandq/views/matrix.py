@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # How far a row's sum may lie from one: a few rounding errors of what it was stored in.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-3, "bfloat16": 1e-2}
-# What adding up a row's numbers may add to that: 0.333333 three times is one less 1e-6 and a little.
+# What adding up a row's numbers may add to that: 3 x 0.333333 is 1 less 1e-6, and a little.
 SUMMING = 1e-12
 
 

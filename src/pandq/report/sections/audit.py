@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,9 @@ def _averages(audit: Audit) -> Section:
     """The mean of everything that is measured of each row."""
     rows = [Row(name, getattr(audit, name)) for name in keys("average")]
     rows[1] = Row("entropy", audit.entropy, words.entropy_of(audit))
+    if audit.p_kind == "labels":
+        rows[1] = replace(rows[1], meaning="of single labels, which have none: not the floor")
+        rows[2] = replace(rows[2], meaning="of single labels: the loss itself, floor and all")
     if audit.kl_plug_in is not None:
         rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
     of_text = [("perplexity", audit.perplexity), ("bits_per_byte", audit.bits_per_byte)]
