@@ -305,7 +305,10 @@ def test_percentages_were_rounded_as_they_are_shown(folder):
 
 
 REFUSED = {
-    "an audit": (("audit", "t.parquet", "--q", "probs:a"), r"--rounded 2, or --normalise q"),
+    "an audit": (
+        ("audit", "t.parquet", "--q", "probs:a"),
+        "--normalise q, or pandq compare --rounded 2",
+    ),
     "normalised": ((*BOTH, "--rounded", "2", "--normalise", "q"), "two ways to take rounded"),
     "no probabilities": (
         ("compare", "t.parquet", "--p", "labels:label", "--q", "logits:exact", "--rounded", "2"),
@@ -335,7 +338,7 @@ def test_one_line_says_how_far_sums_are_off_and_what_fits(folder, monkeypatch, c
     assert ran(monkeypatch, "audit", "t.parquet", "--q", "probs:hundred") == 2
     assert "--percent q" in capsys.readouterr().err
     assert ran(monkeypatch, "audit", "t.parquet", "--q", "probs:hundred", "--percent", "q") == 2
-    assert "--rounded 1, or --normalise q" in capsys.readouterr().err
+    assert "--normalise q, or pandq compare --rounded 1" in capsys.readouterr().err
 
 
 def test_logits_beside_rounded_probabilities_are_taken(folder):

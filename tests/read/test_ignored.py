@@ -9,6 +9,7 @@ import pytest
 
 import pandq
 from pandq import InputError, RowError, scan
+from pandq.cli import main
 from pandq.read.features import scan_features
 
 N = 40
@@ -159,6 +160,38 @@ def test_what_is_fitted_takes_minus_100_for_no_class():
     assert rows.classes is None
     assert sum(len(chunk) for chunk in rows.chunks()) == COUNT.sum()
     assert any("10 rows were left out" in note for note in rows.notes)
+
+
+# ---------------------------------------------------------------------- on the command line
+
+
+def ran(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["pandq", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code or 0
+
+
+def test_an_audit_says_how_many_rows_it_left_out(tmp_path, monkeypatch, capsys):
+    files, model = npz(tmp_path), ("--p", "labels:label", "--q", "probs:probs")
+    assert ran(monkeypatch, "audit", files, *model) == 2
+    assert "--ignore-label -100" in capsys.readouterr().err
+    assert ran(monkeypatch, "audit", files, *model, "--ignore-label", "-100", "--json", "-") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["n"] == COUNT.sum()
+    assert "10 rows were left out, as label is -100 (--ignore-label)" in told["notes"]
+
+
+def test_a_fit_says_how_many_rows_it_left_out_and_its_model_knows_which(
+    tmp_path, monkeypatch, capsys
+):
+    x = table().append_column("x", pa.array(RNG.normal(size=(N, 2)).tolist()))
+    pq.write_table(x, tmp_path / "x.parquet")
+    fit = ("fit", tmp_path / "x.parquet", "--x", "x", "--p", "labels:label")
+    assert ran(monkeypatch, *fit, "--out", tmp_path / "m", "--ignore-label", -100) == 0
+    assert "10 rows were left out, as label is -100" in capsys.readouterr().out
+    options = pandq.load_model(tmp_path / "m").metadata["options"]
+    assert list(options["ignore_label"]) == ["-100"]
 
 
 # ------------------------------------------------------------- labels that count otherwise

@@ -18,7 +18,17 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from pandq import Counts, Ensemble, Labels, Logits, LogProbs, Probs, Sampled, TopK
+from pandq import (
+    Counts,
+    Ensemble,
+    Labels,
+    Logits,
+    LogProbs,
+    Probs,
+    Sampled,
+    TopK,
+    kl_bounds,
+)
 from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
@@ -520,12 +530,18 @@ CASES = {
         ReferenceSums.empty, lambda s, c: s.of_only(c, c.q), probs, columns=("labels",)
     ),
     "DivergenceBounds of a TopK": scanned(
-        bounded.DivergenceBounds.empty, lambda s, c: s.of_only(c, c.q, q_floor=None), top
+        bounded.DivergenceBounds.empty, lambda s, c: s.of_only(c, kl_bounds(c.p, c.q)), top
     ),
     "BoundedSums": scanned(
         partial(bounded.BoundedSums.empty, 2),
         lambda s, c: s.of_only(c, q_floor=1e-4),
         top,
+        columns=("rivals",),
+    ),
+    "BoundedSums of what was rounded": scanned(
+        partial(bounded.BoundedSums.empty, 2),
+        lambda s, c: s.of_only(c, q_floor=None),
+        lambda rows: Probs(np.round(rows["probs"], 2), decimals=2),
         columns=("rivals",),
     ),
     "ColumnSums": Case(ColumnSums.empty, to_fit, lambda _, r: ColumnSums.of(r["x"])),

@@ -180,8 +180,7 @@ def fit_command(
     refuse_made(rows, who["engine"])
     kind = kind or ("softmax" if rows.size is None else "cnn")
     chosen = _chosen(kind, given)
-    for note in rows.notes:
-        say(note)
+    say(*rows.notes)
     watched = _watched(valid, rows, columns)
     network = kind in ("mlp", "cnn")
     _refuse_idle(who, network=network)

@@ -341,12 +341,11 @@ def scan(
         q=found.qs[0],
         classes=found.classes,
         by=tuple(by),
-        **{**beside_rows, **sums_as(normalise, percent, tolerance)},
+        **{**beside_rows, **sums_as(normalise, percent, tolerance), "complete": complete},
         best_q=found.qs[-1] if best_q else None,
         rivals=found.qs[1 : 1 + len(rivals)],
         labels=specs.labels,
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
-        complete=complete,
         n_classes=classes if isinstance(classes, int) else None,
     )
     return rows if judge is None else judged_by(rows, judge, every)

@@ -129,8 +129,8 @@ def _on_the_command_line(remedy: str, role: str, spec: Spec, *, shift: int) -> s
     if "percentages" in remedy:
         return f"{remedy} (on the command line: --percent {role}, --normalise {role})"
     if (digits := re.search(r"decimals=(\d+)", remedy)) is not None:
-        bounds = f"pandq compare --rounded {max(0, int(digits[1]) - shift)}, or --normalise {role}"
-        return f"{remedy} (on the command line: {bounds})"
+        bounds = f"pandq compare --rounded {max(0, int(digits[1]) - shift)} for bounds"
+        return f"{remedy} (on the command line: --normalise {role}, or {bounds})"
     if "normalised" in remedy:
         kinds = {"Counts(": "counts", "Logits(": "logits"}
         kind = next((kind for call, kind in kinds.items() if call in remedy), None)
