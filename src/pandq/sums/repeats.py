@@ -123,18 +123,19 @@ class Repeats(Summary):
         return type(self)(self.size, n, q, p, count)
 
     def _smallest(self, order: Keys) -> NDArray[np.intp]:
-        """Which numbers are among the `size` smallest different ones, and the next."""
+        """Which numbers are among the `size` smallest different ones, and the next, rising."""
         n, reach = len(order), _REACH * self.size
         while True:
             # most rows are out of reach, and are not worth sorting
             few = np.arange(n)
             if reach < n:
                 few = np.flatnonzero(order <= np.uint64(reach / n * (2**64 - 1025)))
-            near = np.sort(order[few])
-            different = near[np.append(True, near[1:] != near[:-1])] if len(near) else near
-            if len(different) > self.size:
-                within: NDArray[np.intp] = few[order[few] <= different[self.size]]
-                return within
+            few = few[np.argsort(order[few], kind="stable")]
+            near = order[few]
+            different = np.flatnonzero(near[1:] != near[:-1]) + 1
+            if len(different) >= self.size:
+                end = different[self.size] if len(different) > self.size else len(few)
+                return few[:end]
             if len(few) == n:
                 return few
             reach *= 8

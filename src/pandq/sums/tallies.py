@@ -59,17 +59,19 @@ class LogHistogram(Summary):
         if w is not None:
             used = w > 0
             x, w = x[used], w[used]
-        ordinary = np.isfinite(x) & (x > 0)
-        some = x if ordinary.all() else x[ordinary]
-        bins = np.ceil(np.log(some) / self._log_base).astype(np.int64)
-        index, weight = weights_of(bins, w if w is None or some is x else w[ordinary])
-        for edge, place in ((self.ZERO, x == 0), (self.INFINITE, x == np.inf)):
-            if some is not x and place.any():
+        least, largest = float(x.min(initial=np.inf)), float(x.max(initial=0.0))
+        some, of_some = x, w
+        if not (least > 0 and largest < np.inf):
+            ordinary = np.isfinite(x) & (x > 0)
+            some, of_some = x[ordinary], w if w is None else w[ordinary]
+        bins = np.log(some)
+        bins /= self._log_base
+        index, weight = weights_of(np.ceil(bins, out=bins).astype(np.int64), of_some)
+        for edge, value in ((self.ZERO, 0.0), (self.INFINITE, np.inf)) if some is not x else ():
+            if (place := x == value).any():
                 total = float(place.sum() if w is None else w[place].sum())
                 index, weight = np.append(index, edge), np.append(weight, total)
-        return self._gathered(
-            index, weight, float(x.max(initial=0.0)), float(x.min(initial=np.inf))
-        )
+        return self._gathered(index, weight, largest, least)
 
     def places(self, x: Floats) -> NDArray[np.int64]:
         """The bin of each of (n,) values from 0 to infinity."""

@@ -67,6 +67,8 @@ STORAGE = {
 }
 # A task has at least this many numbers, far more than starting one costs,
 TASK_NUMBERS = 1 << 17
+# or, where numbers are only looked at, as quickly as they are read, this many;
+LOOK_NUMBERS = 1 << 20
 # and there are about so many for each thread, few enough to share out evenly.
 TASKS = 8
 # Rows of so few classes go through tiles of so many rows; a task is a whole number of them.
@@ -205,7 +207,7 @@ def first_doubt(kind: str, x: NDArray[Any], tolerance: float) -> int | None:
         found: int = chosen.first_doubt(KINDS[kind], here, count, k, tolerance)
         return n if found == count else rows.start + found
 
-    first: int = min(mapped(look, n, k))
+    first: int = min(mapped(look, n, k, LOOK_NUMBERS))
     return first
 
 
@@ -371,10 +373,10 @@ def columns_of(
     return dict(zip(names, out, strict=True))
 
 
-def mapped(task: Callable[[slice], Any], n: int, k: int) -> list[Any]:
+def mapped(task: Callable[[slice], Any], n: int, k: int, least: int = TASK_NUMBERS) -> list[Any]:
     """A task for every block of n rows of k classes, over all cores, this thread's among them."""
     threads = n_threads()
-    step = max(1, TASK_NUMBERS // k, n // (TASKS * threads))
+    step = max(1, least // k, n // (TASKS * threads))
     step += -step % TILE_ROWS if step > 1 and k <= TILE_ROWS else 0
     blocks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
     return over_cores(task, blocks)

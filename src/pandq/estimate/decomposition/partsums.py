@@ -102,21 +102,26 @@ class PartSums(Summary):
     ) -> tuple[Columns, Columns]:
         """Each row's losses and finite parts, in the order of their names."""
         loss, after, q = found.loss, found.recalibrated, np.zeros((0, 0))
+        none = np.zeros(len(chunk))
         if trained.label_type == "full" and found.entropy is not None:
             low = high = found.entropy
         elif trained.certificates is not None:
             q = chunk.q.law().prob
             low, high = trained.certified(chunk.p, q, unit)
         else:
-            low, high = np.zeros(len(chunk)), after
+            low, high = none, after
             if trained.best is not None and chunk.best_q is not None:
                 high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
         votes = trained.label_type == "votes"
         blind_low, blind_high = trained.blind_bounds(chunk.p, unit) if votes else (low, high)
         if trained.bounding.blindly:
             low, high = blind_low, blind_high
-        losses = [loss, loss - after, loss - high, loss - low]
+        gain = loss - after
+        losses = [loss, gain, gain if high is after else loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
+        if low is none and high is after:
+            # of one label: what is the same numbers is summed once
+            losses[3], parts[3:] = loss, [none, after]
         if votes:
             losses += [loss - blind_low]
             parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
