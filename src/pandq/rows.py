@@ -187,7 +187,7 @@ def by_top(
     """
     tied = np.flatnonzero(tops == TIED)
     if not len(tied):
-        return slice(None), tops.astype(np.intp), w
+        return slice(None), tops.astype(np.intp, copy=False), w
     alone = np.flatnonzero(tops != TIED)
     places, classes, shares = [alone], [tops[alone].astype(np.intp)], [np.ones(len(alone))]
     for some in blocks(len(tied), q.n_classes or 1):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, betaln, ndtri, xlog1py, xlogy
 
+from pandq.core.columns import Columns
 from pandq.core.kernels import group_sums
 from pandq.errors import InputError
 from pandq.sums.summary import Summary, merged_by, summary
@@ -68,7 +69,7 @@ class Reliability(Summary):
         # q can exceed 1 by rounding, and 1 itself belongs to the last bin.
         n_bins = len(self.count)
         where = np.minimum((q * n_bins).astype(np.intp), n_bins - 1)
-        values = np.stack([np.ones(len(q)), q, mass, mass * mass]).T
+        values = Columns([np.ones(len(q)), q, mass, mass * mass])
         count, confidence, hit, hit_squared = group_sums(where, n_bins, values, w).T.copy()
         certain = bool(((mass == 0) | (mass == 1)).all() and (w is None or (w == 1).all()))
         return type(self)(count, confidence, hit, hit_squared, one_label=certain)
