@@ -17,15 +17,17 @@ from pandq.read.features import may_be_x
 from pandq.read.guesses import (
     NEARLY,
     answers,
+    are_answers,
     is_submission,
     keys_of_all,
     label_names,
     may_be_ids,
     may_be_p,
     may_be_q,
+    share_values,
 )
 from pandq.read.laid import lay, layouts_of
-from pandq.read.layout import layouts
+from pandq.read.layout import NAMING, layouts
 from pandq.read.peeks import first_rows
 from pandq.read.recognise import candidates
 from pandq.read.scan import scan
@@ -155,6 +157,7 @@ def _layouts(peek: Peek) -> Iterator[tuple[Layout, dict[str, str]]]:
     fitting = layouts_of(peek.source)
     if is_submission(schema, peek.batch):
         fitting = (*fitting, known["kaggle"])
+    fitting = tuple(layout for layout in fitting if _holds_answers(layout, {}, peek))
     yield from ((layout, {}) for layout in fitting if layout.truth or not peek.beside)
     if peek.beside:
         return
@@ -163,10 +166,22 @@ def _layouts(peek: Peek) -> Iterator[tuple[Layout, dict[str, str]]]:
             continue
         for name in answers(schema, peek.batch):
             with suppress(InputError):
-                given = {"label": name}
-                found = layout.assigned(dict.fromkeys(schema, ""), given)
-                if all(found.values()) and len({*map(tuple, found.values())}) == len(found):
+                if _holds_answers(layout, given := {"label": name}, peek):
                     yield layout, given
+
+
+def _holds_answers(layout: Layout, given: Mapping[str, str], peek: Peek) -> bool:
+    """Are the columns that a layout takes for answers such, and no texts or traits of people?"""
+    several = any(need.several for need in layout.needs)
+    if layout.carries is None and not several:
+        return True
+    found = layout.assigned(dict.fromkeys(peek.source.schema, ""), given)
+    if several:
+        return share_values([peek.batch.get(x) for x in found["annotator"]])
+    item, who, label = (found[name] for name in NAMING)
+    if not (item and who and label) or len({*item, *who, *label}) < len(NAMING):
+        return False
+    return are_answers(peek.source.schema, peek.batch, label[0], [*item, *who])
 
 
 def _shape_of(peek: Peek, layout: Layout, named: Mapping[str, str]) -> Iterator[Shape]:

@@ -406,3 +406,124 @@ def test_a_command_of_the_page_runs(command, monkeypatch):
     done = run(*words)
     assert (program, done.exit_code) == ("pandq", 0)
     assert done.output
+
+
+SAID = {"Ann": "yes", "bob": "no", "eve": "Yes"}
+Q_OF = {"yes": 0.5, "no": 0.5}
+
+
+def _as_long(answers):
+    lines = [f"{i},{who},{x},0.5,0.5" for i, row in enumerate(answers) for who, x in row]
+    return "csv", "\n".join(["item,annotator,label,p_yes,p_no", *lines]), "probs:p_*"
+
+
+def _as_raters(answers):
+    lines = [f"{i},{','.join(x for _, x in row)},0.5,0.5" for i, row in enumerate(answers)]
+    return "csv", "\n".join(["case,rater_1,rater_2,rater_3,p_yes,p_no", *lines]), "probs:p_*"
+
+
+def _as_lines(of_row):
+    def made(answers):
+        rows = [{**of_row(row), "probs": Q_OF} for row in answers]
+        return "jsonl", "\n".join(map(json.dumps, rows)), "probs:probs"
+
+    return made
+
+
+def _as_prodigy(answers):
+    rows = [
+        {"_task_hash": i, "_annotator_id": who, "accept": [x], "answer": "accept", "probs": Q_OF}
+        for i, row in enumerate(answers)
+        for who, x in row
+    ]
+    return "jsonl", "\n".join(map(json.dumps, rows)), "probs:probs"
+
+
+def _as_studio(answers):
+    def annotation(who, x):
+        chosen = [{"type": "choices", "value": {"choices": [x]}}]
+        return {"completed_by": who, "was_cancelled": False, "result": chosen}
+
+    rows = [
+        {"id": i, "annotations": [annotation(*one) for one in row], "data": {"probs": Q_OF}}
+        for i, row in enumerate(answers)
+    ]
+    return "json", json.dumps(rows), "probs:data.probs"
+
+
+WRITTEN = {
+    "long": _as_long,
+    "raters": _as_raters,
+    "list-of-labels": _as_lines(
+        lambda row: {"annotator_labels": [x for _, x in row], "annotators": [w for w, _ in row]}
+    ),
+    "annotator-map": _as_lines(
+        lambda row: {
+            "annotations": ",".join(x for _, x in row),
+            "annotators": ",".join(w for w, _ in row),
+        }
+    ),
+    "prodigy": _as_prodigy,
+    "label-studio": _as_studio,
+}
+
+
+def written(name, answers, folder):
+    suffix, text, q = WRITTEN[name](answers)
+    file = folder / f"x.{suffix}"
+    file.write_text(text, "utf-8")
+    return str(file), q
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_labels_that_differ_by_capitals_are_said_with_counts_and_not_merged(name, tmp_path):
+    file, q = written(name, [list(SAID.items())] * 4, tmp_path)
+    done = run("votes", file, "--layout", name)
+    assert "alone are classes apart: 'Yes' (4), 'yes' (4)" in " ".join(done.output.split())
+    with pytest.raises(InputError, match=r"x\..*: 4 votes name 1 classes .*, got 'Yes' \(4\)"):
+        scan(file, layout=name, q=q)
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name != "raters"])
+def test_a_second_answer_of_one_annotator_is_said_with_counts(name, tmp_path):
+    file, q = written(name, [[("Ann", "yes"), ("bob", "no"), ("Ann", "no")]] * 4, tmp_path)
+    said = r"annotator 'Ann' answered row 0 .*twice \(4 answers too many in all\)"
+    with pytest.raises(InputError, match=said):
+        scan(file, layout=name, q=q)
+    done = run("votes", file, "--layout", name)
+    assert re.search(said, str(done.exception))
+
+
+@pytest.mark.parametrize("name", ["raters", "list-of-labels", "label-studio"])
+def test_items_without_an_answer_are_counted(name, tmp_path):
+    rows = [list({**SAID, "eve": "no"}.items())] * 4
+    none = [("Ann", ""), ("bob", ""), ("eve", "")] if name == "raters" else []
+    file, q = written(name, [*rows, none, none], tmp_path)
+    with pytest.raises(InputError, match=r"2 of 6 rows have no vote, the first is row 4.*--where"):
+        scan(file, layout=name, q=q)
+    assert "2 without a vote" in " ".join(run("votes", file, "--layout", name).output.split())
+
+
+def test_maps_are_held_to_the_same(tmp_path):
+    file = tmp_path / "x.jsonl"
+    one = {"label_counter": {"yes": 3, "maybe": 1}, "probs": Q_OF}
+    file.write_text("\n".join([json.dumps(one)] * 3), "utf-8")
+    with pytest.raises(InputError, match=r"x\.jsonl: P's maps name 1 classes .*'maybe' \(3\)"):
+        scan(file, layout="label-counter", q="probs:probs")
+    file.write_text(json.dumps({"label_counter": {"yes": 3, "Yes": 1}, "probs": Q_OF}), "utf-8")
+    with pytest.raises(InputError, match=r"x\.jsonl: two keys of one object differ by capitals"):
+        scan(file, layout="label-counter", q="probs:probs")
+
+
+def test_inspect_finds_the_answers_among_texts_and_traits_of_people(tmp_path):
+    """As in public sets: a rater's traits, a text called response, several questions."""
+    rng = np.random.default_rng(6)
+    lines = ["id,item_id,rater_id,rater_gender,rater_age,response,Q1_harm,Q2_bias"]
+    for i in range(40):
+        for k in rng.choice(8, 4, replace=False):
+            harm, bias = rng.choice(["No", "Yes", "Unsure"], 2)
+            lines.append(f"{i * 8 + k},{i},{k},{'MW'[k % 2]},{20 + k},text {i},{harm},{bias}")
+    file = tmp_path / "x.csv"
+    file.write_text("\n".join(lines), "utf-8")
+    (step,) = pandq.inspect(file).next_steps
+    assert step == f"pandq votes {file} --layout long --label Q1_harm"

@@ -6,6 +6,7 @@ Only `pandq.inspect` asks; what it proposes is printed, and decided by who runs 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from pandq.views import Counts, Logits, LogProbs, Probs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pandq.read.layout import Need
     from pandq.read.parts import Batch
     from pandq.read.recognise import Schema
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _TOKENS = ("token",)
 # Different answers that a column of labels has at most, and rows for each at least.
 MOST_ANSWERS, LEAST_EACH = 50, 2
+# Rows that are too few to tell answers from texts.
+FEW_ROWS = 20
 # How far from one sums may lie that are one but for the digits they were written with.
 NEARLY = 1e-2
 
@@ -71,6 +75,8 @@ def may_be_q(schema: Schema, batch: Batch) -> list[str]:
     """What may be predicted: by the names, then by what the first rows could be."""
     known = [str(spec) for spec in candidates(schema, "q")]
     true = {name for spec in candidates(schema, "p") for name in spec.columns}
+    # shares of votes say what their counts do
+    true |= {name for need in layouts()["label-counter"].needs for name in _called(need, schema)}
     known += [
         f"{kind}:{name}"
         for name in schema
@@ -110,12 +116,46 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
             if name not in _columns(q[0], schema)
             and all(names.place(x) >= 0 for x in _values(batch[name]))
         ]
+    if not known and not q:
+        known = [f"labels:{x}" for x in answers(schema, batch) if cols.is_text(schema[x])]
     return list(dict.fromkeys(known))
+
+
+def _called(need: Need, schema: Schema) -> list[str]:
+    """The columns that are called as a layout's need, of any type."""
+    return replace(need, kinds=()).found(dict.fromkeys(schema, ""))
 
 
 def answers(schema: Schema, batch: Batch) -> list[str]:
     """Columns of one answer a row: names or whole numbers, of which few differ."""
     return [name for name, kind in schema.items() if _is_answer(batch.get(name), kind)]
+
+
+def are_answers(schema: Schema, batch: Batch, name: str, within: Sequence[str]) -> bool:
+    """Is this a column of answers, which differ within some item and within some person?
+
+    A trait of the person, such as an age, is the same in all of their rows; so is an item's text.
+    """
+    if not batch:
+        return True
+    if not _is_answer(batch.get(name), schema[name]):
+        # few rows may have one answer, or as many as there are rows
+        return len(batch[name]) < FEW_ROWS and not pa.types.is_nested(schema[name])
+    values = batch[name].to_pylist()
+    for key in within:
+        pairs = {*zip(batch[key].to_pylist(), values, strict=True)}
+        keys = {one for one, _ in pairs}
+        if len(pairs) == len(keys) < len(values):
+            return False
+    return True
+
+
+def share_values(columns: Sequence[Any]) -> bool:
+    """Does each of these columns hold something that another holds too?"""
+    held = [{*map(str, _values(x))} if isinstance(x, pa.Array) else set() for x in columns]
+    some = [values for values in held if values]
+    others = [set().union(*(y for y in some if y is not x)) for x in some]
+    return all(x & rest for x, rest in zip(some, others, strict=True))
 
 
 def label_names(column: Any) -> tuple[str, ...]:
@@ -139,7 +179,7 @@ def keys_of_all(column: Any) -> tuple[str, ...]:
 def may_be_ids(schema: Schema) -> list[str]:
     """Columns that are called as ids are."""
     known = next(need for need in layouts()["long"].needs if need.name == "item")
-    return known.found(dict.fromkeys(schema, ""))
+    return _called(known, schema)
 
 
 def is_submission(schema: Schema, batch: Batch) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,6 +51,7 @@ class Relation:
             raise InputError(what="layouts are for tables, not arrays", where=str(files[0]))
         if has_suffix(files[0], JSON):
             files = [_as_lines(file, room / f"{side}{k}.jsonl") for k, file in enumerate(files)]
+            _require_keys_apart(files)
             sql = _json(files)
         else:
             source = open_tables(files)
@@ -110,6 +112,28 @@ def _json(files: Sequence[Place]) -> str:
         f"SELECT * FROM read_json([{listed}], union_by_name = true, sample_size = -1,"
         f" maximum_object_size = {_LARGEST_OBJECT}, hive_partitioning = false)"
     )
+
+
+def _require_keys_apart(files: Sequence[Place]) -> None:
+    """Refuse objects two keys of which differ by capitals alone: fields of SQL cannot.
+
+    Raises:
+        InputError: there is such an object.
+    """
+    import duckdb
+
+    with database(files) as connection:
+        try:
+            described(connection, _json(files))
+        except duckdb.NotImplementedException as error:
+            name = re.search('Duplicate name "(.*?)" in struct', str(error))
+            if name is None:
+                return
+            what = f"two keys of one object differ by capitals alone, {name[1]!r} and another"
+            remedy = "Rename one of them: a layout takes them for one."
+            raise InputError(what, where=str(files[0]), remedy=remedy) from None
+        except duckdb.Error:
+            return  # said where it is read
 
 
 # Bytes of one JSON value; duckdb keeps a few of them.

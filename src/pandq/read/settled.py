@@ -101,7 +101,10 @@ def settled(
     width = None
     if names is None and found and found[0].kind not in (*PARTIAL_KINDS, "labels"):
         width = _width(source, found[0])
-    names = class_names_for(held, names, width, what="votes" if votes else "P's maps")
+    try:
+        names = class_names_for(held, names, width, what="votes" if votes else "P's maps")
+    except InputError as error:
+        raise error.at(source.name) from None
     if votes:
         return Settled(p, found, names, tuple(notes_of(held, p, names)))
     return Settled(replace(p, fields=names), found, names)

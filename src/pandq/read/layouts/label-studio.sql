@@ -7,7 +7,16 @@
 -- then: long
 -- example: [{"id": 1, "annotations": [{"completed_by": 11, "was_cancelled": false, "result": [{"type": "choices", "from_name": "sentiment", "value": {"choices": ["Neutral"]}}]}], "data": {"text": "..."}}]
 WITH answers AS (
-    SELECT file.*, asked.label AS control, unnest(CAST(to_json(annotations) AS JSON[])) AS a
+    SELECT
+        file.*,
+        asked.label AS control,
+        unnest(
+            CASE
+                WHEN len(CAST(to_json(annotations) AS JSON[])) > 0
+                THEN CAST(to_json(annotations) AS JSON[])
+                ELSE [NULL]
+            END
+        ) AS a
     FROM file, asked
 ),
 chosen AS (
@@ -28,6 +37,6 @@ SELECT
     ) AS annotator,
     CASE WHEN NOT cancelled THEN choices ->> '$[0]' END AS label,
     * EXCLUDE (item, annotations, control, a, choices, cancelled),
-    cancelled OR choices ->> '$[0]' IS NULL AS skipped,
+    a IS NOT NULL AND (cancelled OR choices ->> '$[0]' IS NULL) AS skipped,
     coalesce(json_array_length(choices), 0) > 1 AS several
 FROM chosen
