@@ -45,7 +45,7 @@ UNSAID, ORDER, SIZE = "KIND:COLUMN", "ORDER", "K"
 OTHER, TRUTH, PREDICTED = "OTHER_FILE", "TRUTH_FILE", "PREDICTIONS"
 # An option that an error's remedy offers, and a proposal takes.
 _OFFERED = re.compile(
-    r"--(where|normalise|percent|rounded|classes) ('(?:[^']|'\"'\"')*'|[^\s()]*[^\s().,])"
+    r"--(where|normalise|percent|classes) ('(?:[^']|'\"'\"')*'|[^\s()]*[^\s().,])"
 )
 # Remedies that are taken one after the other, and pairs of P and Q that are tried.
 _REMEDIES, _PAIRS = 3, 6
