@@ -30,7 +30,10 @@ FLOORS = {
         ("fit",),
         ("report",),
         ("proposals",),
-        ("outputs", "agreements", "audits", "calibrations", "comparisons", "inspections"),
+        (
+            *("outputs", "agreements", "audits", "calibrations", "comparisons", "inspections"),
+            "perplexities",
+        ),
         ("loops", "sklearn"),
         ("demo",),
         ("__init__",),

@@ -52,11 +52,12 @@ if TYPE_CHECKING:
         gamma_kl,
         gaussian_kl,
     )
+    from pandq.perplexities import perplexity
     from pandq.read.features import scan_features
     from pandq.read.scan import Scan, scan
     from pandq.read.scan_joined import scan_joined
     from pandq.recalibrator import Recalibrator
-    from pandq.report.shown import Agreement, Audit, Comparison
+    from pandq.report.shown import Agreement, Audit, Comparison, Perplexity
     from pandq.results.estimate import Estimate
     from pandq.results.gates import Gate, require
     from pandq.sklearn.calibrated import CalibratedClassifier
@@ -139,6 +140,7 @@ _HOMES = {
         "gamma_kl",
         "gaussian_kl",
     ),
+    "perplexities": ("perplexity",),
     "read.scan_joined": ("scan_joined",),
     "recalibrator": ("Recalibrator",),
     "read.features": ("scan_features",),
@@ -150,6 +152,7 @@ _HOMES = {
         "Agreement",
         "Audit",
         "Comparison",
+        "Perplexity",
     ),
     "results.estimate": ("Estimate",),
     "results.gates": ("Gate", "require"),

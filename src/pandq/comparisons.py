@@ -15,15 +15,16 @@ from pandq.estimate.comparison.baseline import against_baseline
 from pandq.estimate.comparison.bounded import BoundedSums, bounds_of, differences_of
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
+from pandq.estimate.comparison.idle import partly_known, refuse_idle
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import from_reference
 from pandq.estimate.comparison.sampled import DrawnSums, sampled_divergence
 from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of, run_of
-from pandq.estimate.sampling import label_type_of, reasons_to_stop
+from pandq.estimate.sampling import reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
 from pandq.results.audit import Audit
-from pandq.views import BOUNDED_KINDS, SAMPLED_KIND
+from pandq.views import SAMPLED_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +165,7 @@ class Asked:
                 what="a baseline is the model to compare one Q with",
                 got=f"{1 + len(rows.rivals)} of them",
             )
-        _refuse_idle(rows, q_floor, alone=self.then is not None)
+        refuse_idle(rows, q_floor, alone=self.then is not None)
 
 
 def compared(
@@ -199,51 +200,6 @@ def _audit_of(baseline: Audit | Mapping[str, Any] | Value | None) -> Audit | Non
     if baseline is None or isinstance(baseline, Audit):
         return baseline
     return Audit.from_dict(baseline)
-
-
-def _refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:
-    """Refuse options that would have no effect on these rows.
-
-    Raises:
-        InputError: there is one.
-    """
-    drawn = any(x.kind == SAMPLED_KIND for x in (rows.p, rows.q, *rows.rivals))
-    partly, full = drawn or partly_known(rows), label_type_of(_kind(rows.p), 0) == "full"
-    told = f"{'log-probabilities of draws' if drawn else 'bounds alone'}, over all rows"
-    if alone and drawn:
-        raise InputError(what="a baseline has nothing to say of draws")
-    if q_floor is not None and (drawn or not partly):
-        raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
-    if rows.labels is not None and (partly or not full):
-        what = (
-            told
-            if partly
-            else f"labels stand beside a P that is a reference's, not {_kind(rows.p)}"
-        )
-        raise InputError(what="labels have nothing to say here", got=what)
-    if rows.by and (partly or not rows.rivals):
-        remedy = "" if partly else "For one Q against P use `pandq audit` (pandq.audit)."
-        what = "by makes groups of differences, and there are none"
-        raise InputError(what=what, got=told if partly else "one Q", remedy=remedy)
-    if partly and _sized(rows):
-        raise InputError(what="bytes of rows have nothing to say here", got=told)
-    if alone and rows.labels is not None:
-        raise InputError(what="labels have nothing to say beside a baseline")
-
-
-def _sized(rows: Scan | MemoryScan) -> bool:
-    """Is it known how many bytes of text each row is?"""
-    return (rows.per if isinstance(rows, Scan) else rows.n_bytes) is not None
-
-
-def _kind(given: Any) -> str:
-    kind: str = given.kind
-    return kind
-
-
-def partly_known(rows: Scan | MemoryScan) -> bool:
-    """Is P or a Q a TopK, or rounded, so that only bounds can be said?"""
-    return any(x.kind in BOUNDED_KINDS for x in (rows.p, rows.q, *rows.rivals))
 
 
 def bounded(

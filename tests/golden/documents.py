@@ -102,6 +102,18 @@ def agreements():
     }
 
 
+def perplexities():
+    """What log-probabilities of draws say of one model."""
+    d = made()
+    drawn = np.log(d["blurred"][np.arange(N), d["labels"]])
+    never = np.where(np.arange(N) == 7, -np.inf, drawn)
+    rows = {"by": {"site": d["site"]}, "cluster": d["patient"], "n_bytes": 1 + np.arange(N) % 5}
+    return {
+        "draws-of-one": lambda: pandq.perplexity(pandq.Sampled(drawn), worst=3, **rows),
+        "draws-forbidden": lambda: pandq.perplexity(pandq.Sampled(never), unit="bit", worst=3),
+    }
+
+
 def fits():
     """What a regression learns from labels and from votes."""
     d = made()
@@ -116,7 +128,7 @@ def fits():
     }
 
 
-RESULTS = {**audits(), **comparisons(), **agreements()}
+RESULTS = {**audits(), **comparisons(), **agreements(), **perplexities()}
 DOCUMENTS = {name: lambda name=name: result(name).to_dict() for name in RESULTS} | fits()
 
 

@@ -14,9 +14,10 @@ from pandq.results.agreement import Agreement
 from pandq.results.audit import Audit
 from pandq.results.comparison import Comparison
 from pandq.results.estimate import Estimate
+from pandq.results.perplexity import Perplexity
 
 FOLDER = Path(record.__file__).with_name("schemas")
-DOCUMENTS = (Audit, Comparison, Agreement)
+DOCUMENTS = (Audit, Comparison, Agreement, Perplexity)
 NUMBER = {"type": ["number", "null"]}
 PLAIN = {
     bool: {"type": "boolean"},

@@ -95,9 +95,12 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
         pandq audit preds.parquet --p labels:label --q probs:probs
         pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
         pandq audit answers.csv --layout long --q 'probs:prob_*'
+        pandq audit rollouts.parquet --q sampled:logprob --cluster sequence --per n_bytes
     """
     from pandq.audits import audit
+    from pandq.perplexities import perplexity
     from pandq.read.scan import scan
+    from pandq.views import SAMPLED_KIND
 
     outputs = Outputs(**taken(given, *OUTPUTS))
     asked = taken(given, "max_kl", "max_cross_entropy", "gate_on")
@@ -105,12 +108,17 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
     outputs.check(files, given, who["engine"])
     rows = scan(list(files), **scan_options(given, "best_q"))
     refuse_made(rows, who["engine"])
+    drawn = rows.q.kind == SAMPLED_KIND
+    if drawn:
+        outputs.refuse_of_draws(asked, taken(given, *OF_PARTS))
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
-        result = audit(rows, engine=engine, progress=progress, **given)
+        found = perplexity if drawn else audit
+        result: Any = found(rows, engine=engine, progress=progress, **given)
     outputs.write(result, rows, read_from(rows, files))
     hand_over(result, outputs.json_file, full=full)
     outputs.refuse_without_map(result)
-    held = {"max_kl": [result.kl], "max_cross_entropy": [result.cross_entropy]}
+    held = {"max_cross_entropy": [result.cross_entropy]}
+    held |= {} if drawn else {"max_kl": [result.kl]}
     finish(result, limits(held, **asked), quiet=outputs.json_file == "-")
 
 
@@ -149,6 +157,31 @@ class Outputs:
                 remedy="Write the items in a run of their own.",
             )
 
+    def refuse_of_draws(self, asked: dict[str, Any], of_parts: dict[str, Any]) -> None:
+        """Refuse what log-probabilities of draws have nothing to say of.
+
+        Args:
+            asked: limits.
+            of_parts: options of the parts of a loss.
+
+        Raises:
+            InputError: there is something.
+        """
+        wanted = {
+            "--max-kl": asked["max_kl"] is not None,
+            "--items": self.items_file is not None,
+            "--recalibrator": self.recalibrator_file is not None,
+            "--floor": of_parts["floor"] != "auto",
+            "--min-votes": of_parts["min_votes"] != 1,
+        }
+        for name, given in wanted.items():
+            if given:
+                raise InputError(
+                    what=f"{name} needs Q in full",
+                    got="sampled:COLUMN, which is what Q gave to what was drawn",
+                    remedy="Leave it out; --max-cross-entropy limits the loss.",
+                )
+
     def write(self, result: Audit, rows: Scan, files: Sequence[Place]) -> None:
         """Write them, with the files that the rows come from."""
         from pandq.outputs.items import write_items
@@ -176,4 +209,6 @@ class Outputs:
             raise InputError(what="no recalibration map was fitted", where=where, got=why)
 
 
+# Options that only a Q in full has a use for.
+OF_PARTS = ("decompose", "floor", "min_votes")
 OUTPUTS = tuple(field.name for field in fields(Outputs))

@@ -12,6 +12,10 @@ from pandq.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Q_HELP = {
+    True: "Several: the first is the one that the others are compared with.",
+    False: "sampled:COLUMN, without --p, is the log-probability of what was drawn.",
+}
 KINDS = "labels, votes, counts, probs, logprobs or logits"
 
 
@@ -99,8 +103,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
     p_help = f"What is true; KIND is {KINDS}, or linear:HIDDEN,WEIGHT for hidden states and the"
     p_help += " file of a head"
     p_help += ", or topk:IDS,LOG_PROBS[,RANKS], or sampled:COLUMN." if several else "."
-    q_help = "What is predicted; probs:prob_* takes one column per class."
-    q_help += " Several: the first is the one that the others are compared with." if several else ""
+    q_help = f"What is predicted; probs:prob_* takes one column per class. {Q_HELP[several]}"
     q_once = {"callback": None if several else _once, "help": q_help}
     options = [
         column("--p", "KIND:COLUMN", p_help, multiple=True, callback=_p_given),

@@ -15,7 +15,7 @@ from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
 from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
-from pandq.views import PARTIAL_KINDS, partly_known
+from pandq.views import PARTIAL_KINDS, SAMPLED_KIND, partly_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,6 +194,15 @@ def require_laws(rows: Scan | MemoryScan) -> None:
     for role, given in (("p", rows.p), *(("q", q) for q in (rows.q, *rows.rivals))):
         if given.kind in PARTIAL_KINDS:
             raise partly_known(role, given.kind)
+
+
+def drawn_alone(rows: Scan | MemoryScan) -> bool:
+    """Is all that is known what one model gave to what was drawn?"""
+    if rows.q.kind != SAMPLED_KIND or rows.rivals:
+        return False
+    return rows.p is rows.q or (
+        isinstance(rows, Scan) and (rows.p.kind, rows.p.columns) == (rows.q.kind, rows.q.columns)
+    )
 
 
 def name_of(rows: Scan | MemoryScan) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from pandq.comparisons import Asked, bounded, compared, named, names_of, partly_known
+from pandq.comparisons import Asked, bounded, compared, named, names_of
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.comparison.bounded import BoundedSums
 from pandq.estimate.comparison.firstpass import ComparisonSums, require_reference, sampled_of
+from pandq.estimate.comparison.idle import partly_known
 from pandq.estimate.passes import require_laws
 from pandq.loops.fed import Fed, sampled
 from pandq.read.chunks import texts, views_scan

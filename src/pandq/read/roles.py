@@ -13,7 +13,7 @@ from pandq.errors import InputError, near_names
 from pandq.read.chunks import texts
 from pandq.read.named import named
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.views import TOP_KIND, Probs
+from pandq.views import SAMPLED_KIND, TOP_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +81,9 @@ class Roles:
     ) -> Self:
         """As given or by the usual names; `chosen` is told of the latter."""
         schema, (p, first, *rivals) = source.schema, given
+        if p is None and not rivals and (first or "").startswith(f"{SAMPLED_KIND}:"):
+            # what was drawn is what is true
+            p = first
         p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
         others = [resolved(str(rival), schema, option="--q") for rival in rivals]
         best = [resolved(best_q, schema, option="--best-q")] if best_q else []

@@ -13,16 +13,14 @@ from pandq.store import append_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pandq.report.sections.result import Result
     from pandq.report.sections.section import Cell, Section
-    from pandq.results.agreement import Agreement
-    from pandq.results.audit import Audit
-    from pandq.results.comparison import Comparison
     from pandq.results.gates import Gate
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
-def append_summary(result: Audit | Comparison | Agreement, gates: Sequence[Gate]) -> None:
+def append_summary(result: Result, gates: Sequence[Gate]) -> None:
     """Append what was found to the file that GITHUB_STEP_SUMMARY names, if it names one.
 
     Raises:

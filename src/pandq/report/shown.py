@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pandq.results import agreement, audit, comparison
+from pandq.results import agreement, audit, comparison, perplexity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,3 +109,9 @@ class Agreement(Shown, agreement.Agreement):
         from pandq.report import figures
 
         return figures.annotators(self, ax)
+
+
+class Perplexity(Shown, perplexity.Perplexity):
+    """What `pandq.perplexity` found; `to_dict()` is its JSON form, `print` its text."""
+
+    __slots__ = ()

@@ -121,6 +121,7 @@ class Comparison(Document):
     SCHEMA: ClassVar[str] = "pandq/comparison/2"
     KIND: ClassVar[str] = "comparison"
     COMMAND: ClassVar[str] = "compare"
+    LEAST_CLASSES: ClassVar[int | None] = 0
 
     n: int
     n_classes: int

@@ -57,6 +57,8 @@ class Document(Record):
     SCHEMA: ClassVar[str]
     KIND: ClassVar[str]
     COMMAND: ClassVar[str]
+    # how many classes there are at least; None where there is no number of them
+    LEAST_CLASSES: ClassVar[int | None] = 1
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values; the package has its schema in `pandq/results/schemas`."""
@@ -102,7 +104,8 @@ class Document(Record):
         """
         told = Value.of(document, cls.KIND, cls.written_by())
         told.schema(cls.SCHEMA)
-        told["n_classes"].whole(0 if cls.KIND == "comparison" else 1)
+        if cls.LEAST_CLASSES is not None:
+            told["n_classes"].whole(cls.LEAST_CLASSES)
         return cls.of(told, told["level"].number(LEAST_LEVEL, 1 - LEAST_LEVEL))
 
 

@@ -80,26 +80,18 @@ class Sampled:
         return (self[row] for row in range(len(self)))
 
 
-def require_sampled(p: object, *qs: object) -> None:
-    """Refuse what is compared with log-probabilities of draws and is none.
+def require_sampled(*views: object) -> None:
+    """Refuse what stands beside log-probabilities of draws and is none.
 
     Raises:
-        InputError: P or a Q is another view, or P forbids what was drawn.
+        InputError: there is another view.
     """
-    for view in (p, *qs):
+    for view in views:
         if not isinstance(view, Sampled):
             raise InputError(
                 what="log-probabilities of what was drawn are compared with one another",
                 got=type(view).__name__,
                 remedy="Give P and every Q as Sampled(log_probs) (on the command line:"
-                " sampled:COLUMN).",
+                " sampled:COLUMN); of one model alone: pandq.perplexity(Sampled(log_probs)), or"
+                " `pandq audit FILE --q sampled:COLUMN` without --p.",
             )
-    never = np.isneginf(p.log_probs) if isinstance(p, Sampled) else np.zeros(1, np.bool_)
-    if never.any():
-        raise RowError(
-            view="P",
-            row=int(never.argmax()),
-            problem="gives what was drawn there no probability",
-            got="-inf",
-            remedy="The draws must be of P.",
-        )

@@ -76,7 +76,8 @@ def partly_known(name: str, kind: str = TOP_KIND) -> ViewTypeError:
     if kind == SAMPLED_KIND:
         return ViewTypeError(
             what=f"{name} is a Sampled, which knows a distribution only where it was drawn from",
-            remedy="pandq.compare(Sampled(log_p), Sampled(log_q)) says what that allows to say.",
+            remedy="pandq.perplexity(Sampled(log_q)) and pandq.compare(Sampled(log_p),"
+            " Sampled(log_q)) say what that allows to say.",
         )
     return ViewTypeError(
         what=f"{name} is a TopK, which knows a distribution only in part",

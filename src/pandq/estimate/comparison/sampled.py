@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.errors import RowError
 from pandq.estimate.averages.intervals import exponential
 from pandq.estimate.averages.means import Means
 from pandq.results.estimate import Estimate
@@ -101,6 +102,7 @@ class SampledSums(Summary):
     def of_only(self, chunk: Chunk, q: Sampled) -> Self:
         """Of one chunk."""
         log_p, log_q = chunk.p.log_probs, q.log_probs
+        _refuse_forbidden(log_p, chunk.start)
         log_r, w, clusters = log_q - log_p, chunk.weights, chunk.clusters
         size = np.abs(log_r)
         row = np.arange(chunk.start, chunk.start + len(chunk))
@@ -126,6 +128,23 @@ class SampledSums(Summary):
                 np.stack([log_p[worst], log_q[worst]], axis=1),
                 [chunk.ids[int(i)] for i in worst],
             ),
+        )
+
+
+def _refuse_forbidden(log_p: Rows, start: int) -> None:
+    """Refuse draws that P itself forbids; rows are numbered from `start`.
+
+    Raises:
+        InputError: there is one.
+    """
+    never = np.isneginf(log_p)
+    if never.any():
+        raise RowError(
+            view="P",
+            row=start + int(never.argmax()),
+            problem="gives what was drawn there no probability",
+            got="-inf",
+            remedy="The draws must be of P.",
         )
 
 

@@ -14,10 +14,8 @@ from pandq.report.sections.section import Cell, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pandq.report.sections.result import Result
     from pandq.report.sections.section import Chart, Section
-    from pandq.results.agreement import Agreement
-    from pandq.results.audit import Audit
-    from pandq.results.comparison import Comparison
 
 # Of more classes or groups than this the worst are shown; the JSON inside has them all.
 SHOWN = 30
@@ -29,7 +27,7 @@ Images = dict[int, bytes]
 
 
 def page_of(
-    result: Audit | Comparison | Agreement,
+    result: Result,
     sections: Iterable[Section],
     *,
     how: Mapping[str, object] | None = None,
@@ -53,7 +51,7 @@ def page_of(
     return report(title, _top(above), main, result.to_dict())
 
 
-def fragment_of(result: Audit | Comparison | Agreement, sections: Iterable[Section]) -> str:
+def fragment_of(result: Result, sections: Iterable[Section]) -> str:
     """A page for a notebook, which has one of its own around it."""
     return framed(page_of(result, sections), f"pandq {result.COMMAND}")
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     from pandq.read.places import Place
     from pandq.read.scan import Scan
-    from pandq.results.agreement import Agreement
-    from pandq.results.audit import Audit
-    from pandq.results.comparison import Comparison
+    from pandq.report.sections.result import Result
 
 
 def write_page(text: str, path: str | Path) -> None:
@@ -28,7 +26,7 @@ def write_page(text: str, path: str | Path) -> None:
 
 
 def write_report(
-    result: Audit | Comparison | Agreement,
+    result: Result,
     files: Sequence[str | Place],
     path: str | Path,
     *,
