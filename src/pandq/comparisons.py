@@ -13,17 +13,19 @@ from pandq.errors import InputError
 from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.comparison.baseline import against_baseline
 from pandq.estimate.comparison.bounded import BoundedSums, bounds_of, differences_of
+from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
 from pandq.estimate.comparison.idle import partly_known, refuse_idle
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
-from pandq.estimate.comparison.reference import from_reference
+from pandq.estimate.comparison.reference import from_reference, worst_rows
 from pandq.estimate.comparison.sampled import DrawnSums, sampled_divergence
 from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of, run_of
 from pandq.estimate.sampling import reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
 from pandq.results.audit import Audit
+from pandq.units import per_nat
 from pandq.views import SAMPLED_KIND
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from pandq.results.comparison import Difference, Unpaired
     from pandq.units import Unit
 
+# What the reference run a second time is called.
+CONTROL = "control"
+
 
 @resumable
 def compare(
@@ -46,6 +51,7 @@ def compare(
     *qs: object,
     names: Sequence[str] | None = None,
     labels: object = None,
+    control: object = None,
     classes: Sequence[str] | None = None,
     by: Mapping[str, ArrayLike] | None = None,
     cluster: ArrayLike | None = None,
@@ -74,6 +80,8 @@ def compare(
         qs: views of two or more models' predictions; one is enough where P is a full distribution.
         names: what to call them.
         labels: Labels beside a P that is a reference's: perplexities are then compared too.
+        control: a view of the reference run a second time: how far it is from itself, and the
+            excess of each Q's divergence over that.
         classes: class names, for the report.
         by: named arrays of n values each; every one gives a table of groups.
         cluster: (n,) values that say which rows belong together.
@@ -108,8 +116,15 @@ def compare(
     difference 0.0393 nat [-0.424, 0.412]
     """
     asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline))
-    given = {"classes": classes, "by": by, "cluster": cluster, "ids": ids, "weights": weights}
-    rows = rows_of(p, *qs, in_full=False, labels=labels, n_bytes=n_bytes, **given)
+    given: dict[str, Any] = {
+        "classes": classes,
+        "by": by,
+        "cluster": cluster,
+        "ids": ids,
+        "weights": weights,
+    }
+    given |= {"labels": labels, "control": control, "n_bytes": n_bytes}
+    rows = rows_of(p, *qs, in_full=False, **given)
     called = names_of(rows, names)
     asked.refuse_idle(rows, q_floor)
     run = run_of(
@@ -220,7 +235,7 @@ def bounded(
         notes: of the rows, for the report.
     """
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
-    pairs = zip(called, found.sums, strict=True)
+    pairs = zip(called, found.sums, found.labels, strict=True)
     return Comparison(
         n=found.n,
         n_classes=found.shape.n_classes,
@@ -269,6 +284,7 @@ def _result(
 ) -> Comparison:
     """What the passes found, of each model and of each against the first or the baseline."""
     shape, n = sums.shape, sums.models[0].n
+    classes = shape.class_names(rows)
     scale: dict[str, Any] = {"unit": unit, "level": level}
     models = tuple(map(partial(model_of, **scale), called, sums.models, sums.per_byte))
     differences: list[Difference | Unpaired] = []
@@ -280,7 +296,7 @@ def _result(
             pair,
             names=(called[0], called[place + 1]),
             parts=None if split is None else split.pairs[place],
-            classes=shape.class_names(rows),
+            classes=classes,
             **scale,
         )
         differences.append(found)
@@ -290,6 +306,17 @@ def _result(
     if rows.cluster is not None:
         units = rows.units if isinstance(rows, Scan) else "clusters"
         source |= {"intervals_over": f"{sums.models[0].n_clusters:,} {units}"}
+    of_copy = partial(from_reference, control=sums.control, **scale)
+    place_of = getattr(getattr(rows, "source", None), "place_of", None)
+    copies = [
+        replace(x, worst=worst_rows(s.worst, classes, per_nat(unit), place_of))
+        for x, s in zip(
+            map(of_copy, called, sums.from_reference, sums.codes), sums.from_reference, strict=False
+        )
+    ]
+    again = None
+    if sums.control.kl.n:
+        again = from_reference(CONTROL, sums.control, CodeSums.empty(), **scale)
     return Comparison(
         n=n,
         n_classes=shape.n_classes,
@@ -297,9 +324,8 @@ def _result(
         p_kind=shape.p_kind,
         models=models,
         differences=tuple(differences),
-        from_reference=tuple(
-            map(partial(from_reference, **scale), called, sums.from_reference, sums.codes)
-        ),
+        from_reference=tuple(copies),
+        control=again,
         source=source,
         notes=(),
     )

@@ -146,6 +146,8 @@ _ALL = (
              "unseen classes at their worst"),
     Quantity("kl_reverse", "reverse divergence", "KL(Q||P)", "nat", 0, INF, "less", COVER,
              "reference", "the same with P and Q exchanged"),
+    Quantity("kl_excess", "excess over the control", "KL(P||Q) - KL(P||control)", "nat", -INF, INF,
+             "less", COVER, "reference", "beyond what P run again differs from P"),
     Quantity("top_change", "change of P's top probability, mean", "", "", -1, 1, "", LLAMA,
              "reference", "Q less P at P's top class"),
     Quantity("top_change_rms", "change of P's top probability, RMS", "", "", 0, 1, "less", LLAMA,

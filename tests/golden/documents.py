@@ -83,7 +83,9 @@ def comparisons():
         "two-models": lambda: pandq.compare(labels, sharp, blurred, **rows),
         "an-infinite-model": lambda: pandq.compare(labels, sharp, pandq.Probs(d["certain"])),
         "a-copy": lambda: pandq.compare(reference, blurred, labels=labels),
+        "a-control": lambda: pandq.compare(reference, blurred, control=sharp, cluster=d["patient"]),
         "top-k": lambda: pandq.compare(top, blurred, sharp),
+        "top-k-labels": lambda: pandq.compare(top, blurred, labels=labels),
         "draws": lambda: pandq.compare(p_drawn, q_drawn, cluster=d["patient"]),
     }
 

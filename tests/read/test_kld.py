@@ -1,5 +1,9 @@
 """llama.cpp's codes at a large vocabulary, against the float64 logits that they were made of."""
 
+import struct
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import special
@@ -113,6 +117,64 @@ def test_labels_at_the_floor_are_counted_and_leave_a_perplexity_without_an_upper
     text = found.to_text()
     assert f"Of 10 labels {there} lie at the floor under Q, {there} under P." in text
     assert "no bound" in text
+
+
+def test_rows_are_decoded_to_the_same_bits_however_many_are_read_together(large):
+    *_, files = large
+    stored = pandq.read.kld.kld(files[1])["logits"]
+    whole = stored[:]
+    for row in range(len(whole)):
+        alone = stored[row : row + 1]
+        assert np.array_equal(np.asarray(whole)[row], np.asarray(alone)[0])
+        for name in ("half_step", "least", "n_floor", "mass", "most"):
+            assert getattr(whole.codes, name)[row] == getattr(alone.codes, name)[0]
+
+
+def test_what_is_decoded_is_scale_times_code_plus_least_and_the_floors_share(large):
+    """Each step of it over again, for one row, with the formulas of the module."""
+    *_, files = large
+    stored = pandq.read.kld.kld(files[1])["logits"]
+    block, raw = stored[:], stored.stored[:]
+    for row in range(len(raw)):
+        scale, least = raw[row, :4].view("<f4")
+        codes = raw[row, 4:]
+        log_p = scale * codes.astype(np.float32) + least
+        low = codes == 0
+        left = 1 - np.exp(log_p[~low].astype(np.float64)).sum()
+        assert np.array_equal(np.asarray(block)[row, ~low], log_p[~low])
+        assert block.codes.n_floor[row] == low.sum()
+        shared = np.exp(np.asarray(block, np.float64)[row, low])
+        assert shared.sum() == pytest.approx(block.codes.mass[row], rel=1e-5)
+        assert len(np.unique(shared)) == 1
+        assert abs(block.codes.mass[row] - left) < 1e-4
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """Two files, one of nine times as many windows."""
+    rng = np.random.default_rng(0)
+    logits, tokens = rng.normal(size=(16, 30_000)) * 3, rng.integers(0, 30_000, 16)
+    peak = {}
+    for windows in (32, 288):
+        name = f"{windows}.kld"
+        write_kld(tmp_path / name, logits, tokens, 16)
+        raw = (tmp_path / name).read_bytes()
+        head = struct.pack("<Iii", 16, 30_000, windows)
+        records = raw[8 + 12 + 4 * 16 :]
+        with (tmp_path / name).open("wb") as out:
+            out.write(b"_logits_" + head + np.tile(tokens, windows).astype("<i4").tobytes())
+            for _ in range(windows):
+                out.write(records)
+        code = (
+            "import resource, sys, pandq; p = 'logits:logits';"
+            "pandq.compare(pandq.scan(sys.argv[1:2], p=p, q=p, labels='token'));"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak[windows] = int(done.stdout) / 1024
+    assert (tmp_path / "288.kld").stat().st_size > 110 << 20
+    assert peak[288] < peak[32] + 60
 
 
 def test_logits_in_full_leave_nothing_open():

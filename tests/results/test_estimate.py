@@ -111,6 +111,7 @@ def test_bounds_have_no_standard_error(name):
         "a-copy",
         "ensemble",
         "draws",
+        "a-control",
         "draws-of-one",
         "draws-forbidden",
     )

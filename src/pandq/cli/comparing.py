@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pandq.results.gates import Gate, GateOn
 
 
+KLD = ".kld"
+
+
 def a_quantile(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, float]:
@@ -54,6 +57,13 @@ def a_quantile(
     "--labels",
     metavar="COLUMN",
     help="Labels (next tokens) beside a P that is a reference's, for perplexities.",
+)
+@option(
+    INPUT,
+    "--control",
+    metavar="KIND:COLUMN|FILE",
+    help="The reference run a second time (a .kld file beside others): its own divergence, and the"
+    " excess of each --q's over it.",
 )
 @option(
     INPUT,
@@ -104,6 +114,14 @@ def a_quantile(
 )
 @option(
     GATES,
+    "--max-kl-excess",
+    type=float,
+    callback=a_number,
+    metavar="X",
+    help="Exit with 1 if a copy's KL may exceed the control's by more than X.",
+)
+@option(
+    GATES,
     "--min-same-top",
     type=float,
     callback=a_number,
@@ -146,7 +164,7 @@ def compare_command(
         pandq compare preds.parquet --p labels:label --q probs:old --q probs:new
         pandq compare old.parquet new.parquet --id image --p labels:label --q probs:probs
         pandq compare preds.parquet --p logits:teacher --q logits:student --labels token
-        pandq compare base.kld small.kld
+        pandq compare base.kld small.kld --control again.kld
         pandq compare rollouts.parquet --p sampled:sampler --q sampled:trainer --cluster sequence
     """
     from pandq.comparisons import compare
@@ -170,6 +188,7 @@ def compare_command(
     asked = taken(given, "max_kl", "max_cross_entropy", "max_regression", "gate_on", *OF_COPIES)
     quantiles = given.pop("max_kl_quantile")
     who = engine_given(given)
+    files = with_control(files, given)
     rows = comparison_rows(files, given)
     refuse_made(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
@@ -186,7 +205,7 @@ def compare_command(
 
 
 # Limits on a copy of a reference.
-OF_COPIES = ("min_same_top", "max_ppl_ratio")
+OF_COPIES = ("min_same_top", "max_ppl_ratio", "max_kl_excess")
 
 
 def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
@@ -197,6 +216,16 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
     if asked["max_ppl_ratio"] is not None and not any(x.tokens for x in result.from_reference):
         what = "--max-ppl-ratio needs a reference's distribution and --labels"
         raise InputError(what, got=f"P is {result.p_kind}")
+    if (
+        asked["max_cross_entropy"] is not None
+        and result.bounds
+        and any(x.labels is None for x in result.bounds)
+    ):
+        what, remedy = "--max-cross-entropy of bounds needs labels", "Give --labels, or --max-kl."
+        raise InputError(what, remedy=remedy)
+    if asked["max_kl_excess"] is not None and result.control is None:
+        what, remedy = "--max-kl-excess needs the reference run a second time", "Give --control."
+        raise InputError(what, remedy=remedy)
     apart = result.differences or result.difference_bounds
     if asked["max_regression"] is not None and not apart:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
@@ -214,8 +243,20 @@ def _held(result: Comparison) -> dict[str, list[Estimate]]:
             *(replace(x.k1, name=f"k1 of {x.q}") for x in result.sampled),
         ],
         "max_cross_entropy": [
-            replace(x.cross_entropy, name=f"cross entropy of {x.q}")
-            for x in models or result.sampled
+            *(
+                replace(x.cross_entropy, name=f"cross entropy of {x.q}")
+                for x in models or result.sampled
+            ),
+            *(
+                replace(x.labels.within["cross_entropy"], name=f"cross entropy of {x.q}")
+                for x in result.bounds
+                if x.labels is not None
+            ),
+        ],
+        "max_kl_excess": [
+            replace(x.kl_excess, name=f"excess of {x.q} over the control")
+            for x in result.from_reference
+            if x.kl_excess is not None
         ],
         "min_same_top": [
             replace(x.same_top1, name=f"same top class of {x.q}") for x in result.from_reference
@@ -245,15 +286,31 @@ def _of_quantiles(result: Comparison, asked: dict[str, float], gate_on: GateOn) 
     return found
 
 
+def with_control(files: tuple[str, ...], given: dict[str, Any]) -> tuple[str, ...]:
+    """The files with that of a control after them, where it is one.
+
+    Raises:
+        InputError: it stands beside others than logits files.
+    """
+    control = given["control"]
+    if control is None or not control.endswith(KLD):
+        return files
+    if given["q"] or not all(file.endswith(KLD) for file in files):
+        what, got = "a control's file stands beside logits files alone", f"--control {control}"
+        raise InputError(what, got=got, remedy="Name its column: --control KIND:COLUMN.")
+    return (*files, control)
+
+
 def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
     """The rows of P and of every Q, of one table or of two that an id joins."""
     from pandq.read.scan import scan
     from pandq.read.scan_joined import scan_joined
 
     duplicates = given.pop("id_duplicates")
-    options = scan_options(given, "labels", "rounded") | {"complete": not given.pop("incomplete")}
+    options = scan_options(given, "labels", "rounded", "control")
+    options["complete"] = not given.pop("incomplete")
     q = options.pop("q")
-    if len(files) > 1 and not q and all(file.endswith(".kld") for file in files):
+    if len(files) > 1 and not q and all(file.endswith(KLD) for file in files):
         q = _of_logits_files(files, options)
     if len(files) == 2 and options["id"]:
         options["vote_duplicates"] = options.pop("duplicates")
@@ -291,4 +348,7 @@ def _of_logits_files(files: tuple[str, ...], options: dict[str, Any]) -> tuple[s
             raise InputError(what, where=source.name)
     options["p"] = options["p"] or f"logits:{first}.logits"
     options["labels"] = options["labels"] or f"{first}.token"
-    return tuple(f"logits:{stem}.logits" for stem in others)
+    columns = [f"logits:{stem}.logits" for stem in others]
+    if (options["control"] or "").endswith(KLD):
+        *columns, options["control"] = columns
+    return tuple(columns)

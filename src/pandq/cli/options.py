@@ -115,24 +115,7 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
             " classes there are: columns beyond these that carry no probability are cut.",
         ),
         column("--by", "COLUMN", "Also report by this column.", multiple=True),
-        column(
-            "--cluster",
-            "COLUMN",
-            "Rows that share a value here are not independent; intervals allow for it.",
-        ),
-        column("--id", "COLUMN", "Column that names the rows (default: their number)."),
-        column(
-            "--judge",
-            "KIND:COLUMN",
-            "Labels by a model on all rows, where P is missing in those without a human's: the"
-            " rows with a P are then a random sample, and averages get narrower intervals.",
-        ),
-        column("--weights", "COLUMN", "Column of row weights."),
-        column(
-            "--per",
-            "COLUMN",
-            "Column of how many bytes (or characters) of text each row is, for bits per byte.",
-        ),
+        *row_options(),
         column("--where", "SQL", "Use only rows where this is true: year >= 2024."),
         ignore_option(),
         *sum_options("p", "q"),
@@ -172,6 +155,36 @@ def ignore_option() -> Callable[..., Any]:
     """The option that says which labels do not count."""
     what = "Leave out, and count, the rows whose label is this: -100, or unknown."
     return column("--ignore-label", "LABEL", what, multiple=True)
+
+
+def row_options() -> list[Callable[..., Any]]:
+    """The options that name what belongs to the rows besides P and Q."""
+    return [
+        column(
+            "--cluster",
+            "COLUMN",
+            "Rows that share a value here are not independent; intervals allow for it.",
+        ),
+        column("--id", "COLUMN", "Column that names the rows (default: their number)."),
+        column(
+            "--judge",
+            "KIND:COLUMN",
+            "Labels by a model on all rows, where P is missing in those without a human's: the"
+            " rows with a P are then a random sample, and averages get narrower intervals.",
+        ),
+        column(
+            "--tokens",
+            "FILE.json",
+            "Texts to call classes by in reports: a list, a map of ids and texts, or a"
+            " tokenizer.json.",
+        ),
+        column("--weights", "COLUMN", "Column of row weights."),
+        column(
+            "--per",
+            "COLUMN",
+            "Column of how many bytes (or characters) of text each row is, for bits per byte.",
+        ),
+    ]
 
 
 def column(name: str, metavar: str, help: str, **more: Any) -> Callable[..., Any]:  # noqa: A002
@@ -252,7 +265,7 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 # What `pandq.scan` is told by options of the same names.
 LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
-ROWS = ("cluster", "id", "weights", "per", "where", "judge", "ignore_label")
+ROWS = ("cluster", "id", "weights", "per", "where", "judge", "ignore_label", "tokens")
 SCANNED = ("p", "q", "classes", "by", *ROWS, "normalise", "percent", "tolerance", *LAID)
 
 

@@ -145,6 +145,10 @@ def _refuse_other(stored: dict[str, Any], about: dict[str, Any], folder: str) ->
             )
 
 
+# What of a Scan says nothing of what is summed.
+NO_INPUT = ("source", "notes", "width", "unreadable", "scaling", "unlabelled", "tokens")
+
+
 def identity(rows: Any) -> dict[str, Any]:
     """What rows are, as JSON values: files with their sizes and times, and what is read of them.
 
@@ -165,7 +169,7 @@ def identity(rows: Any) -> dict[str, Any]:
     given = {
         field.name: getattr(rows, field.name)
         for field in fields(rows)
-        if field.name not in ("source", "notes", "width", "unreadable", "scaling", "unlabelled")
+        if field.name not in NO_INPUT
     }
     read = {name: None if value is None else str(value) for name, value in given.items()}
     condition = getattr(source, "where", None)

@@ -60,12 +60,15 @@ class Shape(Summary):
         return self
 
     def class_names(self, rows: Scan | MemoryScan) -> tuple[str, ...]:
-        """The classes' own names, or their numbers."""
-        names = rows.classes or tuple(str(k) for k in range(self.n_classes))
+        """The classes' own names, or the texts of tokens, or their numbers."""
+        texts = (rows.tokens if isinstance(rows, Scan) else None) or ()
+        # a head may have more rows than its tokenizer has tokens
+        rest = range(len(texts), self.n_classes)
+        names = rows.classes or (*texts, *(f"#{k}" if texts else str(k) for k in rest))
         if len(names) != self.n_classes:
             raise InputError(
                 what="the class names do not fit Q",
-                got=f"{len(names)} names, {self.n_classes} classes",
+                got=f"{len(names):,} names, {self.n_classes:,} classes",
             )
         return names
 

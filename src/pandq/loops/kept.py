@@ -99,7 +99,7 @@ class KeptRows(Summary):
             chunk.labels,
             notes,
             chunk.n_bytes,
-            chunk,
+            chunk=chunk,
         )
 
 

@@ -121,6 +121,11 @@ class ArrayColumns(Source):
             self.windows, self.units = SEQUENCE, "sequences"
             self.notes = (*self.notes, found.note)
 
+    def place_of(self, row: int) -> dict[str, int]:
+        """The window and the position in it of a row of logits files; nothing of others."""
+        coded = (x for x in self.arrays.values() if isinstance(x, CodedLogProbs))
+        return next((x.place_of(row) for x in coded), {})
+
     def __reduce__(self) -> tuple[Any, ...]:
         """A worker opens the files anew."""
         there = [version.elsewhere() for version in self.versions]

@@ -16,6 +16,7 @@ from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
 from pandq.read.parts import Part
 from pandq.views import (
+    PARTIAL_KINDS,
     Labels,
     Rounded,
     Sampled,
@@ -59,6 +60,7 @@ class Chunk:
     labels: Labels | None = None
     n_bytes: NDArray[np.float64] | None = None
     judge: View | None = None
+    control: View | None = None
 
     def __len__(self) -> int:
         return len(self.q)
@@ -83,12 +85,13 @@ class Chunk:
             of(self.labels),
             of(self.n_bytes),
             of(self.judge),
+            of(self.control),
         )
 
     @property
     def step(self) -> int:
         """How many rows a chunk of such rows has."""
-        return step_of(self.p, self.q, self.best_q, *self.rivals)
+        return step_of(self.p, self.q, self.best_q, self.control, *self.rivals)
 
     def formed(self) -> Chunk:
         """The same rows with the numbers of every view in memory.
@@ -96,9 +99,10 @@ class Chunk:
         Raises:
             InputError: the product of hidden states and a head overflows.
         """
-        views = (self.p, self.q, self.best_q, self.judge, *self.rivals)
-        p, q, best_q, judge, *rivals = (formed(view, self.start) for view in views)
-        return replace(self, p=p, q=q, best_q=best_q, judge=judge, rivals=tuple(rivals))
+        names = ("p", "q", "best_q", "judge", "control")
+        of = {name: formed(getattr(self, name), self.start) for name in names}
+        rivals = tuple(formed(view, self.start) for view in self.rivals)
+        return replace(self, rivals=rivals, **of)
 
 
 def step_of(p: Any, q: Any, *others: Any) -> int:
@@ -131,6 +135,7 @@ class MemoryScan:
     labels: Labels | None = None
     notes: tuple[str, ...] = ()
     n_bytes: NDArray[np.float64] | None = None
+    control: View | None = None
 
     @property
     def n_rows(self) -> int:
@@ -139,7 +144,7 @@ class MemoryScan:
 
     def parts(self) -> Sequence[Part]:
         """A chunk is a part."""
-        step = step_of(self.p, self.q, self.best_q, *self.rivals)
+        step = step_of(self.p, self.q, self.best_q, self.control, *self.rivals)
         return [
             Part(i, "", None, start, 0, min(step, self.n_rows - start))
             for i, start in enumerate(range(0, self.n_rows, step))
@@ -187,6 +192,7 @@ class MemoryScan:
             self.rivals,
             self.labels,
             self.n_bytes,
+            control=self.control,
         )
 
 
@@ -226,6 +232,7 @@ def views_scan(
     rivals: Sequence[object] = (),
     labels: object = None,
     n_bytes: ArrayLike | None = None,
+    control: object = None,
 ) -> MemoryScan:
     """P and Q in memory as rows to go through.
 
@@ -268,7 +275,15 @@ def views_scan(
         None if labels is None else labels_beside(labels, cast("View", q_view)),
         tuple(getattr(p, "notes", ())),
         None if sizes is None else row_weights("n_bytes", sizes, what="n_bytes"),
+        _again(p_view, control),
     )
+
+
+def _again(p: Any, control: object) -> View | None:
+    """The view of P's model run a second time; beside a P that is known in part just a view."""
+    if control is None or p.kind in PARTIAL_KINDS:
+        return None if control is None else require_view("control", control)
+    return paired(p, control)[1]
 
 
 def texts(name: str, given: object) -> tuple[str, ...]:
@@ -283,7 +298,7 @@ def texts(name: str, given: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def labels_beside(labels: object, q: View) -> Labels:
+def labels_beside(labels: object, q: View | TopK) -> Labels:
     """Labels of the rows of Q, for losses beside a P that is a reference's.
 
     Raises:
@@ -294,6 +309,11 @@ def labels_beside(labels: object, q: View) -> Labels:
         raise ViewTypeError(
             what="labels are Labels", got=type(labels).__name__, remedy="Wrap them: Labels(y)."
         )
+    if isinstance(q, TopK):
+        if len(labels) != len(q):
+            got = f"{len(labels)} and {len(q)}"
+            raise InputError(what="labels and Q have different numbers of rows", got=got)
+        return labels.of_classes(q.n_classes)
     return cast("Labels", paired(labels, q)[0])
 
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.numerics import blocks
+from pandq.core.threads import over_cores
 from pandq.errors import InputError, RowError
 from pandq.read.places import state
 from pandq.read.stored import FileBytes, StoredArray
@@ -58,8 +60,8 @@ class CodedLogProbs:
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, stored: StoredArray, n_vocab: int) -> None:
-        self.stored = stored
+    def __init__(self, stored: StoredArray, n_vocab: int, n_ctx: int) -> None:
+        self.stored, self.n_ctx = stored, n_ctx
         self.shape = (len(stored), n_vocab)
 
     def __len__(self) -> int:
@@ -76,10 +78,20 @@ class CodedLogProbs:
             row = rows.indices(len(self))[0] + i
             raise RowError(view="logits", row=row, problem="holds no codes", got=got)
         codes = block[:, 4 : 4 + self.shape[1]]
-        decoded = codes.astype(np.float32)
-        decoded *= scale[:, None]
-        decoded += least[:, None]
-        return CodedBlock.of(decoded, _shared(decoded, codes, scale, least))
+        decoded = np.empty(codes.shape, np.float32)
+
+        def decode(some: slice) -> Codes:
+            return _decoded(decoded[some], codes[some], scale[some], least[some])
+
+        # blocks stay in the cache from one step to the next
+        told = over_cores(decode, list(blocks(*codes.shape)))
+        return CodedBlock.of(decoded, Codes.of(told))
+
+    def place_of(self, row: int) -> dict[str, int]:
+        """The window of a row's token, and its position in it, both from 0."""
+        first = self.n_ctx // 2
+        window, place = divmod(row, self.n_ctx - 1 - first)
+        return {WINDOW: window, "position": first + 1 + place}
 
     def steps(self) -> NDArray[np.float32]:
         """(n,) the nats between neighbouring codes: each log p is off by half of it at most."""
@@ -100,26 +112,34 @@ class CodedLogProbs:
         )
 
 
-def _shared(
-    decoded: NDArray[np.float32], codes: NDArray[Any], scale: NDArray[Any], least: NDArray[Any]
+def _decoded(
+    into: NDArray[np.float32], codes: NDArray[Any], scale: NDArray[Any], least: NDArray[Any]
 ) -> Codes:
-    """Give the classes at the floor their shares, in place, and say what is not known of them."""
+    """Decode some rows; classes at the floor get their shares. What is not known of them."""
+    into[...] = codes
+    into *= scale[:, None]
+    into += least[:, None]
     half, floor = scale.astype(np.float64) / 2, least.astype(np.float64)
-    n_floor, mass, most = (np.zeros(len(decoded)) for _ in range(3))
-    cut = np.flatnonzero(scale >= _CUT)
-    if len(cut):
-        low = codes[cut] == 0
-        n_floor[cut] = low.sum(axis=1)
-        given = np.where(low, np.float32(0), np.exp(decoded[cut]))
+    n_floor, mass, most = (np.zeros(len(into)) for _ in range(3))
+    cut = scale >= _CUT
+    low = codes == 0
+    if not cut.all():
+        low &= cut[:, None]
+    if cut.any():
+        # products with truth values are many times quicker than masks, and as exact
+        given = np.exp(into)
+        given *= ~low
         total = given.sum(axis=1, dtype=np.float64)
-        fits = n_floor[cut] * np.exp(floor[cut])
-        mass[cut] = _left(1 - total, fits, _noise(given, half[cut]))
-        room = 1 - total * np.exp(-half[cut]) + _RESOLVED
-        most[cut] = np.clip(room, mass[cut], fits * np.exp(half[cut]))
+        n_floor = np.array([np.count_nonzero(row) for row in low], np.float64)
+        fits = n_floor * np.exp(floor)
+        left = _left(1 - total, fits, _noise(given, half))
+        room = 1 - total * np.exp(-half) + _RESOLVED
+        mass = np.where(cut, left, 0.0)
+        most = np.where(cut, np.clip(room, mass, fits * np.exp(half)), 0.0)
     found = Codes(half, floor + half, n_floor, mass, most)
-    if len(cut):
-        level = found.level[cut].astype(np.float32)
-        decoded[cut] = np.where(low, level[:, None], decoded[cut])
+    level = np.where(n_floor > 0, found.level, 0.0).astype(np.float32)
+    into *= ~low
+    into += low * level[:, None]
     return found
 
 
@@ -188,7 +208,7 @@ def kld(file: Place) -> dict[str, Any]:
     room = size - start
     stored = StoredArray(FileBytes(file, start), "<u2", (scored * n_chunk, width), room=room)
     return {
-        "logits": CodedLogProbs(stored, n_vocab),
+        "logits": CodedLogProbs(stored, n_vocab, n_ctx),
         "token": following,
         WINDOW: np.repeat(np.arange(n_chunk), scored),
     }

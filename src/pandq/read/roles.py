@@ -25,7 +25,7 @@ VoteDuplicates = Literal["refuse", "first", "last"]
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What each column is: P, every Q with a better model's last, and labels beside P."""
+    """What each column is: P, every Q, a control and a better model after them; labels beside P."""
 
     p: Spec
     qs: tuple[Spec, ...]
@@ -75,9 +75,11 @@ class Roles:
         cls,
         source: Source,
         given: Sequence[str | None],
+        chosen: list[str],
+        *,
         best_q: str | None,
         labels: str | None,
-        chosen: list[str],
+        control: str | None,
     ) -> Self:
         """As given or by the usual names; `chosen` is told of the latter."""
         schema, (p, first, *rivals) = source.schema, given
@@ -86,10 +88,11 @@ class Roles:
             p = first
         p_spec, q_spec = _spec(p, schema, "p", chosen), _spec(first, schema, "q", chosen)
         others = [resolved(str(rival), schema, option="--q") for rival in rivals]
+        again = [resolved(control, schema, option="--control")] if control else []
         best = [resolved(best_q, schema, option="--best-q")] if best_q else []
         beside = resolved(f"labels:{labels}", schema, option="--labels") if labels else None
         beside = beside and named(beside, source)
-        return cls(named(p_spec, source), (q_spec, *others, *best), beside)
+        return cls(named(p_spec, source), (q_spec, *others, *again, *best), beside)
 
 
 INCOMPLETE = "classes that topk does not give may have any probability (--incomplete)"

@@ -26,7 +26,8 @@ from pandq.read.roles import (
     sums_as,
 )
 from pandq.read.sequences import require_tokens_told
-from pandq.read.settled import as_rounded, needs_whole_types, settled
+from pandq.read.settled import Settled, as_rounded, needs_whole_types, settled
+from pandq.read.tokens import token_texts
 from pandq.read.viewed import top_of, view_of
 from pandq.views import ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, Labels, paired, require_sampled
 
@@ -73,6 +74,8 @@ class Scan:
     judge: Spec | None = None
     unlabelled: Scan | None = None
     n_classes: int | None = None
+    control: Spec | None = None
+    tokens: tuple[str, ...] | None = None
 
     @property
     def n_rows(self) -> int | None:
@@ -115,7 +118,7 @@ class Scan:
         """
         wanted = [*self.p.columns, *self.q.columns, *self.by]
         wanted += [name for name in (self.cluster, self.id, self.weights, self.per) if name]
-        for spec in (self.best_q, *self.rivals, self.labels, self.judge):
+        for spec in (self.best_q, *self.rivals, self.labels, self.judge, self.control):
             wanted += spec.columns if spec else ()
         rows = min((head.head.rows_at_once for head in self.heads), default=0)
         rows = rows or chunk_rows(self.width or self._width())
@@ -124,12 +127,12 @@ class Scan:
     @property
     def heads(self) -> list[HeadFile]:
         """The heads of those that are hidden states."""
-        specs = (self.p, self.q, self.best_q, self.judge, *self.rivals)
+        specs = (self.p, self.q, self.best_q, self.judge, self.control, *self.rivals)
         return [spec.head for spec in specs if spec is not None and spec.head is not None]
 
     def prepared(self) -> Scan:
         """The same rows for workers, who need not look how wide a row is."""
-        return replace(self, width=self._width())
+        return replace(self, width=self._width(), tokens=None)
 
     def _width(self) -> int:
         """How many numbers a row of Q has, which says how many rows a chunk has."""
@@ -175,7 +178,10 @@ class Scan:
         judge = None
         if self.judge is not None:
             judge, _ = self._paired(self._view("judge", self.judge, batch), q, self.judge)
-        return Chunk(start, p, q, keys, *belong, sizes, judge)
+        control = None
+        if self.control is not None:
+            _, control = self._paired(p, self._view("q", self.control, batch), self.control)
+        return Chunk(start, p, q, keys, *belong, sizes, judge, control)
 
     def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
         """P and every Q as views of the same rows and classes."""
@@ -253,6 +259,8 @@ def scan(
     judge: str | None = None,
     ignore_label: Ignored = (),
     rounded: int | None = None,
+    control: str | None = None,
+    tokens: str | None = None,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -305,6 +313,9 @@ def scan(
             counted, of labels as P or beside it.
         rounded: to how many digits behind the point the numbers of every "probs:COLUMN" were
             rounded for display, for bounds that hold for whatever was rounded to them.
+        control: "KIND:COLUMN" of a reference model run a second time, for pandq.compare.
+        tokens: a JSON file of the texts that a report is to call classes by: a list, a map of ids
+            and texts, or a tokenizer.json.
 
     Returns:
         A Scan; of columns of numbers nothing but their names and types has been read yet.
@@ -321,34 +332,41 @@ def scan(
     by, (first, *rivals) = texts("by", by), texts("q", q) or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
-    require_texts(p=p, where=where, best_q=best_q, labels=labels, **beside_rows, **ask)
+    beside = {"best_q": best_q, "labels": labels, "control": control}
+    require_texts(p=p, where=where, tokens=tokens, **beside, **beside_rows, **ask)
     notes: list[str] = []
     laid = laid_open(data, where=where, **ask) or as_it_is(data, id, where, [*by, cluster])
     p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
-    cluster = beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
+    beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
-        specs = Roles.of(laid.source, (p, first, *rivals), best_q, labels, notes)
+        specs = Roles.of(laid.source, (p, first, *rivals), notes, **beside)
         require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
-    every = _typed(laid.source, specs, data, where, [*by, cluster, beside_rows["id"]])
+    every = _typed(laid.source, specs, data, where, [*by, *map(beside_rows.get, ("cluster", "id"))])
     every = counting(every, (specs.p, specs.labels), ignore_label, notes)
     own = with_p(every, specs.p, judge)
     found = settled(own, of_votes(specs.p, skip, duplicates), specs.qs, classes, beside_rows["id"])
     found = as_rounded(found, rounded, texts("normalise", normalise))
     rows = Scan(
         source=own,
-        p=found.p,
-        q=found.qs[0],
-        classes=found.classes,
+        **_views(found, len(rivals), control=control, best_q=best_q),
         by=tuple(by),
-        **{**beside_rows, **sums_as(normalise, percent, tolerance), "complete": complete},
-        best_q=found.qs[-1] if best_q else None,
-        rivals=found.qs[1 : 1 + len(rivals)],
+        **beside_rows,
+        **sums_as(normalise, percent, tolerance),
         labels=specs.labels,
+        complete=complete,
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         n_classes=classes if isinstance(classes, int) else None,
+        tokens=token_texts(tokens) if tokens else None,
     )
     return rows if judge is None else judged_by(rows, judge, every)
+
+
+def _views(found: Settled, n_rivals: int, **after: str | None) -> dict[str, Any]:
+    """P, every Q and their classes, and what comes after the rivals where it was given."""
+    q, rivals, others = found.qs[0], found.qs[1 : 1 + n_rivals], iter(found.qs[1 + n_rivals :])
+    made: dict[str, Any] = {"p": found.p, "q": q, "rivals": rivals, "classes": found.classes}
+    return made | {name: next(others) for name, given in after.items() if given}
 
 
 def _typed(

@@ -72,8 +72,8 @@ def scan_joined(
         label: as for `pandq.scan`.
         vote_duplicates: which answer counts where an annotator gave an item two: `duplicates` of
             `pandq.scan`.
-        options: classes, weights, per, normalise, percent, tolerance, best_q, labels, skip,
-            ignore_label and rounded, as for `pandq.scan`.
+        options: classes, weights, per, normalise, percent, tolerance, best_q, labels, control,
+            skip, ignore_label and rounded, as for `pandq.scan`.
 
     Returns:
         A Scan with a Q from each table, which `pandq.compare` takes; `notes` say what was left out.

@@ -76,6 +76,25 @@ class Unpaired(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class TopLabels(Record):
+    """What a TopK says of `n` labels: exact where it names all of them, else between bounds.
+
+    `lower` and `upper` are bounds, `within` the interval that also allows for sampling, each by
+    quantity: cross_entropy and perplexity of Q, reference_perplexity, probability_change and
+    same_top1. `assumed` has the points that hold if what is unseen is spread evenly over the
+    classes that are. `outside` labels are not named by Q, `reference_outside` not by P.
+    """
+
+    n: int
+    outside: int
+    reference_outside: int
+    lower: dict[str, Estimate]
+    upper: dict[str, Estimate]
+    within: dict[str, Estimate]
+    assumed: dict[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds(Record):
     """Bounds of the mean KL(P||Q): it has no point value, because classes are unseen.
 
@@ -89,6 +108,7 @@ class Bounds(Record):
     upper_bound: Estimate
     kl: Estimate
     infinite_rows: int
+    labels: TopLabels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +136,7 @@ class Comparison(Document):
     `bounds` where only the top of a distribution is known or it was rounded (then also
     `difference_bounds`), and `sampled` where only
     log-probabilities of what was drawn are: there are no classes then, and `n_classes` is 0.
+    `control` is how far the reference, run a second time, is from itself.
     """
 
     SCHEMA: ClassVar[str] = "pandq/comparison/2"
@@ -138,6 +159,7 @@ class Comparison(Document):
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     judged: Judged | None = None
+    control: FromReference | None = None
 
     def __repr__(self) -> str:
         found = [x.cross_entropy for x in self.differences]

@@ -36,6 +36,8 @@ class FromReference(Record):
     `codes` is there where logits were read from codes of 16 bits: what these leave open.
     `kl_quantile_limits` has for each quantile of KL the ends of its interval, `low` and `high`, and
     `rows_beyond`; an end is None where it is infinite, as where an upper one needs more rows.
+    `worst` are the rows of largest KL, of a logits file with their window and the position in it.
+    `kl_excess` is there where there is a control: the mean of KL(P||Q) - KL(P||control), paired.
     """
 
     q: str
@@ -52,6 +54,8 @@ class FromReference(Record):
     tokens: Tokens | None
     codes: dict[str, Any] | None = None
     kl_quantile_limits: dict[str, Any] = field(default_factory=dict)
+    kl_excess: Estimate | None = None
+    worst: list[dict[str, Any]] = field(default_factory=list)
 
     def kl_quantile(self, share: str) -> Estimate:
         """A quantile of KL with its interval, such as a Gate takes.

@@ -23,7 +23,7 @@ from pandq.views.taken import (
     partly_known,
     require_view,
 )
-from pandq.views.topbounds import kl_bounds
+from pandq.views.topbounds import kl_bounds, label_bounds
 from pandq.views.topk import TopK
 from pandq.views.votes import VOTES_KIND, Votes
 
@@ -57,6 +57,7 @@ __all__ = [
     "head_of",
     "in_pieces",
     "kl_bounds",
+    "label_bounds",
     "paired",
     "partly_known",
     "require_sampled",

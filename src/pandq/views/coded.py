@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ from pandq.views.base import places
 from pandq.views.logits import Logits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pandq.views.base import Index
@@ -36,6 +38,14 @@ class Codes:
     n_floor: Rows
     mass: Rows
     most: Rows
+
+    @classmethod
+    def of(cls, some: Sequence[Self]) -> Self:
+        """Those of one block of rows after the other."""
+        names = [field.name for field in fields(cls)]
+        if not some:
+            return cls(*(np.zeros(0) for _ in names))
+        return cls(*(np.concatenate([getattr(x, name) for x in some]) for name in names))
 
     def __getitem__(self, some: Any) -> Self:
         made = type(self)

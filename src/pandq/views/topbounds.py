@@ -44,12 +44,13 @@ def kl_bounds(
         unit: "nat" or "bit".
 
     Returns:
-        low, high: (n,) float64, in `unit`. `low` is certified: the divergence with
-        unseen classes merged. `high` is attained by the worst spread of P's unseen probability in
-        which no unseen class is more probable than P's `caps` allow; it is +inf where nothing is
-        known of Q's unseen classes. Of rounded probabilities both hold for every distribution that
-        rounds to them: `low` is the least but for rounding errors, `high` the most but for what the
-        chord of one class's term is above it; +inf where Q may be 0 and P not.
+        low, high: (n,) float64, in `unit`. `low` is certified: the divergence with unseen classes
+        merged (of labels: no more than Q's caps leave them). `high` is attained by the worst spread
+        of P's unseen probability in which no unseen class is more probable than P's `caps` allow;
+        it is +inf where nothing is known of Q's unseen classes. Of rounded probabilities both hold
+        for every distribution that rounds to them: `low` is the least but for rounding errors,
+        `high` the most but for what the chord of one class's term is above it; +inf where Q may be
+        0 and P not.
 
     Raises:
         ViewTypeError: an argument is neither a TopK nor a view.
@@ -82,6 +83,9 @@ def kl_bounds(
     if rounded and (isinstance(p, TopK) or isinstance(q, TopK) or q_floor is not None):
         what = "rounded probabilities are known of all classes, and a TopK of some"
         raise InputError(what, got="both" if q_floor is None else "q_floor, which is for a TopK")
+    if isinstance(p, Labels) and isinstance(q, TopK):
+        least, most, _ = label_bounds(p, q, floor=q_floor)
+        return -most * per_nat(unit), -least * per_nat(unit)
     low, high = np.empty(len(p)), np.empty(len(p))
     step = max(1, (1 << 20) // k)
     for start in range(0, len(p), step):
@@ -91,6 +95,36 @@ def kl_bounds(
         else:
             low[rows], high[rows] = _bounds(_dense(p[rows], k), _dense(q[rows], k), q_floor)
     return low * per_nat(unit), high * per_nat(unit)
+
+
+def label_bounds(y: Labels, q: TopK, *, floor: float | None = None) -> tuple[Rows, Rows, Rows]:
+    """Bounds of the log-probability of labels of which a TopK may name some.
+
+    Args:
+        y: n labels among the same classes.
+        q: n rows.
+        floor: a probability that every class has at least, if that is known.
+
+    Returns:
+        least, most, evenly: (n,) log-probabilities. All three are what the TopK says of a label
+        that it names. Of any other `most` is what its row's cap and unseen probability allow,
+        `least` what the other unseen classes cannot hold, and `evenly` what it has if all unseen
+        classes have the same.
+
+    >>> top = TopK([[0], [0]], np.log([[0.5], [0.5]]), n_classes=3)
+    >>> [x.round(3).tolist() for x in map(np.exp, label_bounds(Labels([0, 2]), top))]
+    [[0.5, 0.0], [0.5, 0.5], [0.5, 0.25]]
+    """
+    label = y.of_classes(q.n_classes).array
+    hit = q.ids == label[:, None]
+    named, known = hit.any(axis=1), np.where(hit, q.log_probs, -np.inf).max(axis=1)
+    beside = np.maximum(q.n_classes - (q.ids >= 0).sum(axis=1) - 1, 0)
+    unseen, least_of_all = q.unseen, 0.0 if floor is None else floor
+    most = np.minimum(q.caps, np.maximum(unseen - beside * least_of_all, 0.0))
+    least = np.minimum(np.maximum(unseen - beside * most, least_of_all), most)
+    ends = (_log(x) for x in (least, most, unseen / (beside + 1)))
+    one, two, three = (np.where(named, known, x) for x in ends)
+    return one, two, three
 
 
 @dataclass(frozen=True, slots=True)

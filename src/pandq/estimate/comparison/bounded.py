@@ -10,6 +10,7 @@ import numpy as np
 
 from pandq.estimate.averages.intervals import one_sided_level
 from pandq.estimate.averages.means import Means
+from pandq.estimate.comparison.toplabels import TopLabelSums, top_labels
 from pandq.estimate.passes import Shape
 from pandq.results.comparison import Bounds, DifferenceBounds
 from pandq.results.estimate import Estimate
@@ -65,13 +66,15 @@ class BoundedSums(Summary):
     n: int
     sums: tuple[DivergenceBounds, ...]
     differences: tuple[DivergenceBounds, ...]
+    labels: tuple[TopLabelSums, ...]
     rounded: bool = merged_by(max, default=False)
 
     @classmethod
     def empty(cls, n_models: int) -> Self:
         """No rows."""
         none = (DivergenceBounds.empty(),)
-        return cls(Shape(), 0, none * n_models, none * (n_models - 1))
+        labels = (TopLabelSums.empty(),) * n_models
+        return cls(Shape(), 0, none * n_models, none * (n_models - 1), labels)
 
     def of_only(self, chunk: Chunk, *, q_floor: float | None) -> Self:
         """The bounds of one chunk."""
@@ -83,7 +86,9 @@ class BoundedSums(Summary):
         if TOP_KIND not in kinds:
             each = (_apart(other, found[0]) for other in found[1:])
             apart = tuple(x.of_only(chunk, y) for x, y in zip(apart, each, strict=True))
-        return type(self)(Shape.of(chunk), len(chunk), bounds, apart, ROUNDED_KIND in kinds)
+        named = zip(self.labels, views, strict=True)
+        labels = tuple(x.of_only(chunk, view, q_floor=q_floor) for x, view in named)
+        return type(self)(Shape.of(chunk), len(chunk), bounds, apart, labels, ROUNDED_KIND in kinds)
 
 
 def _apart(other: tuple[Rows, Rows], first: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
@@ -118,13 +123,21 @@ def differences_of(
 
 
 def bounds_of(
-    name: str, sums: DivergenceBounds, *, n: int, unit: Unit, level: float, rounded: bool
+    name: str,
+    sums: DivergenceBounds,
+    labels: TopLabelSums,
+    *,
+    n: int,
+    unit: Unit,
+    level: float,
+    rounded: bool,
 ) -> Bounds:
     """What the sums say of one Q.
 
     Args:
         name: what it is called.
         sums: over all rows.
+        labels: of the labels, over all rows.
         n: how many rows went by.
         unit: of the result.
         level: confidence level of the intervals.
@@ -136,7 +149,9 @@ def bounds_of(
     methods = ROUNDED if rounded else UNSEEN
     low, high, kl = _ends(sums, n=n, unit=unit, level=level, least=0.0, methods=methods)
     lost = n - sums.low.n
-    return Bounds(q=name, n=n, lower_bound=low, upper_bound=high, kl=kl, infinite_rows=lost)
+    told = top_labels(labels, unit=unit, level=level)
+    bounds = {"lower_bound": low, "upper_bound": high, "kl": kl}
+    return Bounds(q=name, n=n, **bounds, infinite_rows=lost, labels=told)
 
 
 def _ends(

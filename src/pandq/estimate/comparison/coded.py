@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.core.numerics import blocks
+from pandq.core.threads import over_cores
 from pandq.sums.summary import Summary, merged_by, summary
 from pandq.units import Unit, per_nat
 from pandq.views.coded import CodedLogits, Codes
@@ -154,21 +156,24 @@ class _Side:
         least: Rows = array.min(axis=1).astype(np.float64)
         return -least
 
-    def floor(self) -> NDArray[np.bool_]:
-        """(n, K) the classes at the floor."""
-        found: NDArray[np.bool_] = self.view.array <= self.codes.level[:, None].astype(np.float32)
-        return found
-
     def given(self, other: _Side) -> Rows:
         """(n,) the probability that is given here to the classes at the other's floor."""
+        found = np.zeros(len(self.view))
         if not other.n_floor.any():
-            return np.zeros(len(self.view))
-        row, column = np.nonzero(other.floor())
-        array = self.view.array
+            return found
+        here, there = self.view.array, other.view.array
         if not isinstance(self.view, CodedLogits):
-            array = self.view.law().log_prob
-        p = np.exp(array[row, column].astype(np.float64))
-        return np.bincount(row, weights=p, minlength=len(array)).astype(np.float64)
+            here = self.view.law().log_prob
+        level = other.codes.level.astype(np.float32)[:, None]
+
+        def add(rows: slice) -> None:
+            floor = there[rows] <= level[rows]
+            row = np.repeat(np.arange(len(floor)), [np.count_nonzero(x) for x in floor])
+            p = np.exp(here[rows].ravel()[np.flatnonzero(floor)].astype(np.float64))
+            found[rows] = np.bincount(row, weights=p, minlength=len(floor))
+
+        over_cores(add, list(blocks(*there.shape)))
+        return found
 
     def labels_at_floor(self, chunk: Chunk) -> NDArray[np.bool_]:
         """(n,) whether a row's label lies at the floor."""

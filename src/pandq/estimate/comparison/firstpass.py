@@ -13,7 +13,7 @@ from pandq.estimate.comparison.paired import PairSums
 from pandq.estimate.comparison.reference import ReferenceSums
 from pandq.estimate.passes import Shape
 from pandq.estimate.sampling import label_type_of, sample_of, sample_size
-from pandq.rows import measure_rows, same_tops
+from pandq.rows import both_ways, measure_rows, same_tops
 from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary, summary
 
@@ -32,7 +32,8 @@ MOST_CLASSES = 1500
 class ComparisonSums(Summary):
     """The first pass: each model alone, each rival against the first, each copy against P.
 
-    `from_reference` is empty where P is no reference, `per_byte` has the losses of each model.
+    `from_reference` is empty where P is no reference, `per_byte` has the losses of each model,
+    `control` is the reference run a second time against itself.
     """
 
     shape: Shape
@@ -42,6 +43,7 @@ class ComparisonSums(Summary):
     codes: tuple[CodeSums, ...]
     per_byte: tuple[LossMeans, ...]
     sample: Sample
+    control: ReferenceSums
 
     @classmethod
     def empty(cls, n_models: int, p_kind: str, *, by: Sequence[str], worst: int) -> Self:
@@ -51,16 +53,21 @@ class ComparisonSums(Summary):
             Shape(),
             (RowSums.empty(worst=0),) * n_models,
             (PairSums.empty(by=by, worst=worst),) * (n_models - 1),
-            (ReferenceSums.empty(),) * copies,
+            (ReferenceSums.empty(worst=worst),) * copies,
             (CodeSums.empty(),) * copies,
             (no_bytes(),) * n_models,
             Sample.empty(0),
+            ReferenceSums.empty(),
         )
 
     def of_only(self, chunk: Chunk, sample: Sample) -> Self:
         """The sums of one chunk."""
         views = (chunk.q, *chunk.rivals)
         measured = [measure_rows(chunk.p, view) for view in views]
+        control, again = self.control, None
+        if chunk.control is not None:
+            control = control.of_only(chunk, chunk.control)
+            again = both_ways(chunk.p, chunk.control)["kl"]
         return type(self)(
             Shape.of(chunk),
             tuple(x.of_only(chunk, m) for x, m in zip(self.models, measured, strict=True)),
@@ -74,7 +81,8 @@ class ComparisonSums(Summary):
                 for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
             ),
             tuple(
-                x.of_only(chunk, view) for x, view in zip(self.from_reference, views, strict=False)
+                x.of_only(chunk, view, m, again)
+                for x, view, m in zip(self.from_reference, views, measured, strict=False)
             ),
             tuple(
                 x.of_only(chunk, view, m)
@@ -85,6 +93,7 @@ class ComparisonSums(Summary):
                 for x, m in zip(self.per_byte, measured, strict=True)
             ),
             sample,
+            control,
         )
 
 

@@ -8,7 +8,7 @@ from pandq.errors import InputError
 from pandq.estimate.passes import drawn_alone
 from pandq.estimate.sampling import label_type_of
 from pandq.read.scan import Scan
-from pandq.views import BOUNDED_KINDS, SAMPLED_KIND
+from pandq.views import BOUNDED_KINDS, ROUNDED_KIND, SAMPLED_KIND, TOP_KIND
 
 if TYPE_CHECKING:
     from pandq.read.chunks import MemoryScan
@@ -35,17 +35,23 @@ def refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) 
             remedy="Say what the sampler gave to them, --p sampled:COLUMN; the perplexity of one"
             " model alone is `pandq audit`.",
         )
+    if rows.control is not None and (partly or not full):
+        raise InputError(
+            what="a control is a reference's distribution run a second time",
+            got=told if partly else f"P is {_kind(rows.p)}, which is no reference",
+            remedy="Leave it out.",
+        )
     if alone and drawn:
         raise InputError(what="a baseline has nothing to say of draws")
     if q_floor is not None and (drawn or not partly):
         raise InputError(what="q_floor is for a TopK, and P and Q are known in full")
-    if rows.labels is not None and (partly or not full):
-        what = (
-            told
-            if partly
-            else f"labels stand beside a P that is a reference's, not {_kind(rows.p)}"
+    topped = full or rows.p.kind == TOP_KIND
+    rounded = any(x.kind == ROUNDED_KIND for x in (rows.p, rows.q, *rows.rivals))
+    if rows.labels is not None and (drawn or rounded or not topped):
+        beside = f"labels stand beside a P that is a reference's, not {_kind(rows.p)}"
+        raise InputError(
+            what="labels have nothing to say here", got=told if drawn or rounded else beside
         )
-        raise InputError(what="labels have nothing to say here", got=what)
     if rows.by and (partly or not rows.rivals):
         remedy = "" if partly else "For one Q against P use `pandq audit` (pandq.audit)."
         what = "by makes groups of differences, and there are none"

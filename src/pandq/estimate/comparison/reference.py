@@ -15,28 +15,32 @@ from scipy import special
 from pandq.estimate.averages.intervals import exponential, mean_estimate
 from pandq.estimate.averages.lossmeans import LossMeans, infinite_difference
 from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.tables import class_name
 from pandq.results.estimate import finite
 from pandq.results.reference import FromReference, Tokens
 from pandq.rows import both_ways, label_losses
 from pandq.sums.redrawn import RedrawnHistogram
 from pandq.sums.summary import Summary, summary
-from pandq.sums.tallies import LogHistogram, UnitHistogram
+from pandq.sums.tallies import LogHistogram, UnitHistogram, WorstRows
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from pandq.estimate.comparison.coded import CodeSums
     from pandq.read.chunks import Chunk
     from pandq.results.estimate import Estimate
+    from pandq.rows import RowMeasures
     from pandq.views import View
 
     Rows = NDArray[np.float64]
 
 DIVERGENCES = ("kl", "kl_reverse")
 TOPS = ("same_top1", "top_change", "top_change_rms")
+DETAILS = ("kl", "p_class", "q_class", "label")
+NO_LABEL = -1.0
 TOKENS = ("nll", "nll_base", "log_perplexity_ratio")
 MOVED = ("probability_change", "probability_change_rms")
 
@@ -59,9 +63,11 @@ class ReferenceSums(Summary):
     tokens: LossMeans
     token_spread: UnitHistogram
     redrawn: RedrawnHistogram
+    excess: LossMeans
+    worst: WorstRows
 
     @classmethod
-    def empty(cls) -> Self:
+    def empty(cls, *, worst: int = 0) -> Self:
         """No rows."""
         return cls(
             LossMeans.empty(("kl",), ()),
@@ -75,10 +81,25 @@ class ReferenceSums(Summary):
             LossMeans.empty(TOKENS, MOVED),
             UnitHistogram.empty(),
             RedrawnHistogram.empty(),
+            LossMeans.empty(("kl_excess",), ()),
+            WorstRows.empty(worst, len(DETAILS)),
         )
 
-    def of_only(self, chunk: Chunk, q: View) -> Self:
-        """The sums of one chunk."""
+    def of_only(
+        self,
+        chunk: Chunk,
+        q: View,
+        rows: RowMeasures | None = None,
+        control: Rows | None = None,
+    ) -> Self:
+        """The sums of one chunk.
+
+        Args:
+            chunk: its rows.
+            q: the copy.
+            rows: what was measured of them, where the worst are to be kept.
+            control: what KL(P||control) is in each row.
+        """
         found = both_ways(chunk.p, q)
         w, clusters = chunk.weights, chunk.clusters
         change = found["q_mass"] - found["p_confidence"]
@@ -115,7 +136,60 @@ class ReferenceSums(Summary):
             tokens,
             token_spread,
             redrawn,
+            self.excess if control is None else alone(self.excess, _apart(found["kl"], control)),
+            self.worst if rows is None else _worst(self.worst, chunk, rows),
         )
+
+    def excess_over(self, control: ReferenceSums, *, level: float) -> Estimate | None:
+        """The mean of KL(P||Q) - KL(P||control); None where there is no control."""
+        if not self.excess.n:
+            return None
+        how = "mean of paired differences"
+        found = self.excess.losses.estimate("kl_excess", level=level, method=how)
+        lost = self.kl.n_infinite, control.kl.n_infinite
+        return infinite_difference(found, *lost) if any(lost) else found
+
+
+def _worst(blank: WorstRows, chunk: Chunk, rows: RowMeasures) -> WorstRows:
+    """The rows of largest KL, with the top classes and the label; -1 where there is none."""
+    row = np.arange(chunk.start, chunk.start + len(chunk))
+    place = blank.chosen(rows.kl, row)
+    label = np.full(len(chunk), NO_LABEL) if chunk.labels is None else chunk.labels.array
+    details = [column[place] for column in (rows.kl, rows.p_class, rows.q_class, label)]
+    ids = [chunk.ids[int(i)] for i in place]
+    return blank.of_only(rows.kl[place], row[place], np.stack(details, axis=1), ids)
+
+
+def worst_rows(
+    rows: WorstRows,
+    classes: Sequence[str],
+    scale: float,
+    place_of: Callable[[int], dict[str, int]] | None,
+) -> list[dict[str, Any]]:
+    """The rows of largest KL as JSON values.
+
+    Args:
+        rows: as they were kept.
+        classes: what classes are called.
+        scale: of KL.
+        place_of: where in a text a row is, if that is known.
+    """
+    lines = []
+    for row, identity, details in zip(rows.row, rows.ids, rows.details, strict=True):
+        kl, p_class, q_class, label = details.tolist()
+        line: dict[str, Any] = {"row": int(row), "id": identity}
+        line |= place_of(int(row)) if place_of else {}
+        line["kl"] = finite(kl * scale)
+        line["p_class"], line["q_class"] = (class_name(classes, x) for x in (p_class, q_class))
+        line["label"] = None if label == NO_LABEL else classes[int(label)]
+        lines.append(line)
+    return lines
+
+
+def _apart(one: Rows, other: Rows) -> Rows:
+    """Differences of rows; infinite where either is, whichever it is."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(one) & np.isfinite(other), one - other, np.inf)
 
 
 KLD_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0)
@@ -123,7 +197,13 @@ P_QUANTILES = (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.
 
 
 def from_reference(
-    name: str, sums: ReferenceSums, codes: CodeSums, *, unit: Unit, level: float
+    name: str,
+    sums: ReferenceSums,
+    codes: CodeSums,
+    *,
+    control: ReferenceSums | None = None,
+    unit: Unit,
+    level: float,
 ) -> FromReference:
     """What the sums say of one copy.
 
@@ -131,6 +211,7 @@ def from_reference(
         name: what it is called.
         sums: over all rows.
         codes: over the rows that were read from codes.
+        control: over all rows, of the reference run a second time.
         unit: of divergences; perplexities and probabilities have none.
         level: confidence level of the intervals.
 
@@ -139,11 +220,13 @@ def from_reference(
     """
     scale = per_nat(unit)
     tops = sums.tops
+    beyond = None if control is None else sums.excess_over(control, level=level)
     both = {"kl": sums.kl, "kl_reverse": sums.kl_reverse}
     found = {key: means.estimate(key, level=level).to_unit(unit) for key, means in both.items()}
     return FromReference(
         q=name,
-        **found,
+        kl=found["kl"],
+        kl_reverse=found["kl_reverse"],
         infinite_rows={key: means.n_infinite for key, means in both.items()},
         kl_quantiles=_quantiles(sums.kl_spread, KLD_QUANTILES, scale),
         kl_reverse_quantiles=_quantiles(sums.reverse_spread, KLD_QUANTILES, scale),
@@ -155,6 +238,7 @@ def from_reference(
         tokens=_tokens(sums, level) if sums.tokens.n else None,
         codes=codes.told(unit),
         kl_quantile_limits=_limits(sums, scale, level),
+        kl_excess=None if beyond is None else beyond.to_unit(unit),
     )
 
 

@@ -6,9 +6,9 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pandq.quantities import keys
 from pandq.report import figures
 from pandq.report.few import few_units
+from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.sampled import sampled_sections, sampled_sentence
@@ -42,21 +42,6 @@ UNPAIRED = (
     "Unpaired: the baseline's rows may be others, and their difficulty does not cancel. Both models"
     " on the same rows would tell more."
 )
-BOUNDED = (
-    "A TopK knows a distribution in part. The lower bound is certified: merging the unseen classes"
-    " can only bring two distributions closer. The upper one spreads P's unseen probability as"
-    " badly as it can be: no class above the least probable one given, which must then be the most"
-    " probable ones (a token that was drawn and appended is none: give ranks as a third column, or"
-    " --incomplete). It is infinite where nothing is known of Q there (--q-floor)."
-)
-
-
-ROUNDED = (
-    "Probabilities that were rounded for display may have been any that round to them: the bounds"
-    " hold for each of these distributions, and the interval allows for the sampling of rows too."
-    " A 0 that is shown may have been one: where P is more than 0 there the upper bound is"
-    " infinite. Of labels KL(P||Q) is the cross entropy."
-)
 
 
 def comparison_sections(comparison: Comparison) -> Iterator[Section]:
@@ -64,11 +49,10 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     unit = comparison.unit
     said = [difference_sentence(x, unit) for x in comparison.differences]
     said += [reference_sentence(x, unit) for x in comparison.from_reference]
-    said += [
-        f"KL(P||{x.q}) lies between {number(x.lower_bound.value)} and"
-        f" {number(x.upper_bound.value)} {unit}."
-        for x in comparison.bounds
-    ]
+    if comparison.control is not None:
+        size = f"{short(comparison.control.kl.value)} {unit}, {interval(comparison.control.kl)}"
+        said.append(f"The control, the reference run a second time, is at {size} from it.")
+    said += [bounds_sentence(x, unit) for x in comparison.bounds]
     said += [
         f"The loss of {x.q} less that of {x.against} lies between {number(x.lower_bound.value)} and"
         f" {number(x.upper_bound.value)} {unit}."
@@ -85,9 +69,7 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
     yield Section(said[0], note=[*said[1:], about, *notes], first=True, answer=True)
     if comparison.bounds:
-        tables = [_bounds(comparison), *_apart(comparison)]
-        note = ROUNDED if comparison.source.get("rounded") else BOUNDED
-        yield Section("Bounds", table=tables, note=[note], first=True)
+        yield from bounded_sections(comparison)
         return
     if comparison.sampled:
         for drawn in comparison.sampled:
@@ -99,8 +81,9 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
             yield from _difference(difference, comparison, place)
     if comparison.judged is not None:
         yield judged_section(comparison.judged, unit)
-    for found in comparison.from_reference:
-        yield from reference_sections(found, comparison)
+    for found in (*comparison.from_reference, comparison.control):
+        if found is not None:
+            yield from reference_sections(found, comparison)
     yield Section("How it was computed", definitions=_method(comparison))
 
 
@@ -258,40 +241,6 @@ def _rows(
         for line in lines
     ]
     return Table(title, ("id", "row", *headings), found, name=name)
-
-
-def _bounds(comparison: Comparison) -> Table:
-    lines = []
-    for bounds in comparison.bounds:
-        lost = f" ({bounds.infinite_rows:,} infinite)" if bounds.infinite_rows else ""
-        ends = (figure_of(getattr(bounds, name).value, 6) for name in keys("bound"))
-        shown = Cell(interval(bounds.kl, 6), kind="number")
-        lines.append((Cell(bounds.q), *ends, shown, Cell(f"{bounds.n:,}{lost}")))
-    columns = (
-        "model",
-        f"at least, {comparison.unit}",
-        "at most",
-        f"{comparison.level:.0%} interval",
-        "rows",
-    )
-    return Table("certified bounds of KL(P||Q)", columns, lines)
-
-
-def _apart(comparison: Comparison) -> Iterator[Table]:
-    """What bounds say of the models' differences."""
-    lines = []
-    for x in comparison.difference_bounds:
-        ends = (figure_of(end.value, 6) for end in (x.lower_bound, x.upper_bound))
-        shown = Cell(interval(x.cross_entropy, 6), kind="number")
-        lines.append((Cell(f"{x.q} less {x.against}"), *ends, shown))
-    columns = (
-        "models",
-        f"at least, {comparison.unit}",
-        "at most",
-        f"{comparison.level:.0%} interval",
-    )
-    if lines:
-        yield Table("certified bounds of differences of losses", columns, lines)
 
 
 def _method(comparison: Comparison) -> dict[str, object]:

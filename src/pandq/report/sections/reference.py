@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report.sections.section import Cell, Row, Section, Table, figure_of, interval
+from pandq.report.words import class_word
 from pandq.units import number, short
 
 if TYPE_CHECKING:
@@ -20,15 +21,30 @@ CHANGES = ("probability_change", "probability_change_rms")
 NAMED = {"1": "Maximum", "0.5": "Median", "0": "Minimum"}
 
 
+EXCESS = (
+    "The excess is the mean of KL(P||Q) - KL(P||control), paired row by row: what Q differs from P"
+    " beyond what a second run of the reference does. It is no divergence, and may be below 0."
+)
+CONTROLLED = (
+    "The control is the reference run a second time: what it differs from P by is the noise of the"
+    " method, which every Q's divergence has in it."
+)
+
+
 def reference_sentence(found: FromReference, unit: str) -> str:
     """How far a copy is from its reference, in a sentence."""
     size = f"{short(found.kl.value)} {unit}, {interval(found.kl)} at {found.kl.level:.0%}"
     same = f"the same top class in {found.same_top1.value:.2%} of rows"
-    return f"The divergence of {found.q} from its reference P is {size}; {same}."
+    excess = ""
+    if found.kl_excess is not None:
+        beyond = found.kl_excess
+        excess = f"; {short(beyond.value)} of it {interval(beyond)} is its excess over the control"
+    return f"The divergence of {found.q} from its reference P is {size}{excess}; {same}."
 
 
 def reference_sections(found: FromReference, comparison: Comparison) -> Iterator[Section]:
     """Means over rows, then quantiles, and the labels' perplexities where there are labels."""
+    before = [CONTROLLED] if found is comparison.control else []
     unit = comparison.unit
     rows = [
         Row("kl", found.kl, f"Mean KLD: KL(P||Q), {unit}", "mean over rows", digits=6),
@@ -38,6 +54,10 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
     ]
     changes = {"change of P's top p, %": _percent(found.top_change_quantiles)}
     note = []
+    if found.kl_excess is not None:
+        unit_of = f"excess over the control, {unit}"
+        rows.insert(1, Row("kl_excess", found.kl_excess, unit_of, digits=6))
+        note.append(EXCESS)
     if found.tokens is not None:
         rows += [
             Row(name, getattr(found.tokens, name), digits=6, percent=name in CHANGES)
@@ -54,8 +74,12 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
         rows=rows,
         unit=unit,
         level=comparison.level,
-        note=[*note, f"Quantiles of KL are {within}.", *_sparse(found)],
-        table=[_quantiles(spread, found.kl_quantile_limits), _quantiles(changes, {})],
+        note=[*before, *note, f"Quantiles of KL are {within}.", *_sparse(found)],
+        table=[
+            _quantiles(spread, found.kl_quantile_limits),
+            _quantiles(changes, {}),
+            *_worst(found, unit),
+        ],
     )
     if found.codes is not None:
         yield _codes(found, found.codes, unit)
@@ -68,6 +92,29 @@ LEFT_OPEN = {
     "log_perplexity": "ln PPL(Q)",
     "log_reference_perplexity": "ln PPL(base)",
 }
+
+
+def _worst(found: FromReference, unit: str) -> list[Table]:
+    """The rows of largest KL, where they are in the text, and what either model says there."""
+    if not found.worst:
+        return []
+    places = [name for name in ("chunk", "position") if name in found.worst[0]]
+    labelled = any(line["label"] is not None for line in found.worst)
+    lines = [
+        (
+            Cell(str(line["id"])),
+            *(Cell(str(line[name]), line[name], "number") for name in ("row", *places)),
+            figure_of(float("inf") if line["kl"] is None else line["kl"]),
+            *(Cell(class_word(line[name])) for name in ("p_class", "q_class")),
+            *([Cell(class_word(line["label"]))] if labelled else []),
+        )
+        for line in found.worst
+    ]
+    named = {"chunk": "window"}
+    columns = ("id", "row", *(named.get(x, x) for x in places), f"KL, {unit}", "P's top class",
+               f"{found.q}'s", *(["label"] if labelled else []))  # fmt: skip
+    title = f"rows where {found.q} is furthest from P"
+    return [Table(title, columns, lines, name=f"furthest-{found.q}")]
 
 
 def _codes(found: FromReference, codes: Mapping[str, Any], unit: str) -> Section:
