@@ -32,6 +32,7 @@ from pandq import (
 from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
+from pandq.estimate.averages.drawn import DrawnLoss
 from pandq.estimate.averages.frequencies import Frequencies
 from pandq.estimate.averages.judgedsums import JUDGED, JudgedSums, Side
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
@@ -45,6 +46,7 @@ from pandq.estimate.comparison.paired import PairSums
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import ReferenceSums
 from pandq.estimate.comparison.sampled import DrawnSums, LogSums, SampledSums
+from pandq.estimate.comparison.toplabels import TopLabelSums
 from pandq.estimate.decomposition.partsums import PartSums
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
@@ -316,6 +318,7 @@ def comparison_sums():
         (codes, codes),
         (no_bytes(), no_bytes()),
         Sample.empty(0),
+        reference,
     )
 
 
@@ -513,6 +516,16 @@ CASES = {
     "DrawnSums": of_draws(()),
     "DrawnSums of sequences": of_draws(("cluster",)),
     "DrawnSums with weights": of_draws(("weights",)),
+    "DrawnLoss": scanned(
+        partial(DrawnLoss.empty, worst=3), DrawnLoss.of_only, drawn, drawn, columns=("weights",)
+    ),
+    "DrawnLoss of sequences": scanned(
+        partial(DrawnLoss.empty, worst=3, by=("site",)),
+        DrawnLoss.of_only,
+        drawn,
+        drawn,
+        columns=("cluster", "by"),
+    ),
     "SampledSums": scanned(
         SampledSums.empty, lambda s, c: s.of_only(c, c.q), drawn, partial(drawn, column="q")
     ),
@@ -529,8 +542,21 @@ CASES = {
     "ReferenceSums of tokens": scanned(
         ReferenceSums.empty, lambda s, c: s.of_only(c, c.q), probs, columns=("labels",)
     ),
+    "ReferenceSums with worst rows and a control": scanned(
+        partial(ReferenceSums.empty, worst=3),
+        lambda s, c: s.of_only(c, c.q, measure_rows(c.p, c.q), np.ones(len(c))),
+        probs,
+        columns=("labels", "weights"),
+    ),
     "DivergenceBounds of a TopK": scanned(
         bounded.DivergenceBounds.empty, lambda s, c: s.of_only(c, kl_bounds(c.p, c.q)), top
+    ),
+    "TopLabelSums": scanned(
+        TopLabelSums.empty,
+        lambda s, c: s.of_only(c, c.q, q_floor=1e-4),
+        top,
+        top,
+        columns=("labels",),
     ),
     "BoundedSums": scanned(
         partial(bounded.BoundedSums.empty, 2),
