@@ -105,7 +105,7 @@ def test_it_is_told_in_text_page_and_json_and_read_again():
             lambda p, q: pandq.compare(
                 pandq.TopK([[0, 1]] * N, np.log([[0.5, 0.3]] * N), K), q, control=q
             ),
-            "only bounds",
+            "bounds alone",
         ),
     ],
 )
