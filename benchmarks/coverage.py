@@ -9,6 +9,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py floor       # about an hour: certified floors
     python benchmarks/coverage.py judge       # minutes: few human labels, a judge's on 2,000 rows
     python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
+    python benchmarks/coverage.py first --sizes 500 --sets 60   # a third vote where two differ
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
 """
 
@@ -138,17 +139,35 @@ def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     case, n, seed = job
     p, q = rows_of(case, n, seed)
     votes = np.random.default_rng(seed).multinomial(VOTES, p)
-    halves = fold_of(hash_ids(np.arange(n), seed=seed), 2)
-    bounds = np.empty((n, 2))
-    for half in (0, 1):
-        rows = halves == half
-        certificate = train_certificate(votes[~rows], q[~rows])
-        bounds[rows] = np.stack(certificate.row_bounds(votes[rows], q[rows]), axis=1)
-    means = Means.empty(("low", "high")).of_only(bounds)
+    means = bounded(votes, q, seed)
     low, high = (means.sampling(name).one_sided(0.95) for name in ("low", "high"))
     return {
         "entropy": means.bounds("low", "high", level=0.95),
         "entropy, each end one-sided": (low[0], high[1]),
+    }
+
+
+def bounded(votes: np.ndarray, q: np.ndarray, seed: int) -> Means:
+    """Bounds of every row's entropy by the certificate that was trained on the other half."""
+    halves = fold_of(hash_ids(np.arange(len(q)), seed=seed), 2)
+    bounds = np.empty((len(q), 2))
+    for half in (0, 1):
+        rows = halves == half
+        certificate = train_certificate(votes[~rows], q[~rows])
+        bounds[rows] = np.stack(certificate.row_bounds(votes[rows], q[rows]), axis=1)
+    return Means.empty(("low", "high")).of_only(bounds)
+
+
+def first(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
+    """Certified intervals where a third vote was asked for only where two differ."""
+    case, n, seed = job
+    p, q = rows_of(case, n, seed)
+    drawn = (np.random.default_rng(seed).random((n, 3, 1)) > p.cumsum(axis=1)[:, None, :-1]).sum(-1)
+    votes = pandq.Votes([row[: 2 + (row[0] != row[1])] for row in drawn.tolist()], classes=range(K))
+    ways = {"all votes, if they were not refused": votes.table, "--first 2": votes.first(2).table}
+    return {
+        f"entropy, {way}": bounded(table, q, seed).bounds("low", "high", level=0.95)
+        for way, table in ways.items()
     }
 
 
@@ -348,7 +367,7 @@ def judges(sets: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=[*WORK, "floor", "units", "judge"])
+    parser.add_argument("what", choices=[*WORK, "floor", "first", "units", "judge"])
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
@@ -358,7 +377,7 @@ def main() -> None:
         (units if options.what == "units" else judges)(options.sets)
         return
     globals()["VOTES"] = options.votes
-    work = (WORK | {"floor": floor})[options.what]
+    work = (WORK | {"floor": floor, "first": first})[options.what]
     with ProcessPoolExecutor(2) as pool:
         for case in options.cases:
             truth = truths(case)

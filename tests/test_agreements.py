@@ -113,7 +113,12 @@ def test_a_third_opinion_where_two_differ_is_found_and_nothing_is_certified():
     asked = pandq.votes(Votes([row[: 2 + (row[0] != row[1])] for row in rows]))
     assert asked.vote_numbers.depends
     assert asked.floor is None
-    assert "Keep the first votes of every item" in str(asked).replace("\n", " ")
+    said = str(asked).replace("\n", " ")
+    assert "Keep the first votes of every item" in said
+    assert "--first 2" in said
+    settled = pandq.votes(Votes([row[: 2 + (row[0] != row[1])] for row in rows]).first(2))
+    assert settled.floor == pandq.votes(Votes([row[:2] for row in rows])).floor
+    assert any(note.startswith("only the first 2 votes of each row") for note in settled.notes)
 
 
 def test_the_same_people_on_every_item_are_said_to_be_so():
@@ -267,6 +272,17 @@ def pandq_command(*arguments, **options):
 
 
 LONG = ("--item", "case", "--annotator", "worker", "--label", "answer")
+
+
+def test_the_command_keeps_the_first_votes_of_every_item_in_the_order_of_the_file(folder):
+    run = command(folder / "long.csv", *LONG, "--first", 2, "--json", "-")
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    whole = ballots(folder / "long.csv", **FORMS["long.csv"])
+    told = pandq.votes(whole.votes.first(2), ids=whole.ids.to_numpy()).to_dict()
+    assert set(found["votes_per_item"]) <= {"1", "2"}
+    for name in ("votes_per_item", "alpha", "floor", "annotators", "notes"):
+        assert found[name] == told[name]
 
 
 def test_the_command_says_what_the_function_does_and_writes_what_can_be_joined(folder, tmp_path):

@@ -53,6 +53,14 @@ def test_certified_intervals_cover_at_least_as_they_say(case, n, monkeypatch):
     assert hits(simulation.floor, case, n, 400)["entropy"] >= 0.95
 
 
+@pytest.mark.parametrize("case", simulation.CASES)
+def test_the_first_votes_of_adaptive_ones_certify_what_all_of_them_do_not(case, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    wrong, right = hits(simulation.first, case, 500, 60).values()
+    assert right >= 0.95
+    assert wrong < right - 0.05
+
+
 # What no interval from moments reaches, and by how much: docs/about/accuracy.md says why.
 LEAST = {
     ("10 clusters", "KL"): 0.90,

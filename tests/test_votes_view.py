@@ -79,6 +79,20 @@ def test_names_that_differ_by_case_or_blanks_are_told_and_not_merged():
     assert note in found.notes
 
 
+def test_the_first_votes_of_each_row_are_those_that_were_given_first():
+    votes = Votes(
+        [["b", "a", "a"], ["b"], [], ["a", "b"]], [["x", "y", "z"], ["x"], [], ["z", "x"]]
+    )
+    first = votes.first(2)
+    assert first.table.tolist() == [[1, 1], [0, 1], [0, 0], [1, 1]]
+    assert [first.annotator_names[k] for k in first.annotators] == ["x", "y", "x", "z", "x"]
+    told = "only the first 2 votes of each row count: 1 later ones were left out"
+    assert first.notes == (f"{told}, and 2 rows have fewer than 2",)
+    for k in (0, 1.5, True, "two"):
+        with pytest.raises(InputError, match="first is a whole number of votes"):
+            votes.first(k)
+
+
 REFUSED = {
     "one label a row": (lambda: Votes(["a", "b"]), "row 0 is not a sequence of labels.*Labels"),
     "a view": (lambda: Votes(Counts([[1, 2]])), "a sequence for each row, got Counts"),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FIRST_VOTES = (
     "How many votes an item has depends on the votes (as where a third opinion is asked for only"
     " where two differ): no floor is certified, and agreement is off. Keep the first votes of every"
-    " item, the same number for all: they are a fair sample"
+    " item, the same number for all (--first 2; votes.first(2) in Python): they are a fair sample"
 )
 UNLIKE = (
     "items are too rarely unanimous for votes that are independent draws from one P, and no floor"

@@ -89,6 +89,14 @@ def test_an_id_that_is_there_twice_is_refused_or_its_first_row_kept(files):
     assert pandq.compare(rows).n == 100
 
 
+def test_the_first_votes_of_joined_rows_count_alone(files):
+    table = pq.read_table(files[0]).append_column("votes", pa.array([["0", "1", "1"]] * 120))
+    pq.write_table(table, files[0])
+    given = {"id": "image", "p": "votes:votes", "q": "probs:p_*", "classes": [0, 1, 2]}
+    (chunk,) = pandq.scan_joined(*files, **given, first_votes=2).chunks()
+    assert np.unique(chunk.p.array, axis=0).tolist() == [[1, 1, 0]]
+
+
 def test_a_table_may_be_several_files(files):
     table = pq.read_table(files[1])
     halves = [files[1].with_name(f"half {i}.parquet") for i in range(2)]

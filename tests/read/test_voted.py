@@ -110,6 +110,31 @@ def test_skipped_answers_are_left_out_and_counted():
     assert 'left out: 2 answers that are "can\'t tell"' in rows.notes
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_first_votes_of_each_row_count_alone_and_the_later_ones_are_told(form):
+    rows, found = counted(table_of(votes=FORMS[form]), "votes:votes", first=2)
+    assert found == [[1, 1, 0], [0, 0, 1], [0, 2, 0]]
+    said = "only the first 2 votes of each row count: 1 later ones were left out"
+    assert f"{said}, and 1 rows have fewer than 2" in rows.notes
+    assert any(note.startswith("5 votes (votes:votes)") for note in rows.notes)
+
+
+def test_the_first_votes_are_those_that_are_left_when_others_were_skipped():
+    votes = pa.array([["dog", "cat", "eel"], ["dog", "dog", "cat"]])
+    assert counted(table_of(votes=votes), "votes:votes", first=1, skip="dog")[1] == [
+        [1, 0, 0],
+        [1, 0, 0],
+    ]
+
+
+def test_the_first_votes_of_counts_are_not_known():
+    table = table_of(n=pa.array([[2, 1, 0]]))
+    with pytest.raises(InputError, match=r"does not hold their order, got --p counts:n. Give them"):
+        counted(table, "counts:n", first=2)
+    with pytest.raises(InputError, match="first is a whole number of votes, from 1, got 0"):
+        counted(table_of(votes=FORMS["lists"]), "votes:votes", first=0)
+
+
 def test_labels_that_differ_by_capitals_or_blanks_are_told_and_kept_apart():
     votes = pa.array([["Yes", "yes", "no"], ["yes "]])
     table = pa.table({"votes": votes, "probs": [[0.25] * 4] * 2})

@@ -314,6 +314,7 @@ def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
         q = _of_logits_files(files, options)
     if len(files) == 2 and options["id"]:
         options["vote_duplicates"] = options.pop("duplicates")
+        options["first_votes"] = options.pop("first")
         return scan_joined(*files, q=q, duplicates=duplicates, **options)
     if options["id"] and len(files) > 2:
         what, got = "two files are joined by an id", f"{len(files)} files"

@@ -75,6 +75,14 @@ def answer_options() -> list[Callable[..., Any]]:
             show_default=True,
             help="Which vote counts where an annotator gave an item two.",
         ),
+        option(
+            INPUT,
+            "--first",
+            metavar="K",
+            type=click.IntRange(min=1),
+            help="Count only the first K votes of each row, in their order: a fair sample where"
+            " more were asked for because the first ones differ.",
+        ),
     ]
 
 
@@ -264,7 +272,7 @@ def no_dash(name: str, path: str | None) -> str | None:
 
 
 # What `pandq.scan` is told by options of the same names.
-LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates")
+LAID = ("layout", "select", "item", "annotator", "label", "skip", "duplicates", "first")
 ROWS = ("cluster", "id", "weights", "per", "where", "judge", "ignore_label", "tokens")
 SCANNED = ("p", "q", "classes", "by", *ROWS, "normalise", "percent", "tolerance", *LAID)
 

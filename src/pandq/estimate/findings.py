@@ -228,7 +228,8 @@ def _mean(x: Floats, w: Floats) -> tuple[float, float]:
 
 SETTLED = (
     "Count only votes whose number was settled beforehand: the first two of each row, in the order"
-    " in which they were given, are a fair sample where every row has two."
+    " in which they were given, are a fair sample where every row has two (--first 2 of"
+    " votes:COLUMN; votes.first(2) in Python)."
 )
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
+from pandq.views.answers import among_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,10 @@ class Given:
         some = pa.array(kept)
         who = None if self.who is None else self.who.filter(some)
         return replace(self, rows=self.rows[kept], labels=self.labels.filter(some), who=who)
+
+    def first(self, most: int | None) -> Given:
+        """The first answers of each row, in their order; all where it is not said how many."""
+        return self if most is None else self._only(among_first(self.rows, self.n, most))
 
     def once_each(self, duplicates: str) -> tuple[Given, int, tuple[int, str] | None]:
         """One answer of an annotator to a row; how many are too many, and the first of them."""

@@ -86,6 +86,7 @@ def ballots(
     where: str | None = None,
     skip: Sequence[str] = (),
     duplicates: Duplicates = "refuse",
+    first: int | None = None,
 ) -> Ballots:
     """Votes in a table.
 
@@ -104,6 +105,7 @@ def ballots(
         where: a SQL condition on the rows of the files, before a layout.
         skip: labels that are no answer; they are counted.
         duplicates: as of Votes.
+        first: how many votes of each item count, the first ones; all when left out.
 
     Raises:
         InputError: columns are not there, or do not fit together, or hold no votes.
@@ -118,8 +120,9 @@ def ballots(
         found = _as_it_is(data, p, id, where, annotator, {"--item": item, "--label": label})
     source, spec = found.source, found.p
     files = tuple(expanded(_paths(data))) if _is_paths(data) else ()
+    spec = of_votes(spec, skip, duplicates, first)
     if spec.kind == VOTES_KIND:
-        votes: Votes | Counts = _voted(found, of_votes(spec, skip, duplicates), classes)
+        votes: Votes | Counts = _voted(found, spec, classes)
     else:
         if annotator is not None or skip:
             raise InputError("--annotator and --skip are for labels, and P is counts")  # noqa: EM101

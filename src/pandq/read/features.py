@@ -64,6 +64,7 @@ def scan_features(
     label: str | None = None,
     skip: str | Sequence[str] = (),
     duplicates: VoteDuplicates = "refuse",
+    first: int | None = None,
     ignore_label: Ignored = (),
 ) -> FeatureScan:
     """Rows of features and P from files, a folder of pictures by class, or a table in memory.
@@ -89,6 +90,8 @@ def scan_features(
         label: the column of the answer.
         skip: answers among votes that are none.
         duplicates: which answer counts where an annotator gave an item two.
+        first: count only so many votes of each row, the first ones in their order: a fair sample
+            where the number of votes depends on what they say.
         ignore_label: labels of rows that do not count, such as -100.
 
     Returns:
@@ -124,7 +127,7 @@ def scan_features(
         if laid is None and needs_whole_types(source, [spec]):
             source = read_whole(data, where).source
         source = counting(source, [spec], ignore_label, notes)
-        spec, classes = _by_name(source, of_votes(spec, skip, duplicates), classes, notes)
+        spec, classes = _by_name(source, of_votes(spec, skip, duplicates, first), classes, notes)
     names, n_classes = _classes(source, spec, classes)
     spec = spec and renamed(spec, names)
     size = _sized(source, columns[0], size)

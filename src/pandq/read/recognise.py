@@ -55,8 +55,8 @@ class Spec:
     as; `fields` are the classes of a struct or a map; `head` makes logits of hidden states;
     `names` is what the numbers of labels stand for, where the table says it;
     `annotators` is the column that says who gave which of the votes, `skip` are answers that are
-    none, and `duplicates` says which answer counts where one of them gave two; `decimals` is to how
-    many digits probabilities were rounded.
+    none, `duplicates` says which answer counts where one of them gave two, and `first` that only
+    so many of a row do; `decimals` is to how many digits probabilities were rounded.
     """
 
     kind: str
@@ -70,6 +70,7 @@ class Spec:
     annotators: str | None = None
     skip: tuple[str, ...] = ()
     duplicates: str = "refuse"
+    first: int | None = None
     decimals: int | None = None
 
     def __str__(self) -> str:

@@ -13,7 +13,8 @@ from pandq.errors import InputError, near_names
 from pandq.read.chunks import texts
 from pandq.read.named import named
 from pandq.read.recognise import Spec, recognised, resolved
-from pandq.views import SAMPLED_KIND, TOP_KIND, Probs
+from pandq.views import SAMPLED_KIND, TOP_KIND, VOTES_KIND, Probs
+from pandq.views.answers import check_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,15 +126,23 @@ def sums_as(
     return {**scaled, "tolerance": tolerance}
 
 
-def of_votes(spec: Spec, skip: str | Sequence[str], duplicates: str) -> Spec:
-    """P with the answers that are none, and which of two counts.
+def of_votes(
+    spec: Spec, skip: str | Sequence[str], duplicates: str, first: int | None = None
+) -> Spec:
+    """P with the answers that are none, which of two counts, and how many of a row do.
 
     Raises:
-        InputError: `duplicates` is something else.
+        InputError: `duplicates` is something else, or P has no votes of which some are the first.
     """
+    if first is not None:
+        check_first(first)
+        if spec.kind != VOTES_KIND:
+            what = "--first takes the first votes of each row, and P does not hold their order"
+            remedy = "Give them as they came: votes:COLUMN of lists, or one row an answer."
+            raise InputError(what, got=f"--p {spec}", remedy=remedy)
     if duplicates not in (known := get_args(VoteDuplicates)):
         raise InputError(what=f"duplicates is one of {', '.join(known)}", got=repr(duplicates))
-    return replace(spec, skip=texts("skip", skip), duplicates=duplicates)
+    return replace(spec, skip=texts("skip", skip), duplicates=duplicates, first=first)
 
 
 def require_columns(schema: Mapping[str, pa.DataType], **named: Sequence[str]) -> None:

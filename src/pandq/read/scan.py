@@ -254,6 +254,7 @@ def scan(
     label: str | None = None,
     skip: str | Sequence[str] = (),
     duplicates: VoteDuplicates = "refuse",
+    first: int | None = None,
     complete: bool = True,
     per: str | None = None,
     judge: str | None = None,
@@ -303,6 +304,8 @@ def scan(
         label: the column that it is to take for the answer.
         skip: answers among votes that are none, such as "can't tell".
         duplicates: which answer counts where an annotator gave an item two.
+        first: count only so many votes of each row, the first ones in their order: a fair sample
+            where the number of votes depends on what they say.
         complete: whether the classes of topk:IDS,LOG_PROBS are each row's most probable ones;
             False lifts the bound on what any other may have. topk:IDS,LOG_PROBS,RANKS says it row
             by row.
@@ -329,30 +332,31 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
-    by, (first, *rivals) = texts("by", by), texts("q", q) or (None,)
+    by, (own_q, *rivals) = texts("by", by), texts("q", q) or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     beside = {"best_q": best_q, "labels": labels, "control": control}
     require_texts(p=p, where=where, tokens=tokens, **beside, **beside_rows, **ask)
     notes: list[str] = []
     laid = laid_open(data, where=where, **ask) or as_it_is(data, id, where, [*by, cluster])
-    p, first, beside_rows["id"] = laid.chosen(p, first, id, notes)
+    p, own_q, beside_rows["id"] = laid.chosen(p, own_q, id, notes)
     beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
     with laid.errors():
-        specs = Roles.of(laid.source, (p, first, *rivals), notes, **beside)
+        specs = Roles.of(laid.source, (p, own_q, *rivals), notes, **beside)
         require_columns(laid.source.schema, by=by, **{k: [x] for k, x in beside_rows.items() if x})
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
     every = _typed(laid.source, specs, data, where, [*by, *map(beside_rows.get, ("cluster", "id"))])
     every = counting(every, (specs.p, specs.labels), ignore_label, notes)
     own = with_p(every, specs.p, judge)
-    found = settled(own, of_votes(specs.p, skip, duplicates), specs.qs, classes, beside_rows["id"])
+    p_spec = of_votes(specs.p, skip, duplicates, first)
+    found = settled(own, p_spec, specs.qs, classes, beside_rows["id"])
     found = as_rounded(found, rounded, texts("normalise", normalise))
+    beside_rows |= {"labels": specs.labels, "complete": complete}
     rows = Scan(
         source=own,
         **_views(found, len(rivals), control=control, best_q=best_q),
         by=tuple(by),
-        **{**beside_rows, "labels": specs.labels, **sums_as(normalise, percent, tolerance)},
-        complete=complete,
+        **{**beside_rows, **sums_as(normalise, percent, tolerance)},
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         n_classes=classes if isinstance(classes, int) else None,
         tokens=token_texts(tokens) if tokens else None,

@@ -13,6 +13,7 @@ from pandq.read.join import Duplicates, joined
 from pandq.read.laid import laid_open
 from pandq.read.places import name_of
 from pandq.read.recognise import OTHER
+from pandq.read.roles import require_texts
 from pandq.read.scan import scan
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def scan_joined(
     annotator: str | None = None,
     label: str | None = None,
     vote_duplicates: VoteDuplicates = "refuse",
+    first_votes: int | None = None,
     **options: Any,
 ) -> Scan:
     """Rows of two tables that have the same id, for `pandq.compare`.
@@ -72,6 +74,7 @@ def scan_joined(
         label: as for `pandq.scan`.
         vote_duplicates: which answer counts where an annotator gave an item two: `duplicates` of
             `pandq.scan`.
+        first_votes: how many votes of each row count: `first` of `pandq.scan`.
         options: classes, weights, per, normalise, percent, tolerance, best_q, labels, control,
             skip, ignore_label and rounded, as for `pandq.scan`.
 
@@ -97,9 +100,7 @@ def scan_joined(
     """
     if not isinstance(id, str):
         raise InputError(what="id is the name of a column", got=repr(id))
-    for name, given in {"cluster": cluster, "where": where}.items():
-        if given is not None and not isinstance(given, str):
-            raise InputError(what=f"{name} is text", got=repr(given))
+    require_texts(cluster=cluster, where=where)
     if duplicates not in get_args(Duplicates):
         listed = ", ".join(map(repr, get_args(Duplicates)))
         raise InputError(what=f"duplicates is one of {listed}", got=repr(duplicates))
@@ -119,7 +120,12 @@ def scan_joined(
         raise InputError(what="which columns are to be compared?", remedy=remedy)
     theirs = [_of_second(x, both.source.schema) for x in rivals] or [_in_second(mine)]
     qs = (mine, *theirs)
-    options |= {"by": groups, "cluster": cluster, "duplicates": vote_duplicates}
+    options |= {
+        "by": groups,
+        "cluster": cluster,
+        "duplicates": vote_duplicates,
+        "first": first_votes,
+    }
     rows = scan(both.source, p=p, q=qs, id=id, **options)
     return replace(
         rows,

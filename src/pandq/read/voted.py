@@ -15,7 +15,7 @@ from pandq.read import columns as cols
 from pandq.read.answered import as_numpy, given
 from pandq.read.parts import located
 from pandq.views import Votes
-from pandq.views.answers import by_value
+from pandq.views.answers import by_value, told_of_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,8 @@ class Polled:
     repeated: int = 0
     without: int = 0
     most: int = 0
+    later: int = 0
+    short: int = 0
     first_empty: int | None = None
     first_repeated: tuple[str, str] | None = None
 
@@ -73,7 +75,7 @@ def polled(source: Source, spec: Spec, named_by: str | None = None) -> Polled:
         InputError: a row holds no labels, or an annotator answered one twice.
     """
     labels: Counter[str] = Counter()
-    rows = skipped = empty = repeated = without = most = 0
+    rows = skipped = empty = repeated = without = most = later = short = 0
     first_empty, first_repeated = None, None
 
     columns = dict.fromkeys([*spec.columns, *([named_by] if named_by else [])])
@@ -90,11 +92,14 @@ def polled(source: Source, spec: Spec, named_by: str | None = None) -> Polled:
             row, who = example
             called = "" if names is None else f" ({named_by} {str(names[row])!r})"
             first_repeated = f"{start + row}{called}", who
+        answered, kept = kept, kept.first(spec.first)
+        later += len(answered.rows) - len(kept.rows)
         counts = pc.value_counts(kept.labels)
         for entry in counts.to_pylist():
             labels[entry["values"]] += entry["counts"]
         sizes = np.bincount(kept.rows, minlength=kept.n)
         most = max(most, int(sizes.max(initial=0)))
+        short += int((sizes < (spec.first or 0)).sum())
         without += 0 if kept.who is None else kept.who.null_count
         none = sizes == 0
         if none.any() and first_empty is None:
@@ -102,7 +107,8 @@ def polled(source: Source, spec: Spec, named_by: str | None = None) -> Polled:
         empty += int(none.sum())
         rows += answers.n
     found = Polled(
-        *(rows, labels, skipped, empty, repeated, without, most), first_empty, first_repeated
+        *(rows, labels, skipped, empty, repeated, without, most, later, short),
+        *(first_empty, first_repeated),
     )
     _require_once(found, spec, source.name)
     return found
@@ -171,6 +177,8 @@ def left_out(found: Polled, spec: Spec) -> list[str]:
         said.append(f"left out: {found.skipped:,} answers that are {skipped}")
     if found.repeated:
         said.append(f"left out: {found.repeated:,} further answers of one annotator to one row")
+    if spec.first is not None:
+        said.append(told_of_first(spec.first, found.later, found.short))
     alike: dict[str, list[str]] = {}
     for name in found.names:
         alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
@@ -243,6 +251,7 @@ def votes_view(spec: Spec, batch: Mapping[str, Column], classes: Sequence[str]) 
         InputError: a row has a vote for an unknown class.
     """
     answers, _, _ = given(spec, batch).without(spec.skip).once_each(spec.duplicates)
+    answers = answers.first(spec.first)
     names = distinct(classes)
     coded = answers.labels.dictionary_encode()
     places = np.array([names.place(x) for x in coded.dictionary.to_pylist()], dtype=np.int64)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sized
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pandq.core.checks import is_number
 from pandq.core.classes import class_codes, distinct, value_of
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.views.base import View
@@ -191,6 +193,42 @@ def by_value(name: str) -> tuple[bool, float, str]:
     value = value_of(name)
     text = value is None or isinstance(value, bool)
     return text, 0.0 if text or value is None else float(value), name
+
+
+def check_first(first: object) -> None:
+    """Refuse what is no number of votes.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not is_number(first, Integral) or not first >= 1:  # type: ignore[operator]
+        raise InputError(what="first is a whole number of votes, from 1", got=repr(first))
+
+
+def among_first(rows: NDArray[Any], n: int, first: int) -> NDArray[np.bool_]:
+    """Which answers are among the first of their row.
+
+    Args:
+        rows: (m,) the row of each answer, ascending.
+        n: how many rows there are.
+        first: how many of a row count.
+
+    >>> among_first(np.array([0, 0, 0, 2]), 3, 2).tolist()
+    [True, True, False, True]
+    """
+    starts = np.searchsorted(rows, np.arange(n))
+    kept: NDArray[np.bool_] = np.arange(len(rows)) - starts[rows] < first
+    return kept
+
+
+def told_of_first(first: int, later: int, short: int) -> str:
+    """What is to be said of votes of which only the first of each row count.
+
+    >>> told_of_first(2, 40, 0)
+    'only the first 2 votes of each row count: 40 later ones were left out'
+    """
+    said = f"only the first {first} votes of each row count: {later:,} later ones were left out"
+    return f"{said}, and {short:,} rows have fewer than {first}" if short else said
 
 
 def once_each(

@@ -11,7 +11,9 @@ from pandq.errors import InputError, RowError
 from pandq.views.answers import (
     VIEW,
     aligned,
+    among_first,
     by_value,
+    check_first,
     coded,
     is_gap,
     listed,
@@ -19,6 +21,7 @@ from pandq.views.answers import (
     once_each,
     people,
     ragged_rows,
+    told_of_first,
 )
 from pandq.views.base import places
 from pandq.views.counts import Counts
@@ -236,6 +239,35 @@ class Votes:
         table = self.table
         Counts.check(table, 0.0)
         return Counts.trusted(table, self.n_classes, self.classes)
+
+    def first(self, k: int) -> Self:
+        """The first k votes of each row, in the order in which they were given.
+
+        A fair sample where how many votes a row has depends on what they say (a third opinion only
+        where two differ), if every row has k or their absence had another cause.
+
+        Args:
+            k: how many, at least 1; a row that has fewer keeps all.
+
+        Raises:
+            InputError: k is no such number.
+
+        >>> Votes([["a", "b", "a"], ["a", "a"]]).first(2).counts.array.tolist()
+        [[1, 1], [2, 0]]
+        """
+        check_first(k)
+        kept = among_first(self.rows, len(self), k)
+        sizes = np.minimum(np.diff(self.offsets), k)
+        said = told_of_first(k, int((~kept).sum()), int((sizes < k).sum()))
+        return self.trusted(
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            self.codes[kept],
+            None if self.annotators is None else self.annotators[kept],
+            classes=self.classes,
+            annotator_names=self.annotator_names,
+            items=self.items,
+            notes=(*self.notes, said),
+        )
 
     def as_arrays(self) -> Counts:
         """What a function that takes any view gets."""
