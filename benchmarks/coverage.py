@@ -11,6 +11,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
     python benchmarks/coverage.py first --sizes 500 --sets 60   # a third vote where two differ
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
+    python benchmarks/coverage.py annotators --sets 300   # minutes: few people give most votes
 """
 
 from __future__ import annotations
@@ -288,6 +289,105 @@ def units(sets: int) -> None:
         )
 
 
+# ------------------------------------------------------- annotators of habits of their own
+
+PEOPLE, ROWS_OF_PEOPLE = (8, 20, 100), (100, 400)
+# How much of an annotator's answers their own confusion matrix makes: Beta(1, b).
+HABITS = {"strong": 2.0, "weak": 20.0}
+
+
+def of_people(
+    rng: np.random.Generator, habit: str, people: int, n: int
+) -> tuple[pandq.Votes, np.ndarray]:
+    """Three votes a row; the k-th busiest of some people gives 1/k as many as the busiest."""
+    p, q = people_rows(rng, n)
+    own = rng.beta(1.0, HABITS[habit], people)[:, None, None]
+    confusion = (1 - own) * np.eye(K) + own * rng.dirichlet(np.ones(K), (people, K))
+    busy = -np.log(rng.permutation(np.arange(1, people + 1)))
+    who = np.argsort(-rng.gumbel(size=(n, people)) - busy, axis=1)[:, :VOTES]
+    seen = (rng.random((n, VOTES, 1)) > p.cumsum(axis=1)[:, None, :-1]).sum(axis=-1)
+    said = (rng.random((n, VOTES, 1)) > confusion[who, seen].cumsum(axis=-1)[..., :-1]).sum(axis=-1)
+    offsets = np.arange(n + 1) * VOTES
+    return pandq.Votes.trusted(
+        offsets,
+        said.ravel().astype(np.int32),
+        who.ravel().astype(np.int32),
+        classes=tuple(map(str, range(K))),
+        annotator_names=tuple(f"w{a}" for a in range(people)),
+    ), q
+
+
+def people_rows(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a careful annotator draws from, and Q."""
+    logits = 1.5 * rng.normal(size=(n, K))
+    return softmax(logits), softmax(1.3 * (logits + 0.5 * rng.normal(size=(n, K))))
+
+
+def people_truths(habit: str) -> dict[str, float]:
+    """What holds for people drawn like these: of the mean confusion matrix."""
+    p, q = people_rows(np.random.default_rng(10**6), POPULATION)
+    own = 1 / (1 + HABITS[habit])
+    p = (1 - own) * p + own / K
+    loss = pandq.cross_entropy(pandq.Probs(p), pandq.Probs(q)).mean()
+    other = pandq.cross_entropy(pandq.Probs(p), pandq.Probs(flattened(q))).mean()
+    accuracy = p[np.arange(len(p)), q.argmax(axis=1)].mean()
+    return {
+        "cross entropy": loss,
+        "expected accuracy": accuracy,
+        "paired difference": other - loss,
+    }
+
+
+def of_annotators(job: tuple[str, int, int, int]) -> dict[str, tuple[float, float, float, float]]:
+    """Intervals over rows and annotators, and over rows alone."""
+    habit, people, n, seed = job
+    votes, q = of_people(np.random.default_rng([seed, people, n]), habit, people, n)
+    views = pandq.Probs(q), pandq.Probs(flattened(q))
+    ends: dict[str, tuple[float, ...]] = {}
+    for p in (votes, votes.counts):
+        found = pandq.compare(p, *views, decompose=False, worst=0)
+        one = found.models[0]
+        loss = found.differences[0].cross_entropy
+        for name, e in zip(
+            people_names(), (one.cross_entropy, one.expected_accuracy, loss), strict=True
+        ):
+            ends[name] = (*ends.get(name, ()), e.low, e.high)
+    return ends
+
+
+def people_names() -> tuple[str, ...]:
+    return "cross entropy", "expected accuracy", "paired difference"
+
+
+def annotators(sets: int) -> None:
+    """The table of annotators."""
+    with ProcessPoolExecutor(2) as pool:
+        for habit in HABITS:
+            truth = people_truths(habit)
+            for people in PEOPLE:
+                for n in ROWS_OF_PEOPLE:
+                    jobs = [(habit, people, n, seed) for seed in range(sets)]
+                    results = list(pool.map(of_annotators, jobs, chunksize=25))
+                    covered = people_covered(results, truth).values()
+                    cells = [
+                        f"{alone:.0f}, {both:.0f} ({wider:.1f})" for both, alone, wider in covered
+                    ]
+                    print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
+
+
+def people_covered(
+    results: list[dict[str, tuple[float, ...]]], truth: dict[str, float]
+) -> dict[str, tuple[float, float, float]]:
+    """Percent of sets covered over rows and annotators, over rows alone, and how much wider."""
+    found = {}
+    for name, true in truth.items():
+        low, high, low_alone, high_alone = np.array([r[name] for r in results]).T
+        hit = 100 * np.mean((low <= true) & (true <= high))
+        alone = 100 * np.mean((low_alone <= true) & (true <= high_alone))
+        found[name] = hit, alone, float(np.median((high - low) / (high_alone - low_alone)))
+    return found
+
+
 JUDGES = ("right in 9 of 10", "at random", "one class", "always wrong", "repeats Q")
 JUDGED_ROWS = 2000
 HUMAN_LABELS = (50, 200, 500)
@@ -367,14 +467,15 @@ def judges(sets: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=[*WORK, "floor", "first", "units", "judge"])
+    parser.add_argument("what", choices=[*WORK, "floor", "first", "units", "judge", "annotators"])
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
-    if options.what in ("units", "judge"):
-        (units if options.what == "units" else judges)(options.sets)
+    tables = {"units": units, "judge": judges, "annotators": annotators}
+    if options.what in tables:
+        tables[options.what](options.sets)
         return
     globals()["VOTES"] = options.votes
     work = (WORK | {"floor": floor, "first": first})[options.what]

@@ -144,6 +144,21 @@ def test_zeros_in_q_leave_floor_grouping_and_refinement_loss_as_well_covered(by)
     assert (infinite > 0) == (by != "nothing")
 
 
+@pytest.mark.parametrize("people", simulation.PEOPLE)
+@pytest.mark.parametrize("habit", simulation.HABITS)
+def test_intervals_over_rows_and_annotators_cover_as_they_say(habit, people, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    truth = simulation.people_truths(habit)
+    for n in simulation.ROWS_OF_PEOPLE:
+        jobs = [(habit, people, n, seed) for seed in range(300)]
+        with ProcessPoolExecutor(2) as pool:
+            results = list(pool.map(simulation.of_annotators, jobs, chunksize=25))
+        for name, (both, alone, wider) in simulation.people_covered(results, truth).items():
+            assert 91 <= both <= 99.5, (n, name)
+            assert both >= alone, (n, name)
+            assert 1.0 <= wider < 5.0, (n, name)
+
+
 @pytest.mark.parametrize("judge", simulation.JUDGES)
 def test_intervals_with_a_judge_cover_as_they_say_however_bad_it_is(judge, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)

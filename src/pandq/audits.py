@@ -320,7 +320,7 @@ def _result(
     numbered = {str(k): name for k, name in enumerate(names)}
     votes = sums.most_votes > 1
     part = {name: sums.means.finite_part(name, level=level) for name in LOSSES}
-    source: dict[str, Any] = {"rows": sums.n}
+    source = sums.source
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p), "q": str(rows.q)}
     quantiles = sums.divergence.quantile(QUANTILES) * scale

@@ -300,7 +300,7 @@ def _result(
             **scale,
         )
         differences.append(found)
-    source: dict[str, Any] = {"rows": n}
+    source = sums.models[0].source
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
     if rows.cluster is not None:

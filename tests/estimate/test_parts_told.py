@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pandq
-from pandq import Counts, Logits, Probs
+from pandq import Counts, Labels, Logits, Probs
 from pandq.report.words import definition
 
 N = 60
@@ -25,6 +25,35 @@ def test_of_a_q_that_is_p_nothing_is_left_of_rounding(law):
     for part in (found.decomposition.grouping_loss, found.decomposition.kl):
         assert (part.value, part.low, part.high) == (0.0, 0.0, 0.0)
     assert "e-1" not in found.to_text()
+
+
+ONE_LABEL = {
+    "labels": lambda y: Labels(y, 3),
+    "one vote a row": lambda y: Counts(np.eye(3, dtype=int)[y]),
+    "probabilities of one class": lambda y: Probs(np.eye(3)[y]),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_LABEL)
+@pytest.mark.parametrize("rows", ["constant", "drawn"])
+@pytest.mark.parametrize("n", [2, 20, N])
+def test_of_one_label_a_row_kl_is_the_cross_entropy_and_so_is_its_interval(law, kind, rows, n):
+    rng = np.random.default_rng(5)
+    y = np.array([rng.choice(3, p=row) for row in law[:n]]) if rows == "drawn" else np.zeros(n, int)
+    q = Probs(law[:n] if rows == "drawn" else [[0.9, 0.06, 0.04]] * n)
+    found = pandq.audit(ONE_LABEL[kind](y), q, decompose=False, by={"half": np.arange(n) % 2})
+    ends = ("value", "low", "high", "standard_error", "degrees", "method")
+    kl, loss = ([getattr(x, end) for end in ends] for x in (found.kl, found.cross_entropy))
+    assert kl == loss
+    for line in (*found.classes, *found.groups["half"]):
+        assert line["kl"] == line["cross_entropy"]
+    (model, _) = pandq.compare(ONE_LABEL[kind](y), q, q, decompose=False).models
+    assert (model.kl.low, model.kl.high) == (model.cross_entropy.low, model.cross_entropy.high)
+
+
+def test_bounds_of_a_loss_that_is_the_same_in_every_row_reach_as_far_as_the_loss():
+    found = pandq.audit(Labels([0] * 200, 2), Probs([[0.9, 0.1]] * 200))
+    assert found.decomposition.kl.high == found.cross_entropy.high > 0.14
 
 
 def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):

@@ -27,6 +27,7 @@ from pandq import (
     Probs,
     Sampled,
     TopK,
+    Votes,
     kl_bounds,
 )
 from pandq.audits import AuditSums
@@ -39,6 +40,7 @@ from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.estimate.averages.perbyte import no_bytes
 from pandq.estimate.averages.rowsums import RowSums
+from pandq.estimate.averages.votemeans import VoteMeans
 from pandq.estimate.comparison import bounded
 from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.firstpass import ComparisonSums
@@ -173,6 +175,14 @@ def labels(rows):
 
 def counts(rows):
     return Counts(rows["counts"])
+
+
+def of_people(rows):
+    """The same counts as answers, by people who come again."""
+    answers = [np.repeat(np.arange(3), n).tolist() for n in rows["counts"]]
+    places = zip(rows["row"].tolist(), answers, strict=True)
+    who = [[f"w{(7 * i + j) % 13}" for j in range(len(a))] for i, a in places]
+    return Votes(answers, who, classes=[0, 1, 2])
 
 
 def probs(rows):
@@ -436,6 +446,11 @@ CASES = {
         keyed,
         lambda s, r: s.of_only(r["x"], r["w"], clusters=r["cluster"], keys=r["key"]),
     ),
+    "VoteMeans": Case(
+        lambda: VoteMeans.empty(("a", "b")),
+        clustered,
+        lambda s, r: s.of_only(r["x"], r["w"], r["cluster"]),
+    ),
     "Repeats": Case(
         lambda: Repeats.empty(5),
         coarse,
@@ -491,6 +506,7 @@ CASES = {
     "Seen of probs": scanned(Seen.empty, measured, probs),
     "RowSums of labels": row_sums(labels),
     "RowSums of counts in groups": row_sums(counts, "by"),
+    "RowSums of annotators in clusters": row_sums(of_people, "cluster", "weights"),
     "RowSums of probs in clusters": row_sums(probs, "cluster", "by"),
     "RowSums of weighted probs": row_sums(probs, "cluster", "weights", "by"),
     "Frequencies of labels": scanned(Frequencies.empty, Frequencies.of_only, labels),
@@ -504,11 +520,17 @@ CASES = {
     "PartSums of votes": scanned(
         partial(PartSums.empty, votes=True), lambda s, c: s.of_only(c, trained_on_votes()), counts
     ),
+    "PartSums of annotators": scanned(
+        partial(PartSums.empty, votes=True),
+        lambda s, c: s.of_only(c, trained_on_votes()),
+        of_people,
+    ),
     "MemberSums": scanned(
         partial(MemberSums.empty, by=("site",)), MemberSums.of_only, probs, members, ("by",)
     ),
     "MemberSums of no ensemble": scanned(MemberSums.empty, MemberSums.of_only, probs),
     "PairSums": scanned(pair_sums, pair, labels, columns=("by", "rivals")),
+    "PairSums of annotators": scanned(pair_sums, pair, of_people, columns=("by", "rivals")),
     "ComparisonSums": scanned(comparison_sums, sampled, probs, columns=("rivals", "labels")),
     "CodeSums": scanned(
         CodeSums.empty, measured_codes, probs, coded, columns=("weights", "labels")

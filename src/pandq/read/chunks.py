@@ -21,6 +21,7 @@ from pandq.views import (
     Rounded,
     Sampled,
     TopK,
+    Votes,
     formed,
     paired,
     require_sampled,
@@ -61,6 +62,7 @@ class Chunk:
     n_bytes: NDArray[np.float64] | None = None
     judge: View | None = None
     control: View | None = None
+    votes: Votes | None = None  # whose annotators are known
 
     def __len__(self) -> int:
         return len(self.q)
@@ -86,7 +88,37 @@ class Chunk:
             of(self.n_bytes),
             of(self.judge),
             of(self.control),
+            of(self.votes),
         )
+
+    def by_vote(self) -> Iterator[VotesOfRows]:
+        """The votes of known annotators as rows of one label, as many at once as rows may be."""
+        if self.votes is None:
+            return
+        names = hash_ids(np.array(self.votes.annotator_names, np.str_))
+        most = int(self.votes.votes.max(initial=1))
+        step = max(1, chunk_rows(self.q.n_classes or 1) // max(most, 1))
+        for start in range(0, len(self), step):
+            some = self.votes[start : start + step]
+            row = start + some.rows
+            size = some.votes[some.rows]
+            law = self.p[start : start + step].law().prob
+            yield VotesOfRows(
+                row,
+                names[some.annotators],
+                law[some.rows, some.codes],
+                Chunk(
+                    self.start,
+                    Labels.trusted(some.codes.astype(np.int64), self.q.n_classes),
+                    self.q[row],
+                    self.keys[row],
+                    row,
+                    {},
+                    None if self.clusters is None else self.clusters[row],
+                    (1.0 if self.weights is None else self.weights[row]) / size,
+                    rivals=tuple(rival[row] for rival in self.rivals),
+                ),
+            )
 
     @property
     def step(self) -> int:
@@ -103,6 +135,23 @@ class Chunk:
         of = {name: formed(getattr(self, name), self.start) for name in names}
         rivals = tuple(formed(view, self.start) for view in self.rivals)
         return replace(self, rivals=rivals, **of)
+
+
+@dataclass(frozen=True, slots=True)
+class VotesOfRows:
+    """Votes of some rows, each as a row of one label that has its part of the row's weight.
+
+    Args:
+        row: (m,) of which row of the chunk each is.
+        annotators: (m,) the hashed name of who gave it.
+        share: (m,) the share of the row's votes that agree with it, with itself.
+        rows: P, every Q, keys, clusters and weights of the votes.
+    """
+
+    row: NDArray[np.int64]
+    annotators: NDArray[np.uint64]
+    share: NDArray[np.float64]
+    rows: Any
 
 
 def step_of(p: Any, q: Any, *others: Any) -> int:
@@ -136,6 +185,7 @@ class MemoryScan:
     notes: tuple[str, ...] = ()
     n_bytes: NDArray[np.float64] | None = None
     control: View | None = None
+    votes: Votes | None = None
 
     @property
     def n_rows(self) -> int:
@@ -193,6 +243,7 @@ class MemoryScan:
             self.labels,
             self.n_bytes,
             control=self.control,
+            votes=self.votes,
         )
 
 
@@ -276,6 +327,7 @@ def views_scan(
         tuple(getattr(p, "notes", ())),
         None if sizes is None else row_weights("n_bytes", sizes, what="n_bytes"),
         _again(p_view, control),
+        p if isinstance(p, Votes) and p.annotators is not None else None,
     )
 
 

@@ -29,7 +29,16 @@ from pandq.read.sequences import require_tokens_told
 from pandq.read.settled import Settled, as_rounded, needs_whole_types, settled
 from pandq.read.tokens import token_texts
 from pandq.read.viewed import top_of, view_of
-from pandq.views import ROUNDED_KIND, SAMPLED_KIND, TOP_KIND, Labels, paired, require_sampled
+from pandq.read.voted import votes_view
+from pandq.views import (
+    ROUNDED_KIND,
+    SAMPLED_KIND,
+    TOP_KIND,
+    VOTES_KIND,
+    Labels,
+    paired,
+    require_sampled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +48,7 @@ if TYPE_CHECKING:
     from pandq.read.ignored import Ignored
     from pandq.read.parts import Part
     from pandq.read.recognise import Spec
-    from pandq.views import View
+    from pandq.views import View, Votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +162,8 @@ class Scan:
         return next((n for _, n in located(self.source, self.q.columns, 1, size)), 1)
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> Chunk:
-        views = [self._view("p", self.p, batch)]
+        answers = self._answers(batch)
+        views = [self._view("p", self.p, batch) if answers is None else answers.counts]
         views += [self._view("q", spec, batch) for spec in (self.q, *self.rivals)]
         p, q, *rivals = self._together(views, batch)
         n = len(q)
@@ -181,7 +191,15 @@ class Scan:
         control = None
         if self.control is not None:
             _, control = self._paired(p, self._view("q", self.control, batch), self.control)
-        return Chunk(start, p, q, keys, *belong, sizes, judge, control)
+        known = answers is not None and answers.annotators is not None
+        votes = answers if known else None
+        return Chunk(start, p, q, keys, *belong, sizes, judge, control, votes)
+
+    def _answers(self, batch: Mapping[str, Column]) -> Votes | None:
+        """P's votes, and who gave them where that is known; None where P is something else."""
+        if self.p.kind != VOTES_KIND:
+            return None
+        return votes_view(self.p, batch, self.classes or ())
 
     def _together(self, views: list[Any], batch: Mapping[str, Column]) -> list[Any]:
         """P and every Q as views of the same rows and classes."""

@@ -1,4 +1,4 @@
-"""Few units: how much an interval rests on, said where it is little."""
+"""Units: what an interval is over, and how much it rests on, said where that is little."""
 
 from __future__ import annotations
 
@@ -9,6 +9,39 @@ if TYPE_CHECKING:
 
 # Below these the effective number of units is shown, and said what it means.
 FEW, VERY_FEW = 30, 10
+_BOTH = " and annotators"
+
+
+def over_whom(estimate: Estimate, people: int, *, votes: bool, rows: str = "") -> str:
+    """What intervals are over where P is votes: who gave them, or that they are exchangeable.
+
+    Args:
+        estimate: one that would allow for annotators.
+        people: how many annotators are known; 0 where they are not.
+        votes: whether P is votes, several of a row.
+        rows: what to call rows that are not told apart.
+
+    >>> from pandq.results.estimate import Estimate
+    >>> how = "mean over rows, Student t over rows and 12 annotators"
+    >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method=how), 12, votes=True))
+    intervals over rows and 12 annotators at 95%, of floor, grouping loss and tables over rows alone
+    """
+    at = f"at {estimate.level:.0%}"
+    if people and _crossed(estimate):
+        units = rows or _units(estimate).removesuffix(_BOTH)
+        alone = f"of floor, grouping loss and tables over {units} alone"
+        return f"intervals over {units} and {people:,} annotators {at}, {alone}"
+    over = f" over {rows}" if rows else ""
+    return f"intervals{over} {at}" + (", votes taken as exchangeable" if votes else "")
+
+
+def _units(estimate: Estimate) -> str:
+    units = "clusters" if "cluster-robust" in estimate.method else "rows"
+    return f"{units}{_BOTH}" if _crossed(estimate) else units
+
+
+def _crossed(estimate: Estimate) -> bool:
+    return "annotators" in estimate.method
 
 
 def few_units(estimate: Estimate) -> list[str]:
@@ -21,14 +54,14 @@ def few_units(estimate: Estimate) -> list[str]:
     size, degrees = estimate.effective, estimate.degrees
     if size is None or degrees is None or size >= FEW:
         return []
-    units = "clusters" if "cluster-robust" in estimate.method else "rows"
+    units = _units(estimate)
     told = (
         f"the intervals rest on as much as {size:.3g} equal {units} would tell ({degrees:.3g}"
         " degrees of freedom)"
     )
     if size >= VERY_FEW:
         return [told]
-    more = ", and not more rows in these," if units == "clusters" else ""
+    more = ", and not more rows in these," if units.startswith("clusters") else ""
     only = f"only more {units}{more} would tell"
     why = "so few may all lack what is rare, and then the truth lies beyond the interval"
     return [f"{told}; {why}: {only}"]

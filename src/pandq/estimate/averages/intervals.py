@@ -59,6 +59,34 @@ class Sampling:
         """Degrees of freedom: the effective number of units less one."""
         return max(self.effective - 1.0, 0.0)
 
+    def crossed(self, other: Sampling, both: float) -> Sampling:
+        """The error over two kinds of units that cross, such as rows and annotators.
+
+        Args:
+            other: the same mean, over units of the other kind.
+            both: its variance over what is one unit of both kinds, such as votes.
+
+        Source: variance: Cameron, Gelbach and Miller 2011, never below either (MacKinnon, Nielsen
+        and Webb 2024); degrees: Satterthwaite 1946.
+
+        >>> one = Sampling(1.0, 0.03, effective=31.0, n=60)
+        >>> found = one.crossed(Sampling(1.0, 0.02, effective=9.0, n=60), 0.01)
+        >>> round(found.variance, 4), round(found.degrees, 1)
+        (0.04, 20.0)
+        """
+        parts = self.variance, other.variance
+        variance = max(sum(parts) - both, *parts)
+        if not variance > 0.0 or not all(map(math.isfinite, parts)):
+            return self
+        spent = sum(v * v / max(x.degrees, 1e-9) for v, x in zip(parts, (self, other), strict=True))
+        cubes = sum(x.skewness * v**1.5 for v, x in zip(parts, (self, other), strict=True))
+        return replace(
+            self,
+            variance=variance,
+            effective=variance**2 / spent + 1.0,
+            skewness=cubes / variance**1.5,
+        )
+
     def limits(self, level: float) -> tuple[float, float]:
         """A two-sided interval: Student's t, its far end moved outwards where the mean is skewed.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pandq.estimate.averages.votemeans import Answers
     from pandq.sums.moments import GroupMoments
     from pandq.views import View
 
@@ -53,9 +54,10 @@ class LossMeans(Summary):
         *,
         replicates: int = 0,
         seed: int = 0,
+        of_votes: tuple[str, ...] = (),
     ) -> Self:
-        """No rows."""
-        drawn: dict[str, Any] = {"replicates": replicates, "seed": seed}
+        """No rows; `of_votes` as of Means."""
+        drawn: dict[str, Any] = {"replicates": replicates, "seed": seed, "of_votes": of_votes}
         return cls(Means.empty(losses, **drawn), Means.empty(others, **drawn))
 
     def of_only(
@@ -66,15 +68,26 @@ class LossMeans(Summary):
         *,
         clusters: Keys | None = None,
         keys: Keys | None = None,
+        answers: Answers | None = None,
     ) -> Self:
         """(n, d) values that may be infinite, (n, e) finite ones, and what belongs to the rows."""
         losses, kept = _finite(losses, w)
-        return type(self)(
-            self.losses.of_only(
-                losses[kept], _of(w, kept), clusters=_of(clusters, kept), keys=_of(keys, kept)
-            ),
-            self.others.of_only(others, w, clusters=clusters, keys=keys),
+        finite = self.losses.of_only(
+            losses[kept], _of(w, kept), clusters=_of(clusters, kept), keys=_of(keys, kept)
         )
+        every = self.others.of_only(others, w, clusters=clusters, keys=keys)
+        if answers is not None and finite.votes is not None and every.votes is not None:
+            of_finite, of_all = answers.over((finite.votes, every.votes), kept)
+            finite, every = replace(finite, votes=of_finite), replace(every, votes=of_all)
+        return type(self)(finite, every)
+
+    @property
+    def n_annotators(self) -> int:
+        """How many annotators the intervals allow for; 0 where they are not known."""
+        of = (
+            means.n_annotators(name) for means in (self.losses, self.others) for name in means.names
+        )
+        return max(of, default=0)
 
     @property
     def n(self) -> int:
@@ -100,13 +113,24 @@ class LossMeans(Summary):
     def estimate(
         self, name: str, *, level: float, unit: str | None = None, method: str = "mean over rows"
     ) -> Estimate:
-        """One mean with its interval; infinite where a row's loss is."""
+        """One mean with its interval; infinite where a row's loss is.
+
+        KL of one label a row is the cross entropy, and so is its interval.
+        """
+        if name == "kl" and self._one_label_a_row:
+            same = self.estimate("cross_entropy", level=level, unit=unit, method=method)
+            return replace(same, name=name)
         if name in self.others.names:
             return self.others.estimate(name, level=level, unit=unit, method=method)
         if self.n_infinite:
             how = f"infinite: q = 0 < p in {self.n_infinite} rows"
             return Estimate(np.inf, np.inf, np.inf, level, unit or "nat", self.n, how, name)
         return self.losses.estimate(name, level=level, unit=unit, method=method)
+
+    @property
+    def _one_label_a_row(self) -> bool:
+        """Does P say one class in every row?"""
+        return "entropy" in self.others.names and self.others.mean("entropy") == 0.0
 
     def finite_part(self, name: str, *, level: float) -> Estimate | None:
         """The mean of a loss over the rows where it is finite; None where that is all or none."""

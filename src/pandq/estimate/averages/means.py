@@ -9,6 +9,7 @@ import numpy as np
 
 from pandq.core.hashing import hash_ids
 from pandq.estimate.averages.intervals import Sampling, mean_estimate, one_sided_level
+from pandq.estimate.averages.votemeans import VoteMeans
 from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
@@ -40,13 +41,25 @@ class Means(Summary):
     moments: Moments
     clusters: ClusterTotals
     bootstrap: PoissonBootstrap | None = None
+    votes: VoteMeans | None = None
 
     @classmethod
-    def empty(cls, names: tuple[str, ...], *, replicates: int = 0, seed: int = 0) -> Self:
-        """No rows; with `replicates` the intervals will be a bootstrap's."""
+    def empty(
+        cls,
+        names: tuple[str, ...],
+        *,
+        replicates: int = 0,
+        seed: int = 0,
+        of_votes: tuple[str, ...] = (),
+    ) -> Self:
+        """No rows; with `replicates` the intervals will be a bootstrap's.
+
+        Those `of_votes` are means over votes, too, where it is known who gave these.
+        """
         d = len(names)
         drawn = PoissonBootstrap.empty(d, replicates=replicates, seed=seed) if replicates else None
-        return cls(names, Moments.empty(d), ClusterTotals.empty(d), drawn)
+        votes = VoteMeans.empty(tuple(name for name in names if name in of_votes))
+        return cls(names, Moments.empty(d), ClusterTotals.empty(d), drawn, votes)
 
     def of_only(
         self,
@@ -64,7 +77,8 @@ class Means(Summary):
         if drawn is not None:
             units = keys if clusters is None else clusters
             drawn = drawn.of_only(hash_ids(np.arange(len(x))) if units is None else units, x, w)
-        return type(self)(self.names, self.moments.of_only(x, w), totals, drawn)
+        votes = None if self.votes is None else VoteMeans.empty(self.votes.names)
+        return type(self)(self.names, self.moments.of_only(x, w), totals, drawn, votes)
 
     def of_only_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
         """(n, d) values, of which the rows count that are finite throughout."""
@@ -88,8 +102,22 @@ class Means(Summary):
         """Standard error of the mean: over clusters where there are any, else over rows."""
         return self.sampling(name).standard_error
 
+    def n_annotators(self, name: str) -> int:
+        """How many annotators a mean's interval allows for; 0 where it does not."""
+        known = self.votes is not None and self.votes.allow_for(name, self.moments.weight)
+        return self.votes.n_annotators if known and self.votes is not None else 0
+
     def sampling(self, name: str) -> Sampling:
-        """The mean and what is known of its error: over clusters, or else over rows."""
+        """The mean and what is known of its error: over clusters, or else over rows.
+
+        Where it is known who gave the votes, over these people besides.
+        """
+        found = self._of_rows(name)
+        if self.votes is None or not self.n_annotators(name):
+            return found
+        return self.votes.crossed(found, name)
+
+    def _of_rows(self, name: str) -> Sampling:
         i, rows = self.names.index(name), self.moments
         if not len(self.clusters.cluster):
             known = rows.mean_variance(i), rows.effective, rows.n, rows.mean_skewness(i)
@@ -135,6 +163,9 @@ class Means(Summary):
             mean = self.mean(name)
             return Estimate(mean, low, high, level, unit, self.n, how, name, standard_error=spread)
         how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
+        if people := self.n_annotators(name):
+            over = "" if len(self.clusters.cluster) else f" over {self._units}"
+            how = f"{how}{over} and {people:,} annotators"
         found = self.sampling(name)
         return mean_estimate(found, level=level, unit=unit, method=method, how=how, name=name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def of_bytes(blank: LossMeans, chunk: Chunk, loss: NDArray[np.float64]) -> LossM
     if chunk.n_bytes is None:
         return blank
     both = np.stack([loss, chunk.n_bytes], axis=1)
-    belong = {"clusters": chunk.clusters, "keys": chunk.keys}
+    belong: dict[str, Any] = {"clusters": chunk.clusters, "keys": chunk.keys}
     return blank.of_only(both, np.empty((len(both), 0)), chunk.weights, **belong)
 
 

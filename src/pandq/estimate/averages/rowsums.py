@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from pandq.core.numerics import blocks
+from pandq.estimate.averages import votemeans
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
+from pandq.estimate.averages.votemeans import Answers, averages
 from pandq.quantities import QUANTITIES, keys
 from pandq.rows import RowMeasures, measure_rows
 from pandq.sums.summary import Summary, merged_by, summary
@@ -64,7 +66,9 @@ class RowSums(Summary):
     ) -> Self:
         """No rows; `replicates` of a bootstrap seeded with `seed`, if its intervals are wanted."""
         return cls(
-            means=LossMeans.empty(LOSSES, ALWAYS, replicates=replicates, seed=seed),
+            means=LossMeans.empty(
+                LOSSES, ALWAYS, replicates=replicates, seed=seed, of_votes=votemeans.AVERAGES
+            ),
             divergence=LogHistogram.empty(),
             worst=WorstRows.empty(worst, len(DETAILS)),
             infinite=WorstRows.empty(INFINITE_SHOWN, len(DETAILS)),
@@ -84,7 +88,9 @@ class RowSums(Summary):
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
         clusters = chunk.clusters
         return type(self)(
-            means=self.means.of_only(*rows, clusters=clusters, keys=chunk.keys),
+            means=self.means.of_only(
+                *rows, clusters=clusters, keys=chunk.keys, answers=Answers.of(chunk, averages)
+            ),
             divergence=self.divergence.of_only(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
             infinite=_extreme(self.infinite, ~finite, m, row, chunk),
@@ -114,6 +120,17 @@ class RowSums(Summary):
     def n_clusters(self) -> int:
         """How many clusters they are in; 0 where none were given."""
         return self.means.others.clusters.n_clusters()
+
+    @property
+    def n_annotators(self) -> int:
+        """How many people gave the votes; 0 where that is not known of every vote."""
+        return self.means.n_annotators
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """How many rows there are, and annotators where these are known."""
+        people = self.n_annotators
+        return {"rows": self.n, "annotators": people} if people else {"rows": self.n}
 
     @property
     def n_infinite(self) -> int:

@@ -77,8 +77,11 @@ class ComparisonSums(Summary):
                     measured[0],
                     m,
                     same_tops(chunk.q, rival, measured[0].q_class, m.q_class),
+                    place,
                 )
-                for x, m, rival in zip(self.pairs, measured[1:], chunk.rivals, strict=True)
+                for place, (x, m, rival) in enumerate(
+                    zip(self.pairs, measured[1:], chunk.rivals, strict=True)
+                )
             ),
             tuple(
                 x.of_only(chunk, view, m, again)

@@ -7,6 +7,7 @@ the rows' own difficulty.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,7 +16,10 @@ from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
 from pandq.estimate.averages.perbyte import no_bytes, of_bytes
 from pandq.estimate.averages.rowsums import class_numbers
+from pandq.estimate.averages.votemeans import DIFFERENCES, Answers, difference
+from pandq.estimate.averages.votemeans import apart as less
 from pandq.quantities import DIFFERENCE
+from pandq.rows import measure_rows
 from pandq.sums.summary import Summary, summary
 from pandq.sums.tallies import WorstRows
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, VotesOfRows
     from pandq.rows import RowMeasures
 
     Rows = NDArray[np.float64]
@@ -67,7 +71,11 @@ class PairSums(Summary):
         """No rows."""
         return cls(
             LossMeans.empty(
-                (LOSS,), tuple(f"{x}{DIFFERENCE}" for x in SCORES), replicates=replicates, seed=seed
+                (LOSS,),
+                tuple(f"{x}{DIFFERENCE}" for x in SCORES),
+                replicates=replicates,
+                seed=seed,
+                of_votes=DIFFERENCES,
             ),
             Means.empty(WINS),
             GroupLossMeans.empty((LOSS,), ()),
@@ -79,13 +87,20 @@ class PairSums(Summary):
             no_bytes(),
         )
 
-    def of_only(self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows) -> Self:
-        """The differences of one chunk, and how much of one's top class is the other's."""
+    def of_only(
+        self, chunk: Chunk, against: RowMeasures, q: RowMeasures, same_top: Rows, place: int = 0
+    ) -> Self:
+        """The differences of one chunk, and how much of one's top class is the other's.
+
+        Args:
+            chunk: with P, and the Qs.
+            against: of the first.
+            q: of the rival.
+            same_top: (n,) how much of one's top class is the other's.
+            place: of the rival among those of the chunk.
+        """
         losses = against.cross_entropy, q.cross_entropy
-        with np.errstate(invalid="ignore"):
-            apart = losses[1] - losses[0]
-        # two infinite losses are equally bad
-        apart = np.where(losses[0] == losses[1], 0.0, apart)
+        apart = less(*losses)
         scores = [getattr(q, name) - getattr(against, name) for name in SCORES]
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
@@ -93,7 +108,14 @@ class PairSums(Summary):
         names = class_numbers(chunk.q.n_classes or 1)
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
-            self.means.of_only(x, np.stack(scores).T, w, clusters=clusters, keys=chunk.keys),
+            self.means.of_only(
+                x,
+                np.stack(scores).T,
+                w,
+                clusters=clusters,
+                keys=chunk.keys,
+                answers=Answers.of(chunk, partial(_of_votes, place=place)),
+            ),
             self.wins.of_only(np.stack(won).T.astype(np.float64), w, clusters=clusters),
             self.classes.of_only_by_top(
                 chunk.p, q.p_class, names, x, nothing, w, clusters=clusters
@@ -108,6 +130,12 @@ class PairSums(Summary):
             int(np.isinf(losses[0]).sum()),
             of_bytes(self.per_byte, chunk, apart),
         )
+
+
+def _of_votes(votes: VotesOfRows, *, place: int) -> dict[str, Rows]:
+    """What each vote adds to the differences of a rival."""
+    rows = votes.rows
+    return difference(*(measure_rows(rows.p, view) for view in (rows.q, rows.rivals[place])))
 
 
 def _extreme(blank: WorstRows, value: Rows, details: Sequence[Rows], chunk: Chunk) -> WorstRows:

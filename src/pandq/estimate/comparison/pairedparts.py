@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.estimate.averages.lossmeans import LossMeans
+from pandq.estimate.averages.votemeans import DIFFERENCES, Answers
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit
 from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
@@ -17,7 +19,7 @@ from pandq.sums.summary import Summary, summary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, VotesOfRows
     from pandq.sums.sample import Sample
 
     Rows = NDArray[np.float64]
@@ -70,17 +72,32 @@ class PartDifferences(Summary):
     @classmethod
     def empty(cls, n_pairs: int) -> Self:
         """No rows."""
-        return cls((LossMeans.empty((CALIBRATION,), (GROUPING,)),) * n_pairs)
+        return cls((LossMeans.empty((CALIBRATION,), (GROUPING,), of_votes=DIFFERENCES),) * n_pairs)
 
     def of_only(self, chunk: Chunk, maps: PairedMaps) -> Self:
         """The differences of one chunk."""
-        (before, after), *others = maps.losses(chunk)
         found = []
-        for means, (loss, left) in zip(self.pairs, others, strict=True):
-            with np.errstate(invalid="ignore"):
-                won = (loss - left) - (before - after)
-            rest = left - after
-            won = np.where(loss == before, -rest, won)
+        for place, (means, (won, rest)) in enumerate(
+            zip(self.pairs, _apart(chunk, maps), strict=True)
+        ):
             rows = won[:, None], rest[:, None], chunk.weights
-            found.append(means.of_only(*rows, clusters=chunk.clusters))
+            answers = Answers.of(chunk, partial(_of_votes, maps=maps, place=place))
+            found.append(means.of_only(*rows, clusters=chunk.clusters, answers=answers))
         return type(self)(tuple(found))
+
+
+def _apart(chunk: Chunk, maps: PairedMaps) -> list[tuple[Rows, Rows]]:
+    """By how much more each rival gains from its map than the first, and by how much it is left."""
+    (before, after), *others = maps.losses(chunk)
+    found = []
+    for loss, left in others:
+        with np.errstate(invalid="ignore"):
+            won = (loss - left) - (before - after)
+        rest = left - after
+        found.append((np.where(loss == before, -rest, won), rest))
+    return found
+
+
+def _of_votes(votes: VotesOfRows, *, maps: PairedMaps, place: int) -> dict[str, Rows]:
+    """What each vote adds to both."""
+    return dict(zip((CALIBRATION, GROUPING), _apart(votes.rows, maps)[place], strict=True))

@@ -264,6 +264,9 @@ def _above(
     if loss.value is not None and np.isinf(loss.value):
         return loss
     low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
+    of = means.others if loss.name in means.others.names else means.losses
+    if of.sampling(loss.name).constant:  # and yet there may be rows that were not seen
+        high = max(high, loss.high or 0.0)
     point = None if floor.value is None else (loss.value or 0.0) - floor.value
     return loss.ranged(min(low, high), high, floor.method, point)
 

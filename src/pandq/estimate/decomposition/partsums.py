@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pandq.core.columns import Columns
+from pandq.estimate.averages import votemeans
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.votemeans import Answers
 from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.decomposition.trained import MODEL, Trained
 from pandq.recalibrator import Recalibrator
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.estimate.decomposition.rowparts import RowParts
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, VotesOfRows
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
@@ -71,7 +74,7 @@ class PartSums(Summary):
         if votes:
             names = ((*LOSSES, *BLIND_LOSSES), (*PARTS, MODEL, *BLIND))
         return cls(
-            LossMeans.empty(*names, replicates=replicates, seed=seed),
+            LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=votemeans.PARTS),
             Means.empty(BRIER, replicates=replicates, seed=seed),
             Reliability.empty(),
             GroupLossMeans.empty(*names),
@@ -87,7 +90,12 @@ class PartSums(Summary):
         names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         clusters = chunk.clusters
         return type(self)(
-            self.parts.of_only(*rows, clusters=clusters, keys=chunk.keys),
+            self.parts.of_only(
+                *rows,
+                clusters=clusters,
+                keys=chunk.keys,
+                answers=Answers.of(chunk, partial(_of_votes, trained=trained)),
+            ),
             self._brier_of(chunk, found, trained),
             reliability_of(chunk, found),
             self.classes.of_only_by_top(chunk.q, found.q_class, names, *rows, clusters=clusters),
@@ -153,6 +161,14 @@ class PartSums(Summary):
             clusters=None if chunk.clusters is None else chunk.clusters[kept],
             keys=chunk.keys[kept],
         )
+
+
+def _of_votes(votes: VotesOfRows, *, trained: Trained) -> dict[str, Floats]:
+    """What each vote adds to the losses before and after recalibration."""
+    rows = votes.rows
+    found = trained.parts(rows.p, rows.q, trained.recalibration, trained.unit_of(rows))
+    gain = found.loss - found.recalibrated
+    return dict(zip(votemeans.PARTS, (found.loss, gain, found.recalibrated), strict=True))
 
 
 def reliability_of(chunk: Chunk, found: RowParts | None = None) -> Reliability:

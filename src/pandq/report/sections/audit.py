@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures, words
+from pandq.report.few import over_whom
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.section import (
@@ -39,10 +40,10 @@ TORCH = 400
 
 def audit_sections(audit: Audit) -> Iterator[Section]:
     """All that an audit says, the answer first."""
-    parts = audit.decomposition
+    parts, people = audit.decomposition, audit.source.get("annotators", 0)
     about = (
         f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind};"
-        f" intervals at {audit.level:.0%}"
+        f" {over_whom(audit.cross_entropy, people, votes=audit.kl_plug_in is not None)}"
     )
     yield Section(
         words.headline(audit),

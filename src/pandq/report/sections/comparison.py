@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pandq.report import figures
-from pandq.report.few import few_units
+from pandq.report.few import few_units, over_whom
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.reference import reference_sections, reference_sentence
@@ -60,10 +60,7 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     ]
     said += [sampled_sentence(x, unit) for x in comparison.sampled]
     classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
-    about = (
-        f"{comparison.n:,} rows{classes}; P is {comparison.p_kind};"
-        f" intervals{_over(comparison)} at {comparison.level:.0%}"
-    )
+    about = f"{comparison.n:,} rows{classes}; P is {comparison.p_kind}; {_over(comparison)}"
     told = next((x.expected_accuracy for x in comparison.models), None)
     few = [] if told is None else few_units(told)
     notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
@@ -88,11 +85,14 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
 
 
 def _over(comparison: Comparison) -> str:
-    """What varies in the intervals, where it is no single row."""
+    """What varies in the intervals."""
     over = comparison.source.get("intervals_over", "")
+    if comparison.models:
+        one, people = comparison.models[0], comparison.source.get("annotators", 0)
+        return over_whom(one.cross_entropy, people, votes=one.kl.value is None, rows=over)
     if comparison.sampled and comparison.sampled[0].n_sequences:
         over = f"{comparison.sampled[0].n_sequences:,} clusters"
-    return f" over {over}" if over else ""
+    return f"intervals{f' over {over}' if over else ''} at {comparison.level:.0%}"
 
 
 def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:

@@ -1,0 +1,231 @@
+"""Intervals over rows and annotators: against formulas written out, and what they leave alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from scipy import stats
+
+import pandq
+from pandq import Probs, Votes
+from pandq.estimate.averages.intervals import Sampling
+from pandq.estimate.averages.lossmeans import LossMeans
+from pandq.estimate.averages.rowsums import RowSums
+from pandq.read.chunks import views_scan
+
+K = 3
+LINEAR = ("cross_entropy", "entropy", "expected_accuracy", "brier")
+
+
+def drawn(n=120, people=9, seed=0):
+    """Two to four votes a row by people of different habits, Q, and another Q."""
+    draw = np.random.default_rng(seed)
+    q, other = draw.dirichlet(np.ones(K), n), draw.dirichlet(np.ones(K) * 3, n)
+    habit = draw.dirichlet(np.ones(K) * 0.5, people)
+    sizes = draw.integers(2, 5, n)
+    who = [draw.choice(people, m, replace=False).tolist() for m in sizes]
+    votes = [
+        [int(draw.choice(K, p=0.5 * q[i] + 0.5 * habit[a])) for a in w] for i, w in enumerate(who)
+    ]
+    return Votes(votes, [[f"w{a}" for a in w] for w in who], classes=range(K)), q, other
+
+
+def left_out(key, w, x):
+    """The variance of a weighted mean by leaving out one key after the other, and Kish's number."""
+    mean, total = np.average(x, weights=w), w.sum()
+    keys = np.unique(key)
+    without = [np.average(x[key != k], weights=w[key != k]) for k in keys]
+    each = np.array([w[key == k].sum() for k in keys])
+    g = len(keys)
+    return (g - 1) / g * np.square(np.array(without) - mean).sum(), total**2 / np.square(each).sum()
+
+
+def two_way(votes, x, w=None, units=None):
+    """Variance and degrees of a mean over votes, by leaving out rows, annotators and votes."""
+    row = votes.rows
+    share = (np.ones(len(votes)) if w is None else w)[row] / votes.votes[row]
+    keys = row if units is None else units[row], votes.annotators, np.arange(len(row))
+    (rows, n), (people, m), (both, _) = (left_out(key, share, x) for key in keys)
+    variance = max(rows + people - both, rows, people)
+    return variance, variance**2 / (rows**2 / (n - 1) + people**2 / (m - 1))
+
+
+def adds(name, votes, q):
+    """What each vote adds to an average of rows."""
+    p, row, code = votes.table / votes.votes[:, None], votes.rows, votes.codes
+    share, right = p[row, code], (q.argmax(axis=1)[row] == code).astype(float)
+    length = np.square(q).sum(axis=1)
+    return {
+        "cross_entropy": -np.log(q[row, code]),
+        "entropy": -np.log(share),
+        "expected_accuracy": right,
+        "brier": 1 - 2 * q[row, code] + length[row],
+    }[name]
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_the_error_of_an_average_is_that_over_rows_and_annotators(name):
+    votes, q, _ = drawn()
+    found = getattr(pandq.audit(votes, Probs(q), decompose=False), name)
+    variance, degrees = two_way(votes, adds(name, votes, q))
+    assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert found.degrees == pytest.approx(degrees, rel=1e-5)
+    assert found.method.endswith("Student t over rows and 9 annotators")
+    alone = getattr(pandq.audit(votes.counts, Probs(q), decompose=False), name)
+    assert found.value == alone.value
+    assert found.standard_error >= alone.standard_error
+
+
+def test_clusters_take_the_place_of_rows_and_weights_count():
+    votes, q, _ = drawn()
+    site, w = np.arange(120) // 6, np.linspace(0.5, 2.0, 120)
+    found = pandq.audit(votes, Probs(q), decompose=False, cluster=site).cross_entropy
+    x = adds("cross_entropy", votes, q)
+    variance, degrees = two_way(votes, x, units=site)
+    assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert found.degrees == pytest.approx(degrees, rel=1e-5)
+    assert found.method.endswith("cluster-robust over 20 clusters and 9 annotators")
+    weighted = pandq.audit(votes, Probs(q), decompose=False, weights=w).cross_entropy
+    # of unequal weights leaving out is by their mean share
+    assert weighted.standard_error == pytest.approx(np.sqrt(two_way(votes, x, w)[0]), rel=0.02)
+
+
+def test_differences_and_parts_allow_for_annotators_too():
+    votes, q, other = drawn(300)
+    both, alone = (pandq.compare(p, Probs(q), Probs(other)) for p in (votes, votes.counts))
+    mine, theirs = both.differences[0], alone.differences[0]
+    x = adds("cross_entropy", votes, other) - adds("cross_entropy", votes, q)
+    variance, _ = two_way(votes, x)
+    assert mine.cross_entropy.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
+    t = abs(mine.cross_entropy.value) / np.sqrt(variance)
+    assert mine.p_value == pytest.approx(2 * stats.t.sf(t, mine.cross_entropy.degrees), rel=0.2)
+    for name in (
+        "cross_entropy",
+        "brier",
+        "expected_accuracy",
+        "grouping_loss",
+        "calibration_loss",
+    ):
+        one, other_one = getattr(mine, name), getattr(theirs, name)
+        assert one.value == other_one.value
+        assert "and 9 annotators" in one.method, name
+    found = pandq.audit(votes, Probs(q))
+    assert found.decomposition.cross_entropy == found.cross_entropy
+    for name in ("refinement_loss", "calibration_loss"):
+        assert "and 9 annotators" in getattr(found.decomposition, name).method
+    assert "annotators" not in found.decomposition.floor.method
+
+
+def test_a_mean_over_votes_is_that_over_rows():
+    votes, q, other = drawn()
+    chunk = views_scan(votes, Probs(q), rivals=[Probs(other)]).whole()
+    means = RowSums.empty().of_only(chunk).means
+    for one in (means.losses, means.others):
+        assert one.votes.names
+        for place, name in enumerate(one.votes.names):
+            assert one.votes.moments.mean[place] == pytest.approx(one.mean(name), rel=1e-12)
+
+
+def test_people_who_gave_one_vote_each_add_nothing():
+    votes, q, _ = drawn()
+    each = np.arange(len(votes.codes)).astype(np.int32)
+    names = tuple(f"w{k:04}" for k in each)
+    alone = Votes.trusted(
+        votes.offsets, votes.codes, each, classes=votes.classes, annotator_names=names
+    )
+    found, rows = (pandq.audit(p, Probs(q), decompose=False) for p in (alone, votes.counts))
+    for name in LINEAR:
+        mine, theirs = getattr(found, name), getattr(rows, name)
+        assert theirs.standard_error <= mine.standard_error <= 1.05 * theirs.standard_error
+
+
+def test_one_person_says_nothing_of_others_nor_do_votes_whose_giver_is_not_known_in_part():
+    votes, q, _ = drawn()
+    first = votes.first(1)
+    one = Votes([[c] for c in first.codes.tolist()], ["me"], classes=range(K))
+    assert "annotators" not in pandq.audit(one, Probs(q), decompose=False).cross_entropy.method
+    known = RowSums.empty().of_only(views_scan(votes, Probs(q)).whole())
+    unknown = RowSums.empty().of_only(views_scan(votes.counts, Probs(q)).whole())
+    assert known.n_annotators == 9
+    both = known.merge(unknown)
+    assert both.n_annotators == 0
+    assert both.estimate("cross_entropy", level=0.95).method == "mean over rows, Student t"
+
+
+def test_a_scan_of_files_in_chunks_says_what_arrays_do_and_keeps_a_line_an_annotator(tmp_path):
+    votes, q, other = drawn(400)
+    said = [votes[i] for i in range(400)]
+    table = pa.table(
+        {
+            "votes": [[int(c) for c in x.codes] for x in said],
+            "who": [[x.annotator_names[k] for k in x.annotators] for x in said],
+            "a": q.tolist(),
+            "b": other.tolist(),
+        }
+    )
+    file = tmp_path / "x.parquet"
+    pa.parquet.write_table(table, file, row_group_size=70)
+    given = {"p": "votes:votes,annotators:who", "q": ["probs:a", "probs:b"], "classes": K}
+    found = pandq.compare(pandq.scan(file, **given))
+    alone = pandq.compare(votes, Probs(q), Probs(other))
+    assert found.source["annotators"] == alone.source["annotators"] == 9
+    for name in ("cross_entropy", "brier", "grouping_loss"):
+        mine, theirs = (getattr(x.differences[0], name) for x in (found, alone))
+        assert mine.standard_error == pytest.approx(theirs.standard_error, rel=1e-5)
+    sums = [RowSums.empty().of_only(c) for c in pandq.scan(file, **given).chunks()]
+    assert len(sums) > 1
+    total = sums[0]
+    for x in sums[1:]:
+        total = total.merge(x)
+    assert total.means.losses.votes.annotators.totals.shape[0] == 9
+
+
+def test_rows_of_infinite_loss_leave_the_others_as_they_are():
+    votes, q, _ = drawn()
+    zero = q.copy()
+    zero[:5] = np.eye(K)[(votes.table[:5].argmax(axis=1) + 1) % K]
+    found = pandq.audit(votes, Probs(zero), decompose=False)
+    assert np.isinf(found.cross_entropy.value)
+    assert "and 9 annotators" in found.expected_accuracy.method
+    part = found.finite_part["cross_entropy"]
+    kept = np.flatnonzero(votes.table[np.arange(120), zero.argmax(axis=1)] >= 0)
+    kept = kept[5:]
+    variance, _ = two_way(votes[kept], adds("cross_entropy", votes[kept], q[kept]))
+    assert part.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
+
+
+def test_a_report_says_what_its_intervals_are_over():
+    votes, q, other = drawn()
+    for made in (pandq.audit, lambda p, x: pandq.compare(p, x, Probs(other))):
+        known, unknown = made(votes, Probs(q)), made(votes.counts, Probs(q))
+        said = " ".join(known.to_text().split())
+        assert "intervals over rows and 9 annotators at 95%, of floor, grouping loss" in said
+        assert "would tell" in said
+        assert "votes taken as exchangeable" in " ".join(unknown.to_text().split())
+        assert "annotators" in known.to_html()
+        assert known.to_dict()["source"]["annotators"] == 9
+    drawn_again = pandq.audit(votes, Probs(q), intervals="bootstrap", decompose=False)
+    assert "exchangeable" in " ".join(drawn_again.to_text().split())
+
+
+def test_the_variance_is_never_below_that_of_either():
+    one = Sampling(1.0, 0.04, effective=20.0, n=40, skewness=0.3)
+    other = Sampling(1.0, 0.01, effective=5.0, n=40, skewness=-0.2)
+    found = one.crossed(other, 0.03)
+    assert found.variance == 0.04
+    assert found.skewness == pytest.approx((0.3 * 0.04**1.5 - 0.2 * 0.01**1.5) / 0.04**1.5)
+    nothing = replace(one, variance=0.0)
+    assert nothing.crossed(replace(other, variance=0.0), 0.0) == nothing
+    assert one.crossed(replace(other, variance=float("nan")), 0.0) == one
+
+
+def test_what_is_no_mean_over_votes_is_over_rows():
+    blank = LossMeans.empty(("a",), ("b",), of_votes=("a",))
+    assert blank.losses.votes.names == ("a",)
+    assert blank.others.votes.names == ()
+    votes, q, _ = drawn()
+    found = pandq.audit(votes, Probs(q), decompose=False)
+    for name in ("accuracy", "confidence"):
+        assert getattr(found, name).method == "mean over rows, Student t"
