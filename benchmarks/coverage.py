@@ -10,6 +10,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py judge       # minutes: few human labels, a judge's on 2,000 rows
     python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
     python benchmarks/coverage.py first --sizes 500 --sets 60   # a third vote where two differ
+    python benchmarks/coverage.py pool --sizes 500 --sets 150    # all people that there are
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
     python benchmarks/coverage.py annotators --sets 300   # minutes: few people give most votes
 """
@@ -170,6 +171,48 @@ def first(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
         f"entropy, {way}": bounded(table, q, seed).bounds("low", "high", level=0.95)
         for way, table in ways.items()
     }
+
+
+POOLS = (5, 8, 20)
+
+
+def pool_truths(pool: int) -> dict[str, float]:
+    """The mean entropy of what some people say, each of whom has an opinion of every row."""
+    p, _ = rows_of("easy", POPULATION, 10**6)
+    shares = np.random.default_rng(10**6).multinomial(pool, p) / pool
+    return {"entropy": float(stats.entropy(shares, axis=1).mean())}
+
+
+def of_pool(job: tuple[int, int, int]) -> dict[str, tuple[float, float]]:
+    """Certified intervals from three different people of few, and if these were taken for many."""
+    pool, n, seed = job
+    p, q = rows_of("easy", n, seed)
+    rng = np.random.default_rng(seed)
+    opinions = rng.permuted(
+        (rng.random((n, pool, 1)) > p.cumsum(axis=1)[:, None, :-1]).sum(axis=-1), axis=1
+    )[:, :VOTES]
+    votes = (opinions[..., None] == np.arange(K)).sum(axis=1)
+    known = pandq.audit(pandq.Counts(votes), pandq.Probs(q), worst=0, annotator_pool=pool)
+    floor = known.decomposition.floor
+    return {
+        "entropy": (floor.low, floor.high),
+        "entropy, taken for many": bounded(votes, q, seed).bounds("low", "high", level=0.95),
+    }
+
+
+def pools(sets: int, n: int) -> None:
+    """The table of pools."""
+    with ProcessPoolExecutor(2) as workers:
+        for pool in POOLS:
+            true = pool_truths(pool)["entropy"]
+            jobs = [(pool, n, seed) for seed in range(sets)]
+            results = list(workers.map(of_pool, jobs, chunksize=5))
+            ends = (np.array([r[name] for r in results]).T for name in results[0])
+            cells = (
+                f"{100 * np.mean((low <= true) & (true <= high)):.0f} % | {np.mean(high - low):.3f}"
+                for low, high in ends
+            )
+            print(f"| {pool} | {n:,} | {true:.4f} | {' | '.join(cells)} |", flush=True)
 
 
 # ------------------------------------------------------------- few, uneven and heavy-tailed units
@@ -467,13 +510,19 @@ def judges(sets: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=[*WORK, "floor", "first", "units", "judge", "annotators"])
+    parser.add_argument(
+        "what", choices=[*WORK, "floor", "first", "pool", "units", "judge", "annotators"]
+    )
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
     tables = {"units": units, "judge": judges, "annotators": annotators}
+    if options.what == "pool":
+        for n in options.sizes:
+            pools(options.sets, n)
+        return
     if options.what in tables:
         tables[options.what](options.sets)
         return

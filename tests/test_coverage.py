@@ -61,6 +61,18 @@ def test_the_first_votes_of_adaptive_ones_certify_what_all_of_them_do_not(case, 
     assert wrong < right - 0.05
 
 
+@pytest.mark.parametrize("pool", simulation.POOLS)
+def test_the_floor_of_a_pool_of_people_is_covered(pool, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    true = simulation.pool_truths(pool)["entropy"]
+    with ProcessPoolExecutor(2) as workers:
+        jobs = [(pool, 500, seed) for seed in range(150)]
+        results = list(workers.map(simulation.of_pool, jobs, chunksize=5))
+    right, wrong = (np.mean([r[x][0] <= true <= r[x][1] for r in results]) for x in results[0])
+    assert right >= 0.95
+    assert wrong < right - 0.05
+
+
 # What no interval from moments reaches, and by how much: docs/about/accuracy.md says why.
 LEAST = {
     ("10 clusters", "KL"): 0.90,

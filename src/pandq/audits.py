@@ -21,8 +21,9 @@ from pandq.estimate.decomposition.partsums import PartSums
 from pandq.estimate.decomposition.trained import Trained, kept_together
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
-from pandq.estimate.findings import Seen, findings_of
+from pandq.estimate.findings import Seen, few_people, findings_of
 from pandq.estimate.floor.bounding import Bounding, check_min_votes
+from pandq.estimate.floor.pool import Pool, check_pool, size_of
 from pandq.estimate.passes import (
     Shape,
     check_choices,
@@ -77,6 +78,7 @@ def audit(
     decompose: bool = True,
     floor: Floor = "auto",
     min_votes: int = 1,
+    annotator_pool: Pool = None,
     intervals: Intervals = "t",
     worst: int = 10,
     engine: Engine | None = None,
@@ -102,6 +104,8 @@ def audit(
         floor: "auto" bounds it as far as P allows, "certified" insists on votes, "blind" bounds it
             without a look at Q, which may then have seen the votes.
         min_votes: rows with fewer votes take the others' floor, as where their number is random.
+        annotator_pool: how many people there are, of whom each row asked some different ones, or
+            "seen", the annotators of P: the floor is then for a randomly chosen one of these.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
@@ -122,7 +126,7 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes)
+    asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes, annotator_pool)
     more: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = rows_of(p, q, classes=classes, best_q=best_q, n_bytes=n_bytes, **more)
     about = {"command": "audit", **asked.told}
@@ -149,17 +153,21 @@ class Asked:
     intervals: Intervals = "t"
     worst: int = 10
     min_votes: int = 1
+    annotator_pool: Pool = None
 
     def __post_init__(self) -> None:
         chosen = {"floor": (self.floor, Floor), "intervals": (self.intervals, Intervals)}
         check_choices(self.unit, self.level, self.seed, self.worst, **chosen)
         check_min_votes(self.min_votes)
+        check_pool(self.annotator_pool)
 
     @property
     def told(self) -> dict[str, Any]:
         """The options that a result names."""
         names = ("seed", "decompose", "floor", "min_votes", "intervals", "worst")
-        return {name: getattr(self, name) for name in names}
+        told = {name: getattr(self, name) for name in names}
+        pool = self.annotator_pool
+        return told if pool is None else told | {"annotator_pool": pool}
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -186,11 +194,15 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
     """
     refuse_empty(rows, first.rows.n, first.rows.weight)
     label_type = _label_type(rows, first, certified=asked.floor != "auto")
+    voters: dict[str, Any] = {"seen": first.rows.n_annotators, "most_votes": first.rows.most_votes}
+    of_votes = {"votes": label_type == "votes", "where": name_of(rows), **voters}
+    pool = size_of(asked.annotator_pool, **of_votes)
     stop = reasons_to_stop(first.sample, first.shape.n_classes) if asked.decompose else []
     trained, plan, sums = None, None, None
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
     if asked.decompose and not stop:
-        how = Bounding(blindly=asked.floor == "blind", min_votes=asked.min_votes)
+        blindly = asked.floor == "blind"
+        how = Bounding(blindly=blindly, min_votes=asked.min_votes, pool=pool)
         trained, plan = _trained(rows, first, label_type, how, seed=asked.seed, tell=run.tell)
         empty = PartSums.empty(votes=label_type == "votes", by=tuple(rows.by), **asked.drawn)
         of_parts = partial(_parts, blank=empty, trained=trained)
@@ -209,6 +221,7 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
         sample=None if trained is None else first.sample,
         tested=None if trained is None else trained.tested,
         clustered=rows.cluster is not None,
+        few_people=None if trained is None or pool is not None else few_people(**voters),
         unit=asked.unit,
     )
     notes = (*rows.notes, *stop)
@@ -295,7 +308,7 @@ def _trained(
         together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
         about: dict[str, Any] = {"seed": seed, "fold_by": together, "bounding": how, "tell": tell}
         trained = Trained.of(first.sample, label_type, **about)
-        if not trained.certificates:
+        if not trained.certificates or how.pool is not None:
             return trained, None
         tell("planning votes")
         return trained, trained.plan(first.sample, first.rows.n)

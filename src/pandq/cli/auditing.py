@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from pandq.results.audit import Audit
 
 
+def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str | None:
+    """--annotator-pool: how many people there are; what is no number is told by the audit."""
+    return int(given) if given is not None and given.isdecimal() else given
+
+
 @click.command("audit", cls=Command, short_help="How far Q is from P, and why")
 @click.argument("files", nargs=-1, required=True)
 @data_options()
@@ -60,6 +65,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Bound the floor from rows with so many votes or more, and take it for that of all rows:"
     " right where the number of votes says nothing of the row.",
+)
+@option(
+    RESULT,
+    "--annotator-pool",
+    metavar="N|seen",
+    callback=_pool,
+    help="How many people there are, of whom each row asked some different ones (seen: all that P"
+    " names): bound the floor for a randomly chosen one of these, and not of many like them.",
 )
 @option(
     RESULT,

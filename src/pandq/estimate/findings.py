@@ -123,6 +123,7 @@ def findings_of(
     sample: Sample | None,
     tested: Assumptions | None,
     clustered: bool,
+    few_people: Finding | None,
     unit: Unit,
 ) -> tuple[Finding, ...]:
     """What is to be said, the gravest first.
@@ -135,6 +136,7 @@ def findings_of(
         sample: rows of P and Q, or None.
         tested: what votes say of a certificate's assumptions, or None.
         clustered: whether rows that belong together were named.
+        few_people: that those who gave the votes may be all that there are.
         unit: of the sentences.
     """
     wrong = [_below_chance(n_classes, accuracy)]
@@ -144,6 +146,7 @@ def findings_of(
         *wrong,
         _draws(tested),
         _fewer(tested),
+        few_people,
         _votes(seen),
         None if clustered else _copies(seen),
         *_ties(seen),
@@ -289,6 +292,27 @@ def _fewer(tested: Assumptions | None) -> Finding | None:
     )
     numbers = {"few": fewer.few, "enough": fewer.enough}
     return Finding("fewer_votes_differ", sentence, numbers, first=True)
+
+
+# Votes of a row by this share of all annotators disagree measurably more than independent draws.
+MANY_OF_THEM = 0.05
+
+
+def few_people(*, seen: int, most_votes: float) -> Finding | None:
+    """Annotators who are so few that a row asks a good part of them.
+
+    Args:
+        seen: how many annotators are known; 0 where they are not.
+        most_votes: of any row.
+    """
+    if most_votes < 2 or most_votes <= MANY_OF_THEM * seen or not seen:
+        return None
+    sentence = (
+        f"{seen:,} annotators gave all votes, up to {most_votes:.0f} of them those of a row. The"
+        " floor is for people drawn from many like these; if these are all, each with an opinion of"
+        " their own on every row, it is too high: --annotator-pool seen is for them."
+    )
+    return Finding("few_annotators", sentence, {"annotators": seen, "votes": most_votes})
 
 
 def _votes(seen: Seen) -> Finding | None:

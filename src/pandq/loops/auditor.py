@@ -48,6 +48,8 @@ class Auditor(Fed[AuditSums, Audit]):
             without a look at Q, which may then have seen the votes.
         min_votes: bound the floor from rows with so many votes or more, and take it for that of
             all rows: right where the number of votes says nothing of the row.
+        annotator_pool: how many people there are, of whom each row asked some different ones: the
+            floor is then for a randomly chosen one of these.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         unique: whether a row whose id has come before is left out, as when a sampler makes the
@@ -80,11 +82,14 @@ class Auditor(Fed[AuditSums, Audit]):
         decompose: bool = True,
         floor: Floor = "auto",
         min_votes: int = 1,
+        annotator_pool: int | None = None,
         intervals: Intervals = "t",
         worst: int = 10,
         unique: bool = False,
     ) -> None:
-        self._asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes)
+        self._asked = Asked(
+            unit, level, seed, decompose, floor, intervals, worst, min_votes, annotator_pool
+        )
         super().__init__(by, classes, unique=unique)
 
     def update(

@@ -27,14 +27,10 @@ if TYPE_CHECKING:
     from pandq.sums.reliability import Reliability
     from pandq.units import Unit
 
-CERTIFIED = (
-    "certified interval, if a row's votes are independent draws from P and Q has not seen them"
-)
 MIDDLE = "the point is the middle of its bounds, without their sampling errors"
 NO_POINT = "no point, as it spans more than its middle"
 # Bounds that are tight cross by chance now and then: an accusation needs more than an interval.
 SURE = 0.9999
-BLIND = "certified interval without a look at Q, if a row's votes are independent draws from P"
 BLINDLY = (
     "Q has seen these labels, or a row's votes are no independent draws: bounds that ignore Q,"
     " and no point"
@@ -149,7 +145,7 @@ def _parts(
         )
     else:
         known = trained.certificates is not None
-        how = _certified(trained.bounding) if known else NOT_IDENTIFIED
+        how = trained.bounding.told if known else NOT_IDENTIFIED
         floor = _floor(means, after, how, known=known, level=level)
         grouping_loss = _above(means, left, after, floor, level=level)
         kl = _above(means, "kl", loss, floor, level=level)
@@ -223,14 +219,6 @@ def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: f
     return after.ranged(low, high, f"{how}; {MIDDLE}", float(middle))
 
 
-def _certified(bounding: Bounding) -> str:
-    """How the floor of votes was bounded, and what that assumes."""
-    how = BLIND if bounding.blindly else CERTIFIED
-    if bounding.min_votes > 1:
-        return f"{how}; from rows with {bounding.min_votes} votes or more, taken for all"
-    return how
-
-
 def _blind_floor(
     means: LossMeans, after: Estimate, bounding: Bounding, *, level: float
 ) -> Estimate | None:
@@ -238,7 +226,7 @@ def _blind_floor(
     if "blind_low" not in means.others.names:
         return None
     low, high = means.bounds("blind_low", "blind_high", level=level)
-    how = _certified(replace(bounding, blindly=True))
+    how = replace(bounding, blindly=True).told
     return replace(after.ranged(max(low, 0.0), high, how), name="blind_floor")
 
 

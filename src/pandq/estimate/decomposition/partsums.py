@@ -153,6 +153,9 @@ class PartSums(Summary):
             m = chunk.p.votes
             kept = m > 1
             floor = floor * m / np.maximum(m - 1.0, 1.0)
+            if trained.bounding.pool is not None:
+                # two draws with replacement are by one person in one case of N, and then agree
+                floor = floor * (1.0 - 1.0 / trained.bounding.pool)
         before, after = found.brier, found.brier_recalibrated
         rows = np.stack([before, floor, before - after, after - floor, before - floor]).T
         return self.brier.of_only(

@@ -24,6 +24,7 @@ from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.bounding import ALL, Bounding, Spread
 from pandq.estimate.floor.certificate import Certificate, train_certificate
 from pandq.estimate.floor.planner import plan_budget, rows_to_plan
+from pandq.estimate.floor.pool import TURNS, with_replacement
 from pandq.estimate.sampling import FOLDS, folds_of, shares_of, weights_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Trained:
         unit = columns[UNITS[self.fold_by]][drawn]
         halves, p = folds_of(unit, 2, seed), shares_of(columns["p"])[drawn]
         votes, q = columns["p"][drawn].astype(np.int64), np.exp(columns["log_q"][drawn])
+        votes = self.draws(votes, unit)
         others = (halves != 0, halves != 1)
         first, second = over_cores(lambda half: train_certificate(votes[half], q[half]), others)
         blind = (BlindBounds.of(votes[others[0]]), BlindBounds.of(votes[others[1]]))
@@ -177,24 +179,41 @@ class Trained:
         """
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
-            votes = _votes(p[rows])
-            bounds = _pair(self.two[half].row_bounds(votes, q[rows]))
-            if self.spread is None:
-                return bounds
-            return self.spread[half].over(bounds, votes.sum(axis=1))
+            def bounds(votes: NDArray[np.int64]) -> Floats:
+                return _pair(self.two[half].row_bounds(votes, q[rows]))
+
+            return self._bounds(_votes(p[rows]), unit[rows], bounds, self.spread, half)
 
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
+
+    def draws(self, votes: NDArray[np.int64], unit: Keys, turn: int = 0) -> NDArray[np.int64]:
+        """(n, K) votes that are independent draws: of a pool, these are made of them."""
+        pool = self.bounding.pool
+        return votes if pool is None else with_replacement(votes, pool, unit, turn=turn)
+
+    def _bounds(
+        self,
+        votes: NDArray[np.int64],
+        unit: Keys,
+        bounds: Callable[[NDArray[np.int64]], Floats],
+        spread: tuple[Spread, Spread] | None,
+        half: int,
+    ) -> Floats:
+        """(n, 2) bounds of rows; of a pool the mean over several draws of the same votes."""
+        turns = 1 if self.bounding.pool is None else TURNS
+        found = [bounds(self.draws(votes, unit, turn)) for turn in range(turns)]
+        mean: Floats = found[0] if turns == 1 else np.mean(found, axis=0)
+        return mean if spread is None else spread[half].over(mean, votes.sum(axis=1))
 
     def blind_bounds(self, p: View, unit: Keys) -> tuple[Floats, Floats]:
         """The same without a look at Q; only votes have them."""
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
-            votes = _votes(p[rows])
-            bounds = _pair((self.blind or ())[half].row_bounds(votes))
-            if self.blind_spread is None:
-                return bounds
-            return self.blind_spread[half].over(bounds, votes.sum(axis=1))
+            def bounds(votes: NDArray[np.int64]) -> Floats:
+                return _pair((self.blind or ())[half].row_bounds(votes))
+
+            return self._bounds(_votes(p[rows]), unit[rows], bounds, self.blind_spread, half)
 
         low, high = self._cross_fitted(unit, 2, 2, of).T
         return low, high
@@ -210,10 +229,10 @@ class Trained:
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
             f, c = (self.frequencies or ())[half], _votes(p[rows]).astype(np.float64)
-            m = c.sum(axis=1)
-            return np.where(m > 1, agreement(_votes(p[rows])) - 2.0 * (c @ f) / m + f @ f, 0.0)[
-                :, None
-            ]
+            m, agree = c.sum(axis=1), agreement(_votes(p[rows]))
+            if self.bounding.pool is not None:
+                agree += (1.0 - agree) / self.bounding.pool
+            return np.where(m > 1, agree - 2.0 * (c @ f) / m + f @ f, 0.0)[:, None]
 
         return self._cross_fitted(unit, 2, 1, of)[:, 0]
 
@@ -222,7 +241,8 @@ class Trained:
 
         def of(half: int, rows: NDArray[np.intp]) -> Floats:
             mixture = self.two[half].mixture
-            return mixture.posterior_entropy(_votes(p[rows]), q[rows])[:, None]
+            votes = self.draws(_votes(p[rows]), unit[rows])
+            return mixture.posterior_entropy(votes, q[rows])[:, None]
 
         return self._cross_fitted(unit, 2, 1, of)[:, 0]
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Counts = NDArray[np.int64]
 
+CERTIFIED = (
+    "certified interval, if a row's votes are independent draws from P and Q has not seen them"
+)
+BLIND = "certified interval without a look at Q, if a row's votes are independent draws from P"
+POOLED = (
+    "certified interval for a randomly chosen one of {:,} people, if those who were asked of a row"
+    " are a random sample of them"
+)
+ALSO = ", and Q has not seen their votes"
 # Of fewer rows no certificate is trained.
 LEAST_ROWS = 25
 
@@ -31,10 +40,24 @@ class Bounding:
         blindly: whether without a look at Q.
         min_votes: rows with fewer votes take the mean bounds of the others; 1 where every row has
             bounds of its own.
+        pool: how many people there are, of whom each row asked some different ones; None where they
+            are drawn from many.
     """
 
     blindly: bool = False
     min_votes: int = 1
+    pool: int | None = None
+
+    @property
+    def told(self) -> str:
+        """How it is bounded, and what that assumes."""
+        how = BLIND if self.blindly else CERTIFIED
+        if self.pool is not None:
+            seen = ALSO if not self.blindly else ""
+            how = f"{POOLED.format(self.pool)}{seen}"
+        if self.min_votes > 1:
+            return f"{how}; from rows with {self.min_votes} votes or more, taken for all"
+        return how
 
 
 ALL = Bounding()
