@@ -209,16 +209,20 @@ def test_a_column_of_which_an_item_has_several_values_is_named_where_it_is_misse
 
 def test_a_laid_out_table_gives_the_document_of_a_table_that_has_these_columns(tmp_path):
     long = scan(files_of("long"), layout="long")
+    (chunk,) = long.chunks()
+    said = chunk.votes
+    assert said.table.tolist() == [[0, 1, 2], [2, 0, 0], [0, 1, 0]]
     table = pa.table(
         {
             "item": ["H1", "H2", "H3"],
-            "votes": [[0, 1, 2], [2, 0, 0], [0, 1, 0]],
+            "votes": [[said.classes[k] for k in row.codes] for row in said],
+            "who": [[said.annotator_names[k] for k in row.annotators] for row in said],
             "prob_negative": [0.1, 0.8, 0.2],
             "prob_neutral": [0.3, 0.1, 0.5],
             "prob_positive": [0.6, 0.1, 0.3],
         }
     )
-    plain = pandq.audit(scan(table, p="counts:votes", id="item")).to_dict()
+    plain = pandq.audit(scan(table, p="votes:votes,annotators:who", id="item")).to_dict()
     found = pandq.audit(long).to_dict()
     told = ("notes", "source")
     apart = {key for key in plain if plain[key] != found[key]}

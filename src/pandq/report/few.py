@@ -12,27 +12,39 @@ FEW, VERY_FEW = 30, 10
 _BOTH = " and annotators"
 
 
-def over_whom(estimate: Estimate, people: int, *, votes: bool, rows: str = "") -> str:
-    """What intervals are over where P is votes: who gave them, or that they are exchangeable.
+def over_whom(estimate: Estimate, people: int, *, rows: str = "") -> str:
+    """What intervals are over, where it is not single rows.
 
     Args:
-        estimate: one that would allow for annotators.
+        estimate: one that allows for annotators where they are known.
         people: how many annotators are known; 0 where they are not.
-        votes: whether P is votes, several of a row.
         rows: what to call rows that are not told apart.
 
     >>> from pandq.results.estimate import Estimate
     >>> how = "mean over rows, Student t over rows and 12 annotators"
-    >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method=how), 12, votes=True))
-    intervals over rows and 12 annotators at 95%, of floor, grouping loss and tables over rows alone
+    >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method=how), 12))
+    intervals over rows and 12 annotators at 95%
     """
-    at = f"at {estimate.level:.0%}"
-    if people and _crossed(estimate):
-        units = rows or _units(estimate).removesuffix(_BOTH)
-        alone = f"of floor, grouping loss and tables over {units} alone"
-        return f"intervals over {units} and {people:,} annotators {at}, {alone}"
     over = f" over {rows}" if rows else ""
-    return f"intervals{over} {at}" + (", votes taken as exchangeable" if votes else "")
+    if people and _crossed(estimate):
+        over = f" over {rows or _units(estimate).removesuffix(_BOTH)} and {people:,} annotators"
+    return f"intervals{over} at {estimate.level:.0%}"
+
+
+def who_gave(estimate: Estimate, people: int, *, votes: bool) -> dict[str, object]:
+    """By whom votes are, as far as it is known, and what that means for intervals.
+
+    Args:
+        estimate: as above.
+        people: as above.
+        votes: whether P is votes, several of a row.
+    """
+    if people and _crossed(estimate):
+        alone = f"those of floor, grouping loss and tables are over {_units(estimate)}"
+        alone = alone.removesuffix(_BOTH)
+        return {"votes": f"by {people:,} annotators, over whom intervals are, too; {alone} alone"}
+    how = "taken as exchangeable: that people recur is not allowed for"
+    return {"votes": how} if votes else {}
 
 
 def _units(estimate: Estimate) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures, words
-from pandq.report.few import over_whom
+from pandq.report.few import over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.section import (
@@ -40,10 +40,10 @@ TORCH = 400
 
 def audit_sections(audit: Audit) -> Iterator[Section]:
     """All that an audit says, the answer first."""
-    parts, people = audit.decomposition, audit.source.get("annotators", 0)
+    parts = audit.decomposition
     about = (
         f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind};"
-        f" {over_whom(audit.cross_entropy, people, votes=audit.kl_plug_in is not None)}"
+        f" {over_whom(audit.cross_entropy, audit.source.get('annotators', 0))}"
     )
     yield Section(
         words.headline(audit),
@@ -350,6 +350,11 @@ def _method(audit: Audit) -> dict[str, object]:
     p, q = audit.source.get("p", audit.p_kind), audit.source.get("q", audit.q_kind)
     found: dict[str, object] = {
         "P and Q": f"{p} and {q}",
+        **who_gave(
+            audit.cross_entropy,
+            audit.source.get("annotators", 0),
+            votes=audit.kl_plug_in is not None,
+        ),
         "options": ", ".join(f"{name} {value}" for name, value in audit.options.items()),
         "cross entropy": audit.cross_entropy.method,
         "quantiles of KL": f"within {audit.kl_quantile_accuracy:.1%}",

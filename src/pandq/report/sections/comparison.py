@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pandq.report import figures
-from pandq.report.few import few_units, over_whom
+from pandq.report.few import few_units, over_whom, who_gave
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.reference import reference_sections, reference_sentence
@@ -89,7 +89,7 @@ def _over(comparison: Comparison) -> str:
     over = comparison.source.get("intervals_over", "")
     if comparison.models:
         one, people = comparison.models[0], comparison.source.get("annotators", 0)
-        return over_whom(one.cross_entropy, people, votes=one.kl.value is None, rows=over)
+        return over_whom(one.cross_entropy, people, rows=over)
     if comparison.sampled and comparison.sampled[0].n_sequences:
         over = f"{comparison.sampled[0].n_sequences:,} clusters"
     return f"intervals{f' over {over}' if over else ''} at {comparison.level:.0%}"
@@ -245,6 +245,9 @@ def _rows(
 
 def _method(comparison: Comparison) -> dict[str, object]:
     found: dict[str, object] = {"P": comparison.source.get("p", comparison.p_kind)}
+    if comparison.models:
+        one, people = comparison.models[0], comparison.source.get("annotators", 0)
+        found |= who_gave(one.cross_entropy, people, votes=one.kl.value is None)
     if comparison.differences:
         found["differences"] = comparison.differences[0].cross_entropy.method
     return found
