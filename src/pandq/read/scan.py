@@ -369,11 +369,10 @@ def scan(
     p_spec = of_votes(specs.p, skip, duplicates, first)
     found = settled(own, p_spec, specs.qs, classes, beside_rows["id"])
     found = as_rounded(found, rounded, texts("normalise", normalise))
-    beside_rows |= {"labels": specs.labels, "complete": complete}
+    beside_rows |= {"by": tuple(by), "labels": specs.labels, "complete": complete}
     rows = Scan(
         source=own,
         **_views(found, len(rivals), control=control, best_q=best_q),
-        by=tuple(by),
         **{**beside_rows, **sums_as(normalise, percent, tolerance)},
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         n_classes=classes if isinstance(classes, int) else None,

@@ -32,7 +32,7 @@ class DrawnLoss(Summary):
     groups: Mapping[str, GroupLossMeans]
 
     @classmethod
-    def empty(cls, *, by: Sequence[str] = (), worst: int = 10, **drawn: int) -> Self:
+    def empty(cls, *, by: Sequence[str] = (), worst: int = 10, **drawn: Any) -> Self:
         """No rows; `replicates` of a bootstrap and its `seed` as for LossMeans."""
         return cls(
             LossMeans.empty((LOSS,), (), **drawn),
