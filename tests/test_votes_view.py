@@ -177,9 +177,11 @@ def test_votes_are_taken_wherever_counts_are():
     q = Probs(rng.dirichlet([1, 1, 1], 40))
     counts = Counts(votes.table)
     assert pandq.cross_entropy(votes, q).tolist() == pandq.cross_entropy(counts, q).tolist()
-    one, other = (pandq.audit(p, q, decompose=False) for p in (votes, counts))
+    unknown = Votes(rows, classes=["0", "1", "2"])
+    one, other, known = (pandq.audit(p, q, decompose=False) for p in (unknown, counts, votes))
     assert one.cross_entropy == other.cross_entropy
-    pair = [pandq.compare(p, q, Probs([[1 / 3] * 3] * 40)) for p in (votes, counts)]
+    assert known.cross_entropy.value == other.cross_entropy.value
+    pair = [pandq.compare(p, q, Probs([[1 / 3] * 3] * 40)) for p in (unknown, counts)]
     assert pair[0].differences[0].cross_entropy == pair[1].differences[0].cross_entropy
     auditor = pandq.Auditor()
     auditor.update(votes[:20], q[:20], ids=range(20))
