@@ -366,14 +366,13 @@ def scan(
     every = _typed(laid.source, specs, data, where, [*by, *map(beside_rows.get, ("cluster", "id"))])
     every = counting(every, (specs.p, specs.labels), ignore_label, notes)
     own = with_p(every, specs.p, judge)
-    p_spec = of_votes(specs.p, skip, duplicates, first)
-    found = settled(own, p_spec, specs.qs, classes, beside_rows["id"])
+    votes = of_votes(specs.p, skip, duplicates, first)
+    found = settled(own, votes, specs.qs, classes, beside_rows["id"])
     found = as_rounded(found, rounded, texts("normalise", normalise))
-    beside_rows |= {"by": tuple(by), "labels": specs.labels, "complete": complete}
     rows = Scan(
-        source=own,
-        **_views(found, len(rivals), control=control, best_q=best_q),
-        **{**beside_rows, **sums_as(normalise, percent, tolerance)},
+        **_views(own, found, len(rivals), control=control, best_q=best_q),
+        **{**beside_rows, "by": tuple(by), "labels": specs.labels},
+        **{**sums_as(normalise, percent, tolerance), "complete": complete},
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         n_classes=classes if isinstance(classes, int) else None,
         tokens=token_texts(tokens) if tokens else None,
@@ -381,10 +380,11 @@ def scan(
     return rows if judge is None else judged_by(rows, judge, every)
 
 
-def _views(found: Settled, n_rivals: int, **after: str | None) -> dict[str, Any]:
+def _views(source: Source, found: Settled, n_rivals: int, **after: str | None) -> dict[str, Any]:
     """P, every Q and their classes, and what comes after the rivals where it was given."""
     q, rivals, others = found.qs[0], found.qs[1 : 1 + n_rivals], iter(found.qs[1 + n_rivals :])
     made: dict[str, Any] = {"p": found.p, "q": q, "rivals": rivals, "classes": found.classes}
+    made["source"] = source
     return made | {name: next(others) for name, given in after.items() if given}
 
 
