@@ -47,3 +47,10 @@ def test_columns_of_an_array_lie_in_it_where_they_can():
 
 def test_columns_beside_others_are_columns():
     assert (np.asarray(Columns([ONE]) + Columns([OTHER])) == np.stack([ONE, OTHER], axis=1)).all()
+
+
+def test_sums_are_finite_only_where_every_number_is_and_warn_of_none():
+    big = np.finfo(np.float64).max
+    columns = [[1.0, 2.0], [np.inf, -np.inf], [np.inf, 1.0], [big, big], [np.nan, 0.0]]
+    found = Columns([np.array(x) for x in columns]).sums()
+    assert np.isfinite(found).tolist() == [True, False, False, False, False]

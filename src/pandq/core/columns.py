@@ -89,7 +89,10 @@ class Columns:
         """(d,) each column's sum, pairwise: finite only where all of its numbers are."""
         if self._sums is None:
             apart, which = self.distinct()
-            self._sums = np.array([np.add.reduce(x) for x in apart.columns], np.float64)[which]
+            # an infinity of each sign is no number, which says what it is to
+            with np.errstate(over="ignore", invalid="ignore"):
+                found = [np.add.reduce(x) for x in apart.columns]
+            self._sums = np.array(found, np.float64)[which]
         return self._sums
 
 
