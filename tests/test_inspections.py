@@ -2,14 +2,17 @@
 
 import io
 import json
+import shlex
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 import pandq
 from pandq import InputError
+from pandq.cli.app import cli
 from pandq.report.terminal.console import Page
 from pandq.report.terminal.inspection import inspection
 from pandq.results.inspection import Inspection
@@ -162,3 +165,26 @@ def test_it_is_never_more_than_a_screen(columns, tmp_path):
     assert sum(1 + max(len(line.rstrip()) - 1, 0) // 80 for line in shown) <= 24
     assert found.next_steps[0] in console.file.getvalue()
     assert ("more columns" in console.file.getvalue()) == (columns == 30)
+
+
+@pytest.mark.parametrize("name", ["image", "id"])
+def test_predictions_and_votes_in_two_files_are_a_pair_by_the_column_that_names_their_rows(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    items, law = [f"i{i}" for i in range(60)], [[0.7, 0.3]] * 60
+    pq.write_table(pa.table({"image": items, "probs": law}), "preds.parquet")
+    pq.write_table(pa.table({name: items, "counts": [[2, 1]] * 60}), "votes.parquet")
+    found = pandq.inspect(["preds.parquet", "votes.parquet"])
+    words = "pandq audit preds.parquet votes.parquet --id image --p counts:other.counts"
+    assert found.next_steps[0] == f"{words} --q probs:probs"
+    run = CliRunner().invoke(cli, shlex.split(found.next_steps[0])[1:])
+    assert (run.exit_code, "60 rows in both files" in run.output) == (0, True)
+
+
+def test_two_files_that_nothing_joins_are_told_how_to_be(tmp_path):
+    files = [tmp_path / "a.csv", tmp_path / "b.parquet"]
+    files[0].write_text("label,score\n1,0.5\n")
+    pq.write_table(pa.table({"x": [0.5]}), files[1])
+    with pytest.raises(InputError, match="joined by --id COLUMN"):
+        pandq.inspect(files)

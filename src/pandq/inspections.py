@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.errors import InputError
-from pandq.proposals import proposed, shapes
+from pandq.proposals import known, proposed, shapes
 from pandq.read import columns as cols
+from pandq.read.beside import joined_by
 from pandq.read.guesses import may_be
 from pandq.read.opened import open_source
 from pandq.read.peeks import peeked
 from pandq.results.inspection import Column, Inspection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pandq.read.parts import Source
     from pandq.read.peeks import Peek
@@ -55,7 +56,7 @@ def inspect(data: Any) -> Inspection:
         )
         found = shapes(peek)
         steps = proposed(peek, found)
-    plain = next((shape for shape in found if not shape.options), None)
+    plain = next((shape for shape in found if shape.layout is None), None)
     p, q = (plain.p, plain.q) if plain else ((), ())
     layouts = tuple(dict.fromkeys(x.layout.name for x in found if x.layout is not None))
     files = _files(data)
@@ -68,18 +69,45 @@ def inspect(data: Any) -> Inspection:
 
 @contextmanager
 def _opened(data: Any) -> Iterator[tuple[Source, Peek]]:
-    """A table and its first rows; of two that have different columns the first."""
+    """A table and its first rows; of two files of different columns the first, or both joined."""
     files = _files(data)
-    if files is not None and len(files) == 2:
-        with suppress(InputError):
-            first, second = (open_source(file) for file in files)
-            if set(first.schema) != set(second.schema):
-                with peeked(files[0], first) as peek:
-                    yield first, replace(peek, data=files, beside=True)
+    if files is not None and (pair := _pair(files)) is not None:
+        first, second = pair
+        with peeked(files[0], first) as peek:
+            laid = replace(peek, data=files, beside=True)
+            if known(laid, shapes(laid)):
+                yield first, laid
                 return
+        if (both := _joined(files, first, second)) is not None:
+            source, name = both
+            with peeked(files, source) as peek:
+                yield source, replace(peek, options={"id": name})
+            return
     source = open_source(data)
     with peeked(data, source) as peek:
         yield source, peek
+
+
+def _pair(files: Sequence[str]) -> tuple[Source, Source] | None:
+    """Two files of different columns; None where they are one table."""
+    if len(files) == 2:
+        with suppress(InputError):
+            first, second = (open_source(file) for file in files)
+            return (first, second) if set(first.schema) != set(second.schema) else None
+    return None
+
+
+def _joined(files: Sequence[str], first: Source, second: Source) -> tuple[Source, str] | None:
+    """Two files as one table, and the column that names the rows of both."""
+    both = [name for name in first.schema if name in second.schema]
+    if not both and "id" in second.schema:
+        both = [name for name, kind in first.schema.items() if cols.is_text(kind)]
+    for name in both:
+        with suppress(InputError):
+            found = joined_by(list(files), name)
+            if found is not None:
+                return found.source, name
+    return None
 
 
 def _files(data: Any) -> list[str] | None:

@@ -142,7 +142,7 @@ def shapes(peek: Peek) -> list[Shape]:
     """The ways to read a table: as it is where names say it all, by its layouts, by its rows."""
     schema, batch = peek.source.schema, peek.batch
     q = may_be_q(schema, batch)
-    plain = Shape({}, may_be_p(schema, batch, q), q, schema, batch)
+    plain = Shape(peek.options, may_be_p(schema, batch, q), q, schema, batch)
     found = [shape for layout, named in _layouts(peek) for shape in _shape_of(peek, layout, named)]
     if peek.beside:
         return found
@@ -200,6 +200,11 @@ def _shape_of(peek: Peek, layout: Layout, named: Mapping[str, str]) -> Iterator[
 
 def proposed(peek: Peek, found: Sequence[Shape]) -> list[Step]:
     """What to run next, the likeliest first; whole commands before those that need a word more."""
+    return known(peek, found) or [_unsaid(found)]
+
+
+def known(peek: Peek, found: Sequence[Shape]) -> list[Step]:
+    """The same without an audit whose columns would have to be said."""
     steps: dict[str, Step] = {}
     for shape in found:
         for step in _steps(peek, shape):
@@ -208,8 +213,7 @@ def proposed(peek: Peek, found: Sequence[Shape]) -> list[Step]:
             kept = steps.get(step.command)
             if kept is None or (step.whole and not kept.whole):
                 steps[step.command] = step
-    every = sorted(steps.values(), key=lambda step: not step.whole)
-    return every or [_unsaid(found)]
+    return sorted(steps.values(), key=lambda step: not step.whole)
 
 
 def _steps(peek: Peek, shape: Shape) -> Iterator[Step]:

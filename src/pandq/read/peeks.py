@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pandq.read.tables import Table
 from pandq.read.text import sql_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pandq.read.columns import Column
     from pandq.read.parts import Batch, Source
@@ -35,7 +35,7 @@ class Peek:
     """The first rows of a table: as `scan` takes them, as a Source, and as columns.
 
     `whole` says that they are all rows, read where they lie; `beside` that the data has a second
-    table, to be joined.
+    table, to be joined; `options` are what `scan` is told for the table to be this one.
     """
 
     data: Any
@@ -43,6 +43,7 @@ class Peek:
     batch: Batch
     whole: bool = False
     beside: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
