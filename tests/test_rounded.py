@@ -345,3 +345,18 @@ def test_logits_beside_rounded_probabilities_are_taken(folder):
     p, _ = folder
     low, high = kl_bounds(Logits(np.log(np.maximum(p, 1e-300))), shown(p, 2))
     assert within(np.zeros(80), (low, high))
+
+
+def test_bounds_of_a_difference_lie_in_their_own_intervals_on_either_side_of_nothing():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(400, 4))
+    labels = Labels((z + rng.gumbel(size=z.shape)).argmax(axis=1))
+    noisy = z + rng.normal(size=z.shape)
+    one, other = (Probs(np.round(special.softmax(x, axis=1), 2), decimals=2) for x in (z, noisy))
+    for qs in ((one, other), (other, one)):
+        (found,) = pandq.compare(labels, *qs).difference_bounds
+        for bound in (found.lower_bound, found.upper_bound):
+            assert bound.low < bound.value < bound.high
+        assert found.lower_bound.value < found.upper_bound.value
+        assert found.cross_entropy.low < found.lower_bound.value
+        assert found.upper_bound.value < found.cross_entropy.high

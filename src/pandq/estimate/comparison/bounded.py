@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pandq.estimate.averages.intervals import one_sided_level
 from pandq.estimate.averages.means import Means
+from pandq.estimate.comparison.between import between
 from pandq.estimate.comparison.toplabels import TopLabelSums, top_labels
 from pandq.estimate.passes import Shape
 from pandq.results.comparison import Bounds, DifferenceBounds
-from pandq.results.estimate import Estimate
 from pandq.sums.summary import Summary, merged_by, summary
 from pandq.views import ROUNDED_KIND, TOP_KIND, kl_bounds
 
@@ -116,9 +113,17 @@ def differences_of(
         return ()
     bounds = []
     for name, sums in zip(called[1:], found.differences, strict=True):
-        low, high, between = _ends(sums, n=found.n, unit=unit, level=level, least=-np.inf)
-        between = replace(between, name="difference")
-        bounds.append(DifferenceBounds(name, called[0], found.n, low, high, between))
+        found_of = between(
+            sums.low,
+            sums.high,
+            n=found.n,
+            level=level,
+            methods=ROUNDED,
+            of="difference",
+            lost=-np.inf,
+        )
+        ends = (x.to_unit(unit) for x in found_of)
+        bounds.append(DifferenceBounds(name, called[0], found.n, *ends))
     return tuple(bounds)
 
 
@@ -147,43 +152,9 @@ def bounds_of(
         Bounds; the upper one is infinite where it is infinite in any row.
     """
     methods = ROUNDED if rounded else UNSEEN
-    low, high, kl = _ends(sums, n=n, unit=unit, level=level, least=0.0, methods=methods)
+    found = between(sums.low, sums.high, n=n, level=level, methods=methods, of="kl")
+    low, high, kl = (x.to_unit(unit) for x in found)
     lost = n - sums.low.n
     told = top_labels(labels, unit=unit, level=level)
     bounds = {"lower_bound": low, "upper_bound": high, "kl": kl}
     return Bounds(q=name, n=n, **bounds, infinite_rows=lost, labels=told)
-
-
-def _ends(
-    sums: DivergenceBounds,
-    *,
-    n: int,
-    unit: Unit,
-    level: float,
-    least: float,
-    methods: tuple[str, str] = ROUNDED,
-) -> tuple[Estimate, Estimate, Estimate]:
-    """The mean of either bound, and what lies between them; `least` is the least that may be."""
-    low, high = (
-        means.estimate(key, level=level, method=method)
-        for means, key, method in zip((sums.low, sums.high), (LOW, HIGH), methods, strict=True)
-    )
-    lost = {LOW: n - sums.low.n, HIGH: n - sums.high.n}
-    one, other = sums.low.sampling(LOW), sums.high.sampling(HIGH)
-    # of rows that need not be the same no covariance is kept: the gap is less sure than it could be
-    apart = math.hypot(one.standard_error, other.standard_error)
-    each = one_sided_level(one, other, gap_error=apart, level=level)
-    ends = [one.one_sided(each)[0], other.one_sided(each)[1]]
-    found = [low, high]
-    for place, key in enumerate((LOW, HIGH)):
-        if lost[key]:
-            method = f"infinite in {lost[key]} rows"
-            # a divergence that is at least infinite is so; of a difference nothing is known below
-            end = -np.inf if key == LOW and least < 0 else np.inf
-            found[place] = Estimate(end, end, end, level, "nat", n, method, key)
-            ends[place] = end
-    method = "between certified bounds: no point is identified"
-    least = max(ends[0], least)
-    between = Estimate(None, least, ends[1], level, "nat", n, method, "kl", identified=False)
-    low, high, between = (x.to_unit(unit) for x in (*found, between))
-    return low, high, between
