@@ -194,7 +194,10 @@ def _is_answer(column: Any, kind: pa.DataType) -> bool:
         return False
     if not (cols.is_text(kind) or cols.is_numeric(kind)):
         return False
-    values = _values(column)
+    try:
+        values = _values(column)
+    except UnicodeDecodeError:  # text that is none
+        return False
     rows = len(column) - column.null_count
     if pa.types.is_floating(kind) and any(value != int(value) for value in values):
         return False
