@@ -194,10 +194,7 @@ def _is_answer(column: Any, kind: pa.DataType) -> bool:
         return False
     if not (cols.is_text(kind) or cols.is_numeric(kind)):
         return False
-    try:
-        values = _values(column)
-    except UnicodeDecodeError:  # text that is none
-        return False
+    values = _values(column)
     rows = len(column) - column.null_count
     if pa.types.is_floating(kind) and any(value != int(value) for value in values):
         return False
@@ -205,11 +202,13 @@ def _is_answer(column: Any, kind: pa.DataType) -> bool:
 
 
 def _values(column: Any) -> list[Any]:
-    """The different values of a column, as labels are: text, or numbers."""
+    """The different values of a column, as labels are: text, or numbers; none of bytes."""
     values = column.unique().drop_null()
     kind = values.type
     if cols.is_text(kind):
-        return [value for value in values.cast(pa.string()).to_pylist() if value.strip()]
+        with suppress(UnicodeDecodeError, pa.ArrowInvalid):
+            return [value for value in values.cast(pa.string()).to_pylist() if value.strip()]
+        return []
     return [x for x in map(float, values.to_pylist()) if np.isfinite(x)]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Names of the data may have any length: what is longer ends in an ellipsis.
 LONGEST = 48
 BETWEEN = 2
-FEW = 6
+FEW, ROOMY = 6, 20
 
 
 def grid(
@@ -70,18 +70,23 @@ def fitting(
         _widest([*_words([name]), *_words(part)]) for name, part in zip(columns, cells, strict=True)
     ]
     widths = [max(cell_len(name), size) for name, size in zip(columns, told, strict=True)]
-    # at first numbers keep their line, and only what is made of words breaks; then intervals too
+    # what is said of a name breaks before names do, and both before intervals
     kept = [
         max(size, _widest(_words([name]))) if is_number else least
         for name, size, least, is_number in zip(columns, told, words, numeric, strict=True)
     ]
+    named = [
+        least if is_number else max(least, ROOMY)
+        for least, is_number in zip(kept, numeric, strict=True)
+    ]
+    named[0] = widths[0]
     room = width - BETWEEN * (len(columns) - 1)
     # at the last a word breaks anywhere, and a number still does not
     last = [
         _widest(_words(part)) if is_number else FEW
         for part, is_number in zip(cells, numeric, strict=True)
     ]
-    for least in (kept, words, last):
+    for least in (named, kept, words, last):
         while sum(widths) > room:
             over = [size - limit for size, limit in zip(widths, least, strict=True)]
             if max(over) <= 0:
