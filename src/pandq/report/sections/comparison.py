@@ -78,9 +78,9 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
             yield from _difference(difference, comparison, place)
     if comparison.judged is not None:
         yield judged_section(comparison.judged, unit)
-    for found in (*comparison.from_reference, comparison.control):
+    for place, found in enumerate((*comparison.from_reference, comparison.control)):
         if found is not None:
-            yield from reference_sections(found, comparison)
+            yield from reference_sections(found, comparison, place)
     yield Section("How it was computed", definitions=_method(comparison))
 
 

@@ -42,7 +42,9 @@ def reference_sentence(found: FromReference, unit: str) -> str:
     return f"The divergence of {found.q} from its reference P is {size}{excess}; {same}."
 
 
-def reference_sections(found: FromReference, comparison: Comparison) -> Iterator[Section]:
+def reference_sections(
+    found: FromReference, comparison: Comparison, place: int
+) -> Iterator[Section]:
     """Means over rows, then quantiles, and the labels' perplexities where there are labels."""
     before = [CONTROLLED] if found is comparison.control else []
     unit = comparison.unit
@@ -78,7 +80,7 @@ def reference_sections(found: FromReference, comparison: Comparison) -> Iterator
         table=[
             _quantiles(spread, found.kl_quantile_limits),
             _quantiles(changes, {}),
-            *_worst(found, unit),
+            *_worst(found, unit, place),
         ],
     )
     if found.codes is not None:
@@ -94,7 +96,7 @@ LEFT_OPEN = {
 }
 
 
-def _worst(found: FromReference, unit: str) -> list[Table]:
+def _worst(found: FromReference, unit: str, place: int) -> list[Table]:
     """The rows of largest KL, where they are in the text, and what either model says there."""
     if not found.worst:
         return []
@@ -114,7 +116,7 @@ def _worst(found: FromReference, unit: str) -> list[Table]:
     columns = ("id", "row", *(named.get(x, x) for x in places), f"KL, {unit}", "P's top class",
                f"{found.q}'s", *(["label"] if labelled else []))  # fmt: skip
     title = f"rows where {found.q} is furthest from P"
-    return [Table(title, columns, lines, name=f"furthest-{found.q}")]
+    return [Table(title, columns, lines, name=f"furthest-{place}")]
 
 
 def _codes(found: FromReference, codes: Mapping[str, Any], unit: str) -> Section:
