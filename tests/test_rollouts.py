@@ -106,17 +106,26 @@ def test_k2_token_by_token_has_the_gradient_of_each_step_with_the_steps_before_i
     assert np.abs(found - FORWARD).max() > 0.05
 
 
-def test_the_command_of_the_document_runs(tmp_path):
-    (line,) = re.findall(r"```sh\n(pandq .*)\n```", DOCUMENT.read_text(encoding="utf-8"))
+SAID = {"compare": "k1 of whole sequences", "audit": "perplexity"}
+
+
+@pytest.mark.parametrize("command", SAID)
+def test_a_command_of_the_document_runs(tmp_path, command):
+    lines = re.findall(r"```sh\n(pandq .*)\n```", DOCUMENT.read_text(encoding="utf-8"))
+    assert {line.split()[1] for line in lines} == set(SAID)
+    line = next(line for line in lines if line.split()[1] == command)
     rng = np.random.default_rng(1)
     drawn = rng.choice(K * K, size=50, p=P)
     table = {
         "sampler": LOG_P[drawn].ravel(),
         "trainer": LOG_REFERENCE[drawn].ravel(),
         "sequence": np.repeat(np.arange(50), 2),
+        "logprob": LOG_P[drawn].ravel(),
+        "n_bytes": np.full(100, 3),
+        "language": np.repeat(["en", "fr"], 50),
     }
     pq.write_table(pa.table(table), tmp_path / "rollouts.parquet")
     words = [sys.executable, "-m", *shlex.split(line)]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "k1 of whole sequences" in done.stdout
+    assert SAID[command] in done.stdout
