@@ -163,6 +163,7 @@ def test_its_limit_is_the_cross_entropy_and_others_are_refused(table):
         ("--recalibrator", "r.json"),
         ("--floor", "certified"),
         ("--min-votes", "2"),
+        ("--annotator-pool", "3"),
         ("--best-q", "sampled:other"),
         ("--p", "labels:label"),
         ("--p", "sampled:other"),

@@ -186,6 +186,7 @@ class Outputs:
             "--recalibrator": self.recalibrator_file is not None,
             "--floor": of_parts["floor"] != "auto",
             "--min-votes": of_parts["min_votes"] != 1,
+            "--annotator-pool": of_parts["annotator_pool"] is not None,
         }
         for name, given in wanted.items():
             if given:
@@ -223,5 +224,5 @@ class Outputs:
 
 
 # Options that only a Q in full has a use for.
-OF_PARTS = ("decompose", "floor", "min_votes")
+OF_PARTS = ("decompose", "floor", "min_votes", "annotator_pool")
 OUTPUTS = tuple(field.name for field in fields(Outputs))
