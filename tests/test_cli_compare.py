@@ -1,6 +1,7 @@
 """pandq compare as a process: what it prints, its exit codes, its gates, and those of audit."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def test_two_files_are_joined_by_id(folder):
 
 
 def test_logits_files_are_compared_without_an_option(folder):
-    run = pandq("compare", folder / "base.kld", folder / "small.kld", "--full")
+    wide = os.environ | {"COLUMNS": "120"}
+    run = pandq("compare", folder / "base.kld", folder / "small.kld", "--full", env=wide)
     assert run.returncode == 0
     for text in ("Mean KLD", "Same top p", "Mean PPL(Q)/PPL(base)", "16-bit codes round"):
         assert text in run.stdout

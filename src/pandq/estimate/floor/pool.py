@@ -93,7 +93,7 @@ def with_replacement(counts: Counts, pool: int, keys: Keys, *, turn: int = 0) ->
 
     >>> votes = np.array([[1, 1, 1]] * 6)
     >>> with_replacement(votes, 3, np.arange(6, dtype=np.uint64)).tolist()[:3]
-    [[0, 1, 2], [2, 0, 1], [2, 0, 1]]
+    [[1, 1, 1], [1, 0, 2], [0, 2, 1]]
     """
     votes = counts.sum(axis=1)
     most, rows = int(votes.max(initial=0)), np.arange(len(counts))
