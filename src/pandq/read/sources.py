@@ -187,7 +187,7 @@ def open_tables(files: Sequence[Place], *, where: str | None = None) -> Source:
     for file in files:
         if not has_suffix(file, suffixes):
             raise InputError(
-                what="files of different formats are no one table",
+                what="files of different formats",
                 got=f"{first.name} and {file.name}",
                 remedy="Predictions and what is true of the same rows are joined by --id COLUMN;"
                 " a table of answers by that of pandq votes --out votes.parquet.",
