@@ -188,3 +188,14 @@ def test_two_files_that_nothing_joins_are_told_how_to_be(tmp_path):
     pq.write_table(pa.table({"x": [0.5]}), files[1])
     with pytest.raises(InputError, match="joined by --id COLUMN"):
         pandq.inspect(files)
+
+
+def test_how_many_chose_each_class_is_no_list_of_labels():
+    rows = np.random.default_rng(0)
+    counts = rows.multinomial(3, [0.5, 0.3, 0.2], 60)
+    law = list(rows.dirichlet(np.ones(3), 60))
+    found = pandq.inspect(pa.table({"votes": counts.tolist(), "probs": law}))
+    assert (
+        found.next_steps[0] == "pandq.audit(pandq.scan(table, p='counts:votes', q='probs:probs'))"
+    )
+    assert not any("layout" in step for step in found.next_steps)

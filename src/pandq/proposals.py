@@ -30,6 +30,7 @@ from pandq.read.laid import lay, layouts_of
 from pandq.read.layout import NAMING, layouts
 from pandq.read.peeks import first_rows
 from pandq.read.recognise import candidates
+from pandq.read.relations import sql_type
 from pandq.read.scan import scan
 from pandq.views import TOP_KIND, VOTES_KIND, Counts, Labels
 
@@ -143,12 +144,29 @@ def shapes(peek: Peek) -> list[Shape]:
     schema, batch = peek.source.schema, peek.batch
     q = may_be_q(schema, batch)
     plain = Shape(peek.options, may_be_p(schema, batch, q), q, schema, batch)
-    found = [shape for layout, named in _layouts(peek) for shape in _shape_of(peek, layout, named)]
+    counts = {spec.partition(":")[2] for spec in plain.p if spec.startswith(f"{Counts.kind}:")}
+    found = [
+        shape
+        for layout, named in _layouts(peek)
+        # how many chose each class is no list of labels
+        if counts.isdisjoint(_columns_of(layout, named, peek))
+        for shape in _shape_of(peek, layout, named)
+    ]
     if peek.beside:
         return found
     named = bool(candidates(schema, "p")) and bool(candidates(schema, "q"))
     answered = any(shape.layout is not None and shape.layout.carries for shape in found[:1])
     return [plain, *found] if named and not answered else [*found, plain]
+
+
+def _columns_of(layout: Layout, named: Mapping[str, str], peek: Peek) -> set[str]:
+    """The columns that a layout takes for what it needs."""
+    types = {name: sql_type(kind) for name, kind in peek.source.schema.items()}
+    try:
+        found = layout.assigned(types, named)
+    except InputError:
+        return set()
+    return {name for names in found.values() for name in names}
 
 
 def _layouts(peek: Peek) -> Iterator[tuple[Layout, dict[str, str]]]:
