@@ -25,9 +25,12 @@ from pandq.estimate.findings import Seen, few_people, findings_of
 from pandq.estimate.floor.bounding import Bounding, check_min_votes
 from pandq.estimate.floor.pool import Pool, check_pool, size_of
 from pandq.estimate.passes import (
+    QUANTILES,
+    Intervals,
     Shape,
     check_choices,
     name_of,
+    redrawn,
     refuse_empty,
     rows_of,
     run_of,
@@ -54,10 +57,6 @@ if TYPE_CHECKING:
     from pandq.results.decomposition import Decomposition, LabelType
 
 Floor = Literal["auto", "certified", "blind"]
-Intervals = Literal["t", "bootstrap"]
-
-REPLICATES = 1000
-QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
 @resumable
@@ -172,8 +171,7 @@ class Asked:
     @property
     def drawn(self) -> dict[str, int]:
         """How a bootstrap is drawn; of no replicates where none is wanted."""
-        replicates = REPLICATES if self.intervals == "bootstrap" else 0
-        return {"seed": self.seed, "replicates": replicates}
+        return redrawn(self.intervals, self.seed)
 
     def blank(self, by: Sequence[str]) -> AuditSums:
         """The first pass over no rows, which are told apart by the groups of some columns."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.drawn import LOSS, DrawnLoss
 from pandq.estimate.averages.intervals import exponential
 from pandq.estimate.averages.perbyte import bits_per_byte
-from pandq.estimate.passes import check_choices, drawn_alone, refuse_empty, rows_of, run_of
+from pandq.estimate.passes import (
+    QUANTILES,
+    Intervals,
+    check_choices,
+    drawn_alone,
+    redrawn,
+    refuse_empty,
+    rows_of,
+    run_of,
+)
 from pandq.read.scan import Scan
 from pandq.report.shown import Perplexity
 from pandq.units import Unit, per_nat
+from pandq.views import SAMPLED_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +32,6 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress
     from pandq.read.chunks import MemoryScan
-
-Intervals = Literal["t", "bootstrap"]
-
-REPLICATES = 1000
-QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
 @resumable
@@ -86,8 +91,7 @@ def perplexity(
     _refuse_other(rows)
     options = {"seed": seed, "intervals": intervals, "worst": worst}
     run = run_of(rows, engine, progress, checkpoint, {"command": "perplexity", **options})
-    replicates = REPLICATES if intervals == "bootstrap" else 0
-    blank = DrawnLoss.empty(by=tuple(rows.by), worst=worst, replicates=replicates, seed=seed)
+    blank = DrawnLoss.empty(by=tuple(rows.by), worst=worst, **redrawn(intervals, seed))
     sums = run.summarise("measuring", rows, blank.of_only, blank)
     refuse_empty(rows, sums.means.n, sums.means.weight)
     run.tell("summing up")
@@ -119,7 +123,7 @@ def _refuse_other(rows: Scan | MemoryScan) -> None:
     Raises:
         InputError: there is one.
     """
-    if rows.q.kind != "sampled":
+    if rows.q.kind != SAMPLED_KIND:
         remedy = "Of distributions it is in `pandq audit` (pandq.audit)."
         what = "the perplexity of what was drawn needs its log-probabilities, sampled:COLUMN"
         raise InputError(what, got=f"Q is {rows.q.kind}", remedy=remedy)

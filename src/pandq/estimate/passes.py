@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pandq.core.checks import check_level, is_number
 from pandq.engines.checkpoints import Checkpoint, identity
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pandq.engines.contract import Engine, Progress, Rows
     from pandq.read.chunks import Chunk
 
+# how intervals of averages are made, of how many replicates where they are drawn
+Intervals = Literal["t", "bootstrap"]
+REPLICATES = 1000
+# of the loss or divergence of single rows
+QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 # what every use of a seed has room for
 SEEDS = 2**32
 # rows that are shown; more are what --items is for
@@ -153,6 +158,15 @@ def run_of(
     if checkpoint is not None:
         kept = Checkpoint.opened(checkpoint, {**about, **identity(rows)})
     return Run(engine, progress, kept)
+
+
+def redrawn(intervals: Intervals, seed: int) -> dict[str, int]:
+    """How a bootstrap is drawn; of no replicates where none is wanted.
+
+    >>> redrawn("bootstrap", 7), redrawn("t", 7)
+    ({'seed': 7, 'replicates': 1000}, {'seed': 7, 'replicates': 0})
+    """
+    return {"seed": seed, "replicates": REPLICATES if intervals == "bootstrap" else 0}
 
 
 def check_choices(

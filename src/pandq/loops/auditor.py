@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from pandq.audits import Floor, Intervals
+    from pandq.audits import Floor
+    from pandq.estimate.passes import Intervals
     from pandq.loops.batches import Like
     from pandq.loops.kept import Held
     from pandq.loops.state import State
