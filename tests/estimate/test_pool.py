@@ -111,6 +111,7 @@ REFUSED = {
     "no number": ({"annotator_pool": 2.5}, 'from 2, or "seen", got 2.5'),
     "one person": ({"annotator_pool": 1}, 'from 2, or "seen", got 1'),
     "a word": ({"annotator_pool": "all"}, "from 2, or \"seen\", got 'all'"),
+    "more than there are": ({"annotator_pool": 10**20}, "more than all people"),
     "fewer than were seen": ({"annotator_pool": 4}, "the pool has 4 people, and there are more"),
 }
 

@@ -187,3 +187,10 @@ def test_a_wrong_token_is_named_by_its_row_among_those_that_count(tmp_path):
     labels[2, 1] = 7
     with pytest.raises(RowError, match=r"Labels row 6 is out of range for 3 classes"):
         list(scan(npz(tmp_path, **{**ALL, "labels": labels}, mask=MASK), **AUDITED).chunks())
+
+
+def test_a_mask_of_another_shape_is_named_with_it(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, logits=LOGITS, labels=LABELS, mask=np.ones((len(LABELS), 2), int))
+    with pytest.raises(InputError, match=r"got 6 x 5, beside mask of 6 x 2"):
+        scan(path, p="labels:labels", q="logits:logits")

@@ -324,7 +324,7 @@ def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:
     try:
         return scan(list(files), q=q or None, **options)
     except InputError as error:
-        if len(files) == 2 and not options["id"]:
+        if len(files) == 2 and not options["id"] and "column" in error.what:
             error.remedy += " Two files of different columns are joined by --id COLUMN."
         raise
 

@@ -112,9 +112,16 @@ def require_tokens_told(arrays: Mapping[str, Any], p: Iterable[str], labels: Ite
     for names, ndim in ((p, 3), (labels, 2)):
         for name in names:
             if name in arrays and arrays[name].ndim >= ndim and arrays[name].shape[1] != 1:
-                shape = " x ".join(map(str, arrays[name].shape))
+                got = _shape(arrays[name])
+                for other in arrays:
+                    if other.rpartition(".")[2].lower() in (*MASKS, *LENGTHS):
+                        got += f", beside {other} of {_shape(arrays[other])}"
                 what = f"array {name!r} has more than one row's worth in each row"
-                raise InputError(what, got=shape, remedy=HOW)
+                raise InputError(what, got=got, remedy=HOW)
+
+
+def _shape(array: Any) -> str:
+    return " x ".join(map(str, array.shape))
 
 
 def _called(arrays: Mapping[str, Any], names: Iterable[str], shape: tuple[int, ...]) -> list[str]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
     Keys = NDArray[np.uint64]
 
+# So many and more are people without number, of whom the floor is that without a pool.
+PEOPLE = 10**10
+
 Pool = int | Literal["seen"] | None
 # Draws that are made of the same votes; bounds are averaged over them.
 TURNS = 4
@@ -35,13 +38,19 @@ def check_pool(pool: object) -> None:
     """Refuse what is no number of people.
 
     Raises:
-        InputError: it is neither a whole number from 2 nor "seen".
+        InputError: it is neither a whole number of people nor "seen".
     """
     if pool in (None, "seen"):
         return
     if not is_number(pool, Integral) or cast("int", pool) < 2:
         what = 'annotator_pool is how many people there are, from 2, or "seen"'
         raise InputError(what, got=repr(pool))
+    if cast("int", pool) > PEOPLE:
+        what, remedy = (
+            "annotator_pool is more than all people",
+            "Of people without number leave it out.",
+        )
+        raise InputError(what, got=repr(pool), remedy=remedy)
 
 
 def size_of(pool: Pool, *, votes: bool, seen: int, most_votes: float, where: str) -> int | None:
