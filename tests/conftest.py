@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# two workers on two cores: before NumPy and torch start threads that would only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("pandq", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("pandq")
 
