@@ -13,6 +13,13 @@ from pandq.errors import InputError
 from pandq.estimate.averages.judged import with_judge
 from pandq.estimate.comparison.baseline import against_baseline
 from pandq.estimate.comparison.bounded import BoundedSums, bounds_of, differences_of
+from pandq.estimate.comparison.bydocument import (
+    by_document,
+    documents_of,
+    refuse_beside,
+    refuse_unpaired,
+)
+from pandq.estimate.comparison.called import names_of, names_of_files
 from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.differences import difference_of, model_of
 from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
@@ -76,7 +83,9 @@ def compare(
 
     Args:
         p: a view of what is true, or of a reference model; or a Scan with rivals (then `qs` and the
-            columns are its own).
+            columns are its own); or of several Scans, one of each model, the first: where
+            tokenizers differ, so do the rows, and models are paired by document (`cluster` and
+            `per` of the Scans).
         qs: views of two or more models' predictions; one is enough where P is a full distribution.
         names: what to call them.
         labels: Labels beside a P that is a reference's: perplexities are then compared too.
@@ -124,6 +133,14 @@ def compare(
         "weights": weights,
     }
     given |= {"labels": labels, "control": control, "n_bytes": n_bytes}
+    if isinstance(p, Scan) and qs and all(isinstance(q, Scan) for q in qs):
+        rows_of(p, in_full=False, **given)
+        refuse_beside(baseline=baseline, q_floor=q_floor)
+        scans: tuple[Any, ...] = (p, *qs)
+        for each in scans:
+            refuse_unpaired(each)
+        run = run_of(p, engine, progress, checkpoint, {"command": "compare"}, *scans[1:])
+        return _by_document(scans, names_of_files(scans, names), run, asked)
     rows = rows_of(p, *qs, in_full=False, **given)
     called = names_of(rows, names)
     asked.refuse_idle(rows, q_floor)
@@ -272,6 +289,28 @@ def _drawn(rows: Scan | MemoryScan, called: tuple[str, ...], run: Run, asked: As
     )
 
 
+def _by_document(
+    scans: Sequence[Scan], called: tuple[str, ...], run: Run, asked: Asked
+) -> Comparison:
+    """Models that have rows of their own, by their losses on the same documents."""
+    found = [documents_of(run, rows, q) for q, rows in zip(called, scans, strict=True)]
+    told = by_document(called, found, level=asked.level, worst=asked.worst)
+    return Comparison(
+        n=told.documents,
+        n_classes=0,
+        unit=asked.unit,
+        level=asked.level,
+        p_kind=scans[0].p.kind,
+        models=(),
+        differences=(),
+        from_reference=(),
+        source={"name": ", ".join(rows.source.name for rows in scans)},
+        options={"worst": asked.worst},
+        notes=tuple(dict.fromkeys(note for rows in scans for note in rows.notes)),
+        by_document=told,
+    )
+
+
 def _result(
     rows: Scan | MemoryScan,
     called: tuple[str, ...],
@@ -329,29 +368,6 @@ def _result(
         source=source,
         notes=(),
     )
-
-
-def names_of(rows: Scan | MemoryScan, names: Sequence[str] | None) -> tuple[str, ...]:
-    """What each Q is called: as given, by its column, or A, B, ..."""
-    size = 1 + len(rows.rivals)
-    if names is None and isinstance(rows, Scan):
-        if rows.names is not None:
-            return rows.names
-        called = [str(spec) for spec in (rows.q, *rows.rivals)]
-        repeated = len(set(called)) != size
-        return tuple(f"{name} ({i + 1})" if repeated else name for i, name in enumerate(called))
-    return named(size, names)
-
-
-def named(size: int, names: Sequence[str] | None) -> tuple[str, ...]:
-    """What so many models are called: as given, or A, B, ..."""
-    if names is not None:
-        if len(names) != size or len(set(names)) != size:
-            raise InputError(
-                what=f"{size} models need as many different names", got=str(list(names))
-            )
-        return tuple(names)
-    return tuple(chr(ord("A") + i) if size <= 26 else f"Q{i + 1}" for i in range(size))
 
 
 def _split(

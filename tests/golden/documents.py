@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 import pandq
 
@@ -90,6 +91,26 @@ def comparisons():
     }
 
 
+def of_documents():
+    """Two models, of which one cuts the text finer, on the same documents but for one of each."""
+    d = made()
+    draw = np.random.default_rng(13)
+
+    def scan(step, documents):
+        columns = {"document": [], "n_bytes": [], "logprob": []}
+        for place in range(0, N, step):
+            document = int(d["patient"][place]) // 4
+            if document in documents:
+                columns["document"].append(f"text {document}")
+                columns["n_bytes"].append(3 * step)
+                columns["logprob"].append(-float(draw.gamma(3)) * step)
+        q = "sampled:logprob"
+        return pandq.scan(pa.table(columns), q=q, cluster="document", per="n_bytes")
+
+    scans = (1, range(9)), (2, range(1, 10))
+    return {"documents": lambda: pandq.compare(*(scan(*x) for x in scans), worst=3)}
+
+
 def agreements():
     """What votes say by themselves: of nine annotators, and of counts alone."""
     d = made()
@@ -130,7 +151,7 @@ def fits():
     }
 
 
-RESULTS = {**audits(), **comparisons(), **agreements(), **perplexities()}
+RESULTS = {**audits(), **comparisons(), **of_documents(), **agreements(), **perplexities()}
 DOCUMENTS = {name: lambda name=name: result(name).to_dict() for name in RESULTS} | fits()
 
 

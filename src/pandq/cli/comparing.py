@@ -158,13 +158,16 @@ def compare_command(
     """Is B better than A, or the same? Is a copy true to its reference? The first --q is A.
 
     Two FILES with --id are joined: the second one's columns are other.NAME, and a single --q is
-    taken from both. Otherwise FILES are one table, as for audit.
+    taken from both. With --cluster and --per, FILES that each have one model's --q of --p labels
+    (or sampled:COLUMN) are paired by document: their tokenizers may differ. Otherwise FILES are one
+    table, as for audit.
 
     \b
         pandq compare preds.parquet --p labels:label --q probs:old --q probs:new
         pandq compare old.parquet new.parquet --id image --p labels:label --q probs:probs
         pandq compare preds.parquet --p logits:teacher --q logits:student --labels token
         pandq compare base.kld small.kld --control again.kld
+        pandq compare a.parquet b.parquet --q sampled:logprob --cluster document --per n_bytes
         pandq compare rollouts.parquet --p sampled:sampler --q sampled:trainer --cluster sequence
     """
     from pandq.comparisons import compare
@@ -189,10 +192,11 @@ def compare_command(
     quantiles = given.pop("max_kl_quantile")
     who = engine_given(given)
     files = with_control(files, given)
-    rows = comparison_rows(files, given)
-    refuse_made(rows, who["engine"])
+    scans = of_models(files, given) or [comparison_rows(files, given)]
+    for rows in scans:
+        refuse_made(rows, who["engine"])
     with engine_of(**who) as engine, progress_shown(progress_how) as progress:
-        result = compare(rows, baseline=old, engine=engine, progress=progress, **given)
+        result = compare(*scans, baseline=old, engine=engine, progress=progress, **given)
     _refuse_idle(result, asked)
     more = _of_quantiles(result, quantiles, asked["gate_on"])
     with all_or_none():
@@ -216,17 +220,20 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
     if asked["max_ppl_ratio"] is not None and not any(x.tokens for x in result.from_reference):
         what = "--max-ppl-ratio needs a reference's distribution and --labels"
         raise InputError(what, got=f"P is {result.p_kind}")
-    if (
-        asked["max_cross_entropy"] is not None
-        and result.bounds
-        and any(x.labels is None for x in result.bounds)
-    ):
+    if asked["max_cross_entropy"] is not None and any(x.labels is None for x in result.bounds):
         what, remedy = "--max-cross-entropy of bounds needs labels", "Give --labels, or --max-kl."
         raise InputError(what, remedy=remedy)
     if asked["max_kl_excess"] is not None and result.control is None:
         what, remedy = "--max-kl-excess needs the reference run a second time", "Give --control."
         raise InputError(what, remedy=remedy)
-    apart = result.differences or result.difference_bounds
+    apart = result.differences or result.difference_bounds or result.by_document
+    if result.by_document and any(
+        asked[name] is not None for name in ("max_kl", "max_cross_entropy")
+    ):
+        what = (
+            "models that are paired by document are limited by --max-regression, in bits per byte"
+        )
+        raise InputError(what)
     if asked["max_regression"] is not None and not apart:
         what, remedy = "--max-regression needs a second model", "Give a second --q, or --baseline."
         if result.bounds:
@@ -237,6 +244,7 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
 def _held(result: Comparison) -> dict[str, list[Estimate]]:
     """What each limit is compared with, by names that tell the models apart."""
     models, apart = result.models, result.differences or result.difference_bounds
+    texts = result.by_document.differences if result.by_document else ()
     return {
         "max_kl": [
             *(replace(x.kl, name=f"kl of {x.q}") for x in models or result.bounds),
@@ -266,7 +274,10 @@ def _held(result: Comparison) -> dict[str, list[Estimate]]:
             for x in result.from_reference
             if x.tokens is not None
         ],
-        "max_regression": [replace(x.cross_entropy, name=f"{x.q} less {x.against}") for x in apart],
+        "max_regression": [
+            *(replace(x.cross_entropy, name=f"{x.q} less {x.against}") for x in apart),
+            *(replace(x.bits_per_byte, name=f"{x.q} less {x.against}") for x in texts),
+        ],
     }
 
 
@@ -299,6 +310,23 @@ def with_control(files: tuple[str, ...], given: dict[str, Any]) -> tuple[str, ..
         what, got = "a control's file stands beside logits files alone", f"--control {control}"
         raise InputError(what, got=got, remedy="Name its column: --control KIND:COLUMN.")
     return (*files, control)
+
+
+def of_models(files: tuple[str, ...], given: dict[str, Any]) -> list[Scan]:
+    """The rows of each file, where each is of a model with rows of its own; else none.
+
+    One Q of labels, or of what was drawn, has nothing in the same table to be compared with.
+    """
+    from pandq.estimate.passes import drawn_alone
+
+    paired = given["per"] and given["cluster"] and not given["id"]
+    if len(files) < 2 or not paired or len(given["q"]) > 1:
+        return []
+    first = comparison_rows(files[:1], dict(given))
+    if not (drawn_alone(first) or first.p.kind == "labels"):
+        return []
+    others = [comparison_rows((file,), dict(given)) for file in files[1:-1]]
+    return [first, *others, comparison_rows(files[-1:], given)]
 
 
 def comparison_rows(files: tuple[str, ...], given: dict[str, Any]) -> Scan:

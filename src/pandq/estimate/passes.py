@@ -125,6 +125,7 @@ def run_of(
     progress: Progress | None,
     checkpoint: str | Path | None,
     about: Mapping[str, Any],
+    *others: Rows[Any],
 ) -> Run:
     """The run of passes that makes a result.
 
@@ -134,6 +135,7 @@ def run_of(
         progress: told how far a pass has come.
         checkpoint: a folder to keep what was summed in.
         about: what was asked for, as JSON values; a checkpoint of anything else is refused.
+        others: rows that are gone through besides.
 
     Raises:
         InputError: the checkpoint is of another input, or rows in memory cannot have one; or an
@@ -145,8 +147,8 @@ def run_of(
         raise InputError(what="this is no engine", got=type(engine).__name__, remedy=remedy)
     if progress is not None and not callable(progress):
         raise InputError(what="progress is a function of what is done", got=type(progress).__name__)
-    source = getattr(rows, "source", None)
-    lasting = getattr(source, "files", None) and not getattr(source, "passing", False)
+    sources = [getattr(x, "source", None) for x in (rows, *others)]
+    lasting = all(getattr(x, "files", None) and not getattr(x, "passing", False) for x in sources)
     if engine.needs_row_offsets and not lasting:
         raise InputError(
             what="workers read files themselves, and these rows are in memory or joined here",
@@ -156,7 +158,8 @@ def run_of(
         refuse_duplicates(rows)
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint.opened(checkpoint, {**about, **identity(rows)})
+        more = {"others": [identity(x) for x in others]} if others else {}
+        kept = Checkpoint.opened(checkpoint, {**about, **identity(rows), **more})
     return Run(engine, progress, kept)
 
 

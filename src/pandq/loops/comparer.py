@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from pandq.comparisons import Asked, bounded, compared, named, names_of
+from pandq.comparisons import Asked, bounded, compared
 from pandq.engines.run import Run
 from pandq.errors import InputError
 from pandq.estimate.comparison.bounded import BoundedSums
+from pandq.estimate.comparison.called import named, names_of
 from pandq.estimate.comparison.firstpass import ComparisonSums, require_reference, sampled_of
 from pandq.estimate.comparison.idle import partly_known
 from pandq.estimate.passes import require_laws

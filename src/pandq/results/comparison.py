@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pandq.results.bydocument import ByDocument
 from pandq.results.estimate import Estimate
 from pandq.results.judged import Judged
 from pandq.results.record import Document, Record
@@ -136,7 +137,8 @@ class Comparison(Document):
     `bounds` where only the top of a distribution is known or it was rounded (then also
     `difference_bounds`), and `sampled` where only
     log-probabilities of what was drawn are: there are no classes then, and `n_classes` is 0.
-    `control` is how far the reference, run a second time, is from itself.
+    `control` is how far the reference, run a second time, is from itself. `by_document` is there
+    where each model has rows of its own: what is compared then are documents, and `n` is of these.
     """
 
     SCHEMA: ClassVar[str] = "pandq/comparison/2"
@@ -160,8 +162,12 @@ class Comparison(Document):
     notes: tuple[str, ...] = ()
     judged: Judged | None = None
     control: FromReference | None = None
+    by_document: ByDocument | None = None
 
     def __repr__(self) -> str:
+        if self.by_document is not None:
+            found = [x.bits_per_byte for x in self.by_document.differences]
+            return f"<pandq.Comparison of {self.n:,} documents: {'; '.join(map(str, found))}>"
         found = [x.cross_entropy for x in self.differences]
         found += [x.kl for x in self.from_reference] + [x.kl for x in self.bounds]
         found += [x.k1 for x in self.sampled]

@@ -137,8 +137,8 @@ def require_reference(p_kind: str) -> None:
         raise InputError(
             what="one Q alone is compared with a reference, and P is none",
             got=f"P is {p_kind}",
-            remedy="Give a second Q (two files are joined by --id COLUMN); how far one Q"
-            " is from P is `pandq audit`.",
+            remedy="Give a second Q (two files are joined by --id COLUMN, or paired by document"
+            " with --cluster and --per); how far one Q is from P is `pandq audit`.",
         )
 
 

@@ -33,7 +33,8 @@ def refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) 
             what="P and Q are the same log-probabilities of draws",
             got=str(rows.q),
             remedy="Say what the sampler gave to them, --p sampled:COLUMN; the perplexity of one"
-            " model alone is `pandq audit`.",
+            " model alone is `pandq audit`; models in files of their own are paired by document"
+            " with --cluster and --per.",
         )
     if rows.control is not None and (partly or not full):
         raise InputError(

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pandq.report import figures
 from pandq.report.few import few_units, over_whom, who_gave
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
+from pandq.report.sections.bydocument import (
+    document_sections,
+    document_sentence,
+    left_out_note,
+)
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.sampled import sampled_sections, sampled_sentence
@@ -44,8 +49,8 @@ UNPAIRED = (
 )
 
 
-def comparison_sections(comparison: Comparison) -> Iterator[Section]:
-    """All that a comparison says, the answer first."""
+def _said(comparison: Comparison) -> list[str]:
+    """What a comparison says in sentences, the answer first."""
     unit = comparison.unit
     said = [difference_sentence(x, unit) for x in comparison.differences]
     said += [reference_sentence(x, unit) for x in comparison.from_reference]
@@ -59,12 +64,25 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
         for x in comparison.difference_bounds
     ]
     said += [sampled_sentence(x, unit) for x in comparison.sampled]
-    classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
-    about = f"{comparison.n:,} rows{classes}; P is {comparison.p_kind}; {_over(comparison)}"
+    if comparison.by_document is not None:
+        said += map(document_sentence, comparison.by_document.differences)
+    return said
+
+
+def comparison_sections(comparison: Comparison) -> Iterator[Section]:
+    """All that a comparison says, the answer first."""
+    unit, documents, said = comparison.unit, comparison.by_document, _said(comparison)
+    left_out = [] if documents is None else left_out_note(documents)
+    about = f"{_amount(comparison)}; P is {comparison.p_kind}; {_over(comparison)}"
     told = next((x.expected_accuracy for x in comparison.models), None)
+    if documents is not None:
+        told = documents.differences[0].bits_per_byte
     few = [] if told is None else few_units(told)
     notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
-    yield Section(said[0], note=[*said[1:], about, *notes], first=True, answer=True)
+    yield Section(said[0], note=[*said[1:], about, *left_out, *notes], first=True, answer=True)
+    if documents is not None:
+        yield from document_sections(comparison, documents)
+        return
     if comparison.bounds:
         yield from bounded_sections(comparison)
         return
@@ -84,8 +102,19 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     yield Section("How it was computed", definitions=_method(comparison))
 
 
+def _amount(comparison: Comparison) -> str:
+    """How much was compared."""
+    found = comparison.by_document
+    if found is not None:
+        return f"{found.documents:,} documents of {found.n_bytes:,.0f} bytes"
+    classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
+    return f"{comparison.n:,} rows{classes}"
+
+
 def _over(comparison: Comparison) -> str:
     """What varies in the intervals."""
+    if comparison.by_document is not None:
+        return f"intervals over documents at {comparison.level:.0%}"
     over = comparison.source.get("intervals_over", "")
     if comparison.models:
         one, people = comparison.models[0], comparison.source.get("annotators", 0)
