@@ -64,6 +64,30 @@ def test_batches_say_what_one_says(kind, models):
     assert fed(p, qs, more, [slice(None)]).result().to_dict() == wanted
 
 
+def test_a_control_is_what_it_is_of_all_rows_at_once():
+    p, qs, more = some("logits")
+    rng = np.random.default_rng(4)
+    again = Logits(p.array + 0.1 * rng.normal(size=(N, 4)))
+    wanted = pandq.compare(p, *qs, control=again, **more).to_dict()
+    one, other = (pandq.Comparer(by=["site"]) for _ in range(2))
+    for place, rows in enumerate(BATCHES):
+        some_qs = (q[rows] for q in qs)
+        side = one if place < 2 else other
+        side.update(p[rows], *some_qs, control=again[rows], **cut(more, rows))
+    found = pandq.Comparer.from_bytes(one.to_bytes()).merge(pickle.loads(pickle.dumps(other)))
+    assert found.result().control is not None
+    assert apart(wanted, found.result().to_dict()) <= CLOSE
+    assert found.result().from_reference[0].kl_excess.low > 0
+    before = found.to_bytes()
+    for given, told in (({}, "lacks control"), ({"control": Probs([[0.25] * 4])}, "of control")):
+        with pytest.raises(InputError, match=told):
+            found.update(p[:1], *(q[:1] for q in qs), **given, **cut(more, slice(0, 1)))
+    assert found.to_bytes() == before
+    of_labels = Labels([0]), Logits([[0.0, 1.0]]), Logits([[0.0, 2.0]])
+    with pytest.raises(InputError, match="a control is a reference's distribution"):
+        pandq.Comparer().update(*of_labels, control=Logits([[0.0, 1.0]]))
+
+
 def test_options_are_those_of_a_comparison():
     p, qs, more = some("labels")
     options = {"names": ["old", "new"], "unit": "bit", "level": 0.9, "worst": 3, "seed": 2}

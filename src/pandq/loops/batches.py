@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pandq.views import View
 
 GROUP = "by "
+# Views that belong to the rows besides P and the models.
+BESIDE = ("best_q", "control")
 KINDS: dict[str, Any] = {**VIEWS, Ensemble.kind: Ensemble}
 
 
@@ -28,7 +30,7 @@ KINDS: dict[str, Any] = {**VIEWS, Ensemble.kind: Ensemble}
 class Like:
     """What all batches have in common: of another one nothing can be averaged.
 
-    `kinds` are those of the views by their columns' names, p, q, `rival_column`s and best_q.
+    `kinds` are those of the views by their columns' names, p, q, `rival_column`s and BESIDE.
     """
 
     n_classes: int
@@ -40,13 +42,15 @@ class Like:
     labels: bool
     best_q: bool
     n_bytes: bool
+    control: bool
 
     @classmethod
     def of(cls, rows: MemoryScan) -> Like:
         """What rows are like."""
         views = {"p": rows.p, "q": rows.q}
         views |= {rival_column(place): view for place, view in enumerate(rows.rivals)}
-        views |= {} if rows.best_q is None else {"best_q": rows.best_q}
+        beside = ((name, getattr(rows, name)) for name in BESIDE)
+        views |= {name: view for name, view in beside if view is not None}
         return cls(
             rows.q.n_classes or 1,
             tuple((name, kind_of(view)) for name, view in views.items()),
@@ -57,6 +61,7 @@ class Like:
             rows.labels is not None,
             rows.best_q is not None,
             rows.n_bytes is not None,
+            rows.control is not None,
         )
 
     def refuse_other(self, other: Like, what: str) -> None:
@@ -82,12 +87,12 @@ class Like:
             kind = mine.get(name, given)
             if kind != given:
                 got = f"{given}, not {kind}"
-                called = name if name == "best_q" else name.upper()
+                called = name if name in BESIDE else name.upper()
                 raise InputError(what=f"{what} has another kind of {called}", got=got)
         if self.classes != other.classes:
             got = f"{_few(other.classes)}, not {_few(self.classes)}"
             raise InputError(what=f"{what} has other class names", got=got)
-        for name in ("ids", "clusters", "weights", "labels", "best_q", "n_bytes"):
+        for name in ("ids", "clusters", "weights", "labels", "best_q", "n_bytes", "control"):
             if getattr(self, name) != getattr(other, name):
                 had = "and those before had none" if getattr(other, name) else "and all need them"
                 has = "has" if getattr(other, name) else "lacks"
@@ -99,7 +104,7 @@ class Like:
     @property
     def n_models(self) -> int:
         """How many Q are held against P."""
-        return len(self.kinds) - 1 - self.best_q
+        return len(self.kinds) - 1 - self.best_q - self.control
 
     @property
     def partly(self) -> bool:
@@ -153,16 +158,21 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
         {name: _groups([chunk.groups[name] for chunk in chunks]) for name in first.groups},
         _all([chunk.clusters for chunk in chunks]),
         _all([chunk.weights for chunk in chunks]),
-        None if first.best_q is None else _one([chunk.best_q for chunk in chunks]),
+        _one_beside([chunk.best_q for chunk in chunks]),
         tuple(map(_one, zip(*(chunk.rivals for chunk in chunks), strict=True))),
         None if first.labels is None else _one([chunk.labels for chunk in chunks]),
         _all([chunk.n_bytes for chunk in chunks]),
+        control=_one_beside([chunk.control for chunk in chunks]),
     )
 
 
 def _all(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     some = [array for array in arrays if array is not None]
     return np.concatenate(some) if some else None
+
+
+def _one_beside(views: Sequence[Any]) -> Any:
+    return None if views[0] is None else _one(views)
 
 
 def _one(views: Iterable[Any]) -> Any:
@@ -201,8 +211,8 @@ def columns_of(chunk: Chunk) -> dict[str, NDArray[Any]]:
     columns |= {f"{GROUP}{name}": codes for name, (codes, _) in chunk.groups.items()}
     if chunk.labels is not None:
         columns["labels"] = chunk.labels.array
-    if chunk.best_q is not None:
-        columns["best_q"] = bits_of(chunk.best_q)
+    beside = ((name, getattr(chunk, name)) for name in BESIDE)
+    columns |= {name: bits_of(view) for name, view in beside if view is not None}
     for name in ("clusters", "weights", "n_bytes"):
         if getattr(chunk, name) is not None:
             columns[name] = getattr(chunk, name)
@@ -233,7 +243,7 @@ def chunk_of(
         return KINDS[kind].trusted(array, like.n_classes, None)
 
     views = {name: view(name, kind) for name, kind in like.kinds}
-    best_q = views.pop("best_q", None)
+    best_q, control = (views.pop(name, None) for name in BESIDE)
     return Chunk(
         start,
         views.pop("p"),
@@ -247,4 +257,5 @@ def chunk_of(
         tuple(views.values()),
         view("labels", "labels") if like.labels else None,
         columns.get("n_bytes"),
+        control=control,
     )

@@ -90,6 +90,7 @@ class Comparer(Fed[Sums, Comparison]):
         p: object,
         *qs: object,
         labels: object = None,
+        control: object = None,
         by: Mapping[str, ArrayLike] | None = None,
         cluster: ArrayLike | None = None,
         ids: ArrayLike | None = None,
@@ -103,6 +104,7 @@ class Comparer(Fed[Sums, Comparison]):
             qs: views of two or more models' predictions; one is enough where P is a full
                 distribution.
             labels: Labels beside a P that is a reference's.
+            control: a view of the reference run a second time.
             by: the groups' arrays of n values each, by name.
             cluster: (n,) values that say which rows belong together.
             ids: (n,) names of the rows; their numbers from 0 when left out.
@@ -117,7 +119,7 @@ class Comparer(Fed[Sums, Comparison]):
         if not qs:
             raise InputError(what="there is no Q to compare", remedy="update(p, q_a, q_b)")
         given: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
-        given |= {"n_bytes": n_bytes}
+        given |= {"n_bytes": n_bytes, "control": control}
         q, *rivals = qs
         rows = views_scan(p, q, rivals=rivals, labels=labels, classes=self._classes, **given)
         names_of(rows, self._called)

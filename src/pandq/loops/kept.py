@@ -99,6 +99,7 @@ class KeptRows(Summary):
             chunk.labels,
             notes,
             chunk.n_bytes,
+            chunk.control,
             chunk=chunk,
         )
 

@@ -173,10 +173,11 @@ def _first_of_each(keys: Keys) -> NDArray[np.bool_]:
 def _own(chunk: Chunk) -> Chunk:
     """The same rows in memory of their own: a loop writes its next batch over the last."""
     if _away(chunk):
-        p, q, *rivals = (
-            view.here() if afar(view) else view for view in (chunk.p, chunk.q, *chunk.rivals)
+        p, q, control, *rivals = (
+            view.here() if afar(view) else view
+            for view in (chunk.p, chunk.q, chunk.control, *chunk.rivals)
         )
-        chunk = replace(chunk, p=p, q=q, rivals=tuple(rivals))
+        chunk = replace(chunk, p=p, q=q, control=control, rivals=tuple(rivals))
     return replace(chunk[np.arange(len(chunk))], start=chunk.start)
 
 
@@ -204,7 +205,7 @@ def _large(chunk: Chunk) -> bool:
 
 
 def _away(chunk: Chunk) -> bool:
-    return afar(chunk.p, chunk.q, *chunk.rivals)
+    return afar(chunk.p, chunk.q, chunk.control, *chunk.rivals)
 
 
 def _pieces(chunk: Chunk) -> list[Chunk]:

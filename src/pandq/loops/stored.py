@@ -103,7 +103,7 @@ def read_bytes(stored: bytes, kind: str, schema: str) -> tuple[dict[str, Any], V
 
 def like_of(told: Value, arrays: dict[str, Any]) -> Like | None:
     """What the batches were like that a document tells of; None where there was none."""
-    flags = ("ids", "clusters", "weights", "labels", "best_q", "n_bytes")
+    flags = ("ids", "clusters", "weights", "labels", "best_q", "n_bytes", "control")
     nothing = Like(0, (), None, **dict.fromkeys(flags, False))
     given = told.get("like")
     found: Like | None = None if given is None else rebuilt(given, arrays, nothing)
