@@ -74,7 +74,7 @@ def test_a_control_is_what_it_is_of_all_rows_at_once():
         some_qs = (q[rows] for q in qs)
         side = one if place < 2 else other
         side.update(p[rows], *some_qs, control=again[rows], **cut(more, rows))
-    found = pandq.Comparer.from_bytes(one.to_bytes()).merge(pickle.loads(pickle.dumps(other)))
+    found = pandq.Comparer.from_bytes(one.to_bytes()).merge(other)
     assert found.result().control is not None
     assert apart(wanted, found.result().to_dict()) <= CLOSE
     assert found.result().from_reference[0].kl_excess.low > 0
