@@ -66,7 +66,10 @@ def test_one_label_per_row_gives_an_upper_bound_and_no_point(cifar10h):
 
 
 def test_parts_add_up_to_the_cross_entropy():
-    parts = pandq.audit(pandq.Counts(VOTES), pandq.Probs(SHARP)).decomposition
+    # with labels that say much of the floor, so that all have a point
+    votes = np.random.default_rng(9).multinomial(20, TRUTH)
+    flat = np.full(TRUTH.shape, 1 / K)
+    parts = pandq.audit(pandq.Counts(votes), pandq.Probs(flat)).decomposition
     total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
     assert total == pytest.approx(parts.cross_entropy.value, rel=1e-12)
 
@@ -172,7 +175,7 @@ def test_parts_are_over_all_rows_also_where_q_rules_out_what_happened():
     assert parts.n == N
     assert parts.cross_entropy.value == parts.calibration_loss.value == parts.kl.value == np.inf
     assert np.isfinite(
-        [parts.floor.value, parts.grouping_loss.value, parts.refinement_loss.value]
+        [parts.floor.value, parts.grouping_loss.high, parts.refinement_loss.value]
     ).all()
     assert parts.finite_part["cross_entropy"].n == N - 1
     assert "infinite: Q rules out what happened in 1 row; after recalibration" in result.to_text()
@@ -269,14 +272,12 @@ def test_kl_of_votes_is_the_loss_above_the_floor():
     result = pandq.audit(pandq.Counts(votes), pandq.Probs(q), by={"site": np.arange(3000) % 2})
     assert result.kl_plug_in.value > 0.2
     assert result.kl.low == 0.0
-    assert result.kl.value < 0.03
+    assert result.kl.value is None  # its interval spans more than its middle
     assert result.kl.high < 0.06
     assert result.kl == result.decomposition.kl
-    assert result.kl.value + result.decomposition.floor.value == pytest.approx(
-        result.cross_entropy.value, rel=1e-12
-    )
     for line in result.groups["site"]:
-        assert line["kl"]["value"] < 0.05 < line["kl_plug_in"]["value"]
+        assert line["kl"]["low"] == 0.0
+        assert line["kl"]["high"] < 0.1 < line["kl_plug_in"]["value"]
     # rows that are chosen by their votes have no floor of their own
     assert {line["kl"]["value"] for line in result.classes} == {None}
 
@@ -329,8 +330,11 @@ def test_parts_lie_where_they_can_and_their_numbers_are_shown_by_their_intervals
         assert (parts.grouping_loss.value, parts.kl.value) == (None, None)
         return
     assert 0.0 <= parts.floor.value <= parts.refinement_loss.value
-    total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
-    assert total == pytest.approx(parts.cross_entropy.value, rel=1e-9)
+    if parts.grouping_loss.value is not None:
+        total = parts.floor.value + parts.grouping_loss.value + parts.calibration_loss.value
+        assert total == pytest.approx(parts.cross_entropy.value, rel=1e-9)
+    for part in (parts.floor, parts.grouping_loss, parts.kl):
+        assert part.value is None or part.high - part.low <= part.value
     first = result.to_text().replace("\n", " ").split(". ")[0]
     assert (parts.grouping_loss.low > 0) == ("nothing that can be shown is the model" not in first)
 
@@ -362,7 +366,10 @@ def test_files_and_arrays_give_the_same_audit(tmp_path):
     from_file = pandq.audit(pandq.scan(path)).to_dict()
     from_views = pandq.audit(pandq.Counts(VOTES), pandq.Probs(SHARP)).to_dict()
     for part in ("floor", "calibration_loss", "grouping_loss"):
-        for end in ("value", "low", "high"):
+        ends = [
+            x for x in ("value", "low", "high") if from_file["decomposition"][part][x] is not None
+        ]
+        for end in ends:
             assert from_file["decomposition"][part][end] == pytest.approx(
                 from_views["decomposition"][part][end], rel=1e-6
             )

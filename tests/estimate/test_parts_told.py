@@ -5,7 +5,7 @@ import pytest
 
 import pandq
 from pandq import Counts, Labels, Logits, Probs
-from pandq.report.words import definition
+from pandq.report.words import definition, divergence_of, stacked
 
 N = 60
 
@@ -54,6 +54,49 @@ def test_of_one_label_a_row_kl_is_the_cross_entropy_and_so_is_its_interval(law, 
 def test_bounds_of_a_loss_that_is_the_same_in_every_row_reach_as_far_as_the_loss():
     found = pandq.audit(Labels([0] * 200, 2), Probs([[0.9, 0.1]] * 200))
     assert found.decomposition.kl.high == found.cross_entropy.high > 0.14
+
+
+def test_a_grouping_loss_beside_a_q_that_is_the_same_everywhere_is_as_narrow_as_its_floor():
+    rng = np.random.default_rng(2)
+    law = rng.dirichlet(np.full(4, 0.5), 800)
+    parts = pandq.audit(Counts(votes_of(law, 5)), Probs(np.full((800, 4), 0.25))).decomposition
+    floor, grouping = parts.floor, parts.grouping_loss
+    assert grouping.high - grouping.low < 1.2 * (floor.high - floor.low)
+    entropy = -(law * np.log(law)).sum(axis=1).mean()
+    assert grouping.low < np.log(4) - entropy < grouping.high
+
+
+def test_where_a_sentence_gives_a_range_no_table_page_or_document_has_a_point():
+    rng = np.random.default_rng(5)
+    law = rng.dirichlet(np.ones(3), 600)
+    site = {"site": np.arange(600) % 2}
+    found = pandq.audit(Counts(votes_of(law, 3)), Probs((law + 0.05) / 1.15), by=site)
+    parts = found.decomposition
+    assert parts.floor.value is not None
+    assert (found.kl.value, parts.kl.value, parts.grouping_loss.value) == (None, None, None)
+    assert parts.grouping_loss.low < parts.grouping_loss.high < parts.floor.low
+    assert "spans more than its middle" in parts.grouping_loss.method
+    told = found.to_dict()["decomposition"]
+    assert told["grouping_loss"]["value"] is None
+    assert {line["grouping_loss"]["value"] for line in told["groups"]["site"]} == {None}
+    lines = found.to_text().splitlines()
+    (row,) = [x for x in lines if x.startswith("grouping loss")]
+    assert row.split()[2] == "-"
+    assert f"[{parts.grouping_loss.low:.4f}, {parts.grouping_loss.high:.4f}]" in row
+    sizes = dict(stacked(parts))
+    assert sizes["floor, at least"] == parts.floor.low
+    assert sum(sizes.values()) == pytest.approx(parts.cross_entropy.value)
+    # the groups' KL is known by its ends, and the shares' does not take its place
+    line = found.groups["site"][0]
+    assert divergence_of(line) == line["kl"] != line["kl_plug_in"]
+
+
+def test_what_maps_of_several_folds_leave_of_equal_rows_is_as_uncertain_as_their_floor():
+    found = pandq.audit(Probs([[0.7, 0.2, 0.1]] * 300), Probs([[0.6, 0.3, 0.1]] * 300))
+    floor, after = found.decomposition.floor, found.decomposition.refinement_loss
+    assert after.value == pytest.approx(floor.value, rel=1e-4)
+    assert (after.low, after.high) == pytest.approx((floor.low, floor.high), rel=1e-4)
+    assert floor.high - floor.low > 0.01 * floor.value
 
 
 def test_parts_of_the_brier_score_add_up_within_what_is_possible(law):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.plain import visible
-from pandq.report.words import divergence_of, of_rows, stacked
+from pandq.report.words import AT_LEAST, divergence_of, of_rows, stacked
 from pandq.units import short
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
         found = stacked(audit.decomposition)
     left = 0.0
     for name, size in found:
-        label, colour = f"{name} {short(size)}", COLOURS.get(name, UNKNOWN)
+        label, colour = f"{name} {short(size)}", COLOURS.get(name.removesuffix(AT_LEAST), UNKNOWN)
         drawn = size if np.isfinite(size) else 0.0
         ax.barh(0, drawn, left=left, color=colour, label=label, edgecolor="white", linewidth=1)
         left += drawn

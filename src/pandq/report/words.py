@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SMALL = 0.05
 # What is below this is what is left of equal numbers.
 ROUNDING = 1e-12
+# Of the loss after recalibration.
+UNDECIDED = "floor or grouping loss"
+AT_LEAST = ", at least"
 # Of the class frequencies a map needs a little; more than this changes what it is.
 MIXED = 0.02
 
@@ -160,10 +163,19 @@ def share(part: Estimate) -> str:
 
 
 def stacked(parts: Decomposition) -> list[tuple[str, float]]:
-    """The finite parts that make up the loss, floor first; what is not told apart is one."""
-    sizes = [("floor", parts.floor.value), ("grouping loss", parts.grouping_loss.value)]
-    if any(size is None for _, size in sizes):
-        sizes = [("floor or grouping loss, not told apart", parts.refinement_loss.value)]
+    """The finite parts that make up the loss, floor first.
+
+    Where one of the first two has no point, what is surely of either, and what is not told apart.
+    """
+    floor, grouping, after = parts.floor, parts.grouping_loss, parts.refinement_loss.value or 0.0
+    sizes = [("floor", floor.value), ("grouping loss", grouping.value)]
+    if floor.value is None or grouping.value is None:
+        known = floor.low is not None and grouping.low is not None
+        least, more = (floor.low or 0.0, grouping.low or 0.0) if known else (0.0, 0.0)
+        least = min(least, after)
+        more = min(more, after - least)
+        sizes = [(f"floor{AT_LEAST}", least), (UNDECIDED, after - least - more)]
+        sizes = [x for x in (*sizes, (f"grouping loss{AT_LEAST}", more)) if x[1] or x in sizes[1:]]
     if not parts.infinite_rows:
         sizes.append(("calibration loss", parts.calibration_loss.value))
     return [(name, size or 0.0) for name, size in sizes]
@@ -330,7 +342,11 @@ def _range(estimate: Estimate) -> str:
 def divergence_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """KL(P||Q) of a group; of rows that their votes chose, what the votes' shares have."""
     found: Mapping[str, Any] = line["kl"]
-    return line.get("kl_plug_in", found) if found["value"] is None else found
+    return found if _told_of(found) else line.get("kl_plug_in", found)
+
+
+def _told_of(kl: Mapping[str, Any]) -> bool:
+    return any(kl[end] is not None for end in ("value", "low", "high"))
 
 
 def group_columns(groups: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -342,7 +358,7 @@ def group_columns(groups: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     line = next(iter(groups), {})
     if "kl_plug_in" not in line:
         return "entropy", "KL(P||Q)"
-    return "of shares", "KL of shares" if line["kl"]["value"] is None else "KL(P||Q)"
+    return "of shares", "KL(P||Q)" if _told_of(line["kl"]) else "KL of shares"
 
 
 def of_rows(audit: Audit) -> str:

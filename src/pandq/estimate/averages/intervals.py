@@ -19,6 +19,9 @@ from pandq.results.estimate import Estimate
 
 # A share of the spread that is left of equal numbers.
 ROUNDING = 1e-12
+# The same of a mean under maps of several folds, each of which has numbers of its own.
+OF_FOLDS = 1e-3
+CROSS_FITTED = frozenset({"refinement_loss", "gain"})
 # The losses of which one that was seen says what another could have been.
 OF_A_CLASS = frozenset({"cross_entropy", "refinement_loss"})
 
@@ -107,7 +110,19 @@ class Sampling:
     @property
     def constant(self) -> bool:
         """Whether the units are too much alike to tell their spread."""
-        return self.n > 1 and self.standard_error <= ROUNDING * abs(self.mean)
+        return self.alike()
+
+    def alike(self, name: str = "") -> bool:
+        """The same of a quantity, which may be of maps that differ from fold to fold.
+
+        >>> found = Sampling(1.0, 1e-9, effective=10.0, n=10)
+        >>> found.constant, found.alike("refinement_loss")
+        (False, True)
+        """
+        least = ROUNDING
+        if name in CROSS_FITTED:
+            least = OF_FOLDS / math.sqrt(max(self.effective, 1.0))
+        return self.n > 1 and self.standard_error <= least * abs(self.mean)
 
     def unseen(self, level: float) -> float:
         """The largest share of units that may differ where none was seen that does.
@@ -228,7 +243,7 @@ def mean_estimate(
     if share and least == 0 and found.zero_one and found.n:
         how = "Clopper-Pearson" if how == "Student t" else f"{how}, Clopper-Pearson"
         low, high = found.share_limits(level)
-    elif found.constant:
+    elif found.alike(name):
         how = f"{how}; the same in every unit"
         low, high = _about_a_constant(found, level, known)
     else:

@@ -147,8 +147,9 @@ def _parts(
         known = trained.certificates is not None
         how = trained.bounding.told if known else NOT_IDENTIFIED
         floor = _floor(means, after, how, known=known, level=level)
-        grouping_loss = _above(means, left, after, floor, level=level)
-        kl = _above(means, "kl", loss, floor, level=level)
+        middle = floor.value
+        grouping_loss = _above(means, left, after, middle, how, level=level)
+        kl = _above(means, "kl", loss, middle, how, level=level)
     if doubt == "dependent":
         # the mean of the votes is unbiased whoever gave them, and so is every loss
         floor = floor.ranged(0.0, after.high, DEPENDENT)
@@ -204,7 +205,7 @@ def _doubt(means: LossMeans, tested: Assumptions | None, *, level: float) -> Dou
 def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: float) -> Estimate:
     """Bounds of the floor, which lies between 0 and the loss after recalibration.
 
-    Their middle is the point, if both were certified and are not so far apart that it tells little.
+    Their middle is the point, if both were certified.
     """
     low, high = means.bounds("floor_low", "floor_high", level=level)
     most, cap = after.value or 0.0, after.high or 0.0
@@ -212,11 +213,20 @@ def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: f
     if low > high:
         low, high = 0.0, cap
     middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
-    if not known:
-        return after.ranged(low, high, how)
-    if high - low > middle:
-        return after.ranged(low, high, f"{how}; {NO_POINT}")
-    return after.ranged(low, high, f"{how}; {MIDDLE}", float(middle))
+    return _within(after, low, high, how, float(middle) if known else None)
+
+
+def _within(of: Estimate, low: float, high: float, how: str, point: float | None) -> Estimate:
+    """What lies between two ends, with its point unless they are so far apart that it tells little.
+
+    >>> _within(Estimate(1.0, 0.9, 1.1), 0.0, 0.3, "bounds", 0.1).value is None
+    True
+    """
+    if point is None:
+        return of.ranged(low, high, how)
+    if high - low > point:
+        return of.ranged(low, high, f"{how}; {NO_POINT}")
+    return of.ranged(low, high, f"{how}; {MIDDLE}", point)
 
 
 def _blind_floor(
@@ -246,7 +256,7 @@ def _without_error(floor: Estimate, means: LossMeans, k: int, *, level: float) -
 
 
 def _above(
-    means: LossMeans, name: str, loss: Estimate, floor: Estimate, *, level: float
+    means: LossMeans, name: str, loss: Estimate, floor: float | None, how: str, *, level: float
 ) -> Estimate:
     """What a loss leaves above the floor, which is never less than nothing."""
     if loss.value is not None and np.isinf(loss.value):
@@ -254,9 +264,9 @@ def _above(
     low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
     of = means.others if loss.name in means.others.names else means.losses
     if of.sampling(loss.name).constant:  # and yet there may be rows that were not seen
-        high = max(high, loss.high or 0.0)
-    point = None if floor.value is None else (loss.value or 0.0) - floor.value
-    return loss.ranged(min(low, high), high, floor.method, point)
+        high += (loss.high or 0.0) - (loss.value or 0.0)
+    point = None if floor is None else (loss.value or 0.0) - floor
+    return _within(loss, min(low, high), high, how, point)
 
 
 def _at_least_zero(part: Estimate) -> Estimate:

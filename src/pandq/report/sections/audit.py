@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PARTS = ("floor", "grouping_loss", "calibration_loss", "refinement_loss")
 LARGEST = "largest total KL first"
 BAR = 60
+MARKS = {"floor": "#", words.UNDECIDED: "?", "grouping loss": "+", "calibration loss": "."}
 # A longer line of torch is left to the JSON.
 TORCH = 400
 
@@ -107,14 +108,18 @@ def _bar(audit: Audit) -> list[str]:
         return []
     sizes = words.stacked(audit.decomposition)
     total = sum(size for _, size in sizes)
-    marks = "#." if len(sizes) < 3 and sizes[0][0] != "floor" else "#+."
+    # in a narrow terminal there is no room for all names in full
+    short = any(name.endswith(words.AT_LEAST) for name, _ in sizes)
     bar, key = "", ["H(P,Q) ="]
-    for (name, size), mark in zip(sizes, marks, strict=False):
+    for name, size in sizes:
+        name = name.removesuffix(words.AT_LEAST)  # noqa: PLW2901
+        mark = MARKS[name]
         bar += mark * (round(BAR * size / total) if total > 0 else 0)
         key.append(f"{mark} {name}")
     if audit.decomposition.infinite_rows:
-        key.append("and an infinite calibration loss")
-    return [f"|{bar[:BAR]:<{BAR}}|", "   ".join(key)]
+        key.append("and infinite calibration loss")
+    told = "   ".join(key)
+    return [f"|{bar[:BAR]:<{BAR}}|", told.replace(" loss", "") if short else told]
 
 
 def _averages(audit: Audit) -> Section:
@@ -274,7 +279,7 @@ def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Tabl
             whole(line["n"]),
             _mean(line, "cross_entropy"),
             *estimated(line["floor"]),
-            figure_of(line["grouping_loss"]["value"]),
+            _point_or_range(line["grouping_loss"]),
             _mean(line, "calibration_loss"),
         )
         for line in lines
@@ -282,6 +287,11 @@ def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Tabl
     columns = (title, "rows", f"loss, {unit}", "floor", "interval", "grouping loss",
                "calibration loss")  # fmt: skip
     return Table(title, columns, rows, cut="largest removable part first")
+
+
+def _point_or_range(part: Mapping[str, Any]) -> Cell:
+    """A part of a group, by its ends where it has no point."""
+    return figure_of(part["value"]) if part["value"] is not None else estimated(part)[1]
 
 
 def _calibration(parts: Decomposition) -> Section:
