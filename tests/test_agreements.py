@@ -205,6 +205,23 @@ def test_every_form_holds_the_same_votes(name, folder):
         assert lines[0] == lines[1]
 
 
+def test_a_label_that_reads_like_no_answer_is_a_class_and_told_of(tmp_path):
+    labels = [["cat", "N/A", "cat"], ["dog", "n/a ", "dog"]]
+    pq.write_table(pa.table({"votes": labels}), tmp_path / "v.parquet")
+    told = "'N/A' is a class, of 1 answers: if it stands for no answer"
+
+    def counted(**options):
+        return pandq.votes(ballots(str(tmp_path / "v.parquet"), p="votes:votes", **options).votes)
+
+    for found in (counted(), pandq.votes(Votes(labels))):
+        assert sum("it stands for no answer" in note for note in found.notes) == 2
+        assert any(told in note for note in found.notes)
+        assert "4 classes (N/A, cat, dog, n/a )" in str(found)
+    found = counted(skip=["N/A", "n/a "])
+    assert not any("stands for no answer" in note for note in found.notes)
+    assert "2 classes (cat, dog)" in str(found)
+
+
 def test_answers_that_are_none_are_left_out_by_name_and_counted(folder):
     found = ballots(folder / "long.csv", **FORMS["long.csv"], skip=["maybe"])
     whole = ballots(folder / "long.csv", **FORMS["long.csv"])

@@ -74,7 +74,7 @@ def test_names_that_differ_by_case_or_blanks_are_told_and_not_merged():
     votes = Votes([["Yes", "yes", "yes ", "no"]])
     assert votes.n_classes == 4
     (note,) = votes.notes
-    assert "'Yes' and 'yes' and 'yes '" in note
+    assert "'Yes' (1), 'yes' (1), 'yes ' (1)" in note
     found = pandq.audit(votes, Probs([[0.25] * 4]), decompose=False)
     assert note in found.notes
 

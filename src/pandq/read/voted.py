@@ -15,7 +15,7 @@ from pandq.read import columns as cols
 from pandq.read.answered import as_numpy, given
 from pandq.read.parts import located
 from pandq.views import Votes
-from pandq.views.answers import by_value, told_of_first
+from pandq.views.answers import by_value, told_of_first, told_of_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,13 +179,7 @@ def left_out(found: Polled, spec: Spec) -> list[str]:
         said.append(f"left out: {found.repeated:,} further answers of one annotator to one row")
     if spec.first is not None:
         said.append(told_of_first(spec.first, found.later, found.short))
-    alike: dict[str, list[str]] = {}
-    for name in found.names:
-        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
-    for some in alike.values():
-        if len(some) > 1:
-            each = ", ".join(f"{x!r} ({found.labels[x]:,})" for x in some)
-            said.append(f"labels that differ by capitals or blanks alone are classes apart: {each}")
+    said += told_of_labels({name: found.labels[name] for name in found.names})
     return said
 
 

@@ -54,11 +54,16 @@ def _drawn(section: Section) -> Iterator[str]:
     if section.answer:
         yield from map(markdown_safe, [*section.lead, section.title, *section.note])
     if section.rows:
-        heading = (
-            f"| {markdown_safe(section.title)} | {section.unit} | {section.level:.0%} interval |"
+        columns = (
+            markdown_safe(section.title),
+            section.value_heading,
+            f"{section.level:.0%} interval",
         )
-        rows = [f"| {markdown_safe(x.heading)} | {' | '.join(x.shown)} |" for x in section.rows]
-        yield "\n".join([heading, "|---|---|---|", *rows])
+        rows = [
+            f"| {markdown_safe(heading)} | {' | '.join(row.shown)} |"
+            for heading, row in zip(section.row_headings, section.rows, strict=True)
+        ]
+        yield "\n".join([f"| {' | '.join(columns)} |", "|---|---|---|", *rows])
     yield from (f"- {markdown_safe(step)}" for step in section.steps)
     if section.first and section.table:
         yield from (_table(table.columns, table.rows) for table in section.table)

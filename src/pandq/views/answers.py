@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Duplicates = Literal["refuse", "first", "last"]
 VIEW = "Votes"
 _NAMED = 3  # of the names that a note quotes
+# How people and platforms write that nobody answered.
+GAPS = frozenset(["n/a", "na", "nan", "null", "-", "--", "?", "missing", "skip", "skipped"])
 
 
 def listed(values: Iterable[Any]) -> list[Any]:
@@ -121,7 +123,8 @@ def coded(
         found = _ordered(set(names))
         place = {name: k for k, name in enumerate(found)}
         codes = np.array([place[name] for name in names], dtype=np.int32)
-        return found, codes, _alike(found)
+        answers = np.bincount(codes, minlength=len(found)).tolist()
+        return found, codes, told_of_labels(dict(zip(found, answers, strict=True)))
     named = distinct(classes)
     array = np.array(labels) if labels else np.zeros(0, dtype=np.intp)
     texts = [isinstance(label, str) for label in labels]
@@ -155,17 +158,30 @@ def _ordered(names: set[str]) -> tuple[str, ...]:
     return distinct(found).names
 
 
-def _alike(names: tuple[str, ...]) -> list[str]:
-    """A note on classes whose names differ only by case or blanks."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(" ".join(name.casefold().split()), []).append(name)
-    several = [group for group in groups.values() if len(group) > 1]
-    if not several:
-        return []
-    shown = "; ".join(" and ".join(map(repr, group)) for group in several[:_NAMED])
-    more = f"; and {len(several) - _NAMED} more" if len(several) > _NAMED else ""
-    return [f"labels that differ only by case or blanks are different classes here: {shown}{more}"]
+def told_of_labels(answers: Mapping[str, int]) -> list[str]:
+    """What is to be said of labels that are classes as they stand, and may not be meant as such.
+
+    Args:
+        answers: how many there are of each label.
+
+    >>> told_of_labels({"Cat": 1, "cat ": 2, "dog": 5})
+    ["labels that differ by capitals or blanks alone are classes apart: 'Cat' (1), 'cat ' (2)"]
+    """
+    alike: dict[str, list[str]] = {}
+    for name in answers:
+        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    several = [some for some in alike.values() if len(some) > 1]
+    apart = [", ".join(f"{x!r} ({answers[x]:,})" for x in some) for some in several]
+    more = [f"{len(apart) - _NAMED:,} more"] if len(apart) > _NAMED else []
+    told = "labels that differ by capitals or blanks alone are classes apart: "
+    said = [told + "; ".join([*apart[:_NAMED], *more])] if apart else []
+    return said + [
+        f"{name!r} is a class, of {answers[name]:,} answers: if it stands for no answer, leave it"
+        f' out (on the command line: --skip "{name}")'
+        for spelt in alike
+        if spelt in GAPS
+        for name in alike[spelt]
+    ]
 
 
 def people(who: list[Any], rows: NDArray[np.int64]) -> tuple[tuple[str, ...], NDArray[np.int32]]:

@@ -93,8 +93,11 @@ def _figure(chart: Chart) -> Markup:
 
 def _rows(section: Section) -> Markup:
     """Quantities: a name, a number, an interval, and what it is."""
-    columns = ("quantity", section.unit, f"{section.level:.0%} interval", "what it is")
-    rows = [(Cell(x.heading), *x.cells, Cell(x.words, kind="words")) for x in section.rows]
+    columns = ("quantity", section.value_heading, f"{section.level:.0%} interval", "what it is")
+    rows = [
+        (Cell(heading), *row.cells, Cell(row.words, kind="words"))
+        for heading, row in zip(section.row_headings, section.rows, strict=True)
+    ]
     return grid(Table(section.title, columns, rows), section.title)
 
 

@@ -18,6 +18,7 @@ from pandq.report.sections.section import (
     whole,
 )
 from pandq.units import number, short
+from pandq.views.answers import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pandq.results.estimate import Estimate
 
 APART = "stands apart"
-NAMED = 5  # annotators, in a sentence
+NAMED = 5  # annotators or classes, in a sentence
 ROWS = ("observed_agreement", "alpha", "floor")
 SHARES = ("between_items", "between_annotators", "within_both")
 FLOOR = (
@@ -103,9 +104,16 @@ def _about(found: Agreement) -> str:
     )
     return (
         f"{_many(found.n, 'item')} with votes{single}{without}, {who}{_many(found.n_votes, 'vote')}"
-        f" ({votes} an item), {_many(found.n_classes, 'class', 'classes')}{same}; intervals at"
-        f" {found.level:.0%}"
+        f" ({votes} an item), {_many(found.n_classes, 'class', 'classes')}{_named(found)}{same};"
+        f" intervals at {found.level:.0%}"
     )
+
+
+def _named(found: Agreement) -> str:
+    """The classes, where they are few and some item has two votes or more."""
+    names = [line["name"] for line in found.classes]
+    few = len(names) == found.n_classes <= NAMED
+    return f" ({', '.join(sorted(names, key=by_value))})" if few else ""
 
 
 def _many(n: int, what: str, plural: str = "") -> str:

@@ -91,6 +91,11 @@ class Row:
         return self.label or QUANTITIES[self.key].heading
 
     @property
+    def has_unit(self) -> bool:
+        """Whether it is counted in nats or bits."""
+        return bool(QUANTITIES[self.key].unit)
+
+    @property
     def words(self) -> str:
         """What it is."""
         return self.meaning or QUANTITIES[self.key].meaning
@@ -144,6 +149,21 @@ class Section:
     first: bool = False
     answer: bool = False
     definitions: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def value_heading(self) -> str:
+        """What stands above the numbers of its quantities: their unit, where all have it."""
+        return "value" if self._mixed else self.unit
+
+    @property
+    def row_headings(self) -> list[str]:
+        """What its quantities are called; among some without a unit, with theirs."""
+        units = [f", {self.unit}" * (self._mixed and row.has_unit) for row in self.rows]
+        return [row.heading + unit for row, unit in zip(self.rows, units, strict=True)]
+
+    @property
+    def _mixed(self) -> bool:
+        return not all(row.has_unit for row in self.rows)
 
 
 def interval(estimate: Estimate | Mapping[str, Any], digits: int = 4) -> str:

@@ -66,8 +66,11 @@ def _drawn(section: Section, *, full: bool, width: int) -> Iterator[RenderableTy
 
 def _rows(section: Section, width: int) -> Grid:
     """Quantities: a name, a number, an interval, and what it is."""
-    columns = (section.title, section.unit, f"{section.level:.0%} interval", "what it is")
-    rows = [(row.heading, *row.shown, row.words) for row in section.rows]
+    columns = (section.title, section.value_heading, f"{section.level:.0%} interval", "what it is")
+    rows = [
+        (heading, *row.shown, row.words)
+        for heading, row in zip(section.row_headings, section.rows, strict=True)
+    ]
     return grid(columns, (False, True, True, False), rows, width)
 
 
