@@ -67,7 +67,8 @@ from pandq.read.chunks import views_scan
 from pandq.read.feature_scan import FeatureChunk
 from pandq.rows import measure_rows, same_tops
 from pandq.sums.clusters import ClusterTotals
-from pandq.sums.moments import Cubes, GroupMoments, Moments, Scatter
+from pandq.sums.groups import GroupMoments
+from pandq.sums.moments import Cubes, Moments, Scatter
 from pandq.sums.redrawn import RedrawnHistogram
 from pandq.sums.reliability import Reliability
 from pandq.sums.repeats import Repeats
@@ -397,6 +398,12 @@ CASES = {
         lambda: GroupMoments.empty(2),
         grouped,
         lambda s, r: s.of_only(r["code"], tuple("abcde"), r["x"]),
+        order=plain,
+    ),
+    "GroupMoments of classes": Case(
+        lambda: GroupMoments.empty(2, numbered=True),
+        grouped,
+        lambda s, r: s.of_only(7 * r["code"], range(30), r["x"], r["w"]),
         order=plain,
     ),
     "GroupMoments weighted": Case(

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pandq.sums.moments import GroupMoments, Moments, Scatter
+from pandq.sums.groups import GroupMoments
+from pandq.sums.moments import Moments, Scatter
 from tests.estimate.leaving import of_rows
 
 
@@ -216,6 +217,33 @@ def test_same_name_under_another_code_is_the_same_group(x, codes):
 def test_groups_come_in_the_order_of_appearance():
     merged = one_each("db", [1, 2]).merge(one_each("ab", [3, 4]))
     assert merged.names == ("d", "b", "a")
+
+
+def test_groups_that_have_numbers_are_those_that_have_names(x, w, codes):
+    numbered, named = (GroupMoments.empty(3, numbered=x) for x in (True, False))
+    names = tuple(map(str, range(90_000)))
+    codes = 20_000 * codes
+    rows = [slice(0, 7), slice(7, 90), slice(90, 200)]
+    for some in rows:
+        given = codes[some], x[some], w[some]
+        numbered = numbered.merge(numbered.of_only(given[0], range(90_000), *given[1:]))
+        named = named.merge(named.of_only(given[0], names, *given[1:]))
+    assert list(map(str, numbered.names)) == list(named.names)
+    for name in ("n", "weight", "mean", "weight2", "mean2", "m2"):
+        assert np.array_equal(getattr(numbered, name), getattr(named, name))
+
+
+@pytest.mark.parametrize(("row", "size"), [(-1, 4), (4, 4), (-1, 65), (65, 65)])
+def test_a_row_of_no_group_is_an_error(row, size):
+    with pytest.raises((IndexError, ValueError), match=r"none of|negative"):
+        GroupMoments.empty(1).of_only(np.array([0, row]), range(size), np.zeros((2, 1)))
+
+
+def test_groups_that_were_seen_before_and_do_not_come_again_keep_their_bits():
+    before = one_each("abc", [0.1, 1e200, -0.3])
+    after = before.merge(one_each("d", [2.0]))
+    assert after.mean[:3].tolist() == before.mean.tolist()
+    assert after.m2[:3].tolist() == before.m2.tolist()
 
 
 def test_group_of_one_row_has_no_variance():

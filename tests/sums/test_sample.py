@@ -80,3 +80,16 @@ def test_what_stays_is_what_sorting_everything_leaves_whoever_comes_first(size, 
         assert set(found.row) == wanted
         assert (found.columns["x"] == found.row * 3).all()
         assert n <= size or (np.diff(found.row) > 0).all()
+
+
+def test_many_samples_at_once_are_one_after_the_other():
+    few = [Sample.empty(700, 40) for _ in range(9)]
+    for i, rows in enumerate(np.array_split(np.arange(N), 9)):
+        seen = np.bincount(RARE[rows], minlength=2)
+        few[i] = few[i].of_only(KEYS[rows], rows, {"x": rows % 13}, RARE[rows], seen)
+    one, all_at_once = few[0], few[0].with_all(few[1:])
+    for other in few[1:]:
+        one = one.merge(other)
+    assert (one.row == all_at_once.row).all()
+    assert (one.columns["x"] == all_at_once.columns["x"]).all()
+    assert (one.inverse_share == all_at_once.inverse_share).all()

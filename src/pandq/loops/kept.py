@@ -15,7 +15,7 @@ from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,28 +39,41 @@ class KeptRows(Summary):
         """No rows, of at most `size`."""
         return cls(Sample.empty(size), {})
 
-    def of_only(self, chunk: Chunk, largest: int = (1 << 64) - 1) -> Self:
-        """The rows of one chunk whose keys are no larger than `largest`."""
+    def of_only(self, chunk: Chunk, largest: int = (1 << 64) - 1, *, own: bool = False) -> Self:
+        """The rows of one chunk whose keys are no larger than `largest`.
+
+        If all are, and they are our `own`, they stay where they are; others are copied.
+        """
         size = self.rows.size
         if len(chunk) > size > 0:
             largest = min(largest, int(np.partition(chunk.keys, size - 1)[size - 1]))
         few = np.flatnonzero(chunk.keys <= np.uint64(largest)) if size else np.zeros(0, np.intp)
-        some = chunk[few]
+        some = chunk if own and len(few) == len(chunk) else chunk[few]
         strata, seen = np.zeros(len(few), np.int64), np.full(1, len(chunk))
         rows = self.rows.of_only(some.keys, chunk.start + few, columns_of(some), strata, seen)
         return type(self)(rows, {name: names for name, (_, names) in chunk.groups.items()})
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
-        if not self.rows.columns or not other.rows.columns:
-            return other if other.rows.columns else self
-        columns, groups = dict(other.rows.columns), {}
-        for name, names in self.groups.items():
-            place = {value: i for i, value in enumerate(names)}
-            column = f"{GROUP}{name}"
-            columns[column] = coded(columns[column], other.groups[name], place)
-            groups[name] = tuple(place)
-        return type(self)(self.rows.merge(replace(other.rows, columns=columns)), groups)
+        return self.with_all([other])
+
+    def with_all(self, others: Sequence[Self]) -> Self:
+        """The smallest of all, none of which is moved more than once."""
+        some = [one for one in (self, *others) if one.rows.columns]
+        if len(some) < 2:
+            return some[0] if some else self
+        places = {
+            name: {x: i for i, x in enumerate(names)} for name, names in some[0].groups.items()
+        }
+        rows = [some[0].rows]
+        for one in some[1:]:
+            columns = dict(one.rows.columns)
+            for name, place in places.items():
+                column = f"{GROUP}{name}"
+                columns[column] = coded(columns[column], one.groups[name], place)
+            rows.append(replace(one.rows, columns=columns))
+        groups = {name: tuple(place) for name, place in places.items()}
+        return type(self)(rows[0].with_all(rows[1:]), groups)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Summary)
 
 # Rows wait to be summed until there are so many of them, or so many numbers in Q.
-WAITING_ROWS, WAITING_NUMBERS = 1 << 14, 1 << 19
+WAITING_ROWS, WAITING_NUMBERS = 1 << 14, 1 << 20
 # Of rows that may come again in another process the last so many wait on: they are what a sampler
 # adds to make shards equal.
 LAST_ROWS, LAST_NUMBERS = 1 << 10, 1 << 20
-# Kept rows are gathered once the new ones are half as many.
-GATHERED = 2
+# Kept rows are gathered once there are more of them than may be, by one for so many.
+GATHERED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,22 +88,25 @@ class State(Generic[S]):
         if few and not like.partly and not _away(chunk):
             return replace(fed, waiting=(*self.waiting, _own(chunk)))
         if ids is None or like.partly:
-            return replace(fed, waiting=(*self.waiting, chunk)).summed(of)
+            return replace(fed, waiting=(*self.waiting, chunk)).summed(of, chunk)
         last = min(len(chunk), LAST_ROWS, max(1, LAST_NUMBERS // like.n_classes))
-        most = replace(fed, waiting=(*self.waiting, chunk[: len(chunk) - last])).summed(of)
+        first = chunk[: len(chunk) - last]
+        most = replace(fed, waiting=(*self.waiting, first)).summed(of, first)
         return replace(most, waiting=(_own(chunk[len(chunk) - last :]),))
 
-    def summed(self, of: Callable[[S, Chunk], S]) -> Self:
-        """The same with nothing waiting."""
-        pieces = [piece for run in _runs(self.waiting) for piece in _pieces(joined(run))]
+    def summed(self, of: Callable[[S, Chunk], S], lent: Chunk | None = None) -> Self:
+        """The same with nothing waiting; `lent` is what lies in somebody else's memory."""
+        runs = [joined(run) for run in _runs(self.waiting)]
+        each = [(piece, run is not lent) for run in runs for piece in _pieces(run)]
+        pieces = [piece for piece, _ in each]
         if not pieces:
             return self
         kept = self.kept
         blank = KeptRows.empty(kept[0].rows.size)
         with _blas().limit(limits=1, user_api="blas"):
             sums: S = summarise(pieces, partial(of_formed, partial(of, self.sums)), self.sums)
-        for piece in [] if self.like is not None and self.like.partly else pieces:
-            few = blank.of_only(piece, kept[0].largest)
+        for piece, own in [] if self.like is not None and self.like.partly else each:
+            few = blank.of_only(piece, kept[0].largest, own=own)
             kept = _gathered((*kept, few)) if len(few) or not kept[0].rows.columns else kept
         return replace(self, sums=sums, kept=kept, waiting=())
 
@@ -217,18 +220,13 @@ def _pieces(chunk: Chunk) -> list[Chunk]:
 
 
 def _gathered(kept: tuple[KeptRows, ...], *, at_once: bool = False) -> tuple[KeptRows, ...]:
-    """The pieces of a sample as one, once those after the first are not few."""
+    """The pieces of a sample as one, once they are a good deal more than it may have."""
     if not kept[0].rows.columns:
         kept = kept[1:] or kept
-    few = sum(map(len, kept[1:]))
-    if len(kept) == 1 or not (at_once or few * GATHERED > len(kept[0])):
+    size = kept[0].rows.size
+    if len(kept) == 1 or not (at_once or sum(map(len, kept)) > size + size // GATHERED):
         return kept
-    pieces = list(kept)
-    # neighbours together, so that no row is moved more often than need be
-    while len(pieces) > 1:
-        pairs = [pieces[i : i + 2] for i in range(0, len(pieces), 2)]
-        pieces = [pair[0].merge(pair[1]) if len(pair) > 1 else pair[0] for pair in pairs]
-    return (pieces[0],)
+    return (kept[0].with_all(kept[1:]),)
 
 
 def _moved(it: Any, *, by: int, named: bool) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pandq.core.columns import Columns
-from pandq.core.kernels import central_sums, group_sums
+from pandq.core.kernels import central_sums
 from pandq.sums.summary import Summary, summary, together
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ class Moments(Summary):
 
     def merge(self, other: Self) -> Self:
         """Both together; where no row has a weight, what is plain is what is squared."""
+        if not self.n or not other.n:
+            return self if self.n else other
         plain = squared = self.plain.merge(other.plain)
         if self.squared is not self.plain or other.squared is not other.plain:
             squared = self.squared.merge(other.squared)
@@ -222,104 +224,6 @@ class Moments(Summary):
         return (self.n - 1) / self.n / left**2 if left > _EQUAL else float("nan")
 
 
-@summary
-class GroupMoments(Summary):
-    """Means and their variances of `d` quantities in each named group, in order of appearance."""
-
-    names: tuple[str, ...]
-    n: NDArray[np.int64]
-    weight: Floats
-    mean: Floats
-    weight2: Floats
-    mean2: Floats
-    m2: Floats
-
-    @classmethod
-    def empty(cls, d: int) -> Self:
-        """No groups of `d` quantities."""
-        none = np.zeros((0, d))
-        return cls((), np.zeros(0, np.int64), np.zeros(0), none, np.zeros(0), none, none)
-
-    def of_only(
-        self,
-        codes: NDArray[np.intp],
-        names: tuple[str, ...],
-        x: Floats | Columns,
-        w: Floats | None = None,
-    ) -> Self:
-        """(n, d) values of rows whose group is names[codes]; groups without rows are left out."""
-        counted = np.bincount(codes, minlength=len(names))
-        used = np.flatnonzero(counted)
-        if len(used) < len(names):
-            place = np.empty(len(names), np.intp)
-            place[used] = np.arange(len(used))
-            codes = place[codes]
-        size, n = len(used), counted[used]
-        x, which = Columns.of(x).distinct()
-        if w is None:
-            # of each group there is a row
-            weight = weight2 = n.astype(np.float64)
-            mean = mean2 = group_sums(codes, size, x) / weight[:, None]
-            m2 = group_sums(codes, size, x, None, mean)[:, which]
-            mean = mean2 = mean[:, which]
-        else:
-            w2 = np.square(w)
-            weight, mean = _group_means(codes, size, x, w)
-            weight2, mean2 = _group_means(codes, size, x, w2)
-            m2 = group_sums(codes, size, x, w2, mean2)[:, which]
-            mean, mean2 = mean[:, which], mean2[:, which]
-        return type(self)(tuple(names[i] for i in used), n, weight, mean, weight2, mean2, m2)
-
-    def merge(self, other: Self) -> Self:
-        """Both together; groups seen first come first."""
-        a, b, names = self, other, self.names
-        if names != other.names:
-            place = {name: i for i, name in enumerate(self.names)}
-            for name in other.names:
-                place.setdefault(name, len(place))
-            into = np.array([place[name] for name in other.names], dtype=np.intp)
-            a, b = self._spread(np.arange(len(names)), len(place)), other._spread(into, len(place))
-            names = tuple(place)
-        weight, mean = _merged_means(a.weight, a.mean, b.weight, b.mean)
-        weight2, mean2 = weight, mean
-        if a.mean2 is not a.mean or b.mean2 is not b.mean:
-            weight2, mean2 = _merged_means(a.weight2, a.mean2, b.weight2, b.mean2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            between = np.where(weight2 > 0, a.weight2 * b.weight2 / weight2, 0.0)
-        m2 = a.m2 + b.m2 + between[:, None] * np.square(b.mean2 - a.mean2)
-        return type(self)(names, a.n + b.n, weight, mean, weight2, mean2, m2)
-
-    def split(self, d: int) -> tuple[Self, Self]:
-        """Of the first `d` quantities, and of the others."""
-        same, found = self.mean2 is self.mean, []
-        for some in (slice(d), slice(d, None)):
-            mean = self.mean[:, some]
-            mean2 = mean if same else self.mean2[:, some]
-            about = mean, self.weight2, mean2, self.m2[:, some]
-            found.append(type(self)(self.names, self.n, self.weight, *about))
-        return found[0], found[1]
-
-    def group(self, g: int) -> Moments:
-        """One group's Moments; covariances between quantities were not kept and are nan."""
-        mean, mean2 = self.mean[g], self.mean2[g]
-        unknown = np.full((len(mean), len(mean)), np.nan)
-        crossed = unknown.copy()
-        np.fill_diagonal(crossed, self.m2[g])
-        plain = Scatter(float(self.weight[g]), mean, unknown)
-        return Moments(int(self.n[g]), plain, Scatter(float(self.weight2[g]), mean2, crossed), None)
-
-    def _spread(self, into: NDArray[np.intp], size: int) -> Self:
-        """The same groups at other places in a table of `size`."""
-
-        def moved(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            out = np.zeros((size, *x.shape[1:]), x.dtype)
-            out[into] = x
-            return out
-
-        fields = (self.n, self.weight, self.mean, self.weight2, self.mean2, self.m2)
-        return type(self)(self.names, *map(moved, fields))  # type: ignore[arg-type]
-
-
 def _central(x: Floats | Columns, w: Floats | None) -> tuple[float, Floats, Floats, Floats]:
     """Total weight, mean, squares and products about it, and cubes."""
     d = x.shape[1]
@@ -334,21 +238,3 @@ def _central(x: Floats | Columns, w: Floats | None) -> tuple[float, Floats, Floa
     mean = apart.sums() / weight
     m2, m3 = central_sums(apart, mean)
     return weight, mean[which], m2[np.ix_(which, which)], m3[which]
-
-
-def _group_means(
-    codes: NDArray[np.intp], size: int, x: Columns, w: Floats
-) -> tuple[Floats, Floats]:
-    weight = np.bincount(codes, weights=w, minlength=size).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = group_sums(codes, size, x, w) / weight[:, None]
-    return weight, np.where(weight[:, None] > 0, mean, 0.0)
-
-
-def _merged_means(
-    weight_a: Floats, mean_a: Floats, weight_b: Floats, mean_b: Floats
-) -> tuple[Floats, Floats]:
-    weight = weight_a + weight_b
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(weight > 0, weight_b / weight, 0.0)
-    return weight, mean_a + share[:, None] * (mean_b - mean_a)

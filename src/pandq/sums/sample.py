@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -96,18 +99,23 @@ class Sample(Summary):
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
-        if not self.columns or not other.columns:
-            return other if other.columns else self
-        keys = np.concatenate([self.keys, other.keys])
-        row = np.concatenate([self.row, other.row])
-        strata = np.concatenate([self.strata, other.strata])
-        few, seen = self._kept(keys, row, strata), self.seen.merge(other.seen)
+        return self.with_all([other])
+
+    def with_all(self, others: Sequence[Self]) -> Self:
+        """The smallest of all, none of which is moved more than once."""
+        some = [one for one in (self, *others) if one.columns]
+        if len(some) < 2:
+            return some[0] if some else self
+        keys = np.concatenate([one.keys for one in some])
+        row = np.concatenate([one.row for one in some])
+        strata = np.concatenate([one.strata for one in some])
+        few, seen = self._kept(keys, row, strata), reduce(_merged, (one.seen for one in some))
         # what rows do not stay is known before the columns, which are large, are touched
         columns = {
-            name: _taken(column, other.columns[name], few) for name, column in self.columns.items()
+            name: _taken([one.columns[name] for one in some], few) for name in some[0].columns
         }
         return replace(
-            self, keys=keys[few], row=row[few], strata=strata[few], seen=seen, columns=columns
+            some[0], keys=keys[few], row=row[few], strata=strata[few], seen=seen, columns=columns
         )
 
     def __len__(self) -> int:
@@ -152,16 +160,22 @@ def _smallest(keys: Keys, row: Whole, n: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def _taken(one: NDArray[Any], other: NDArray[Any], few: Places) -> NDArray[Any]:
-    """Some rows of two arrays that are thought to lie one after the other."""
-    n = len(one)
+def _merged(one: StrataSizes, other: StrataSizes) -> StrataSizes:
+    return one.merge(other)
+
+
+def _taken(arrays: Sequence[NDArray[Any]], few: Places) -> NDArray[Any]:
+    """Some rows of arrays that are thought to lie one after the other."""
+    ends = np.cumsum([len(one) for one in arrays])
     if (few[1:] < few[:-1]).any():
-        return np.concatenate([one, other])[few]
-    if len(few) == n + len(other):
-        return np.concatenate([one, other])
+        return np.concatenate(arrays)[few]
+    if len(few) == ends[-1]:
+        return np.concatenate(arrays)
     # of large arrays most rows stay: they are copied once
-    found = np.empty((len(few), *one.shape[1:]), np.result_type(one, other))
-    first = int(np.searchsorted(few, n))
-    np.take(one, few[:first], axis=0, out=found[:first], mode="clip")
-    np.take(other, few[first:] - n, axis=0, out=found[first:], mode="clip")
+    found = np.empty((len(few), *arrays[0].shape[1:]), np.result_type(*arrays))
+    first = 0
+    for one, end, last in zip(arrays, ends, np.searchsorted(few, ends), strict=True):
+        here = few[first:last] - (end - len(one))
+        np.take(one, here, axis=0, out=found[first:last], mode="clip")
+        first = last
     return found

@@ -255,9 +255,7 @@ class WorstRows(Summary):
         """Which of (n,) values are the worst, in their order."""
         if self.k == 0:
             return np.zeros(0, np.intp)
-        # every candidate for the top k, ties included, before the exact order is formed
-        near = np.flatnonzero(value >= _not_above(value, self.k))
-        near = near[value[near] >= _not_above(value[near], self.k)]
+        near = near_top(value, self.k)
         return near[np.lexsort((row[near], -value[near]))[: self.k]]
 
     def merge(self, other: Self) -> Self:
@@ -268,6 +266,18 @@ class WorstRows(Summary):
         ids = self.ids + other.ids
         details = np.concatenate([self.details, other.details])[keep]
         return type(self)(self.k, value[keep], row[keep], details, tuple(ids[i] for i in keep))
+
+
+def near_top(value: Floats, k: int) -> NDArray[np.intp]:
+    """Where the k largest of some numbers are, with all that equal the least of these, and others.
+
+    Few others: what remains is to put them in order.
+
+    >>> near_top(np.array([1.0, 3.0, 2.0, 3.0]), 1)
+    array([1, 3])
+    """
+    near = np.flatnonzero(value >= _not_above(value, k))
+    return near[value[near] >= _not_above(value[near], k)]
 
 
 def _not_above(value: Floats, k: int) -> float:

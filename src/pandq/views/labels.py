@@ -93,6 +93,8 @@ class Labels(View):
                 what="Labels alone do not say how many classes there are",
                 remedy="Use Labels(y, n_classes=...).",
             )
-        one_hot = np.zeros((len(self.array), self.n_classes))
-        one_hot[np.arange(len(self.array)), self.array] = 1.0
-        return Law.from_probs(one_hot)
+        shape = len(self.array), self.n_classes
+        one_hot, log_prob = (np.full(shape, x) for x in (0.0, -np.inf))
+        rows = np.arange(len(self.array))
+        one_hot[rows, self.array], log_prob[rows, self.array] = 1.0, 0.0
+        return Law(one_hot, log_prob)

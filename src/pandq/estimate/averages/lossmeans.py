@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pandq.estimate.averages.votemeans import Answers
-    from pandq.sums.moments import GroupMoments
+    from pandq.sums.groups import GroupMoments
     from pandq.views import View
 
     Floats = NDArray[np.float64]
@@ -158,14 +158,16 @@ class GroupLossMeans(Summary):
     others: GroupMeans
 
     @classmethod
-    def empty(cls, losses: tuple[str, ...], others: tuple[str, ...]) -> Self:
-        """No groups."""
-        return cls(GroupMeans.empty(losses), GroupMeans.empty(others))
+    def empty(
+        cls, losses: tuple[str, ...], others: tuple[str, ...], *, numbered: bool = False
+    ) -> Self:
+        """No groups; `numbered` as of GroupMeans."""
+        return cls(*(GroupMeans.empty(names, numbered=numbered) for names in (losses, others)))
 
     def of_only(
         self,
         codes: NDArray[np.intp],
-        groups: tuple[str, ...],
+        groups: tuple[str, ...] | range,
         losses: Floats | Columns,
         others: Floats | Columns,
         w: Floats | None = None,
@@ -189,7 +191,6 @@ class GroupLossMeans(Summary):
         self,
         view: View,
         tops: NDArray[Any],
-        classes: tuple[str, ...],
         losses: Floats | Columns,
         others: Floats | Columns,
         w: Floats | None = None,
@@ -198,6 +199,7 @@ class GroupLossMeans(Summary):
     ) -> Self:
         """Rows by a view's most probable class; where several are, the row counts its share."""
         rows, codes, w = by_top(view, tops, w)
+        classes = range(view.n_classes or 1)
         return self.of_only(
             codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows)
         )

@@ -13,7 +13,8 @@ from pandq.estimate.averages.votemeans import VoteMeans
 from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
 from pandq.sums.clusters import ClusterTotals
-from pandq.sums.moments import GroupMoments, Moments
+from pandq.sums.groups import GroupMoments, used_groups
+from pandq.sums.moments import Moments
 from pandq.sums.resample import PoissonBootstrap
 from pandq.sums.summary import Summary, alike, merged_by, summary
 
@@ -235,14 +236,15 @@ class GroupMeans(Summary):
     clusters: ClusterTotals
 
     @classmethod
-    def empty(cls, names: tuple[str, ...]) -> Self:
-        """No groups."""
-        return cls(names, GroupMoments.empty(len(names)), ClusterTotals.empty(len(names)))
+    def empty(cls, names: tuple[str, ...], *, numbered: bool = False) -> Self:
+        """No groups, which are to have names, or to be `numbered`, as classes are."""
+        d = len(names)
+        return cls(names, GroupMoments.empty(d, numbered=numbered), ClusterTotals.empty(d))
 
     def of_only(
         self,
         codes: NDArray[np.intp],
-        groups: tuple[str, ...],
+        groups: tuple[str, ...] | range,
         x: Floats | Columns,
         w: Floats | None = None,
         *,
@@ -252,7 +254,9 @@ class GroupMeans(Summary):
         """(n, d) finite values of rows whose group is groups[codes], and their moments if known."""
         totals = ClusterTotals.empty(len(self.names))
         if clusters is not None:
-            totals = totals.of_only(_group_keys(groups)[codes], clusters, x, w)
+            used, place, _ = used_groups(codes, len(groups))
+            keys = _group_keys([groups[int(i)] for i in used])[place]
+            totals = totals.of_only(keys, clusters, x, w)
         if moments is None:
             moments = self.moments.of_only(codes, groups, x, w)
         return type(self)(self.names, moments, totals)
@@ -260,7 +264,8 @@ class GroupMeans(Summary):
     def groups(self) -> Iterator[tuple[str, Means]]:
         """Each group's own Means, in order of appearance."""
         keys = _group_keys(self.moments.names)
-        for g, (name, key) in enumerate(zip(self.moments.names, keys, strict=True)):
+        names = map(str, self.moments.names)
+        for g, (name, key) in enumerate(zip(names, keys, strict=True)):
             mine = self.clusters.group == key
             totals = ClusterTotals(
                 np.zeros(int(mine.sum()), np.uint64),
@@ -270,8 +275,8 @@ class GroupMeans(Summary):
             yield name, Means(self.names, self.moments.group(g), totals)
 
 
-def _group_keys(names: Sequence[str]) -> Keys:
-    """Names as the keys under which ClusterTotals tells groups apart."""
+def _group_keys(names: Sequence[str | int] | NDArray[np.int64]) -> Keys:
+    """Names, or numbers, as the keys under which ClusterTotals tells groups apart."""
     return hash_ids(np.array(names, dtype=np.str_))
 
 

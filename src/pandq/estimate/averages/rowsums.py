@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from pandq.estimate.averages.votemeans import Answers, averages
 from pandq.quantities import QUANTITIES, keys
 from pandq.rows import RowMeasures, measure_rows
 from pandq.sums.summary import Summary, merged_by, summary
-from pandq.sums.tallies import LogHistogram, Shown, WorstRows, plain
+from pandq.sums.tallies import LogHistogram, Shown, WorstRows, near_top, plain
 from pandq.views import Counts
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class RowSums(Summary):
             divergence=LogHistogram.empty(),
             worst=WorstRows.empty(worst, len(DETAILS)),
             infinite=WorstRows.empty(INFINITE_SHOWN, len(DETAILS)),
-            classes=GroupLossMeans.empty(LOSSES, ALWAYS),
+            classes=GroupLossMeans.empty(LOSSES, ALWAYS, numbered=True),
             groups={name: GroupLossMeans.empty(LOSSES, ALWAYS) for name in by},
             least_votes=np.inf,
             most_votes=0.0,
@@ -84,7 +83,6 @@ class RowSums(Summary):
         finite = np.isfinite(m.cross_entropy)
         rows = m.columns(*LOSSES), m.columns(*ALWAYS), chunk.weights
         row = np.arange(chunk.start, chunk.start + len(chunk))
-        classes = class_numbers(chunk.q.n_classes or 1)
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
         clusters = chunk.clusters
         return type(self)(
@@ -94,9 +92,7 @@ class RowSums(Summary):
             divergence=self.divergence.of_only(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
             infinite=_extreme(self.infinite, ~finite, m, row, chunk),
-            classes=self.classes.of_only_by_top(
-                chunk.p, m.p_class, classes, *rows, clusters=clusters
-            ),
+            classes=self.classes.of_only_by_top(chunk.p, m.p_class, *rows, clusters=clusters),
             groups={
                 name: self.groups[name].of_only(codes, names, *rows, clusters=clusters)
                 for name, (codes, names) in chunk.groups.items()
@@ -157,16 +153,6 @@ class RowSums(Summary):
         return found.ranged(0.0, found.high, how), plug_in
 
 
-@lru_cache(maxsize=4)
-def class_numbers(n_classes: int) -> tuple[str, ...]:
-    """The numbers of classes as names, made once for all chunks.
-
-    >>> class_numbers(2)
-    ('0', '1')
-    """
-    return tuple(map(str, range(n_classes)))
-
-
 def _extreme(
     blank: WorstRows,
     which: NDArray[np.bool_],
@@ -179,6 +165,8 @@ def _extreme(
         worst = blank.chosen(m.kl, row)
     else:
         place = np.flatnonzero(which)
+        if not len(place):
+            return WorstRows.empty(blank.k, len(DETAILS))
         worst = place[blank.chosen(m.kl[place], row[place])]
     details = np.stack([getattr(m, name)[worst] for name in DETAILS], axis=1)
     shown: list[Shown] = []
@@ -203,12 +191,10 @@ def _largest(p: Rows, q: Rows) -> tuple[NDArray[np.intp], Rows, Rows]:
     Of classes that are equal at the edge of what is shown none is, unless nothing else would be.
     """
     most = np.maximum(p, q)
-    top = np.arange(len(most))
-    if len(most) > TOP:
-        # of a vocabulary hardly any class can be shown, and the others are not worth sorting
-        top = np.flatnonzero(most >= np.partition(most, -TOP - 1)[-TOP - 1])
+    # of a vocabulary hardly any class can be shown, and the others are not worth sorting
+    top = near_top(most, TOP + 1)
     top = top[np.argsort(-most[top], kind="stable")]
     if len(top) > TOP:
-        above = int((most > most[top[TOP]]).sum())
+        above = int((most[top] > most[top[TOP]]).sum())
         top = top[: above or TOP]
     return top, p[top], q[top]

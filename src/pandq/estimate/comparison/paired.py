@@ -15,7 +15,6 @@ import numpy as np
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
 from pandq.estimate.averages.perbyte import no_bytes, of_bytes
-from pandq.estimate.averages.rowsums import class_numbers
 from pandq.estimate.averages.votemeans import DIFFERENCES, Answers, difference
 from pandq.estimate.averages.votemeans import apart as less
 from pandq.quantities import DIFFERENCE
@@ -78,7 +77,7 @@ class PairSums(Summary):
                 of_votes=DIFFERENCES,
             ),
             Means.empty(WINS),
-            GroupLossMeans.empty((LOSS,), ()),
+            GroupLossMeans.empty((LOSS,), (), numbered=True),
             {name: GroupLossMeans.empty((LOSS,), ()) for name in by},
             WorstRows.empty(worst, len(DETAILS)),
             WorstRows.empty(worst, len(DETAILS)),
@@ -105,7 +104,6 @@ class PairSums(Summary):
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
         won = [apart > 0, apart == 0, apart < 0, same_top]
-        names = class_numbers(chunk.q.n_classes or 1)
         details = (apart, *losses, q.p_class, against.q_class, q.q_class)
         return type(self)(
             self.means.of_only(
@@ -117,9 +115,7 @@ class PairSums(Summary):
                 answers=Answers.of(chunk, partial(_of_votes, place=place)),
             ),
             self.wins.of_only(np.stack(won).T.astype(np.float64), w, clusters=clusters),
-            self.classes.of_only_by_top(
-                chunk.p, q.p_class, names, x, nothing, w, clusters=clusters
-            ),
+            self.classes.of_only_by_top(chunk.p, q.p_class, x, nothing, w, clusters=clusters),
             {
                 name: self.groups[name].of_only(codes, values, x, nothing, w, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()

@@ -77,7 +77,7 @@ class PartSums(Summary):
             LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=votemeans.PARTS),
             Means.empty(BRIER, replicates=replicates, seed=seed),
             Reliability.empty(),
-            GroupLossMeans.empty(*names),
+            GroupLossMeans.empty(*names, numbered=True),
             {name: GroupLossMeans.empty(*names) for name in by},
         )
 
@@ -87,7 +87,6 @@ class PartSums(Summary):
         found = trained.parts(chunk.p, chunk.q, trained.recalibration, unit)
         losses, parts = self._rows(chunk, trained, found, unit)
         rows = losses, parts, chunk.weights
-        names = tuple(str(k) for k in range(chunk.q.n_classes or 1))
         clusters = chunk.clusters
         return type(self)(
             self.parts.of_only(
@@ -98,7 +97,7 @@ class PartSums(Summary):
             ),
             self._brier_of(chunk, found, trained),
             reliability_of(chunk, found),
-            self.classes.of_only_by_top(chunk.q, found.q_class, names, *rows, clusters=clusters),
+            self.classes.of_only_by_top(chunk.q, found.q_class, *rows, clusters=clusters),
             {
                 name: self.groups[name].of_only(codes, values, *rows, clusters=clusters)
                 for name, (codes, values) in chunk.groups.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -70,7 +71,7 @@ class MemberSums(Summary):
             averaged={name: LossMeans.empty((name,), ()) for name in AVERAGED},
             people=Means.empty(PEOPLE),
             curve=GroupLossMeans.empty(("measured",), ("claimed",)),
-            classes=GroupMeans.empty(SPLIT),
+            classes=GroupMeans.empty(SPLIT, numbered=True),
             groups={name: GroupMeans.empty(SPLIT) for name in by},
             most_epistemic=WorstRows.empty(worst, len(DETAILS)),
             most_aleatoric=WorstRows.empty(worst, len(DETAILS)),
@@ -86,7 +87,8 @@ class MemberSums(Summary):
         """The sums of one chunk; nothing, where Q is one distribution per row."""
         q = chunk.q
         if not isinstance(q, Ensemble):
-            return self.empty(by=tuple(self.groups), worst=self.most_epistemic.k)
+            nothing: Self = _nothing(type(self), tuple(self.groups), self.most_epistemic.k)
+            return nothing
         total, aleatoric, epistemic = split(q.array)
         x = np.stack([total, aleatoric, epistemic], axis=1)
         some: dict[str, Any] = {"w": chunk.weights, "clusters": chunk.clusters}
@@ -101,7 +103,7 @@ class MemberSums(Summary):
         measured, kept = distance(chunk.p, mean)
         bins = np.searchsorted(EDGES, epistemic[kept], side="right").astype(np.intp)
         claim = measured[kept][:, None], epistemic[kept][:, None]
-        names = tuple(str(k) for k in range(q.n_classes or 1))
+        classes = range(q.n_classes or 1)
         return type(self)(
             members=q.n_members,
             split=self.split.of_only(x, **some),
@@ -112,7 +114,7 @@ class MemberSums(Summary):
             people=self.people.of_only(beside[known], **_of(some, known)),
             curve=self.curve.of_only(bins, bin_names(), *claim, **_of(some, kept)),
             classes=self.classes.of_only(
-                codes, names, x[rows], shares, clusters=_of(some, rows)["clusters"]
+                codes, classes, x[rows], shares, clusters=_of(some, rows)["clusters"]
             ),
             groups={
                 name: self.groups[name].of_only(codes, names, x, **some)
@@ -122,6 +124,12 @@ class MemberSums(Summary):
             most_epistemic=self.most_epistemic.of_only(epistemic, row, details, chunk.ids),
             most_aleatoric=self.most_aleatoric.of_only(aleatoric, row, details, chunk.ids),
         )
+
+
+@lru_cache(maxsize=4)
+def _nothing(kind: Any, by: tuple[str, ...], worst: int) -> Any:
+    """Of rows that are no ensemble: the same for all chunks, which nothing changes."""
+    return kind.empty(by=by, worst=worst)
 
 
 def people_entropy(p: View) -> Rows:
