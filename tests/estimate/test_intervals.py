@@ -14,6 +14,7 @@ from pandq.estimate.averages.intervals import (
     one_sided_level,
     stretch,
 )
+from pandq.estimate.averages.lossmeans import GroupLossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from tests.estimate.leaving import interval
 
@@ -53,6 +54,32 @@ def test_groups_of_clusters_have_the_intervals_of_their_own_rows():
         mine = code == "ab".index(name)
         want = interval(x[mine], w[mine], cluster[mine])
         assert ends(means.estimate("x", level=0.95)) == pytest.approx(want, rel=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_all_groups_at_once_have_the_intervals_of_one_after_the_other(weighted, clustered):
+    rng = np.random.default_rng(3)
+    n, losses, others = 900, ("cross_entropy", "kl"), ("entropy", "accuracy", "brier")
+    codes = np.minimum(rng.geometric(0.1, size=n), 60)
+    loss = rng.exponential(size=(n, 2)) + codes[:, None]
+    entropy, right = np.where(codes % 3, 0.0, rng.random(n)), rng.random(n) < codes / 20
+    # one group of infinite losses alone, some where a few are, one without an error
+    loss[(codes == 7) | (rng.random(n) < 0.02)] = np.inf
+    scores = np.stack(
+        [entropy, np.where(codes == 4, 1.0, right), np.where(codes == 5, 0.5, rng.random(n))]
+    )
+    w = rng.random(n) if weighted else None
+    clusters = hash_ids(rng.integers(n // 4, size=n)) if clustered else None
+    blank = GroupLossMeans.empty(losses, others, numbered=True)
+    groups = blank.of_only(codes, range(70), loss, scores.T, w, clusters=clusters)
+    found = groups.ends((*losses, *others), level=0.9)
+    for g, (_, means) in enumerate(groups.groups()):
+        assert groups.n_infinite[g] == means.n_infinite
+        for name, of in found.items():
+            one = means.estimate(name, level=0.9)
+            got = np.array([x[g] for x in of])
+            assert np.array_equal(got, [one.value, one.low, one.high], equal_nan=True), (g, name)
 
 
 def test_the_far_end_is_moved_by_what_edgeworth_has_for_a_small_skewness():

@@ -8,7 +8,7 @@ import numpy as np
 
 from pandq.core.columns import Columns
 from pandq.core.kernels import group_sums
-from pandq.sums.moments import Moments, Scatter
+from pandq.sums.moments import EQUAL, Moments, Scatter
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class GroupMoments(Summary):
         """Both together; groups seen first come first."""
         if not len(self.names) or not len(other.names):
             return self if len(self.names) else other
-        names, into = _together(self.names, other.names)
+        names, into = union(self.names, other.names)
         # of the many groups of a vocabulary few rows are in few: only those are computed anew
         n = _at(self.n, into) + other.n
         w, mine = _at(self.weight, into), _at(self.mean, into)
@@ -102,6 +102,25 @@ class GroupMoments(Summary):
             about = mean, self.weight2, mean2, self.m2[:, some]
             found.append(type(self)(self.names, self.n, self.weight, *about))
         return found[0], found[1]
+
+    def spread(self, i: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """What `Moments` has of a mean's error, of all groups at once: a vocabulary has many.
+
+        Returns:
+            (G,) variances of the mean, effective numbers of rows, and whether all values are 0 or
+            1.
+        """
+        weight, weight2, mean2, m2 = self.weight, self.weight2, self.mean2[:, i], self.m2[:, i]
+        step = mean2 - self.mean[:, i]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effective = np.where(weight2 > 0, weight * weight / weight2, 0.0)
+            left = 1 - np.where(effective > 0, 1 / effective, 1.0)
+            inflation = np.where(left > EQUAL, (self.n - 1) / self.n / (left * left), np.nan)
+            variance = (m2 + weight2 * (step * step)) / (weight * weight) * inflation
+        known = (self.n >= 2) & (weight > 0.0)
+        apart = np.abs(m2 - weight2 * mean2 * (1 - mean2))
+        zero_one = (mean2 >= 0.0) & (mean2 <= 1.0) & (apart <= EQUAL * weight2)
+        return np.where(known, variance, np.nan), effective, zero_one
 
     def group(self, g: int) -> Moments:
         """One group's Moments; covariances between quantities were not kept and are nan."""
@@ -155,10 +174,12 @@ def used_groups(codes: NDArray[np.intp], size: int) -> tuple[Whole, NDArray[np.i
     return used, place, n
 
 
-def _together(
+def union(
     mine: tuple[str, ...] | Whole, theirs: tuple[str, ...] | Whole
 ) -> tuple[tuple[str, ...] | Whole, Places]:
     """The groups of both, the first one's first, and where among them the second one's are."""
+    if not len(theirs):
+        return mine, np.zeros(0, np.intp)
     if isinstance(mine, np.ndarray):
         theirs = np.asarray(theirs)
         if np.array_equal(mine, theirs):

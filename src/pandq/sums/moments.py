@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # What rounding leaves of equal numbers, as a share of them.
-_EQUAL = 1e-12
+EQUAL = 1e-12
 
 
 @summary
@@ -158,7 +158,7 @@ class Moments(Summary):
     @property
     def effective(self) -> float:
         """Kish's effective number of rows, (sum w)^2 / sum w^2."""
-        return self.weight**2 / self.squared.weight if self.squared.weight > 0 else 0.0
+        return self.weight * self.weight / self.squared.weight if self.squared.weight > 0 else 0.0
 
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
@@ -176,7 +176,7 @@ class Moments(Summary):
         """
         if self.n < 2 or not self.weight > 0.0:
             return float("nan")
-        return self._scatter(i) / self.weight**2 * self._inflation(i)
+        return self._scatter(i) / (self.weight * self.weight) * self._inflation(i)
 
     def covariance_of(self, i: int, j: int) -> float:
         """What `mean_covariance` has at (i, j); nan where products were not kept."""
@@ -205,7 +205,7 @@ class Moments(Summary):
         """Whether every row's value is 0 or 1: only then is its mean square its mean."""
         mean, weight = float(self.squared.mean[i]), self.squared.weight
         apart = float(self.squared.m2[i, i]) - weight * mean * (1 - mean)
-        return 0.0 <= mean <= 1.0 and abs(apart) <= _EQUAL * weight
+        return 0.0 <= mean <= 1.0 and abs(apart) <= EQUAL * weight
 
     def _scatter(self, i: int) -> float:
         step = float(self.squared.mean[i]) - float(self.plain.mean[i])
@@ -221,7 +221,7 @@ class Moments(Summary):
         if self.cubed is not None and m2 > 0.0:
             share = float(self.cubed.about(self.mean)[0][i]) / (m2 * self.weight)
         left = 1 - share
-        return (self.n - 1) / self.n / left**2 if left > _EQUAL else float("nan")
+        return (self.n - 1) / self.n / (left * left) if left > EQUAL else float("nan")
 
 
 def _central(x: Floats | Columns, w: Floats | None) -> tuple[float, Floats, Floats, Floats]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -16,6 +17,11 @@ from scipy.optimize import brentq
 
 from pandq.quantities import Quantity, quantity
 from pandq.results.estimate import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 # A share of the spread that is left of equal numbers.
 ROUNDING = 1e-12
@@ -102,10 +108,8 @@ class Sampling:
 
         Source: Hall 1992, On the removal of skewness by transformation, expansion of section 2.
         """
-        t = float(special.stdtrit(max(self.degrees, 1.0), level))
-        z = float(special.ndtri(level))
-        down, up = (t + stretch(sign * self.skewness, z) for sign in (-1, 1))
-        return self.mean - down * self.standard_error, self.mean + up * self.standard_error
+        low, high = _limits(self.mean, self.standard_error, self.degrees, self.skewness, level)
+        return float(low), float(high)
 
     @property
     def constant(self) -> bool:
@@ -140,16 +144,75 @@ class Sampling:
         >>> Sampling(0.9, 0.09 / 19, effective=20, n=20, zero_one=True).share_limits(0.95)
         (0.683..., 0.987...)
         """
-        tail, n = (1 - level) / 2, self.effective
-        if 0.0 < self.mean < 1.0 and self.n > 1 and self.variance > 0.0:
-            independent = self.mean * (1 - self.mean) / (self.n - 1)
-            worth = float(special.stdtrit(self.n - 1, tail))
-            worth /= float(special.stdtrit(max(self.degrees, 1.0), tail))
-            n = min(self.n * independent / self.variance * worth**2, self.n)
-        hits, misses = n * self.mean, n * (1 - self.mean)
-        low = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
-        high = float(special.betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
-        return low, high
+        low, high = _share_limits(
+            self.mean, self.variance, self.effective, rows=self.n, level=level
+        )
+        return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class Samplings:
+    """The means of many groups and what is known of their errors: (G,) of what a Sampling has.
+
+    >>> x = np.ones(2)
+    >>> found = Samplings(x, 0.01 * x, 10.0 * x, 10 * np.ones(2, np.int64), x == 0)
+    >>> found.ends("brier", level=0.95)[0]
+    array([0.77..., 0.77...])
+    """
+
+    mean: Floats
+    variance: Floats
+    effective: Floats
+    n: NDArray[np.int64]
+    zero_one: NDArray[np.bool_]
+
+    def ends(self, name: str, *, level: float) -> tuple[Floats, Floats]:
+        """The intervals' ends, as `mean_estimate` has them."""
+        known, error = quantity(name), np.sqrt(self.variance)
+        degrees = np.maximum(self.effective - 1.0, 0.0)
+        low, high = _limits(self.mean, error, degrees, 0.0, (1 + level) / 2)
+        shares = self.zero_one & (self.n > 0) if _is_share(known) else np.zeros(len(low), np.bool_)
+        about = self.mean, self.variance, self.effective
+        of_shares = (x[shares] for x in about)
+        low[shares], high[shares] = _share_limits(*of_shares, rows=self.n[shares], level=level)
+        constant = ~shares & (self.n > 1) & (error <= ROUNDING * np.abs(self.mean))
+        for g in np.flatnonzero(constant).tolist():
+            mean, variance, effective = (float(x[g]) for x in about)
+            one = Sampling(mean, variance, effective, int(self.n[g]))
+            low[g], high[g] = _about_a_constant(one, level, known)
+        if known is None:
+            return low, high
+        return np.maximum(low, known.low), np.minimum(high, known.high)
+
+
+def _limits(mean: Any, error: Any, degrees: Any, skewness: Any, level: float) -> tuple[Any, Any]:
+    """The limits of `Sampling.one_sided`, of one mean or of many."""
+    t, z = special.stdtrit(np.maximum(degrees, 1.0), level), float(special.ndtri(level))
+    down, up = (t + stretch(sign * skewness, z) for sign in (-1, 1))
+    return mean - down * error, mean + up * error
+
+
+def _share_limits(
+    mean: Any, variance: Any, effective: Any, *, rows: Any, level: float
+) -> tuple[Any, Any]:
+    """The limits of `Sampling.share_limits`, of one share or of many."""
+    tail = (1 - level) / 2
+    inside = (mean > 0.0) & (mean < 1.0) & (rows > 1) & (variance > 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        independent = np.divide(mean * (1 - mean), rows - 1)
+        worth = special.stdtrit(np.maximum(rows - 1, 1), tail)
+        worth = worth / special.stdtrit(np.maximum(effective - 1.0, 1.0), tail)
+        worth = np.minimum(np.divide(rows * independent, variance) * (worth * worth), rows)
+    n = np.where(inside, worth, effective)
+    hits, misses = n * mean, n * (1 - mean)
+    low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
+    high = np.where(misses > 0, special.betaincinv(hits + 1, misses, 1 - tail), 1.0)
+    return low, high
+
+
+def _is_share(known: Quantity | None) -> bool:
+    """Whether it is a share, which has exact limits where every row is 0 or 1."""
+    return known is not None and known.share and known.low == 0
 
 
 def one_sided_level(
@@ -239,8 +302,7 @@ def mean_estimate(
     """
     known = quantity(name)
     least, most = (-math.inf, math.inf) if known is None else (known.low, known.high)
-    share = known is not None and known.share
-    if share and least == 0 and found.zero_one and found.n:
+    if _is_share(known) and found.zero_one and found.n:
         how = "Clopper-Pearson" if how == "Student t" else f"{how}, Clopper-Pearson"
         low, high = found.share_limits(level)
     elif found.alike(name):

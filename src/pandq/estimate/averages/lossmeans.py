@@ -16,10 +16,11 @@ from pandq.core.columns import Columns
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.results.estimate import Estimate
 from pandq.rows import by_top
+from pandq.sums.groups import union
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -204,11 +205,48 @@ class GroupLossMeans(Summary):
             codes, classes, losses[rows], others[rows], w, clusters=_of(clusters, rows)
         )
 
+    @property
+    def n_infinite(self) -> NDArray[np.int64]:
+        """(G,) how many rows of positive weight of each group have an infinite loss."""
+        finite = np.zeros_like(self.others.moments.n)
+        finite[self._places] = self.losses.moments.n
+        return self.others.moments.n - finite
+
+    def finite_mean(self, name: str) -> Floats:
+        """(G,) the mean of a loss over the rows where it is finite; infinite where it is in all."""
+        found = np.full(len(self.others.moments.n), np.inf)
+        found[self._places] = self.losses.moments.mean[:, self.losses.names.index(name)]
+        return found
+
+    def ends(self, names: Sequence[str], *, level: float) -> dict[str, tuple[Floats, ...]]:
+        """(G,) each group's `LossMeans.estimate`: values and the ends of their intervals."""
+        always = [name for name in names if name in self.others.names]
+        found = self.others.ends(always, level=level)
+        found |= self.losses.ends([name for name in names if name not in always], level=level)
+        infinite = self.n_infinite > 0
+        for name in names:
+            if name not in always:
+                every = np.full((3, len(infinite)), np.inf)
+                every[:, self._places] = found[name]
+                every[:, infinite] = np.inf
+                found[name] = tuple(every)
+        if "kl" in found and "entropy" in self.others.names:
+            one_label = self.others.moments.mean[:, self.others.names.index("entropy")] == 0.0
+            both = zip(found["cross_entropy"], found["kl"], strict=True)
+            found["kl"] = tuple(np.where(one_label, loss, kl) for loss, kl in both)
+        return found
+
+    @property
+    def _places(self) -> Any:
+        """Where the groups that have finite losses are among all."""
+        return union(self.others.moments.names, self.losses.moments.names)[1]
+
     def groups(self) -> Iterator[tuple[str, LossMeans]]:
         """Each group's own LossMeans, in order of appearance."""
         finite = dict(self.losses.groups())
         for name, others in self.others.groups():
-            yield name, LossMeans(finite.get(name, Means.empty(self.losses.names)), others)
+            losses = finite[name] if name in finite else Means.empty(self.losses.names)
+            yield name, LossMeans(losses, others)
 
 
 def infinite_difference(found: Estimate, q: int, against: int) -> Estimate:

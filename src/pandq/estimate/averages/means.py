@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pandq.core.hashing import hash_ids
-from pandq.estimate.averages.intervals import Sampling, mean_estimate, one_sided_level
+from pandq.estimate.averages.intervals import (
+    Sampling,
+    Samplings,
+    mean_estimate,
+    one_sided_level,
+)
 from pandq.estimate.averages.votemeans import VoteMeans
 from pandq.quantities import quantity
 from pandq.results.estimate import Estimate
@@ -260,6 +265,22 @@ class GroupMeans(Summary):
         if moments is None:
             moments = self.moments.of_only(codes, groups, x, w)
         return type(self)(self.names, moments, totals)
+
+    def ends(self, names: Sequence[str], *, level: float) -> dict[str, tuple[Floats, ...]]:
+        """(G,) values of some means and the ends of their intervals, of all groups at once."""
+        if len(self.clusters.cluster):
+            each = [[x.estimate(name, level=level) for name in names] for _, x in self.groups()]
+            told = np.array([[(x.value, x.low, x.high) for x in some] for some in each], float)
+            told = told.reshape(len(each), len(names), 3)
+            return {name: tuple(told[:, i].T) for i, name in enumerate(names)}
+        found: dict[str, tuple[Floats, ...]] = {}
+        for name in names:
+            i = self.names.index(name)
+            mean = self.moments.mean[:, i]
+            variance, effective, zero_one = self.moments.spread(i)
+            some = Samplings(mean, variance, effective, self.moments.n, zero_one)
+            found[name] = mean, *some.ends(name, level=level)
+        return found
 
     def groups(self) -> Iterator[tuple[str, Means]]:
         """Each group's own Means, in order of appearance."""

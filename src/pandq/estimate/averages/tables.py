@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pandq.core.scores import TIED
 from pandq.estimate.averages.rowsums import AVERAGES, DETAILS
 from pandq.quantities import QUANTITIES
-from pandq.results.estimate import finite
+from pandq.results.estimate import ENDS, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,23 +52,30 @@ def groups_table(
     Of `votes` the divergence of their shares has a name of its own, and KL is left open: it needs a
     floor, which rows that were chosen by their votes do not have.
     """
+    moments, measured = groups.others.moments, groups.ends(AVERAGES, level=level)
+    columns = {
+        measure: [[finite(x) for x in (of * _scale(measure, scale)).tolist()] for of in found]
+        for measure, found in measured.items()
+    }
+    infinite, total = groups.n_infinite.tolist(), moments.weight * groups.finite_mean("kl")
     table = []
-    for name, means in groups.groups():
+    for g, name in enumerate(map(str, moments.names)):
         entry: dict[str, Any] = {
             "name": rename[name] if rename else name,
-            "n": means.n,
-            "weight": means.weight,
-            "infinite_rows": means.n_infinite,
+            "n": int(moments.n[g]),
+            "weight": float(moments.weight[g]),
+            "infinite_rows": infinite[g],
         }
         for measure in AVERAGES:
-            estimate = means.estimate(measure, level=level)
-            entry[measure] = ends(estimate, scale if estimate.unit else 1.0)
+            entry[measure] = dict(zip(ENDS, (of[g] for of in columns[measure]), strict=True))
         if votes:
-            entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(("value", "low", "high"))
-        part = means.finite_part("kl", level=level)
-        total = means.weight * (means.mean("kl") if part is None else part.value or 0.0)
-        table.append((-means.n_infinite, -total, entry["name"], entry))
+            entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(ENDS)
+        table.append((-infinite[g], -float(total[g]), entry["name"], entry))
     return [entry for *_, entry in sorted(table, key=lambda line: line[:3])]
+
+
+def _scale(measure: str, scale: float) -> float:
+    return scale if QUANTITIES[measure].unit else 1.0
 
 
 def ends(estimate: Estimate, scale: float) -> dict[str, float | None]:
