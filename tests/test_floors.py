@@ -43,6 +43,7 @@ FLOORS = {
     "estimate": [
         ("averages", "calibration", "floor", "sampling", "passes"),
         ("decomposition", "ensemble", "findings"),
+        ("firstpass",),
         ("comparison",),
         ("agreement",),
     ],

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
         total_variation_distance,
     )
     from pandq.measure.entropies import cross_entropy, entropy, kl_divergence, log_loss
-    from pandq.measure.scores import brier_score, confidence, top1, top_class
+    from pandq.measure.scores import (
+        brier_score,
+        confidence,
+        ranked_probability_score,
+        top1,
+        top_class,
+    )
     from pandq.montecarlo import elbo, knn_kl, monte_carlo_kl
     from pandq.outputs.items import items
     from pandq.outputs.model import save_model
@@ -121,6 +127,7 @@ _HOMES = {
     "measure.scores": (
         "brier_score",
         "confidence",
+        "ranked_probability_score",
         "top1",
         "top_class",
     ),

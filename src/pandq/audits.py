@@ -4,43 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits
 
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
-from pandq.estimate.averages.frequencies import Frequencies
 from pandq.estimate.averages.intervals import exponential
 from pandq.estimate.averages.judged import with_judge
-from pandq.estimate.averages.perbyte import bits_per_byte, no_bytes, of_bytes
-from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, RowSums
+from pandq.estimate.averages.perbyte import bits_per_byte
+from pandq.estimate.averages.rowsums import AVERAGES, LOSSES, ORDERED, RowSums
 from pandq.estimate.averages.tables import groups_table, rows_table
 from pandq.estimate.decomposition.estimates import decomposed
 from pandq.estimate.decomposition.partsums import PartSums
 from pandq.estimate.decomposition.trained import Trained, kept_together
-from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.ensemble.split import uncertainty
-from pandq.estimate.findings import Seen, few_people, findings_of
+from pandq.estimate.findings import few_people, findings_of
+from pandq.estimate.firstpass import AuditSums, first_of
 from pandq.estimate.floor.bounding import Bounding, check_min_votes
 from pandq.estimate.floor.pool import Pool, check_pool, size_of
 from pandq.estimate.passes import (
     QUANTILES,
     Intervals,
-    Shape,
     check_choices,
+    check_truth,
     name_of,
     redrawn,
     refuse_empty,
+    require_order,
     rows_of,
     run_of,
 )
-from pandq.estimate.sampling import label_type_of, reasons_to_stop, sample_of, sample_size
+from pandq.estimate.sampling import label_type_of, reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Audit
-from pandq.rows import measure_rows
-from pandq.sums.sample import Sample
-from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
 
 if TYPE_CHECKING:
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
 
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
-    from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk, MemoryScan
     from pandq.results.decomposition import Decomposition, LabelType
@@ -80,6 +76,7 @@ def audit(
     annotator_pool: Pool = None,
     intervals: Intervals = "t",
     worst: int = 10,
+    ordered: bool = False,
     engine: Engine | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress | None = None,
@@ -107,6 +104,8 @@ def audit(
             "seen", the annotators of P: the floor is then for a randomly chosen one of these.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
+        ordered: whether Q's columns are classes in their order (grades, stars): the ranked
+            probability score and its parts besides, and maps that respect the order.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
             when left out. The result is the same, to the last bit.
         checkpoint: a folder that keeps what was summed; make the same call again to resume.
@@ -125,13 +124,16 @@ def audit(
     >>> round(result.kl.value, 6)
     0.105361
     """
-    asked = Asked(unit, level, seed, decompose, floor, intervals, worst, min_votes, annotator_pool)
+    asked = Asked(
+        unit, level, seed, decompose, floor, intervals, worst, min_votes, annotator_pool, ordered
+    )
     more: dict[str, Any] = {"by": by, "cluster": cluster, "ids": ids, "weights": weights}
     rows = rows_of(p, q, classes=classes, best_q=best_q, n_bytes=n_bytes, **more)
+    asked.check(rows)
     about = {"command": "audit", **asked.told}
     run = run_of(rows, engine, progress, checkpoint, about)
     blank = asked.blank(tuple(rows.by))
-    of_first = partial(_first, blank=blank, sampled=decompose, n_rows=rows.n_rows)
+    of_first = partial(first_of, blank=blank, sampled=decompose, n_rows=rows.n_rows)
     first = run.summarise("measuring", rows, of_first, blank)
     return with_judge(audited(asked, rows, first, run), rows, run)
 
@@ -153,10 +155,12 @@ class Asked:
     worst: int = 10
     min_votes: int = 1
     annotator_pool: Pool = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         chosen = {"floor": (self.floor, Floor), "intervals": (self.intervals, Intervals)}
         check_choices(self.unit, self.level, self.seed, self.worst, **chosen)
+        check_truth("ordered", self.ordered)
         check_min_votes(self.min_votes)
         check_pool(self.annotator_pool)
 
@@ -165,8 +169,17 @@ class Asked:
         """The options that a result names."""
         names = ("seed", "decompose", "floor", "min_votes", "intervals", "worst")
         told = {name: getattr(self, name) for name in names}
-        pool = self.annotator_pool
-        return told if pool is None else told | {"annotator_pool": pool}
+        more = {"annotator_pool": self.annotator_pool, "ordered": self.ordered}
+        return told | {name: value for name, value in more.items() if value}
+
+    def check(self, rows: Scan | MemoryScan) -> None:
+        """Refuse rows of which nothing says in which order their classes stand, where it counts.
+
+        Raises:
+            InputError: it does, and nothing says it.
+        """
+        if self.ordered:
+            require_order(rows)
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -175,7 +188,7 @@ class Asked:
 
     def blank(self, by: Sequence[str]) -> AuditSums:
         """The first pass over no rows, which are told apart by the groups of some columns."""
-        return AuditSums.empty(by=by, worst=self.worst, **self.drawn)
+        return AuditSums.empty(by=by, worst=self.worst, ordered=self.ordered, **self.drawn)
 
 
 def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -> Audit:
@@ -201,8 +214,11 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
     if asked.decompose and not stop:
         blindly = asked.floor == "blind"
         how = Bounding(blindly=blindly, min_votes=asked.min_votes, pool=pool)
-        trained, plan = _trained(rows, first, label_type, how, seed=asked.seed, tell=run.tell)
-        empty = PartSums.empty(votes=label_type == "votes", by=tuple(rows.by), **asked.drawn)
+        kinds: dict[str, Any] = {"ordered": asked.ordered}
+        about: dict[str, Any] = {"seed": asked.seed, "tell": run.tell, **kinds}
+        trained, plan = _trained(rows, first, label_type, how, **about)
+        kinds |= {"votes": label_type == "votes", "by": tuple(rows.by), **asked.drawn}
+        empty = PartSums.empty(**kinds)
         of_parts = partial(_parts, blank=empty, trained=trained)
         sums = run.summarise("decomposing", rows, of_parts, empty)
     run.tell("summing up")
@@ -226,45 +242,6 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
     return replace(found, options=asked.told, notes=notes, findings=told, trained=trained)
 
 
-@summary
-class AuditSums(Summary):
-    """The first pass of an audit: every plain average, and the rows to train on."""
-
-    shape: Shape
-    rows: RowSums
-    sample: Sample
-    members: MemberSums
-    seen: Seen
-    per_byte: LossMeans
-    frequencies: Frequencies
-
-    @classmethod
-    def empty(cls, *, by: Sequence[str] = (), worst: int = 10, **drawn: int) -> Self:
-        """No rows; `replicates` of a bootstrap and its `seed` as for RowSums."""
-        return cls(
-            Shape(),
-            RowSums.empty(by=by, worst=worst, **drawn),
-            Sample.empty(0),
-            MemberSums.empty(by=by, worst=worst),
-            Seen.empty(),
-            no_bytes(**drawn),
-            Frequencies.empty(),
-        )
-
-    def of_only(self, chunk: Chunk, sample: Sample) -> Self:
-        """The averages of one chunk, with those of its rows that may be trained on."""
-        measured = measure_rows(chunk.p, chunk.q)
-        return type(self)(
-            Shape.of(chunk),
-            self.rows.of_only(chunk, measured),
-            sample,
-            self.members.of_only(chunk),
-            self.seen.of_only(chunk, measured),
-            of_bytes(self.per_byte, chunk, measured.cross_entropy),
-            self.frequencies.of_only(chunk),
-        )
-
-
 def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -> LabelType:
     """What P is, and whether its floor can be certified where it must be.
 
@@ -283,14 +260,6 @@ def _label_type(rows: Scan | MemoryScan, first: AuditSums, *, certified: bool) -
     return label_type
 
 
-def _first(chunk: Chunk, *, blank: AuditSums, sampled: bool, n_rows: int | None) -> AuditSums:
-    """The first pass over one chunk."""
-    few = blank.sample
-    if sampled:
-        few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
-    return blank.of_only(chunk, few)
-
-
 def _trained(
     rows: Scan | MemoryScan,
     first: AuditSums,
@@ -298,6 +267,7 @@ def _trained(
     how: Bounding,
     *,
     seed: int,
+    ordered: bool,
     tell: Callable[[str], object],
 ) -> tuple[Trained, BudgetPlan | None]:
     """Maps and bounds from the sample, and of votes what more of them would bring."""
@@ -305,6 +275,7 @@ def _trained(
     with threadpool_limits(limits=1, user_api="blas"):
         together = kept_together(clustered=rows.cluster is not None, copies=first.seen.copies)
         about: dict[str, Any] = {"seed": seed, "fold_by": together, "bounding": how, "tell": tell}
+        about["ordered"] = ordered
         trained = Trained.of(first.sample, label_type, **about)
         if not trained.certificates or how.pool is not None:
             return trained, None
@@ -361,6 +332,7 @@ def _result(
         options={},
         notes=(),
         findings=(),
+        order=names if sums.ordered else None,
     )
 
 
@@ -368,7 +340,8 @@ def _averages(
     sums: RowSums, parts: Decomposition | None, *, unit: Unit, level: float
 ) -> dict[str, Any]:
     """The averages by name; of votes KL(P||Q) is the decomposition's, as far as there is one."""
-    found = {name: sums.estimate(name, level=level) for name in AVERAGES}
+    names = (*AVERAGES, *(ORDERED if sums.ordered else ()))
+    found = {name: sums.estimate(name, level=level) for name in names}
     averages: dict[str, Any] = {name: x.to_unit(unit) if x.unit else x for name, x in found.items()}
     kl, plug_in = sums.kl(level=level)
     averages["kl"] = kl.to_unit(unit) if parts is None or plug_in is None else parts.kl

@@ -11,12 +11,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-# Measured of each row and averaged; measured of each row alone; parts of the loss; an ensemble's;
-# one model against another; of a TopK; a copy against its reference; the labels' perplexity under
-# both; of a text whose bytes are known; of votes without any model; of draws;
-# of a guess beside a loss.
+# Measured of each row and averaged; the same of classes in their order; measured of each row alone;
+# parts of the loss; an ensemble's; one model against another; of a TopK; a copy against its
+# reference; the labels' perplexity under both; of a text whose bytes are known; of votes without
+# any model; of draws; of a guess beside a loss.
 Of = Literal[
     "average",
+    "ordered",
     "row",
     "part",
     "ensemble",
@@ -95,6 +96,9 @@ _ALL = (
     Quantity("brier", "Brier score", "", "", 0, 2, "less",
              "Brier 1950, Verification of forecasts expressed in terms of probability", "average",
              "squared distance of P and Q, over all classes"),
+    Quantity("rps", "ranked probability score", "", "", 0, INF, "less",
+             "Epstein 1969; in this form Murphy 1971, A note on the ranked probability score",
+             "ordered", "squared distance of the cumulative P and Q, in steps between classes"),
     Quantity("confidence", "mean confidence", "", "", 0, 1, "",
              "Guo et al. 2017, On calibration of modern neural networks", "average",
              "Q at its top class"),

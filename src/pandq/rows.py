@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pandq.core.scores import TIED
 from pandq.views import Labels, in_pieces, paired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,7 +31,8 @@ class RowMeasures:
 
     `expected_accuracy` is P's probability of Q's most probable class: the expected accuracy for a
     label drawn from P, which is what a confidence claims. Of classes that share the largest
-    probability each counts its share: the order of classes does not matter.
+    probability each counts its share: the order of classes does not matter. Where it does, there is
+    `rps`, the ranked probability score.
 
     A new one is a field here and its formula in FORMULAS.
     """
@@ -45,13 +47,16 @@ class RowMeasures:
     q_entropy: Rows
     p_class: NDArray[Any]
     q_class: NDArray[Any]
+    rps: Rows | None = None
 
     def columns(self, *names: str) -> Columns:
         """(n, d) of the named measures, as they are."""
         return Columns([getattr(self, name) for name in names])
 
 
-NAMES = tuple(field.name for field in fields(RowMeasures))
+NAMES = tuple(field.name for field in fields(RowMeasures) if field.default is MISSING)
+# Of classes in their order alone.
+ORDERED = ("rps",)
 
 # What no kernel and no short cut for labels knows is measured by these.
 FORMULAS: dict[str, Callable[[Law, Law], NDArray[Any]]] = {
@@ -61,6 +66,7 @@ FORMULAS: dict[str, Callable[[Law, Law], NDArray[Any]]] = {
     "accuracy": scores.accuracy,
     "expected_accuracy": scores.at_top,
     "brier": scores.brier_score,
+    "rps": scores.ranked_probability_score,
     "confidence": lambda _, q: scores.confidence(q),
     "q_entropy": lambda _, q: measures.entropy(q),
     "p_class": lambda p, _: scores.top_class(p),
@@ -68,12 +74,13 @@ FORMULAS: dict[str, Callable[[Law, Law], NDArray[Any]]] = {
 }
 
 
-def measure_rows(p: View, q: View) -> RowMeasures:
+def measure_rows(p: View, q: View, *, ordered: bool = False) -> RowMeasures:
     """Every measure of an audit for each row.
 
     Args:
         p: n rows over K classes, what is true.
         q: n rows over K classes, what is predicted.
+        ordered: whether the classes are in their order, and `rps` is measured too.
 
     Returns:
         RowMeasures of n rows.
@@ -86,10 +93,11 @@ def measure_rows(p: View, q: View) -> RowMeasures:
     >>> measure_rows(Labels([0]), Probs([[0.75, 0.25]])).brier
     array([0.125])
     """
-    return RowMeasures(**in_pieces(_every_measure, *paired(p, q)))
+    names = (*NAMES, *ORDERED) if ordered else NAMES
+    return RowMeasures(**in_pieces(partial(_every_measure, names=names), *paired(p, q)))
 
 
-def _every_measure(p: View, q: View) -> dict[str, Any]:
+def _every_measure(p: View, q: View, *, names: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any]
     if callable(elsewhere := getattr(q, "measured", None)):
         found = elsewhere(p)
@@ -102,14 +110,14 @@ def _every_measure(p: View, q: View) -> dict[str, Any]:
         for rows, law_p, law_q in _laws(p, q, tied):
             found["accuracy"][rows] = scores.accuracy(law_p, law_q)
             found["expected_accuracy"][rows] = scores.at_top(law_p, law_q)
-    unknown = [name for name in NAMES if name not in found]
+    unknown = [name for name in names if name not in found]
     if unknown:
         found |= {name: np.empty(len(q)) for name in unknown}
         for some in blocks(len(q), q.n_classes or 1):
             laws = p[some].law(), q[some].law()
             for name in unknown:
                 found[name][some] = FORMULAS[name](*laws)
-    return {name: found[name] for name in NAMES}
+    return {name: found[name] for name in names}
 
 
 def both_ways(p: View, q: View) -> dict[str, Rows]:

@@ -50,6 +50,7 @@ def audits():
     labels, votes = pandq.Labels(d["labels"]), pandq.Counts(d["votes"])
     truth, sharp = pandq.Probs(d["truth"]), pandq.Probs(d["sharp"])
     logits = pandq.Logits(np.log(d["sharp"]).astype(np.float32))
+    several = d["votes"].sum(axis=1) > 1
     members = pandq.Ensemble([pandq.Probs(d["members"][:, m]) for m in range(3)])
     rows = {"by": {"site": d["site"]}, "cluster": d["patient"]}
     return {
@@ -63,6 +64,7 @@ def audits():
         "ensemble": lambda: audit_of(truth, members, by={"site": d["site"]}),
         "infinite-rows": lambda: audit_of(votes, pandq.Probs(d["certain"])),
         "better-q": lambda: audit_of(labels, pandq.Probs(d["blurred"]), best_q=truth),
+        "ordered": lambda: audit_of(votes[several], sharp[several], ordered=True),
         "averages-alone": lambda: audit_of(votes, sharp, decompose=False),
     }
 

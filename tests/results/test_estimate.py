@@ -69,10 +69,11 @@ def test_the_standard_error_of_a_mean_of_rows_is_that_of_a_plain_calculation():
 
 
 def is_a_mean(place, e):
-    """Is the interval about the value? Not of an exponential or a root, nor of a Brier score's
-    parts, whose values are moved to add up; a guess has none."""
+    """Is the interval about the value? Not of an exponential or a root, nor of the parts of a
+    score, whose values are moved to add up; a guess has none."""
     known = e.identified and e.value is not None and math.isfinite(e.value)
-    made_of_one = e.method.startswith(("exp of", "root of")) or place[-2:-1] == ("brier",)
+    made_of_one = e.method.startswith(("exp of", "root of"))
+    made_of_one |= place[-2:-1] in [("brier",), ("rps",)]
     made_of_one |= place[:1] == ("guessing",)
     return known and not made_of_one
 

@@ -30,7 +30,6 @@ from pandq import (
     Votes,
     kl_bounds,
 )
-from pandq.audits import AuditSums
 from pandq.calibrations import LearntSums
 from pandq.core.hashing import hash_ids
 from pandq.estimate.averages.drawn import DrawnLoss
@@ -53,6 +52,7 @@ from pandq.estimate.decomposition.partsums import PartSums
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.findings import Seen
+from pandq.estimate.firstpass import AuditSums
 from pandq.estimate.passes import Shape
 from pandq.estimate.sampling import sample_of
 from pandq.fit.models import HeldOutSums

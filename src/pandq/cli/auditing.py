@@ -15,6 +15,7 @@ from pandq.cli.options import (
     data_options,
     decompose_option,
     no_dash,
+    ordered_option,
     result_options,
     scan_options,
     taken,
@@ -82,6 +83,7 @@ def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str
     show_default=True,
     help="Intervals of averages: Student's t, or a Poisson bootstrap.",
 )
+@ordered_option("The ranked probability score and its parts besides, and maps that respect it.")
 @option(
     RESULT,
     "--recalibrator",
@@ -187,6 +189,7 @@ class Outputs:
             "--floor": of_parts["floor"] != "auto",
             "--min-votes": of_parts["min_votes"] != 1,
             "--annotator-pool": of_parts["annotator_pool"] is not None,
+            "--ordered": of_parts["ordered"],
         }
         for name, given in wanted.items():
             if given:
@@ -224,5 +227,5 @@ class Outputs:
 
 
 # Options that only a Q in full has a use for.
-OF_PARTS = ("decompose", "floor", "min_votes", "annotator_pool")
+OF_PARTS = ("decompose", "floor", "min_votes", "annotator_pool", "ordered")
 OUTPUTS = tuple(field.name for field in fields(Outputs))

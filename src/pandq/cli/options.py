@@ -264,6 +264,12 @@ def decompose_option(help: str) -> Callable[..., Any]:  # noqa: A002
     return option(RESULT, "--decompose/--no-decompose", default=True, help=help)
 
 
+def ordered_option(help: str) -> Callable[..., Any]:  # noqa: A002
+    """Whether the classes have an order."""
+    order = "The classes are grades or stars, in the order of Q's columns or of --classes. "
+    return option(RESULT, "--ordered", is_flag=True, help=order + help)
+
+
 def no_dash(name: str, path: str | None) -> str | None:
     """A file's name; "-" is not one where only JSON goes to standard output."""
     if path in ("-", ""):

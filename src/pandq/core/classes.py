@@ -139,6 +139,29 @@ def class_codes(labels: NDArray[Any], classes: ClassNames) -> NDArray[np.intp]:
     return codes
 
 
+def names_beside(
+    own: tuple[str, ...] | None, given: Sequence[object] | None
+) -> tuple[str, ...] | None:
+    """The class names that were given, or those that P has of its own.
+
+    Raises:
+        InputError: P has some of them for other columns.
+
+    >>> names_beside(("a", "b"), None), names_beside(None, ["x", "y"])
+    (('a', 'b'), ('x', 'y'))
+    """
+    if given is None:
+        return own
+    names = distinct(given).names
+    if own is not None and names != own and set(names) & set(own):
+        raise InputError(
+            what="the class names are not those of P, or are in another order",
+            got=f"{', '.join(names)}; P's are {', '.join(own)}",
+            remedy="Give P the classes in the order of Q's columns: Votes(labels, classes=[...]).",
+        )
+    return names
+
+
 def not_counting(label: object) -> str:
     """How to leave out the rows of a label that is no class."""
     return (

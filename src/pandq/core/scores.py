@@ -1,4 +1,4 @@
-"""Scores that are not divergences: Brier, top class, confidence."""
+"""Scores that are not divergences: Brier, ranked probability, top class, confidence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,26 @@ def brier_score(p: Law, q: Law) -> NDArray[np.float64]:
 
     sum (p - q)^2 + sum p (1 - p): what can be removed, and P's own part.
     """
-    return row_sums(np.square(p.prob - q.prob) + p.prob * (1.0 - p.prob))
+    return squared_score(p.prob, q.prob)
+
+
+def ranked_probability_score(p: Law, q: Law) -> NDArray[np.float64]:
+    """The same of cumulative probabilities, for classes in their order (Epstein 1969)."""
+    return squared_score(cumulative(p.prob), cumulative(q.prob))
+
+
+def squared_score(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected squared error of the probabilities q of some events that have probabilities p."""
+    return row_sums(np.square(p - q) + p * (1.0 - p))
+
+
+def cumulative(prob: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability of each class but the last or one before it; (n, K - 1).
+
+    >>> cumulative(np.array([[0.5, 0.25, 0.25]])).tolist()
+    [[0.5, 0.75]]
+    """
+    return np.minimum(np.cumsum(prob[:, :-1], axis=1), 1.0)
 
 
 def top_class(q: Law) -> NDArray[np.intp]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from pandq.core.checks import check_level, is_number
+from pandq.core.classes import distinct
 from pandq.engines.checkpoints import Checkpoint, identity
 from pandq.engines.local import Local
 from pandq.engines.run import Run
@@ -203,6 +205,45 @@ def check_seed(seed: int) -> None:
     """Refuse a seed that not every use of it has room for."""
     if not is_number(seed, Integral) or not 0 <= seed < SEEDS:
         raise InputError(what=f"a seed is a whole number from 0 to {SEEDS - 1}", got=repr(seed))
+
+
+def check_truth(name: str, given: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(given, bool):
+        raise InputError(what=f"{name} is true or false", got=repr(given))
+
+
+def require_order(rows: Scan | MemoryScan) -> None:
+    """Refuse classes of which nothing says in which order they stand.
+
+    Columns without names stand in their own order, and numbers in that of their values; other names
+    must have been given in their order. It does not matter from which end: of two classes there is
+    one order.
+
+    Raises:
+        InputError: numbers stand in another order, or nothing says which.
+    """
+    names = rows.classes or ()
+    if len(names) <= 2:
+        return
+    listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    where, known = name_of(rows), distinct(names)
+    if known.numbers:
+        if len({a < b for a, b in pairwise(known.by_value)}) > 1:
+            raise InputError(
+                what="the classes are numbers, and not in the order of their values",
+                where=where,
+                got=listed,
+                remedy="Give the columns of Q in their order: --q KIND:a,b,...",
+            )
+    elif not rows.named:
+        raise InputError(
+            what="nothing says in which order the classes stand",
+            where=where,
+            got=listed,
+            remedy="Name them from one end to the other, which must be the order of Q's columns:"
+            " --classes A,B,... (classes=[...] in Python).",
+        )
 
 
 def require_laws(rows: Scan | MemoryScan) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from pandq.audits import Asked, AuditSums, audited
+from pandq.audits import Asked, audited
 from pandq.engines.run import Run
+from pandq.estimate.firstpass import AuditSums
 from pandq.estimate.passes import require_laws
 from pandq.estimate.sampling import sample_size
 from pandq.loops.batches import afar
@@ -53,6 +54,8 @@ class Auditor(Fed[AuditSums, Audit]):
             floor is then for a randomly chosen one of these.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
+        ordered: whether Q's columns are classes in their order (grades, stars): the ranked
+            probability score and its parts besides, and maps that respect the order.
         unique: whether a row whose id has come before is left out, as when a sampler makes the
             shards of several processes equal; 8 bytes for each row.
 
@@ -86,10 +89,12 @@ class Auditor(Fed[AuditSums, Audit]):
         annotator_pool: int | None = None,
         intervals: Intervals = "t",
         worst: int = 10,
+        ordered: bool = False,
         unique: bool = False,
     ) -> None:
+        votes = min_votes, annotator_pool
         self._asked = Asked(
-            unit, level, seed, decompose, floor, intervals, worst, min_votes, annotator_pool
+            unit, level, seed, decompose, floor, intervals, worst, *votes, ordered=ordered
         )
         super().__init__(by, classes, unique=unique)
 
@@ -127,6 +132,7 @@ class Auditor(Fed[AuditSums, Audit]):
         given |= {"best_q": best_q, "n_bytes": n_bytes}
         rows = views_scan(p, q, classes=self._classes, **given)
         require_laws(rows)
+        self._asked.check(rows)
         self._take(rows)
 
     def _options(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scores of Q that are no divergences: Brier's, and what its most probable class says."""
+"""Scores of Q that are no divergences: squared errors, and what its most probable class says."""
 
 from __future__ import annotations
 
@@ -40,6 +40,35 @@ def brier_score(p: View, q: View) -> Rows:
     array([0.125])
     """
     return of_two("brier", scores.brier_score, *paired(p, q))
+
+
+def ranked_probability_score(p: View, q: View) -> Rows:
+    """Expected squared error of Q's cumulative probabilities for a label drawn from P.
+
+    The classes are in their order: it is the Brier score of "this class or one before", summed over
+    all classes but the last. It counts in steps between classes: where Q is certain of one class it
+    is the number of steps to the label. For two classes it is half the Brier score.
+
+    Args:
+        p: n rows over K ordered classes.
+        q: n rows over K ordered classes.
+
+    Returns:
+        (n,) float64 between 0 and K - 1, no unit: with F the cumulative probabilities of P and G
+        those of Q, sum (F - G)^2 + sum F (1 - F). The second sum is half the expected number of
+        steps between two labels drawn from P. It is not divided by K - 1.
+
+    Raises:
+        ViewTypeError: an argument is not a view.
+        InputError: the numbers of rows or classes differ.
+
+    Source: Epstein 1969; in this form Murphy 1971, A note on the ranked probability score.
+
+    >>> from pandq import Labels, Probs
+    >>> ranked_probability_score(Labels([0, 2]), Probs([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
+    array([0.25, 2.  ])
+    """
+    return by_blocks(scores.ranked_probability_score, *paired(p, q))
 
 
 def top1(p: View, q: View) -> Rows:

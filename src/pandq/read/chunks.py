@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pandq.core.checks import as_array
-from pandq.core.classes import distinct
+from pandq.core.classes import names_beside
 from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError, ViewTypeError
 from pandq.read import columns as cols
@@ -186,6 +186,7 @@ class MemoryScan:
     n_bytes: NDArray[np.float64] | None = None
     control: View | None = None
     votes: Votes | None = None
+    named: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -316,7 +317,7 @@ def views_scan(
     return MemoryScan(
         p_view,
         q_view,
-        getattr(p_view, "classes", None) if classes is None else distinct(classes).names,
+        names_beside(getattr(p_view, "classes", None), classes),
         {name: array for name, array in groups.items() if array is not None},
         column("cluster", cluster),
         column("ids", ids),
@@ -328,6 +329,7 @@ def views_scan(
         None if sizes is None else row_weights("n_bytes", sizes, what="n_bytes"),
         _again(p_view, control),
         p if isinstance(p, Votes) and p.annotators is not None else None,
+        classes is not None,
     )
 
 

@@ -56,9 +56,9 @@ class Scan:
     """Rows of P and Q that can be gone through again and again, in constant memory.
 
     Made by `pandq.scan(...)` from files and tables, and by `pandq.scan_joined(...)` from two of
-    them. `names` are what to call Q and its rivals, where their columns do not say it. With a
-    `judge` these are the rows that have a P, and `unlabelled` are the others, in which the judge's
-    labels stand for it.
+    them. `names` are what to call Q and its rivals, where their columns do not say it; `classes`
+    were given, and in this order, where `named`. With a `judge` these are the rows that have a P,
+    and `unlabelled` the others, in which the judge's labels stand for it.
     """
 
     source: Source
@@ -85,6 +85,7 @@ class Scan:
     n_classes: int | None = None
     control: Spec | None = None
     tokens: tuple[str, ...] | None = None
+    named: bool = False
 
     @property
     def n_rows(self) -> int | None:
@@ -191,8 +192,7 @@ class Scan:
         control = None
         if self.control is not None:
             _, control = self._paired(p, self._view("q", self.control, batch), self.control)
-        known = answers is not None and answers.annotators is not None
-        votes = answers if known else None
+        votes = None if answers is None or answers.annotators is None else answers
         return Chunk(start, p, q, keys, *belong, sizes, judge, control, votes)
 
     def _answers(self, batch: Mapping[str, Column]) -> Votes | None:
@@ -384,7 +384,7 @@ def _views(source: Source, found: Settled, n_rivals: int, **after: str | None) -
     """P, every Q and their classes, and what comes after the rivals where it was given."""
     q, rivals, others = found.qs[0], found.qs[1 : 1 + n_rivals], iter(found.qs[1 + n_rivals :])
     made: dict[str, Any] = {"p": found.p, "q": q, "rivals": rivals, "classes": found.classes}
-    made["source"] = source
+    made |= {"source": source, "named": found.named}
     return made | {name: next(others) for name, given in after.items() if given}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pandq.core.classes import distinct
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """P and every Q with their classes, and what must be said of them."""
+    """P and every Q with their classes, whether these were given, and what must be said of them."""
 
     p: Spec
     qs: tuple[Spec, ...]
     classes: tuple[str, ...] | None
     notes: tuple[str, ...] = ()
+    named: bool = False
 
 
 def as_rounded(found: Settled, decimals: int | None, normalise: Sequence[str]) -> Settled:
@@ -83,6 +85,7 @@ def settled(
         InputError: names contradict each other, or do not say which column is which class.
     """
     asked = None if not classes or isinstance(classes, int) else distinct(classes).names
+    told = partial(Settled, named=asked is not None)
     found = tuple(_named(source, spec, asked) for spec in qs)
     # by name, so that P may have fewer, and another order
     own = p.kind == VOTES_KIND or _is_classed(source, p)
@@ -90,10 +93,10 @@ def settled(
     names = class_names(classes, carried, source.name)
     if not own:
         names = names or _told(source, p, found)
-        return Settled(renamed(p, names), found, names)
+        return told(renamed(p, names), found, names)
     if p.kind == LOGITS and asked is not None:
         # of logits some may be left out: those of the others say what they did
-        return Settled(replace(p, fields=asked), found, names)
+        return told(replace(p, fields=asked), found, names)
     votes = p.kind == VOTES_KIND
     held = polled(source, p, named_by) if votes else classes_in(source, p)
     if votes:
@@ -106,8 +109,8 @@ def settled(
     except InputError as error:
         raise error.at(source.name) from None
     if votes:
-        return Settled(p, found, names, tuple(notes_of(held, p, names)))
-    return Settled(replace(p, fields=names), found, names)
+        return told(p, found, names, tuple(notes_of(held, p, names)))
+    return told(replace(p, fields=names), found, names)
 
 
 def _told(source: Source, p: Spec, qs: Sequence[Spec]) -> tuple[str, ...] | None:

@@ -37,7 +37,11 @@ class RowParts(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Audit(Document):
-    """What an audit found; `to_dict()` is its JSON form, `print` its text."""
+    """What an audit found; `to_dict()` is its JSON form, `print` its text.
+
+    `order` has the classes in their order, and `rps` the ranked probability score, where these were
+    said to have one.
+    """
 
     SCHEMA: ClassVar[str] = "pandq/audit/2"
     KIND: ClassVar[str] = "audit"
@@ -76,6 +80,8 @@ class Audit(Document):
     groups: dict[str, list[dict[str, Any]]]
     worst: list[dict[str, Any]]
     judged: Judged | None = None
+    rps: Estimate | None = None
+    order: tuple[str, ...] | None = None
     trained: RowParts | None = field(default=None, metadata=HIDDEN)
 
     @property

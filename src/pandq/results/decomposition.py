@@ -41,7 +41,8 @@ class Decomposition(Record):
 
     All are over all rows. Where Q rules out what happened (q = 0 < p) the cross entropy, KL and the
     calibration loss are infinite, and `finite_part` has their means over the other rows. `kl` is
-    grouping and calibration loss together, `refinement_loss` floor and grouping loss. `independent`
+    grouping and calibration loss together, `refinement_loss` floor and grouping loss. `brier` and,
+    of ordered classes, `rps` are scores with parts of their own. `independent`
     is false where a row's votes are shown to be no independent draws from one P, `votes_settled`
     where their number is shown to depend on what they say, `leak` true where Q does better than
     votes allow of which neither is so.
@@ -69,4 +70,5 @@ class Decomposition(Record):
     classes: list[dict[str, Any]]
     groups: dict[str, list[dict[str, Any]]]
     plan: list[dict[str, Any]] = field(default_factory=list)
+    rps: dict[str, Estimate] = field(default_factory=dict)
     recalibrator: Recalibrator | None = field(default=None, repr=False, metadata=HIDDEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -31,6 +32,8 @@ AVERAGES = keys("average")
 LOSSES = tuple(name for name in AVERAGES if QUANTITIES[name].unit)
 # what is finite whatever Q rules out
 ALWAYS = tuple(name for name in AVERAGES if name not in ("cross_entropy", "kl"))
+# what classes in their order have besides
+ORDERED = keys("ordered")
 DETAILS = (
     "kl",
     "cross_entropy",
@@ -61,33 +64,41 @@ class RowSums(Summary):
 
     @classmethod
     def empty(
-        cls, *, by: Sequence[str] = (), worst: int = 10, replicates: int = 0, seed: int = 0
+        cls,
+        *,
+        by: Sequence[str] = (),
+        worst: int = 10,
+        ordered: bool = False,
+        replicates: int = 0,
+        seed: int = 0,
     ) -> Self:
         """No rows; `replicates` of a bootstrap seeded with `seed`, if its intervals are wanted."""
+        names = LOSSES, (*ALWAYS, *ORDERED) if ordered else ALWAYS
         return cls(
             means=LossMeans.empty(
-                LOSSES, ALWAYS, replicates=replicates, seed=seed, of_votes=votemeans.AVERAGES
+                *names, replicates=replicates, seed=seed, of_votes=votemeans.AVERAGES
             ),
             divergence=LogHistogram.empty(),
             worst=WorstRows.empty(worst, len(DETAILS)),
             infinite=WorstRows.empty(INFINITE_SHOWN, len(DETAILS)),
-            classes=GroupLossMeans.empty(LOSSES, ALWAYS, numbered=True),
-            groups={name: GroupLossMeans.empty(LOSSES, ALWAYS) for name in by},
+            classes=GroupLossMeans.empty(*names, numbered=True),
+            groups={name: GroupLossMeans.empty(*names) for name in by},
             least_votes=np.inf,
             most_votes=0.0,
         )
 
     def of_only(self, chunk: Chunk, measured: RowMeasures | None = None) -> Self:
         """The sums of one chunk."""
-        m = measure_rows(chunk.p, chunk.q) if measured is None else measured
+        m = self.measured(chunk) if measured is None else measured
         finite = np.isfinite(m.cross_entropy)
-        rows = m.columns(*LOSSES), m.columns(*ALWAYS), chunk.weights
+        rows = m.columns(*LOSSES), m.columns(*self.means.others.names), chunk.weights
         row = np.arange(chunk.start, chunk.start + len(chunk))
         votes = chunk.p.votes if isinstance(chunk.p, Counts) else np.zeros(0)
         clusters = chunk.clusters
+        of_votes = partial(averages, ordered=self.ordered)
         return type(self)(
             means=self.means.of_only(
-                *rows, clusters=clusters, keys=chunk.keys, answers=Answers.of(chunk, averages)
+                *rows, clusters=clusters, keys=chunk.keys, answers=Answers.of(chunk, of_votes)
             ),
             divergence=self.divergence.of_only(m.kl, chunk.weights),
             worst=_extreme(self.worst, finite, m, row, chunk),
@@ -101,6 +112,15 @@ class RowSums(Summary):
             least_votes=float(votes.min(initial=np.inf)),
             most_votes=float(votes.max(initial=0.0)),
         )
+
+    def measured(self, chunk: Chunk) -> RowMeasures:
+        """What is to be averaged of each row of a chunk."""
+        return measure_rows(chunk.p, chunk.q, ordered=self.ordered)
+
+    @property
+    def ordered(self) -> bool:
+        """Are the classes in their order?"""
+        return set(ORDERED) <= set(self.means.others.names)
 
     @property
     def n(self) -> int:

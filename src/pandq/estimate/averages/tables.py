@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from pandq.core.scores import TIED
-from pandq.estimate.averages.rowsums import AVERAGES, DETAILS
+from pandq.estimate.averages.rowsums import AVERAGES, DETAILS, ORDERED
 from pandq.quantities import QUANTITIES
 from pandq.results.estimate import ENDS, finite
 
@@ -52,7 +52,8 @@ def groups_table(
     Of `votes` the divergence of their shares has a name of its own, and KL is left open: it needs a
     floor, which rows that were chosen by their votes do not have.
     """
-    moments, measured = groups.others.moments, groups.ends(AVERAGES, level=level)
+    names = (*AVERAGES, *(x for x in ORDERED if x in groups.others.names))
+    moments, measured = groups.others.moments, groups.ends(names, level=level)
     columns = {
         measure: [[finite(x) for x in (of * _scale(measure, scale)).tolist()] for of in found]
         for measure, found in measured.items()
@@ -66,7 +67,7 @@ def groups_table(
             "weight": float(moments.weight[g]),
             "infinite_rows": infinite[g],
         }
-        for measure in AVERAGES:
+        for measure in columns:
             entry[measure] = dict(zip(ENDS, (of[g] for of in columns[measure]), strict=True))
         if votes:
             entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(ENDS)

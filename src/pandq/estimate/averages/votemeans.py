@@ -125,16 +125,16 @@ def _columns(found: Mapping[str, Floats], names: tuple[str, ...], n: int) -> Flo
 
 # What is a mean over votes; of the others (floor, grouping loss, accuracy of the majority) it is
 # not known what one vote adds.
-AVERAGES = ("cross_entropy", "entropy", "kl", "expected_accuracy", "brier")
+AVERAGES = ("cross_entropy", "entropy", "kl", "expected_accuracy", "brier", "rps")
 PARTS = ("cross_entropy", "gain", "refinement_loss")
 DIFFERENCES = tuple(
     f"{name}{DIFFERENCE}"
-    for name in ("cross_entropy", "expected_accuracy", "brier", "calibration_loss", "grouping_loss")
+    for name in (*AVERAGES[:1], *AVERAGES[3:], "calibration_loss", "grouping_loss")
 )
 
 
-def averages(votes: VotesOfRows) -> dict[str, Floats]:
-    """What each vote adds to the averages of an audit: (m,) by name.
+def averages(votes: VotesOfRows, *, ordered: bool = False) -> dict[str, Floats]:
+    """What each vote adds to the averages of an audit, of `ordered` classes or any: (m,) by name.
 
     Of what is not linear in the shares p of a row's votes, f + f'(e - p) with e the vote: entropy
     and divergence of the shares are the means of these.
@@ -146,7 +146,7 @@ def averages(votes: VotesOfRows) -> dict[str, Floats]:
     >>> averages(votes)["entropy"].round(3).tolist()
     [1.099, 0.405, 0.405]
     """
-    m = measure_rows(votes.rows.p, votes.rows.q)
+    m = measure_rows(votes.rows.p, votes.rows.q, ordered=ordered)
     entropy = 0.0 - np.log(votes.share)
     return {
         "cross_entropy": m.cross_entropy,
@@ -154,12 +154,13 @@ def averages(votes: VotesOfRows) -> dict[str, Floats]:
         "kl": m.cross_entropy - entropy,
         "expected_accuracy": m.expected_accuracy,
         "brier": m.brier,
+        **({} if m.rps is None else {"rps": m.rps}),
     }
 
 
 def difference(against: RowMeasures, q: RowMeasures) -> dict[str, Floats]:
     """What each vote adds to the differences of two models: (m,) by name."""
-    scores = ("expected_accuracy", "brier")
+    scores = ("expected_accuracy", "brier", *(() if q.rps is None else ("rps",)))
     found = {f"{x}{DIFFERENCE}": getattr(q, x) - getattr(against, x) for x in scores}
     return {f"cross_entropy{DIFFERENCE}": apart(against.cross_entropy, q.cross_entropy), **found}
 

@@ -56,7 +56,7 @@ class CrossFit:
         return [self.fold_map.get(j, self.map) for j in range(n_folds)]
 
 
-def default_kinds(n_classes: int) -> tuple[Kind, ...]:
+def default_kinds(n_classes: int, *, ordered: bool = False) -> tuple[Kind, ...]:
     """Candidate maps for K classes, simplest first, the identity always among them.
 
     Example:

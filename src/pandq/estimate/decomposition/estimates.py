@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from pandq.estimate.averages.tables import ends
-from pandq.estimate.decomposition.partsums import BRIER, OF_BRIER, PartSums
+from pandq.estimate.decomposition.scored import above_rounding, at_least_zero, score_parts
 from pandq.estimate.decomposition.trained import MODEL, Trained
 from pandq.results.decomposition import CalibrationError, Decomposition, Recalibration
 from pandq.results.estimate import Estimate, finite
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pandq.estimate.averages.lossmeans import LossMeans
-    from pandq.estimate.averages.means import Means
+    from pandq.estimate.decomposition.partsums import PartSums
     from pandq.estimate.floor.assumptions import Assumptions
     from pandq.estimate.floor.bounding import Bounding
     from pandq.estimate.floor.planner import BudgetPlan
@@ -40,8 +40,6 @@ CHOSEN = "how many votes a row has depends on what they say: nothing is certifie
 NOT_IDENTIFIED = "one label per row: not identified, anywhere between these bounds"
 # The finite parts by their names, and the columns that they are means of.
 FINITE_PART = {"cross_entropy": "cross_entropy", "calibration_loss": "gain"}
-# What is this share of a loss is what is left of equal numbers.
-ROUNDING = 1e-12
 BINNED = "15 bins of confidence; biased upwards by the noise in each bin"
 NO_MAP = "no map that was tried gained anything"
 
@@ -87,6 +85,9 @@ def decomposed(
         blind = _blind_floor(means, found["refinement_loss"], trained.bounding, level=level)
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
+    # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
+    told: dict[str, Any] = {"won": won, "doubted": doubt is not None, "level": level}
+    scores = {name: score_parts(x, label_type, **told) for name, x in sums.scores.items()}
     return Decomposition(
         label_type=label_type,
         n=means.n,
@@ -102,7 +103,8 @@ def decomposed(
         votes_settled=doubt != "chosen",
         model_floor=None if model is None else _model_based(model).to_unit(unit),
         blind_floor=None if blind is None else blind.to_unit(unit),
-        brier=_brier(sums.brier, doubt, won=won, level=level),
+        brier=scores["brier"],
+        rps=scores.get("rps", {}),
         recalibration=_recalibration_of(trained, unit),
         recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
         reliability=_reliability(sums.reliability, level=level),
@@ -140,7 +142,7 @@ def _parts(
         how = "mean H(P), P known in full"
         floor = means.estimate("floor_low", level=level, method=how)
         grouping_loss, kl = (
-            _above_rounding(means.estimate(f"{name}_low", level=level), after)
+            above_rounding(means.estimate(f"{name}_low", level=level), after)
             for name in (left, "kl")
         )
     else:
@@ -179,7 +181,7 @@ def _recalibration(
     how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
     gain = means.estimate("gain", level=level, method=how)
     if (gain.value or 0.0) > 0:
-        return means.estimate("refinement_loss", level=level, method=how), _at_least_zero(gain)
+        return means.estimate("refinement_loss", level=level, method=how), at_least_zero(gain)
     none = gain.ranged(0.0, max(gain.high or 0.0, 0.0), f"{how}; {NO_MAP}", 0.0)
     return loss, replace(none, identified=gain.identified)
 
@@ -269,59 +271,9 @@ def _above(
     return _within(loss, min(low, high), high, how, point)
 
 
-def _at_least_zero(part: Estimate) -> Estimate:
-    return replace(part, low=None if part.low is None else max(part.low, 0.0))
-
-
-def _above_rounding(part: Estimate, of: Estimate) -> Estimate:
-    """What a loss leaves above P's entropy: 0 where that is what is left of equal numbers."""
-    if part.high is not None and part.high <= ROUNDING * (of.value or 0.0):
-        return replace(part, value=0.0, low=0.0, high=0.0)
-    return _at_least_zero(part)
-
-
 def _model_based(model: Estimate) -> Estimate:
     """Tagged: the mixture's own error, which is not the interval's, is left out."""
     return model.ranged(None, None, "model-based: mixture of three Dirichlets", model.value)
-
-
-def _brier(means: Means, doubt: Doubt | None, *, won: bool, level: float) -> dict[str, Estimate]:
-    """The Brier score and its parts, what a doubt leaves of them; they add up.
-
-    Where no map gains anything there is none, as for the loss. An unbiased floor above the score
-    is cut to it, as no grouping loss is below 0.
-    """
-    if not means.n:
-        return {}
-    how = "mean over rows with a full P or two votes; the floor is unbiased"
-    found = {
-        name.removesuffix(OF_BRIER): replace(
-            means.estimate(name, level=level, unit="", method=how),
-            name=name.removesuffix(OF_BRIER),
-        )
-        for name in BRIER
-    }
-    above = found.pop("above")
-    if not won:
-        found["grouping_loss"] = replace(above, name="grouping_loss")
-        found["calibration_loss"] = replace(found["calibration_loss"], value=0.0, low=0.0, high=0.0)
-    grouping_loss, floor = found["grouping_loss"], found["floor"]
-    left = grouping_loss.value or 0.0
-    if left < 0:
-        found["floor"] = replace(floor, value=(floor.value or 0.0) + left)
-        found["grouping_loss"] = replace(grouping_loss, value=0.0)
-    found |= {name: _cut(found[name]) for name in ("floor", "grouping_loss")}
-    found["grouping_loss"] = _above_rounding(found["grouping_loss"], found["brier"])
-    # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
-    untold = ("floor", "grouping_loss") if doubt is not None else ()
-    return {name: part for name, part in found.items() if name not in untold}
-
-
-def _cut(part: Estimate) -> Estimate:
-    """A part of the Brier score with bounds that hold its point, and are not negative."""
-    value = part.value or 0.0
-    low, high = (value if x is None else x for x in (part.low, part.high))
-    return replace(part, low=min(max(low, 0.0), value), high=max(high, value))
 
 
 def calibration_error_of(table: Reliability) -> CalibrationError:

@@ -10,20 +10,20 @@ import numpy as np
 from pandq.core.columns import Columns
 from pandq.estimate.averages import votemeans
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
-from pandq.estimate.averages.means import Means
 from pandq.estimate.averages.votemeans import Answers
 from pandq.estimate.decomposition.rowparts import row_parts
+from pandq.estimate.decomposition.scored import BRIER, RPS, score_means, scored_rows
 from pandq.estimate.decomposition.trained import MODEL, Trained
 from pandq.recalibrator import Recalibrator
 from pandq.sums.reliability import Reliability
 from pandq.sums.summary import Summary, summary
-from pandq.views import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from pandq.estimate.averages.means import Means
     from pandq.estimate.decomposition.rowparts import RowParts
     from pandq.read.chunks import Chunk, VotesOfRows
 
@@ -47,27 +47,25 @@ BLIND_LOSSES = ("leak",)
 BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 
 
-# the parts of the Brier score are no parts of the loss, whatever they have in common
-OF_BRIER = " of brier"
-BRIER = (
-    "brier",
-    *(f"{part}{OF_BRIER}" for part in ("floor", "calibration_loss", "grouping_loss", "above")),
-)
-
-
 @summary
 class PartSums(Summary):
     """The Summary of the second pass: the parts of every row under what was trained."""
 
     parts: LossMeans
-    brier: Means
+    scores: Mapping[str, Means]
     reliability: Reliability
     classes: GroupLossMeans
     groups: Mapping[str, GroupLossMeans]
 
     @classmethod
     def empty(
-        cls, *, by: Sequence[str] = (), votes: bool = False, replicates: int = 0, seed: int = 0
+        cls,
+        *,
+        by: Sequence[str] = (),
+        votes: bool = False,
+        ordered: bool = False,
+        replicates: int = 0,
+        seed: int = 0,
     ) -> Self:
         """No rows; `votes` also have a model-based floor, and bounds that ignore Q."""
         names: tuple[tuple[str, ...], tuple[str, ...]] = (LOSSES, PARTS)
@@ -75,7 +73,10 @@ class PartSums(Summary):
             names = ((*LOSSES, *BLIND_LOSSES), (*PARTS, MODEL, *BLIND))
         return cls(
             LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=votemeans.PARTS),
-            Means.empty(BRIER, replicates=replicates, seed=seed),
+            {
+                score: score_means(score, replicates=replicates, seed=seed)
+                for score in ((BRIER, RPS) if ordered else (BRIER,))
+            },
             Reliability.empty(),
             GroupLossMeans.empty(*names, numbered=True),
             {name: GroupLossMeans.empty(*names) for name in by},
@@ -95,7 +96,10 @@ class PartSums(Summary):
                 keys=chunk.keys,
                 answers=Answers.of(chunk, partial(_of_votes, trained=trained)),
             ),
-            self._brier_of(chunk, found, trained),
+            {
+                score: scored_rows(blank, chunk, found, trained, unit)
+                for score, blank in self.scores.items()
+            },
             reliability_of(chunk, found),
             self.classes.of_only_by_top(chunk.q, found.q_class, *rows, clusters=clusters),
             {
@@ -134,35 +138,6 @@ class PartSums(Summary):
             parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
             parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
         return Columns(losses), Columns(parts)
-
-    def _brier_of(self, chunk: Chunk, found: RowParts, trained: Trained) -> Means:
-        """The Brier score's parts, over rows whose floor is identified: two votes or a full P."""
-        known = trained.label_type != "labels"
-        if (
-            not known
-            or found.squares is None
-            or found.brier is None
-            or found.brier_recalibrated is None
-        ):
-            return self.brier.of_only(np.empty((0, len(BRIER))))
-        kept = np.ones(len(chunk), dtype=bool)
-        floor = 1.0 - found.squares
-        if isinstance(chunk.p, Counts):
-            # unbiased: of m votes, the share of ordered pairs that disagree
-            m = chunk.p.votes
-            kept = m > 1
-            floor = floor * m / np.maximum(m - 1.0, 1.0)
-            if trained.bounding.pool is not None:
-                # two draws with replacement are by one person in one case of N, and then agree
-                floor = floor * (1.0 - 1.0 / trained.bounding.pool)
-        before, after = found.brier, found.brier_recalibrated
-        rows = np.stack([before, floor, before - after, after - floor, before - floor]).T
-        return self.brier.of_only(
-            rows[kept],
-            None if chunk.weights is None else chunk.weights[kept],
-            clusters=None if chunk.clusters is None else chunk.clusters[kept],
-            keys=chunk.keys[kept],
-        )
 
 
 def _of_votes(votes: VotesOfRows, *, trained: Trained) -> dict[str, Floats]:

@@ -9,19 +9,33 @@ import numpy as np
 from pandq.core import measures, scores
 from pandq.core.kernels import parts as kernel
 from pandq.core.laws import Law
-from pandq.core.numerics import row_sums
+from pandq.core.numerics import blocks, row_sums
+from pandq.recalibrator import Recalibrator
 from pandq.views import Labels, formed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from pandq.recalibrator import Recalibrator
     from pandq.views import View
 
     Floats = NDArray[np.float64]
     Folds = NDArray[np.intp]
+
+
+class Squares(NamedTuple):
+    """(n,) float64 each, of the probabilities of some events, x under P and y under Q.
+
+    Args:
+        before: expected squared error of y, sum (y - x)^2 + x (1 - x).
+        after: that of the events' probabilities after recalibration.
+        own: sum x (1 - x).
+    """
+
+    before: Floats
+    after: Floats
+    own: Floats
 
 
 class RowParts(NamedTuple):
@@ -48,6 +62,13 @@ class RowParts(NamedTuple):
     brier: Floats | None = None
     brier_recalibrated: Floats | None = None
     squares: Floats | None = None
+
+    @property
+    def of_classes(self) -> Squares | None:
+        """The Brier score, of which the events are the classes; None of labels."""
+        if self.brier is None or self.brier_recalibrated is None or self.squares is None:
+            return None
+        return Squares(self.brier, self.brier_recalibrated, 1.0 - self.squares)
 
 
 def row_parts(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -> RowParts:
@@ -80,10 +101,7 @@ def row_parts(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -> R
 def by_formulas(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -> RowParts:
     """What `row_parts` gives where there is no kernel."""
     q_law = q.law()
-    log_c = np.empty_like(q_law.log_prob)
-    for fold in np.unique(folds):
-        rows = folds == fold
-        log_c[rows] = maps[fold].by_formula(q_law.log_prob[rows])
+    log_c = _recalibrated(q_law.log_prob, folds, maps, Recalibrator.by_formula)
     confidence, top = scores.confidence(q_law), scores.top_class(q_law).astype(np.float64)
     if isinstance(p, Labels):
         at = np.arange(len(p)), p.array
@@ -103,6 +121,50 @@ def by_formulas(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) ->
         brier_recalibrated=recalibrated,
         squares=row_sums(np.square(law.prob)),
     )
+
+
+def ranked_parts(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -> Squares:
+    """The ranked probability score of each row: its events are "this class or one before".
+
+    Args:
+        p: n rows over K ordered classes, what is true.
+        q: n rows over K ordered classes, what is predicted.
+        folds: (n,) which of the maps is each row's.
+        maps: by their numbers.
+
+    >>> from pandq import Labels, Probs
+    >>> half = Recalibrator("temperature", {"a": np.array(0.5)}, 0.0, np.full(2, 0.5), 0.0, 9)
+    >>> found = ranked_parts(Labels([0]), Probs([[0.8, 0.2]]), np.zeros(1, int), [half])
+    >>> found.before.round(6), found.after.round(6), found.own
+    (array([0.04]), array([0.111111]), array([0.]))
+    """
+    p, q = formed(p), formed(q)
+    n = len(q)
+    found = Squares(np.empty(n), np.empty(n), np.empty(n))
+    for rows in blocks(n, q.n_classes or 1):
+        law = q[rows].law()
+        log_c = _recalibrated(law.log_prob, folds[rows], maps, Recalibrator.apply)
+        true, before, after = (
+            scores.cumulative(x) for x in (p[rows].law().prob, law.prob, np.exp(log_c))
+        )
+        found.before[rows] = scores.squared_score(true, before)
+        found.after[rows] = scores.squared_score(true, after)
+        found.own[rows] = scores.squared_score(true, true)
+    return found
+
+
+def _recalibrated(
+    log_q: Floats,
+    folds: Folds,
+    maps: Sequence[Recalibrator],
+    by: Callable[[Recalibrator, Floats], Floats],
+) -> Floats:
+    """Each row of log q under the map of its fold."""
+    log_c = np.empty_like(log_q)
+    for fold in np.unique(folds):
+        rows = folds == fold
+        log_c[rows] = by(maps[fold], log_q[rows])
+    return log_c
 
 
 def _brier(p: Floats, q: Floats) -> Floats:

@@ -10,6 +10,7 @@ the other folds; what is averaged is averaged over all rows, each under the map 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -17,8 +18,8 @@ import numpy as np
 from pandq.core.hashing import hash_rows
 from pandq.core.threads import over_cores
 from pandq.errors import InputError
-from pandq.estimate.calibration.crossfit import CrossFit, crossfit
-from pandq.estimate.decomposition.rowparts import row_parts
+from pandq.estimate.calibration.crossfit import CrossFit, crossfit, default_kinds
+from pandq.estimate.decomposition.rowparts import ranked_parts, row_parts
 from pandq.estimate.floor.assumptions import Assumptions, agreement
 from pandq.estimate.floor.blind import BlindBounds
 from pandq.estimate.floor.bounding import ALL, Bounding, Spread
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pandq.estimate.decomposition.rowparts import RowParts
+    from pandq.estimate.decomposition.rowparts import RowParts, Squares
     from pandq.estimate.floor.planner import BudgetPlan
     from pandq.read.chunks import Chunk
     from pandq.results.decomposition import LabelType
@@ -75,6 +76,7 @@ class Trained:
         seed: int,
         fold_by: FoldBy = "row",
         bounding: Bounding = ALL,
+        ordered: bool = False,
         tell: Callable[[str], object] = str,
     ) -> Self:
         """Fit the maps and, for votes, the certificates.
@@ -85,16 +87,17 @@ class Trained:
             seed: random seed of the folds.
             fold_by: what is never split between folds.
             bounding: how the floor of votes is bounded.
+            ordered: whether the classes are in their order.
             tell: called with the name of what begins.
 
         Raises:
             InputError: a fold has no rows, or too few with so many votes.
         """
         tell("fitting maps")
-        columns, maps = sample.columns, cross_fitted_maps(sample, seed, fold_by)
-        best = None
-        if "best_log_q" in columns:
-            best = cross_fitted_maps(sample, seed, fold_by, of="best_log_q")
+        fitted = partial(cross_fitted_maps, sample, seed, fold_by, ordered=ordered)
+        maps, best = fitted(), None
+        if "best_log_q" in sample.columns:
+            best = fitted(of="best_log_q")
         if label_type != "votes":
             return cls(label_type, seed, maps, best, fold_by=fold_by)
         tell("bounding the floor")
@@ -168,6 +171,11 @@ class Trained:
     def parts(self, p: View, q: View, maps: CrossFit, unit: Keys) -> RowParts:
         """Each row before and after the map of its fold."""
         return row_parts(p, q, folds_of(unit, FOLDS, self.seed), maps.by_fold(FOLDS))
+
+    def ranked(self, p: View, q: View, unit: Keys) -> Squares:
+        """Each row's ranked probability score before and after the map of its fold."""
+        folds = folds_of(unit, FOLDS, self.seed)
+        return ranked_parts(p, q, folds, self.recalibration.by_fold(FOLDS))
 
     def certified(self, p: View, q: Floats, unit: Keys) -> tuple[Floats, Floats]:
         """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats.
@@ -281,7 +289,9 @@ def kept_together(*, clustered: bool, copies: bool) -> FoldBy:
     return "cluster" if clustered else "content" if copies else "row"
 
 
-def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "log_q") -> CrossFit:
+def cross_fitted_maps(
+    sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "log_q", ordered: bool = False
+) -> CrossFit:
     """Recalibration maps for the folds of a sample, and the one for all its rows.
 
     Args:
@@ -289,6 +299,7 @@ def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "
         seed: random seed of the folds.
         fold_by: what is never split between folds.
         of: the column of what is to be recalibrated.
+        ordered: whether the classes are in their order.
 
     Raises:
         InputError: a fold has no rows.
@@ -296,7 +307,8 @@ def cross_fitted_maps(sample: Sample, seed: int, fold_by: FoldBy, *, of: str = "
     columns = sample.columns
     folds = folds_of(columns[UNITS[fold_by]], FOLDS, seed)
     p, w = shares_of(columns["p"]), weights_of(sample)
-    return crossfit(p, columns[of], folds, n_folds=FOLDS, weights=w)
+    kinds = default_kinds(columns[of].shape[1], ordered=ordered)
+    return crossfit(p, columns[of], folds, n_folds=FOLDS, kinds=kinds, weights=w)
 
 
 def _votes(p: View) -> NDArray[np.int64]:

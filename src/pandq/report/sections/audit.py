@@ -11,6 +11,7 @@ from pandq.report import figures, words
 from pandq.report.few import over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
+from pandq.report.sections.ordered import in_order, ordered_section, told_of_score
 from pandq.report.sections.section import (
     Cell,
     Chart,
@@ -42,15 +43,17 @@ TORCH = 400
 def audit_sections(audit: Audit) -> Iterator[Section]:
     """All that an audit says, the answer first."""
     parts = audit.decomposition
+    order = "" if audit.order is None else f", {in_order(audit.order)}"
     about = (
-        f"{audit.n:,} rows, {audit.n_classes:,} classes; P is {audit.p_kind}, Q is {audit.q_kind};"
-        f" {over_whom(audit.cross_entropy, audit.source.get('annotators', 0))}"
+        f"{audit.n:,} rows, {audit.n_classes:,} classes{order}; P is {audit.p_kind}, Q is"
+        f" {audit.q_kind}; {over_whom(audit.cross_entropy, audit.source.get('annotators', 0))}"
     )
     yield Section(
         words.headline(audit),
         lead=words.said_first(audit),
         note=[
             about,
+            *told_of_score(audit),
             *(f"Note: {note.rstrip('.')}." for note in words.said_after(audit)),
         ],
         first=True,
@@ -60,6 +63,8 @@ def audit_sections(audit: Audit) -> Iterator[Section]:
     if steps := words.next_steps(audit):
         yield Section("What to do next", steps=steps, first=True)
     yield _averages(audit)
+    if audit.rps is not None:
+        yield ordered_section(audit, audit.rps)
     if audit.judged is not None:
         yield judged_section(audit.judged, audit.unit)
     yield _guessing(audit)
