@@ -67,8 +67,10 @@ def groups_table(
             "weight": float(moments.weight[g]),
             "infinite_rows": infinite[g],
         }
-        for measure in columns:
-            entry[measure] = dict(zip(ENDS, (of[g] for of in columns[measure]), strict=True))
+        entry |= {
+            measure: dict(zip(ENDS, (of[g] for of in each), strict=True))
+            for measure, each in columns.items()
+        }
         if votes:
             entry["kl_plug_in"], entry["kl"] = entry["kl"], dict.fromkeys(ENDS)
         table.append((-infinite[g], -float(total[g]), entry["name"], entry))

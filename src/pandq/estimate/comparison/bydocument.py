@@ -132,7 +132,7 @@ class DocumentLosses:
         total = np.append(known.n * known.mean[:, 0], 0.0)[some]
         lost = sizes.n - counted
         loss = np.where(lost > 0, np.inf, total)
-        return cls(sizes.names, sizes.n, lost, loss, sizes.n * sizes.mean[:, 0])
+        return cls(tuple(map(str, sizes.names)), sizes.n, lost, loss, sizes.n * sizes.mean[:, 0])
 
     def at(self, names: Sequence[str]) -> DocumentLosses:
         """Those of some documents, in this order."""
