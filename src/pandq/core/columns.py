@@ -55,6 +55,8 @@ class Columns:
 
     def __getitem__(self, rows: Any) -> Columns | Rows:
         """Consecutive rows as they lie; any others as one array."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
         if isinstance(rows, slice):
             return Columns([x[rows] for x in self.columns], len(range(*rows.indices(self.n))))
         chosen: Rows = np.asarray(self)[rows]
@@ -89,10 +91,13 @@ class Columns:
         """(d,) each column's sum, pairwise: finite only where all of its numbers are."""
         if self._sums is None:
             apart, which = self.distinct()
+            if apart is not self:
+                self._sums = apart.sums()[which]
+                return self._sums
             # an infinity of each sign is no number, which says what it is to
             with np.errstate(over="ignore", invalid="ignore"):
                 found = [np.add.reduce(x) for x in apart.columns]
-            self._sums = np.array(found, np.float64)[which]
+            self._sums = np.array(found, np.float64)
         return self._sums
 
 

@@ -75,8 +75,8 @@ class Seen(Summary):
             if votes.max(initial=1) <= MOST_VOTES:
                 votes = votes_in(chunk.p.law().prob)
         return type(self)(
-            0 if isinstance(chunk.p, Labels) else int((m.p_class == TIED).sum()),
-            int((m.q_class == TIED).sum()),
+            0 if isinstance(chunk.p, Labels) else int(np.count_nonzero(m.p_class == TIED)),
+            int(np.count_nonzero(m.q_class == TIED)),
             int(votes.max(initial=1)),
             reduce(_common, np.unique(votes).tolist(), 1),
             self.repeats.of_only(

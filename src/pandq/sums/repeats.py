@@ -64,11 +64,14 @@ class Repeats(Summary):
 
     def merge(self, other: Self) -> Self:
         """Both together."""
+        # what is beyond the last of either that is full is among the smallest of neither
+        last = min(x.q[-1] if len(x.q) == self.size else _LAST for x in (self, other))
+        mine, theirs = (slice(np.searchsorted(x.q, last, "right")) for x in (self, other))
         return self._gathered(
             self.n + other.n,
-            np.concatenate([self.q, other.q]),
-            np.concatenate([self.p, other.p]),
-            np.concatenate([self.count, other.count]),
+            np.concatenate([self.q[mine], other.q[theirs]]),
+            np.concatenate([self.p[mine], other.p[theirs]]),
+            np.concatenate([self.count[mine], other.count[theirs]]),
         )
 
     @property
@@ -127,10 +130,11 @@ class Repeats(Summary):
         n, reach = len(order), _REACH * self.size
         while True:
             # most rows are out of reach, and are not worth sorting
-            few = np.arange(n)
             if reach < n:
                 few = np.flatnonzero(order <= np.uint64(reach / n * (2**64 - 1025)))
-            few = few[np.argsort(order[few], kind="stable")]
+            else:
+                few = np.arange(n)
+            few = few[np.argsort(order[few])]
             near = order[few]
             different = np.flatnonzero(near[1:] != near[:-1]) + 1
             if len(different) >= self.size:
@@ -143,6 +147,7 @@ class Repeats(Summary):
 
 # A sample that is uniform has so many times as many in its reach as are wanted.
 _REACH = 1.25
+_LAST = np.uint64((1 << 64) - 1)
 # The part of a key that tells rows of Q apart whose numbers in the sieve are equal.
 _LOW = np.uint64((1 << 24) - 1)
 

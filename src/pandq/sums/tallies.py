@@ -70,8 +70,9 @@ class LogHistogram(Summary):
         for edge, value in ((self.ZERO, 0.0), (self.INFINITE, np.inf)) if some is not x else ():
             if (place := x == value).any():
                 total = float(place.sum() if w is None else w[place].sum())
-                index, weight = np.append(index, edge), np.append(weight, total)
-        return self._gathered(index, weight, largest, least)
+                at = 0 if edge < 0 else len(index)
+                index, weight = np.insert(index, at, edge), np.insert(weight, at, total)
+        return type(self)(self.accuracy, index, weight, largest, least)
 
     def places(self, x: Floats) -> NDArray[np.int64]:
         """The bin of each of (n,) values from 0 to infinity."""

@@ -61,6 +61,9 @@ class Labels(View):
 
     def check_range(self) -> None:
         """Raise RowError for the first label outside 0 ... n_classes - 1."""
+        most = np.inf if self.n_classes is None else self.n_classes
+        if not len(self.array) or (self.array.min() >= 0 and self.array.max() < most):
+            return
         bad = self.array < 0
         limit = "below 0"
         if self.n_classes is not None and not bad.any():

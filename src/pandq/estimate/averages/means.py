@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
+
+
+# The same of every chunk that has none, which nothing changes.
+_no_clusters = lru_cache(maxsize=32)(ClusterTotals.empty)
+_no_votes = lru_cache(maxsize=32)(VoteMeans.empty)
 
 
 @summary
@@ -76,14 +82,14 @@ class Means(Summary):
         keys: Keys | None = None,
     ) -> Self:
         """(n, d) finite values; `keys` and `clusters` are hashed ids."""
-        totals = ClusterTotals.empty(len(self.names))
+        totals = _no_clusters(len(self.names))
         if clusters is not None:
             totals = totals.of_only(np.zeros(len(x), np.uint64), clusters, x, w)
         drawn = self.bootstrap
         if drawn is not None:
             units = keys if clusters is None else clusters
             drawn = drawn.of_only(hash_ids(np.arange(len(x))) if units is None else units, x, w)
-        votes = None if self.votes is None else VoteMeans.empty(self.votes.names)
+        votes = None if self.votes is None else _no_votes(self.votes.names)
         return type(self)(self.names, self.moments.of_only(x, w), totals, drawn, votes)
 
     def of_only_finite(self, x: Floats, w: Floats | None, clusters: Keys | None) -> Self:
@@ -257,7 +263,7 @@ class GroupMeans(Summary):
         moments: GroupMoments | None = None,
     ) -> Self:
         """(n, d) finite values of rows whose group is groups[codes], and their moments if known."""
-        totals = ClusterTotals.empty(len(self.names))
+        totals = _no_clusters(len(self.names))
         if clusters is not None:
             used, place, _ = used_groups(codes, len(groups))
             keys = _group_keys([groups[int(i)] for i in used])[place]
