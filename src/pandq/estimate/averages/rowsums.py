@@ -101,8 +101,8 @@ class RowSums(Summary):
                 *rows, clusters=clusters, keys=chunk.keys, answers=Answers.of(chunk, of_votes)
             ),
             divergence=self.divergence.of_only(m.kl, chunk.weights),
-            worst=_extreme(self.worst, finite, m, row, chunk),
-            infinite=_extreme(self.infinite, ~finite, m, row, chunk),
+            worst=extreme_rows(self.worst, finite, m, row, chunk),
+            infinite=extreme_rows(self.infinite, ~finite, m, row, chunk),
             classes=self.classes.of_only_by_top(chunk.p, m.p_class, *rows, clusters=clusters),
             groups={
                 name: self.groups[name].of_only(codes, names, *rows, clusters=clusters)
@@ -173,7 +173,7 @@ class RowSums(Summary):
         return found.ranged(0.0, found.high, how), plug_in
 
 
-def _extreme(
+def extreme_rows(
     blank: WorstRows,
     which: NDArray[np.bool_],
     m: RowMeasures,
