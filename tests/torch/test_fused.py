@@ -102,7 +102,33 @@ def test_what_is_behind_a_mask_leaves_no_trace(name):
 
 
 # what torch warns of while it traces is its own
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+traced = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+
+
+@traced
+@pytest.mark.parametrize("name", LOSSES)
+def test_compiled_gradients_are_those_of_calculus_where_classes_are_forbidden(name):
+    x, z = numbers(5, 6, seed=4), numbers(5, 6, seed=5)
+    x[0, 1] = z[0, 1] = -INF
+    x[1, 2] = z[2, 3] = -INF
+    z[3, 4] = -2000.0
+    mask = torch.tensor([True, True, True, True, False])
+    z[4] = math.nan
+    loss = LOSSES[name](reduction="sum")
+
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def compiled(z):
+        return loss(pt.Logits(x), pt.Logits(z), mask=mask)
+
+    found, wanted = (z.clone().requires_grad_() for _ in range(2))
+    compiled(found).backward()
+    loss(pt.Logits(x), pt.Logits(wanted), mask=mask).backward()
+    assert torch.isfinite(found.grad).all()
+    assert (found.grad - wanted.grad).abs().max() <= 1e-12
+    assert (found.grad[4] == 0).all()
+
+
+@traced
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_compiles_as_one_graph_with_a_mask_and_checks(name):
     x, z = numbers(5, 6), numbers(5, 6, seed=1).requires_grad_()
@@ -317,7 +343,10 @@ def test_a_head_of_bfloat16_adds_its_gradient_up_in_single_precision():
 
 
 # what torch warns of while it traces is its own
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+traced = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+
+
+@traced
 def test_a_head_in_a_loss_is_measured_and_compiled_like_logits():
     hidden, weight, bias = layers(dtype=torch.float32)
     y = torch.arange(7) % 5

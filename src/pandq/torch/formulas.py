@@ -17,7 +17,7 @@ _TAYLOR = [1.0 / math.factorial(order) for order in range(16, 1, -1)]
 
 
 class _ExpRemainder(torch.autograd.Function):
-    """exp(t) - 1 - t for |t| <= 1/2, never negative; its derivative is expm1(t)."""
+    """exp(t) - 1 - t, in double precision for |t| <= 1/2; never negative, derived as expm1(t)."""
 
     @staticmethod
     def forward(t: Tensor) -> Tensor:
@@ -84,15 +84,17 @@ def js_divergence(p: Law, q: Law, beta: float) -> Tensor:
     return torch.where(both, shared, alone).sum(-1)
 
 
-def reverse_pull(log_p: Tensor, log_q: Tensor) -> Tensor:
+def reverse_pull(log_p: Tensor, q: Law) -> Tensor:
     """The u of KL(Q||P), whose derivative in Q's logits is q (u - sum q u)."""
-    return log_q - log_p
+    return q.log_prob.sub_(log_p)
 
 
-def js_pull(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+def js_pull(p: Tensor, q: Law, beta: float) -> Tensor:
     """The u of the Jensen-Shannon divergence, (1 - beta) log(q/m)."""
-    even = torch.full((), math.log1p(-beta), dtype=log_p.dtype, device=log_p.device)
-    return (beta - 1.0) * torch.logaddexp(math.log(beta) + (log_p - log_q), even)
+    kinds = torch.finfo(p.dtype)
+    m = torch.lerp(q.prob, p, beta).clamp_min_(kinds.tiny)
+    # of what Q gives nothing to any number will do
+    return q.log_prob.clamp_min_(kinds.min).sub_(m.log_()).mul_(1.0 - beta)
 
 
 def smoothed(p: Law, q: Law, smoothing: float) -> Tensor:
@@ -104,6 +106,9 @@ def smoothed(p: Law, q: Law, smoothing: float) -> Tensor:
 
 def _term(x: Tensor, t: Tensor) -> Tensor:
     """X (e^t - 1 - t), for a t that is not large."""
+    if t.dtype != torch.float64:
+        # there near and far are formed alike
+        return x * _ExpRemainder.apply(t)
     near = t.abs() <= _NEAR
     close = _ExpRemainder.apply(torch.where(near, t, 0.0))
     far = torch.where(near, 0.0, t)

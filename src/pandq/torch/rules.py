@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class Pull(NamedTuple):
+    """The u for which a loss has the derivative q (u - sum q u) in Q's logits.
+
+    Args:
+        of: of p, or where it takes logarithms of log p, and of Q's law; log q is its own to write
+            over.
+        logarithms: what it takes of P.
+    """
+
+    of: Callable[[Tensor, Law], Tensor]
+    logarithms: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A loss of each row.
@@ -29,7 +42,7 @@ class Rule:
     Args:
         formula: of two distributions, one number per row.
         simple: whether its derivative in Q's logits is q - p, as that of KL(P||Q) is.
-        pull: of log p and log q, the u for which it is q (u - sum q u), where that is so.
+        pull: the u for which it is q (u - sum q u), where that is so; see `Pull`.
         kernel: what measures the same of arrays: its name, and the divergence's parameter.
         temperature: by which logarithms of probabilities are divided; the loss is multiplied by its
             square, so that gradients keep their size.
@@ -38,7 +51,7 @@ class Rule:
 
     formula: Callable[[Law, Law], Tensor]
     simple: bool = False
-    pull: Callable[[Tensor, Tensor], Tensor] | None = None
+    pull: Pull | None = None
     kernel: tuple[str, float | None] | None = None
     temperature: float = 1.0
     smoothing: float = 0.0
@@ -71,6 +84,12 @@ class Rule:
             found.sub_(self.smoothing / k)
         return found if self.temperature == 1.0 else found.mul_(self.temperature)
 
+    def closed(self, p: View, q: View) -> bool:
+        """Whether `slope` is known, and is all that is asked for."""
+        if q.kind != "logits" or isinstance(p, TopK) or p.parts[0].requires_grad:
+            return False
+        return self.simple or not (self.pull is None or isinstance(p, Labels))
+
     def measured(self, p: View, q: View) -> Tensor | None:
         """(n,) losses by pandq's kernels; None where none is for these tensors."""
         here = all(view.parts[0].device.type == "cpu" for view in (p, q))
@@ -98,19 +117,35 @@ class Rule:
     def _pulled(self, p: View, q: View) -> Tensor | None:
         if self.pull is None or isinstance(p, Labels):
             return None
-        log_q = self._cooled(q.law()).log_prob
-        log_p = self._cooled(p.law(log_q.dtype)).log_prob
-        if bool((log_p == -INFINITY).any()):
-            # what one of them forbids has slopes of its own
-            return None
+        log_q = torch.log_softmax(self._scaled(q), -1)
+        of_p = self._of_p(p, log_q.dtype, logarithms=self.pull.logarithms)
         prob = log_q.exp()
-        u = torch.where(prob > 0, self.pull(log_p, log_q), 0.0)
-        found = prob.mul_(u - (prob * u).sum(-1, keepdim=True))
+        most = torch.finfo(prob.dtype).max
+        # what Q gives nothing to has no slope, however large u is
+        u = self.pull.of(of_p, Law(prob, log_q)).clamp_(-most, most)
+        if self.pull.logarithms and _forbids(of_p):
+            # nor has, in an infinite loss, what makes it so
+            u.masked_fill_(of_p == -INFINITY, 0.0)
+        found = prob.mul_(u.sub_((prob * u).sum(-1, keepdim=True)))
         return found if self.temperature == 1.0 else found.mul_(self.temperature)
 
+    def _of_p(self, p: View, dtype: torch.dtype, *, logarithms: bool) -> Tensor:
+        """Probabilities alone, or their logarithms alone."""
+        if p.kind == "logits" and not torch.compiler.is_compiling():
+            taken = torch.log_softmax if logarithms else torch.softmax
+            return taken(self._scaled(p, dtype), -1)
+        law = self._cooled(p.law(dtype))
+        return law.log_prob if logarithms else law.prob
+
     def _softmax(self, view: View) -> Tensor:
-        x = widened(view.parts[0])
-        return torch.softmax(x if self.temperature == 1.0 else x / self.temperature, -1)
+        if torch.compiler.is_compiling():
+            # what the loss has formed already, so that it is not formed again
+            return self._cooled(view.law()).prob
+        return torch.softmax(self._scaled(view), -1)
+
+    def _scaled(self, view: View, dtype: torch.dtype = torch.float32) -> Tensor:
+        x = widened(view.parts[0], dtype)
+        return x if self.temperature == 1.0 else x / self.temperature
 
     def _laws(self, p: View, q: View) -> tuple[Law, Law]:
         if isinstance(p, TopK):
@@ -134,6 +169,13 @@ class Rule:
         return (1.0 - self.smoothing) * found - self.smoothing * q.log_prob.mean(-1)
 
 
+def _forbids(log_p: Tensor) -> bool:
+    """Is there a class that P forbids? What is compiled does not look, and allows for one."""
+    if torch.compiler.is_compiling():
+        return True
+    return bool(log_p.numel()) and log_p.amin().item() == -INFINITY
+
+
 def numpy_of(x: Tensor) -> NDArray[Any]:
     """A tensor on the processor as an array; bfloat16 as its bits."""
     bits = x.dtype == torch.bfloat16
@@ -143,4 +185,5 @@ def numpy_of(x: Tensor) -> NDArray[Any]:
 
 CROSS_ENTROPY = Rule(formulas.cross_entropy, simple=True, kernel=("cross_entropy", None))
 KL = Rule(formulas.kl_divergence, simple=True, kernel=("kl", None))
-REVERSE_KL = Rule(formulas.reverse_kl, pull=formulas.reverse_pull, kernel=("kl_reverse", None))
+_OF_REVERSE = Pull(formulas.reverse_pull, logarithms=True)
+REVERSE_KL = Rule(formulas.reverse_kl, pull=_OF_REVERSE, kernel=("kl_reverse", None))
