@@ -48,7 +48,7 @@ def test_rows_that_come_again_share_a_fold_as_in_an_audit():
 
 
 def test_more_rows_than_a_sample_has_are_sampled_as_in_an_audit(monkeypatch):
-    for module in ("audits", "calibrations"):
+    for module in ("estimate.firstpass", "calibrations"):
         monkeypatch.setattr(f"pandq.{module}.sample_size", lambda _: 120)
     found = pandq.fit_calibration(P["votes"], Logits(LOGITS))
     assert found.to_dict() == pandq.audit(P["votes"], Logits(LOGITS)).recalibrator.to_dict()
@@ -99,7 +99,7 @@ BAD = {
     "an unknown kind": (
         lambda: (P["labels"], Logits(LOGITS), "platt"),
         InputError,
-        "one of best, identity, temperature, bias, vector, matrix, isotonic, got 'platt'",
+        "bias, ordered, cumulative, vector, matrix, isotonic, got 'platt'",
     ),
     "isotonic of four classes": (
         lambda: (P["labels"], Logits(LOGITS), "isotonic"),

@@ -235,7 +235,7 @@ def test_ordered_is_true_or_false(made, given):
         pandq.audit(Labels(made["labels"], K), Probs(made["q"]), ordered=given)
 
 
-# --------------------------------------------------------------------------------- whose order it is
+# ------------------------------------------------------------------------------ whose order it is
 
 
 def audited(classes):

@@ -14,9 +14,17 @@ from pandq.estimate.decomposition.estimates import calibration_error_of
 from pandq.estimate.decomposition.partsums import reliability_of
 from pandq.estimate.decomposition.trained import cross_fitted_maps, kept_together
 from pandq.estimate.findings import Seen
-from pandq.estimate.passes import Shape, check_seed, name_of, rows_of, run_of
+from pandq.estimate.passes import (
+    Shape,
+    check_seed,
+    check_truth,
+    name_of,
+    require_order,
+    rows_of,
+    run_of,
+)
 from pandq.estimate.sampling import reasons_to_stop, sample_of, sample_size, shares_of, weights_of
-from pandq.recalibrator import KINDS, Kind
+from pandq.recalibrator import KINDS, OF_ORDER, Kind
 from pandq.rows import measure_rows
 from pandq.sums.reliability import Reliability
 from pandq.sums.sample import Sample
@@ -44,6 +52,7 @@ def fit_calibration(
     cluster: ArrayLike | None = None,
     ids: ArrayLike | None = None,
     classes: Sequence[str] | None = None,
+    ordered: bool = False,
     seed: int = 0,
 ) -> Recalibrator:
     """Fit a recalibration map c, so that c(Q) has the least cross entropy with P.
@@ -60,11 +69,16 @@ def fit_calibration(
             that was fitted without it (five folds). "temperature" is one scale of log q, "bias"
             that and one number per class, "vector" a scale and a number per class, "matrix" every
             class from every other, "isotonic" any rising function of the log-odds of two classes;
-            "identity" changes nothing but classes that Q rules out.
+            "identity" changes nothing but classes that Q rules out. Of classes in their order
+            "ordered" is a bias map whose numbers mostly rise evenly, and "cumulative" one line
+            through the log-odds of all cumulative probabilities: both keep a row that Q ranks above
+            another above it.
         weights: (n,) row weights, not negative.
         cluster: (n,) values that say which rows belong together; folds keep them together.
         ids: (n,) names of the rows, which say the folds; their numbers from 0 when left out.
         classes: class names in the order of Q's columns; the map then refuses others.
+        ordered: whether Q's columns are classes in their order, as of `pandq.audit`: "best" tries
+            maps that respect it.
         seed: random seed of the folds.
 
     Returns:
@@ -90,7 +104,10 @@ def fit_calibration(
     if kind not in ("best", *KINDS):
         listed = ", ".join(("best", *KINDS))
         raise InputError(what=f"the kind of a map is one of {listed}", got=repr(kind))
+    check_truth("ordered", ordered)
     rows = rows_of(p, q, classes=classes, cluster=cluster, ids=ids, weights=weights)
+    if ordered or kind in OF_ORDER:
+        require_order(rows)
     empty = LearntSums(Shape(), Sample.empty(0), Seen.empty())
     learn = partial(_learn, empty=empty, n_rows=rows.n_rows)
     found = run_of(rows, None, None, None, {}).summarise("measuring", rows, learn, empty)
@@ -100,7 +117,7 @@ def fit_calibration(
     with threadpool_limits(limits=1, user_api="blas"):
         if kind == "best":
             together = kept_together(clustered=rows.cluster is not None, copies=found.seen.copies)
-            fitted = cross_fitted_maps(sample, seed, together).map
+            fitted = cross_fitted_maps(sample, seed, together, ordered=ordered).map
         else:
             shares, log_q = shares_of(sample.columns["p"]), sample.columns["log_q"]
             fitted = fit_map(kind, shares, log_q, weights_of(sample))

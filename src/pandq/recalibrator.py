@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 from scipy import special
 
-from pandq.core.kernels.parts import IDENTITY, ISOTONIC, SOFTMAX, RowMap
+from pandq.core.cumulative import Edges
+from pandq.core.kernels.parts import CUMULATIVE, IDENTITY, ISOTONIC, SOFTMAX, RowMap
 from pandq.documents import Value
 from pandq.errors import InputError
 from pandq.views import LogProbs, require_view
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     from pandq.views import View
 
-Kind = Literal["identity", "temperature", "bias", "vector", "matrix", "isotonic"]
+Kind = Literal[
+    "identity", "temperature", "bias", "ordered", "cumulative", "vector", "matrix", "isotonic"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# For which the classes must stand in their order.
+OF_ORDER = ("ordered", "cumulative")
 # What a document with a map should be, and what rounding may do to sums and levels in one.
 MAP, ROUNDING = "recalibration map", 1e-9
 
@@ -42,7 +47,8 @@ class Recalibrator:
 
     Args:
         kind: which map.
-        parameters: float64 arrays by name: temperature {a ()}; bias {a (), b (K,)};
+        parameters: float64 arrays by name: temperature {a ()}; bias and ordered {a (), b (K,)};
+            cumulative {a (), b ()}, of a line through the log-odds of cumulative probabilities;
             vector {v (K,), b (K,)}; matrix {W (K, K), b (K,)}; isotonic {t (m,), y (m,)}
             (knots in log-odds and probabilities of class 1); identity {}.
         eps: weight of `freq` in the mixture, in [0, 1]; of the identity in rows with a ruled-out
@@ -110,6 +116,8 @@ class Recalibrator:
         """What `apply` gives where there is no kernel."""
         if self.kind == "identity":
             return self._identity(log_q)
+        if self.kind == "cumulative" and self.eps == 0:
+            return Edges.of(log_q).log_mapped(*self._line)
         if self.eps == 0 and self.kind != "isotonic":
             # in logarithms throughout: nothing is mixed in that would save what underflows
             x = scores(self.kind, self.parameters, log_q, self.floor)
@@ -127,10 +135,16 @@ class Recalibrator:
         if self.kind == "isotonic":
             t, y = self.parameters["t"], self.parameters["y"]
             return RowMap(ISOTONIC, *mixture, knots=t, levels=np.clip(y, 0.0, 1.0))
+        if self.kind == "cumulative":
+            return RowMap(CUMULATIVE, *mixture)
         k = self.freq.size
         scale = self.parameters[{"vector": "v", "matrix": "W"}.get(self.kind, "a")]
         scale = np.full(k, scale) if scale.ndim == 0 else scale
         return RowMap(SOFTMAX, *mixture, scale, self.parameters.get("b", np.zeros(k)), self.floor)
+
+    @property
+    def _line(self) -> tuple[float, float]:
+        return float(self.parameters["a"]), float(self.parameters["b"])
 
     def _identity(self, log_q: Array) -> Array:
         out = log_q.copy()
@@ -227,10 +241,12 @@ class Recalibrator:
 
         if self.kind == "isotonic":
             first, probabilities = _torch_interpolation(self.parameters["t"], self.parameters["y"])
+        elif self.kind == "cumulative":
+            first, probabilities = _torch_line(*self._line)
         else:
             first = "x = logits.double().log_softmax(-1)"
             score = "x"
-            if self.kind in ("temperature", "bias"):
+            if self.kind in ("temperature", "bias", "ordered"):
                 score = f"{self.parameters['a'].item()!r} * x"
             elif self.kind == "vector":
                 score = f"{tensor('v')} * x"
@@ -262,11 +278,16 @@ def _parameters(kind: Kind, told: Value, k: int) -> dict[str, Array]:
         "identity": {},
         "temperature": {"a": ()},
         "bias": {"a": (), "b": (k,)},
+        "ordered": {"a": (), "b": (k,)},
+        "cumulative": {"a": (), "b": ()},
         "vector": {"v": (k,), "b": (k,)},
         "matrix": {"W": (k, k), "b": (k,)},
     }
     told.only(*shapes[kind])
-    return {name: told[name].array(*shape) for name, shape in shapes[kind].items()}
+    found = {name: told[name].array(*shape) for name, shape in shapes[kind].items()}
+    if kind == "cumulative" and not found["a"] > 0:
+        told["a"].refuse("must be positive", got=f"{found['a']:g}")
+    return found
 
 
 def _torch_interpolation(t: Array, y: Array) -> tuple[str, str]:
@@ -287,6 +308,17 @@ def _torch_interpolation(t: Array, y: Array) -> tuple[str, str]:
     return statements, "torch.stack([1 - h, h], -1)"
 
 
+def _torch_line(a: float, b: float) -> tuple[str, str]:
+    """Torch text of the cumulative map: statements, then the probabilities."""
+    statements = (
+        "x = logits.double().log_softmax(-1); "
+        "up = x.logcumsumexp(-1)[..., :-1]; on = x.flip(-1).logcumsumexp(-1).flip(-1)[..., 1:]; "
+        f"f = ({a!r} * (up - on) + {b!r}).sigmoid(); e = f[..., :1]"
+    )
+    ends = "torch.cat([f, torch.ones_like(e)], -1) - torch.cat([torch.zeros_like(e), f], -1)"
+    return statements, f"({ends})"
+
+
 def with_zeros(log_q: Array) -> Array:
     """The same with -inf for whatever counts as ruled out.
 
@@ -301,7 +333,8 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
     """Probabilities of the map before the mixture.
 
     A class with q = 0 keeps probability 0 under the softmax maps, whatever its scale or bias; as
-    an input of the matrix map's other classes, log 0 is replaced by `floor`.  The isotonic map
+    an input of the matrix map's other classes, log 0 is replaced by `floor`; so it does under the
+    cumulative map, which is a distribution for every row, as its line rises.  The isotonic map
     treats log-odds of -inf and +inf as values like any other, with a level of their own.
 
     Args:
@@ -320,6 +353,9 @@ def pure_map(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: f
         levels = np.clip(parameters["y"], 0.0, 1.0)
         y = np.interp(log_q[:, 1] - log_q[:, 0], parameters["t"], levels)
         return np.stack([1 - y, y], axis=1)
+    if kind == "cumulative":
+        line = float(parameters["a"]), float(parameters["b"])
+        return cast("Array", np.exp(Edges.of(log_q).log_mapped(*line)))
     x = scores(kind, parameters, log_q, floor)
     m = np.exp(x - x.max(axis=1, keepdims=True))
     m /= m.sum(axis=1, keepdims=True)
@@ -332,7 +368,7 @@ def scores(kind: Kind, parameters: Mapping[str, Array], log_q: Array, floor: flo
     x = np.where(zero, floor, log_q)
     if kind == "temperature":
         x = parameters["a"] * x
-    elif kind == "bias":
+    elif kind in ("bias", "ordered"):
         x = parameters["a"] * x + parameters["b"]
     elif kind == "vector":
         x = parameters["v"] * x + parameters["b"]

@@ -21,9 +21,9 @@ from pandq.estimate.calibration.foldrows import FoldRows
 from pandq.estimate.calibration.inputs import row_losses
 from pandq.estimate.calibration.mixing import mixing_weight
 from pandq.estimate.calibration.softmaxfits import Objective
-from pandq.recalibrator import KINDS, Recalibrator, pure_map
+from pandq.recalibrator import KINDS, OF_ORDER, Recalibrator, pure_map
 
-SOFTMAX = ("temperature", "bias", "vector", "matrix")
+SOFTMAX = ("temperature", "bias", "ordered", "vector", "matrix")
 
 
 def log_softmax(z):
@@ -175,6 +175,15 @@ class FakeTensor(np.ndarray):
     def clamp(self, low, high):
         return np.clip(self, low, high)
 
+    def logcumsumexp(self, axis):
+        return np.logaddexp.accumulate(np.asarray(self), axis=axis).view(FakeTensor)
+
+    def flip(self, axis):
+        return np.flip(self, axis)
+
+    def sigmoid(self):
+        return special.expit(self)
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("zeros", [0.0, 0.3])
@@ -187,6 +196,9 @@ def test_torch_text_is_the_map(kind, zeros):
         searchsorted=lambda t, s: np.searchsorted(t, s).view(FakeTensor),
         stack=lambda parts, axis: np.stack(parts, axis).view(FakeTensor),
         where=np.where,
+        cat=np.concatenate,
+        ones_like=np.ones_like,
+        zeros_like=np.zeros_like,
     )
     scope = {"torch": torch, "logits": (finite + 3.7).view(FakeTensor), "len": len}
     text = c.to_torch()
@@ -260,9 +272,11 @@ def test_mixing_weight_maximises_its_objective():
 
 def test_permuting_rows_or_classes_changes_nothing():
     p, log_q = sample(9, 300, 4, a=1.5)
-    for kind in SOFTMAX:
+    rows = np.random.default_rng(0).permutation(300)
+    for kind in (*SOFTMAX, "cumulative"):
         out = fit_map(kind, p, log_q).apply(log_q)
-        rows, classes = np.random.default_rng(0).permutation(300), np.array([2, 0, 3, 1])
+        # what has an order may only be turned round
+        classes = np.array([3, 2, 1, 0] if kind in OF_ORDER else [2, 0, 3, 1])
         same = fit_map(kind, p[rows], log_q[rows]).apply(log_q)
         np.testing.assert_allclose(out, same, rtol=1e-7)
         swapped = fit_map(kind, p[:, classes], log_q[:, classes]).apply(log_q[:, classes])

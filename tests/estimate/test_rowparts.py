@@ -55,6 +55,7 @@ def maps_of(rng, k):
         Recalibrator("temperature", {"a": a}, 0.02, freq, -9.0, 9),
         Recalibrator("temperature", {"a": a}, 0.0, freq, -9.0, 9),
         Recalibrator("bias", {"a": a, "b": b}, 0.01, freq, -9.0, 9),
+        Recalibrator("ordered", {"a": a, "b": b}, 0.01, freq, -9.0, 9),
         Recalibrator("vector", {"v": 1 + 0.2 * b, "b": b}, 0.5, freq, -9.0, 9),
     ]
     if k <= 64:

@@ -108,7 +108,8 @@ def maps():
     log_q = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
     y = rng.integers(3, size=200)
     two = np.log(rng.dirichlet([1.0, 1.0], size=200))
-    found = {kind: fit_map(kind, y, log_q) for kind in ("temperature", "bias", "vector", "matrix")}
+    kinds = ("temperature", "bias", "ordered", "cumulative", "vector", "matrix")
+    found = {kind: fit_map(kind, y, log_q) for kind in kinds}
     return found | {"isotonic": fit_map("isotonic", y % 2, two)}
 
 
@@ -155,6 +156,8 @@ FORGED = {
     "a scale that overflows": ("temperature", {"parameters": {"a": 1.7e308}, "eps": 0}),
     "a scale of 10^400": ("temperature", {"parameters": {"a": 10**400}}),
     "a scale for each class": ("temperature", {"parameters": {"a": [1.0, 1.0, 1.0]}}),
+    "a line that does not rise": ("cumulative", {"parameters": {"a": 0.0, "b": 1.0}}),
+    "a line of many numbers": ("cumulative", {"parameters": {"a": 1.0, "b": [0.0, 0.0, 0.0]}}),
     "biases of too few classes": ("bias", {"parameters": {"a": 1.0, "b": [0.0, 0.0]}}),
     "a bias too many": ("temperature", {"parameters": {"a": 1.0, "b": [0.0, 0.0, 0.0]}}),
     "frequencies that sum to two": ("vector", {"freq": [1.0, 0.5, 0.5]}),

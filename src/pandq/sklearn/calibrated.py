@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 from pandq.calibrations import fit_calibration
 from pandq.core.checks import unmasked
 from pandq.errors import InputError, PandqWarning
+from pandq.recalibrator import OF_ORDER
 from pandq.sklearn.responses import classes_of, is_soft, predictions, truth_of
 from pandq.views import LogProbs
 
@@ -42,7 +43,8 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     Args:
         estimator: any classifier with predict_proba, or with a decision_function, of which the
             softmax is taken.
-        kind: the map, as for `pandq.fit_calibration`; "best" needs rows for its five folds.
+        kind: the map, as for `pandq.fit_calibration`; "best" needs rows for its five folds, and
+            "ordered" and "cumulative" labels that are numbers, in the order of their values.
         cv: folds as scikit-learn has them (a number, a splitter, pairs of places), stratified where
             a number is given for labels; or "prefit": the estimator is fitted already, and all
             rows are for the map.
@@ -107,6 +109,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
+        _require_order(self.kind, self.classes_)
         weights = None if w is None else w[rows]
         p = truth_of(y[rows], self.classes_)
         self.recalibrator_ = fit_calibration(p, q, self.kind, weights=weights)
@@ -154,6 +157,20 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         which = np.concatenate(rows)
         order = np.argsort(which, kind="stable")
         return LogProbs(np.concatenate(found)[order]), which[order]
+
+
+def _require_order(kind: str, classes: NDArray[Any]) -> None:
+    """Refuse text, which scikit-learn sorts by its letters, where the order of classes counts.
+
+    Raises:
+        InputError: it does.
+    """
+    if kind in OF_ORDER and classes.dtype.kind not in "biuf" and len(classes) > 2:
+        raise InputError(
+            what=f"a {kind} map needs classes in their order, and text is sorted by its letters",
+            got=", ".join(map(str, classes[:8])),
+            remedy="Give the labels as numbers: 0, 1, 2 from one end to the other.",
+        )
 
 
 def _checked(X: Any, y: Any, sample_weight: Any) -> tuple[Any, NDArray[Any], Floats | None]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # As in parts.h.
 IDENTITY, SOFTMAX, ISOTONIC = range(3)
+# Which has no kernel.
+CUMULATIVE = 3
 LABEL_PARTS = ("loss", "recalibrated", "confidence", "hit", "q_class")
 LAW_PARTS = (*LABEL_PARTS, "entropy", "brier", "brier_recalibrated", "squares")
 
@@ -32,7 +34,7 @@ class RowMap:
 
     Args:
         kind: IDENTITY, which mixes only in rows with a class that is ruled out; SOFTMAX of scores;
-            ISOTONIC, of two classes.
+            ISOTONIC, of two classes; CUMULATIVE, of which kernels know nothing.
         freq: (K,) f, positive.
         eps: from 0 to 1.
         ruled_out: log q below it stands for log 0.
@@ -61,6 +63,8 @@ class RowMap:
     @property
     def known(self) -> bool:
         """Whether there is a kernel for it: of long rows for no matrix."""
+        if self.kind == CUMULATIVE:
+            return False
         return self.scale is None or self.scale.ndim == 1 or len(self.freq) <= SHORT_CLASSES
 
     def of(self, log_q: Array) -> Array | None:

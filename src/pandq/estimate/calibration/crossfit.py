@@ -62,16 +62,20 @@ def default_kinds(n_classes: int, *, ordered: bool = False) -> tuple[Kind, ...]:
     Example:
         >>> default_kinds(1000)
         ('identity', 'temperature', 'bias')
+        >>> default_kinds(5, ordered=True)
+        ('identity', 'temperature', 'cumulative', 'ordered', 'vector', 'matrix')
     """
+    first: tuple[Kind, ...] = ("identity", "temperature")
     if n_classes == 2:
-        return ("identity", "temperature", "vector", "isotonic")
+        return (*first, "vector", "isotonic")
+    if ordered:
+        first = (*first, "cumulative")
+    bias: Kind = "ordered" if ordered else "bias"
     if n_classes <= MATRIX_MAX_CLASSES:
-        return ("identity", "temperature", "bias", "vector", "matrix")
+        return (*first, bias, "vector", "matrix")
     if n_classes <= VECTOR_MAX_CLASSES:
-        return ("identity", "temperature", "bias", "vector")
-    if n_classes <= BIAS_MAX_CLASSES:
-        return ("identity", "temperature", "bias")
-    return ("identity", "temperature")
+        return (*first, bias, "vector")
+    return (*first, "bias") if n_classes <= BIAS_MAX_CLASSES else first
 
 
 def crossfit(

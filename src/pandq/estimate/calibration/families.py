@@ -35,10 +35,13 @@ class Family:
     Args:
         scale: "common", one factor of log q; "own", one for each class; "matrix", (K, K).
         bias: whether each class has a summand of its own.
+        tilt: whether biases also have a part that rises evenly with the class, which has a ridge of
+            its own: of classes in their order that is the likeliest one.
     """
 
     scale: Literal["common", "own", "matrix"]
     bias: bool
+    tilt: bool = False
 
     @property
     def matrix(self) -> bool:
@@ -50,15 +53,16 @@ class Family:
         if self.matrix:
             return np.hstack([a * np.eye(k), np.zeros((k, 1))]).ravel()
         scales = np.full(1 if self.scale == "common" else k, a)
-        return np.concatenate([scales, np.zeros(k if self.bias else 0)])
+        return np.concatenate([scales, np.zeros(self.tilt + (k if self.bias else 0))])
 
-    def ridge(self, on_scale: float, on_bias: float, k: int) -> Array:
+    def ridge(self, on_scale: float, on_bias: float, on_tilt: float, k: int) -> Array:
         """Strengths of the ridge on each parameter; none on a common scale."""
         if self.matrix:
             scales = np.where(np.eye(k) == 1, on_scale, (k - 1) * on_scale)
             return np.hstack([scales, np.full((k, 1), on_bias)]).ravel()
         scales = np.zeros(1) if self.scale == "common" else np.full(k, on_scale)
-        return np.concatenate([scales, np.full(k if self.bias else 0, on_bias)])
+        biases = np.full(k if self.bias else 0, on_bias)
+        return np.concatenate([scales, np.full(int(self.tilt), on_tilt), biases])
 
     def scale_and_bias(self, theta: Array, k: int) -> tuple[Array, Array]:
         """(K,) or (K, K) factors of log q and (K,) summands."""
@@ -66,7 +70,16 @@ class Family:
             table = theta.reshape(k, k + 1)
             return np.ascontiguousarray(table[:, :k]), np.ascontiguousarray(table[:, k])
         scale = np.full(k, theta[0]) if self.scale == "common" else theta[:k]
-        return scale, theta[-k:] if self.bias else np.zeros(k)
+        bias = theta[-k:] if self.bias else np.zeros(k)
+        return scale, bias + theta[-k - 1] * steps(k) if self.tilt else bias
+
+    def of_sums(self, scaled: Array, masses: Array) -> Array:
+        """What sums of each class times its score's slopes, log q and 1, are of each parameter."""
+        scales = scaled.sum(keepdims=True) if self.scale == "common" else scaled
+        if not self.bias:
+            return scales
+        tilt = [masses @ steps(len(masses))] if self.tilt else []
+        return np.concatenate([scales, tilt, masses])
 
     def named(self, theta: Array, k: int) -> dict[str, Array]:
         """The parameters as a Recalibrator has them."""
@@ -84,9 +97,20 @@ class Family:
         return BIASES if self.scale == "common" else DIAGONAL
 
 
+def steps(k: int) -> Array:
+    """(K,) numbers that rise evenly from class to class, of mean 0 and length 1.
+
+    >>> steps(3).round(6).tolist()
+    [-0.707107, 0.0, 0.707107]
+    """
+    rising = np.arange(k) - (k - 1) / 2
+    return rising / np.linalg.norm(rising)
+
+
 FAMILIES: Mapping[Kind, Family] = {
     "temperature": Family("common", bias=False),
     "bias": Family("common", bias=True),
+    "ordered": Family("common", bias=True, tilt=True),
     "vector": Family("own", bias=True),
     "matrix": Family("matrix", bias=True),
 }
@@ -135,8 +159,7 @@ def gradient_of(family: Family, sums: RowSums) -> Array:
     if not family.bias:
         return np.array([sums.mean])
     masses, scaled = sums.classes[:2]
-    scales = scaled.sum(keepdims=True) if family.scale == "common" else scaled
-    return np.concatenate([scales, masses])
+    return family.of_sums(scaled, masses)
 
 
 def curvature_of(family: Family, sums: RowSums, factor: float, ridge: Array) -> Curvature:
@@ -154,6 +177,10 @@ def curvature_of(family: Family, sums: RowSums, factor: float, ridge: Array) -> 
             # one parameter moves all scales
             joined = np.vstack([hessian[:k].sum(axis=0), hessian[k:]])
             hessian = np.hstack([joined[:, :k].sum(axis=1, keepdims=True), joined[:, k:]])
+        if family.tilt:
+            # and one all biases
+            moved = np.vstack([np.eye(1, k + 1), np.append(0.0, steps(k)), np.eye(k + 1)[1:]])
+            hessian = moved @ hessian @ moved.T
     else:
         m, mx, mm, mxx, mmx, mmxx = sums.classes
         if family.scale == "common":

@@ -9,11 +9,13 @@ import numpy as np
 from scipy import special
 from scipy.optimize import isotonic_regression, minimize_scalar
 
+from pandq.core.kernels.maps import SHORT_CLASSES
 from pandq.core.threads import alone, over_cores
 from pandq.errors import InputError
 from pandq.estimate.calibration.families import FAMILIES
 from pandq.estimate.calibration.foldrows import LEAST_NUMBERS, FoldRows
 from pandq.estimate.calibration.inputs import as_targets, as_weights, check_log_q
+from pandq.estimate.calibration.linkfit import cumulative_map
 from pandq.estimate.calibration.mixing import mixing_weight
 from pandq.estimate.calibration.softmaxfits import SMALLEST_SCALE, softmax_parameters
 from pandq.recalibrator import KINDS, Kind, Recalibrator
@@ -51,7 +53,9 @@ def fit_map(
 
     Args:
         kind: which map; "vector" is one scale and one bias per class, "bias" one common scale and
-            one bias per class (for many classes), "isotonic" needs K = 2.
+            one bias per class (for many classes), "isotonic" needs K = 2. Of classes in their
+            order "ordered" is a bias map whose biases mostly rise evenly, and "cumulative" one line
+            through the log-odds of all cumulative probabilities.
         p: (n, K) class weights summing to one per row, or (n,) integer labels.
         log_q: (n, K) float64 normalised log-probabilities in nats, -inf where q = 0.
         weights: (n,) non-negative row weights, only their ratios matter; None for equal ones.
@@ -61,7 +65,8 @@ def fit_map(
         The fitted map.
 
     Raises:
-        InputError: for malformed p, log_q or weights, an unknown kind, isotonic with K != 2.
+        InputError: for malformed p, log_q or weights, an unknown kind, isotonic with K != 2, or
+            ordered with K > 64.
 
     Source: Berta, Holzmueller, Jordan, Bach 2025, arXiv 2511.03685 (structured regularisation).
 
@@ -110,6 +115,8 @@ def fit_maps(
             raise InputError(what=f"unknown kind {kind!r}, known: {', '.join(KINDS)}")
         if kind == "isotonic" and rows.k != 2:
             raise InputError(what=f"isotonic needs two classes, got {rows.k}")
+        if kind == "ordered" and rows.k > SHORT_CLASSES:
+            raise InputError(what=f"ordered is for at most {SHORT_CLASSES} classes, got {rows.k}")
 
     # few rows take less than to wake a thread for them
     with alone() if rows.x.size <= LEAST_NUMBERS else nullcontext():
@@ -121,7 +128,9 @@ def fit_maps(
             theta = thetas[kind][place] if kind in FAMILIES else None
             return _fitted(kind, theta, rows, trainings[place], eps.get(kind))
 
-        rows.log_q, rows.zero  # noqa: B018  (formed once, not by each thread)
+        rows.log_q, rows.zero, rows.movable  # noqa: B018  (formed once, not by each thread)
+        if "cumulative" in kinds:
+            rows.edges  # noqa: B018
         whole = over_cores(fitted, [(kind, 0) for kind in kinds])
         eps |= {one.map.kind: one.map.eps for one in whole}
         tasks = [(kind, place) for kind in kinds for place in range(1, len(trainings))]
@@ -183,6 +192,8 @@ def _fitted(
             FAMILIES[kind].named(theta, rows.k),
             rows.at_entries(kind, theta, training),
         )
+    elif kind == "cumulative":
+        parameters, inside = cumulative_map(rows, training)
     elif kind == "isotonic":
         parameters, inside = _isotonic(rows, training)
         pseudo_rows = ISOTONIC_PSEUDO_ROWS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pandq.core.cumulative import Edges
 from pandq.core.kernels.maps import SoftmaxMap, sums_size
 from pandq.core.threads import over_cores
 from pandq.errors import InputError
@@ -191,8 +192,7 @@ class FoldRows:
         masses, scaled, beside, zeros = (np.sum(each, axis=0) for each in zip(*parts, strict=True))
         if family.matrix:
             return np.hstack([beside + training.floor * zeros, masses[:, None]]).ravel()
-        scales = scaled.sum(keepdims=True) if family.scale == "common" else scaled
-        return np.concatenate([scales, masses]) if family.bias else scales
+        return family.of_sums(scaled, masses)
 
     def _moments(self, place: int, *, matrix: bool) -> tuple[Array, ...]:
         """A fold's sums of w p by class, of w p x, and of w p beside every x and every log 0."""
@@ -218,6 +218,11 @@ class FoldRows:
     @cached_property
     def _known(self) -> dict[tuple[int, bool], tuple[Array, ...]]:
         return {}
+
+    @cached_property
+    def edges(self) -> Edges:
+        """The entries' places between the log-odds of classes in their order."""
+        return Edges(*(self.entries.of(x) for x in Edges.of(self.x)))
 
     @cached_property
     def log_q(self) -> Array:

@@ -8,9 +8,16 @@ import numpy as np
 
 from pandq.core.kernels.maps import BIASES, FIRST
 from pandq.core.threads import over_cores
-from pandq.estimate.calibration.families import FAMILIES, RowSums, curvature_of, gradient_of
+from pandq.estimate.calibration.families import (
+    FAMILIES,
+    RowSums,
+    curvature_of,
+    gradient_of,
+    steps,
+)
 from pandq.estimate.calibration.foldrows import FoldRows, Pass, Training
 from pandq.estimate.calibration.newton import Sums, newton, together
+from pandq.recalibrator import pure_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,14 +56,19 @@ def softmax_parameters(
     found: dict[Kind, list[Array]] = {"temperature": [np.array([a]) for a in scales]}
     others = [kind for kind in kinds if kind != "temperature"]
     if others:
-        biases = [strength * b for b in bias_ridges(rows, trainings, scales)]
-        on_scales = [2 * rows.k * strength / a**2 for a in scales]
+        ridges = {
+            tilt: (tilt_ridges if tilt else bias_ridges)(rows, trainings, scales)
+            for tilt in {FAMILIES[kind].tilt for kind in others}
+        }
+
+        def objective(place: int, kind: Kind) -> Objective:
+            family, a = FAMILIES[kind], scales[place]
+            on_bias, on_tilt = strength * ridges[family.tilt][place]
+            ridge = family.ridge(2 * rows.k * strength / a**2, on_bias, on_tilt, rows.k)
+            return Objective.of(rows, trainings[place], family, a, ridge)
+
         # the first training's fits of all kinds side by side, then all others
-        objectives = [
-            Objective.of(rows, each, FAMILIES[kind], a, FAMILIES[kind].ridge(on_a, on_b, rows.k))
-            for each, a, on_a, on_b in zip(trainings, scales, on_scales, biases, strict=True)
-            for kind in others
-        ]
+        objectives = [objective(place, kind) for place in range(len(trainings)) for kind in others]
         thetas = _minimised(objectives, len(others))
         found |= {kind: thetas[i :: len(others)] for i, kind in enumerate(others)}
     return {kind: found[kind] for kind in kinds}
@@ -196,8 +208,8 @@ def _fits(
 
 def bias_ridges(
     rows: FoldRows, trainings: Sequence[Training], scales: Sequence[float]
-) -> list[float]:
-    """Ridge on the biases: one over their estimated variance, at most 2K.
+) -> list[Array]:
+    """Ridge on the biases: one over their estimated variance, at most 2K; and none on a tilt.
 
     With biases b_k of variance v around 0, the score g_k = sum_i r_ik at b = 0 has
     E g_k^2 = h_k^2 v + sum_i r_ik^2, h_k its derivative; the method of moments solves for v.  It
@@ -222,7 +234,7 @@ def bias_ridges(
     ]
     entries, raws = rows.entries, rows.sums(passes)
 
-    def ridge(place: int) -> float:
+    def ridge(place: int) -> Array:
         training, _, theta, _ = passes[place]
         raw = raws[place][list(training.folds)].sum(axis=0)
         sums = RowSums.of(raw, k, BIASES, matrix=False)
@@ -233,7 +245,57 @@ def bias_ridges(
         apart = rows.movable * (rows.movable - 2 * entries.spread(rows.mass) * inside)
         noise = sums.norm + float(rows.of_entries(training, apart).sum())
         excess = float(score @ score) - noise
-        strongest = 2.0 * k
-        return min(strongest, float(slope @ slope) / excess) if excess > 0 else strongest
+        return np.array([_one_over_variance(excess, float(slope @ slope), k), 0.0])
 
     return over_cores(ridge, range(len(passes)))
+
+
+def _one_over_variance(excess: float, slope: float, k: int) -> float:
+    """The moments' estimate, and no stronger than 2K."""
+    strongest = 2.0 * k
+    return min(strongest, slope / excess) if excess > 0 and slope > 0 else strongest
+
+
+def tilt_ridges(
+    rows: FoldRows, trainings: Sequence[Training], scales: Sequence[float]
+) -> list[Array]:
+    """Ridges on the biases beside their tilt, and on that: each one over its estimated variance.
+
+    The same moments as for `bias_ridges`, of the score's part along the even steps u from class to
+    class, (u g)^2 with (u H u)^2 v + sum_i (u r_i)^2 expected, and of what is left of it. Classes
+    in their order that are taken for others are mostly taken for their neighbours: with one ridge
+    for both a tilt would have to pay for the freedom of all biases.
+
+    Args:
+        rows: all rows, of not too many classes.
+        trainings: which of them, for each pair of ridges.
+        scales: fitted temperature scales.
+
+    Returns:
+        Of each training both, on the scale of the sum of losses.
+
+    Source: as of `bias_ridges`.
+    """
+    k = rows.k
+    u = steps(k)
+    apart = np.eye(k) - np.outer(u, u) - 1 / k
+    target = np.zeros((len(rows.x), k))
+    target.ravel()[rows.entries.place] = rows.movable
+
+    def ridges(place: int) -> Array:
+        training, a = trainings[place], scales[place]
+        x, p, mass = (rows.parts(training, each) for each in (rows.x, target, rows.mass))
+        m = pure_map("temperature", {"a": np.array(a)}, x, training.floor)
+        expected = mass[:, None] * m
+        r = expected - p
+        along = r @ u
+        score, hessian = r.sum(axis=0), np.diag(expected.sum(axis=0)) - expected.T @ m
+        tilted, tilt = float(u @ score), float(u @ hessian @ u)
+        left, bent = apart @ score, apart @ hessian @ apart
+        noise = float(along @ along)
+        rough = float(np.square(r).sum()) - noise - float(np.square(r.sum(axis=1)).sum()) / k
+        on_tilt = _one_over_variance(tilted * tilted - noise, tilt * tilt, k)
+        on_bias = _one_over_variance(float(left @ left) - rough, float(np.square(bent).sum()), k)
+        return np.array([2.0 * k if k == 2 else on_bias, on_tilt])
+
+    return over_cores(ridges, range(len(trainings)))
