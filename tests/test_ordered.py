@@ -229,6 +229,71 @@ def test_an_auditor_says_the_same(made):
         auditor.merge(pandq.Auditor())
 
 
+def test_two_models_are_told_apart_by_their_paired_difference(made):
+    p, a = Counts(made["votes"]), Probs(made["q"])
+    b = Probs(0.5 * made["q"] + 0.5 / K)
+    found = pandq.compare(p, a, b, ordered=True)
+    apart = score(p, b) - score(p, a)
+    (difference,) = found.differences
+    assert difference.rps.value == pytest.approx(apart.mean(), abs=1e-12)
+    assert difference.rps.standard_error == pytest.approx(apart.std(ddof=1) / np.sqrt(N), rel=1e-9)
+    assert [x.rps.value for x in found.models] == pytest.approx(
+        [score(p, q).mean() for q in (a, b)], abs=1e-12
+    )
+    assert found.order == ("0", "1", "2", "3", "4")
+    assert "5 classes, 0 < 1 < 2 < 3 < 4;" in str(found)
+    told = json.loads(json.dumps(found.to_dict()))
+    assert pandq.Comparison.from_dict(told).to_dict() == told
+    comparer = pandq.Comparer(ordered=True)
+    comparer.update(p[:100], a[:100], b[:100])
+    comparer.update(p[100:], a[100:], b[100:])
+    again = pandq.Comparer.from_bytes(comparer.to_bytes()).result()
+    assert again.differences[0].rps.value == pytest.approx(apart.mean(), abs=1e-12)
+    assert pandq.compare(p, a, b, decompose=False).differences[0].rps is None
+
+
+def test_a_copy_of_a_reference_has_a_score_too(made):
+    p, q = Probs(made["p"]), Probs(made["q"])
+    found = pandq.compare(p, q, ordered=True)
+    assert found.models[0].rps.value == pytest.approx(score(p, q).mean())
+
+
+def test_people_are_allowed_for_in_differences_too(made):
+    rng = np.random.default_rng(0)
+    labels = [np.repeat(np.arange(K), row).tolist() for row in made["votes"]]
+    who = [rng.choice(9, 3, replace=False).tolist() for _ in range(N)]
+    other = Probs(0.5 * made["q"] + 0.5 / K)
+    votes = Votes(labels, who)
+    found = pandq.compare(votes, Probs(made["q"]), other, ordered=True, decompose=False)
+    assert "annotators" in found.differences[0].rps.method
+
+
+def partly(made):
+    """What is known in part, or drawn: of these an order of classes says nothing."""
+    top = np.argsort(-made["q"], axis=1)[:, :2]
+    at = np.log(made["q"][np.arange(N), made["labels"]])
+    few = pandq.TopK(top, np.log(np.take_along_axis(made["q"], top, axis=1)), K)
+    return {
+        "topk": (Labels(made["labels"], K), few),
+        "sampled": (pandq.Sampled(at), pandq.Sampled(at - 0.1)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["topk", "sampled"])
+def test_what_is_known_in_part_has_no_order(made, kind):
+    p, q = partly(made)[kind]
+    with pytest.raises(InputError, match="an order of classes has nothing to say here"):
+        pandq.compare(p, q, ordered=True)
+    with pytest.raises(InputError):
+        pandq.audit(p, q, ordered=True)
+
+
+def test_an_order_that_nobody_said_is_refused_of_two_models(file):
+    rows = pandq.scan(file, p="labels:label", q=["probs:map", "probs:map"])
+    with pytest.raises(InputError, match="nothing says in which order"):
+        pandq.compare(rows, ordered=True)
+
+
 @pytest.mark.parametrize("given", [1, "yes", None])
 def test_ordered_is_true_or_false(made, given):
     with pytest.raises(InputError, match="ordered is true or false"):

@@ -27,7 +27,15 @@ from pandq.estimate.comparison.idle import partly_known, refuse_idle
 from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import from_reference, worst_rows
 from pandq.estimate.comparison.sampled import DrawnSums, sampled_divergence
-from pandq.estimate.passes import check_choices, name_of, refuse_empty, rows_of, run_of
+from pandq.estimate.passes import (
+    check_choices,
+    check_truth,
+    name_of,
+    refuse_empty,
+    require_order,
+    rows_of,
+    run_of,
+)
 from pandq.estimate.sampling import reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
@@ -70,6 +78,7 @@ def compare(
     seed: int = 0,
     decompose: bool = True,
     worst: int = 10,
+    ordered: bool = False,
     baseline: Audit | Mapping[str, Any] | Value | None = None,
     q_floor: float | None = None,
     engine: Engine | None = None,
@@ -102,6 +111,8 @@ def compare(
         seed: random seed of the folds.
         decompose: whether a second pass splits differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
+        ordered: whether the classes are in their order (grades, stars): the ranked probability
+            score besides, and maps that respect the order.
         baseline: an earlier Audit or its `to_dict()`, to compare one Q with; unpaired then.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
         engine: who goes through the rows; `pandq.engines.Dask(client)` for a cluster, this process
@@ -124,7 +135,7 @@ def compare(
     >>> print(pandq.compare(y, a, b).differences[0].cross_entropy)
     difference 0.0393 nat [-0.424, 0.412]
     """
-    asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline))
+    asked = Asked(unit, level, seed, decompose, worst, _audit_of(baseline), ordered)
     given: dict[str, Any] = {
         "classes": classes,
         "by": by,
@@ -156,7 +167,8 @@ def compare(
         if found.n == 0:
             raise InputError(what="there are no rows", where=name_of(rows))
         return bounded(asked, called, found, q_floor=q_floor, notes=rows.notes)
-    first = FirstPass.of(rows, worst=worst, sampled=decompose, alone=asked.then is not None)
+    about: dict[str, Any] = {"worst": worst, "ordered": ordered, "sampled": decompose}
+    first = FirstPass.of(rows, alone=asked.then is not None, **about)
     sums = run.summarise("measuring", rows, first, first.empty)
     return with_judge(compared(asked, rows, called, sums, run), rows, run, called)
 
@@ -175,16 +187,19 @@ class Asked:
     decompose: bool = True
     worst: int = 10
     then: Audit | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self.unit, self.level, self.seed, self.worst)
+        check_truth("ordered", self.ordered)
 
     @property
     def told(self) -> dict[str, Any]:
         """The options that a result names."""
         names = ("seed", "decompose", "worst")
         told: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return told | {"baseline": self.then is not None}
+        told |= {"baseline": self.then is not None}
+        return told | {"ordered": True} if self.ordered else told
 
     def refuse_idle(self, rows: Scan | MemoryScan, q_floor: float | None = None) -> None:
         """Refuse options that would have no effect on these rows.
@@ -197,7 +212,9 @@ class Asked:
                 what="a baseline is the model to compare one Q with",
                 got=f"{1 + len(rows.rivals)} of them",
             )
-        refuse_idle(rows, q_floor, alone=self.then is not None)
+        refuse_idle(rows, q_floor, alone=self.then is not None, ordered=self.ordered)
+        if self.ordered:
+            require_order(rows)
 
 
 def compared(
@@ -220,7 +237,7 @@ def compared(
         InputError: there were no rows.
     """
     refuse_empty(rows, sums.models[0].n, sums.models[0].weight)
-    notes, split = _split(rows, sums, run, seed=asked.seed) if asked.decompose else ([], None)
+    notes, split = _split(rows, sums, run, asked) if asked.decompose else ([], None)
     run.tell("summing up")
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
     found = _result(rows, called, sums, split, asked.then, **scale)
@@ -367,6 +384,7 @@ def _result(
         control=again,
         source=source,
         notes=(),
+        order=classes if sums.models[0].ordered else None,
     )
 
 
@@ -374,8 +392,7 @@ def _split(
     rows: Scan | MemoryScan,
     sums: ComparisonSums,
     run: Run,
-    *,
-    seed: int,
+    asked: Asked,
 ) -> tuple[list[str], PartDifferences | None]:
     """What recalibration would do to each difference, or why that is not said."""
     if not sums.pairs:
@@ -388,7 +405,8 @@ def _split(
     run.tell("fitting maps")
     # many small products: BLAS threads would cost more than they bring
     with threadpool_limits(limits=1, user_api="blas"):
-        maps = PairedMaps.of(sums.sample, len(sums.models), seed=seed)
+        of_models = sums.sample, len(sums.models)
+        maps = PairedMaps.of(*of_models, seed=asked.seed, ordered=asked.ordered)
     empty = PartDifferences.empty(len(sums.pairs))
     return [], run.summarise("recalibrating", rows, partial(_parted, empty=empty, maps=maps), empty)
 

@@ -84,6 +84,7 @@ def comparisons():
     top = pandq.TopK(order, np.log(np.take_along_axis(d["truth"], order, axis=1)), K)
     return {
         "two-models": lambda: pandq.compare(labels, sharp, blurred, **rows),
+        "ordered-models": lambda: pandq.compare(labels, sharp, blurred, ordered=True),
         "an-infinite-model": lambda: pandq.compare(labels, sharp, pandq.Probs(d["certain"])),
         "a-copy": lambda: pandq.compare(reference, blurred, labels=labels),
         "a-control": lambda: pandq.compare(reference, blurred, control=sharp, cluster=d["patient"]),

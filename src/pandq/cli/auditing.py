@@ -83,7 +83,7 @@ def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str
     show_default=True,
     help="Intervals of averages: Student's t, or a Poisson bootstrap.",
 )
-@ordered_option("The ranked probability score and its parts besides, and maps that respect it.")
+@ordered_option("The ranked probability score and its parts too, and maps that respect the order.")
 @option(
     RESULT,
     "--recalibrator",

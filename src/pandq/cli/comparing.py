@@ -14,6 +14,7 @@ from pandq.cli.options import (
     data_options,
     decompose_option,
     no_dash,
+    ordered_option,
     result_options,
     scan_options,
     taken,
@@ -103,6 +104,7 @@ def a_quantile(
 )
 @result_options
 @decompose_option("Split differences into grouping and calibration loss, or skip that pass.")
+@ordered_option("The ranked probability score too, and maps that respect the order.")
 @gate_options
 @option(
     GATES,

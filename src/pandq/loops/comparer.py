@@ -49,6 +49,8 @@ class Comparer(Fed[Sums, Comparison]):
         seed: random seed of the folds.
         decompose: whether to keep rows and split differences into grouping and calibration loss.
         worst: how many rows to show in either direction.
+        ordered: whether the classes are in their order (grades, stars): the ranked probability
+            score besides, and maps that respect the order.
         unique: whether a row whose id has come before is left out; 8 bytes for each row.
         q_floor: where P or Q is a TopK, a probability that Q gives every class at least.
 
@@ -77,12 +79,13 @@ class Comparer(Fed[Sums, Comparison]):
         seed: int = 0,
         decompose: bool = True,
         worst: int = 10,
+        ordered: bool = False,
         unique: bool = False,
         q_floor: float | None = None,
     ) -> None:
         self._q_floor = q_floor
         self._called = None if names is None else texts("names", names)
-        self._asked = Asked(unit, level, seed, decompose, worst)
+        self._asked = Asked(unit, level, seed, decompose, worst, ordered=ordered)
         super().__init__(by, classes, unique=unique)
 
     def update(
@@ -143,7 +146,7 @@ class Comparer(Fed[Sums, Comparison]):
         return bounded(self._asked, called, sums, q_floor=self._q_floor, notes=notes)
 
     def _options(self) -> dict[str, Any]:
-        names = ("unit", "level", "seed", "decompose", "worst")
+        names = ("unit", "level", "seed", "decompose", "worst", "ordered")
         return {
             "names": None if self._called is None else list(self._called),
             "by": list(self._by),
@@ -159,7 +162,8 @@ class Comparer(Fed[Sums, Comparison]):
         kinds = {} if like is None else dict(like.kinds)
         models = 1 if like is None else like.n_models
         p_kind = kinds.get("p", "labels").partition(" in ")[0]
-        return ComparisonSums.empty(models, p_kind, by=self._by, worst=self._asked.worst)
+        about: dict[str, Any] = {"worst": self._asked.worst, "ordered": self._asked.ordered}
+        return ComparisonSums.empty(models, p_kind, by=self._by, **about)
 
     def _wanted(self, like: Like) -> int:
         return sampled_of(like.n_models, like.n_classes) if self._asked.decompose else 0

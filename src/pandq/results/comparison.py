@@ -28,6 +28,7 @@ class Model(Record):
     brier: Estimate
     infinite_rows: int
     bits_per_byte: Estimate | None = None
+    rps: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Difference(Record):
     bits_per_byte: Estimate | None = field(
         default=None, metadata={"name": "bits_per_byte difference"}
     )
+    rps: Estimate | None = field(default=None, metadata={"name": "rps difference"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Comparison(Document):
     log-probabilities of what was drawn are: there are no classes then, and `n_classes` is 0.
     `control` is how far the reference, run a second time, is from itself. `by_document` is there
     where each model has rows of its own: what is compared then are documents, and `n` is of these.
+    `order` has the classes in their order, where they were said to have one.
     """
 
     SCHEMA: ClassVar[str] = "pandq/comparison/2"
@@ -163,6 +166,7 @@ class Comparison(Document):
     judged: Judged | None = None
     control: FromReference | None = None
     by_document: ByDocument | None = None
+    order: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         if self.by_document is not None:

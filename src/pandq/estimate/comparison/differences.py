@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.estimate.averages.lossmeans import infinite_difference
 from pandq.estimate.averages.perbyte import NAME, bits_per_byte
+from pandq.estimate.averages.rowsums import ORDERED
 from pandq.estimate.averages.tables import class_name, ends
 from pandq.estimate.comparison.paired import DETAILS, LOSS
 from pandq.estimate.comparison.verdicts import holm, p_value, verdict
@@ -35,7 +36,8 @@ IN_UNITS = frozenset({"difference", "against_cross_entropy", "q_cross_entropy"})
 def model_of(name: str, sums: RowSums, per_byte: LossMeans, *, unit: Unit, level: float) -> Model:
     """One model's averages."""
     found = {name: sums.estimate(name, level=level).to_unit(unit) for name in LOSSES}
-    found |= {name: sums.estimate(name, level=level) for name in SCORES}
+    scores = (*SCORES, *ORDERED) if sums.ordered else SCORES
+    found |= {name: sums.estimate(name, level=level) for name in scores}
     found["kl"] = sums.kl(level=level)[0].to_unit(unit)
     return Model(
         q=name,
@@ -80,6 +82,7 @@ def difference_of(
     if parts is not None:
         grouping = of("grouping_loss", parts).to_unit(unit)
         calibration = of("calibration_loss", parts).to_unit(unit)
+    ordered = (x for x in ORDERED if f"{x}{DIFFERENCE}" in sums.means.others.names)
     infinite = sums.means.n_infinite > 0
     if infinite:
         loss = infinite_difference(loss, *lost)
@@ -103,7 +106,7 @@ def difference_of(
         verdict=verdict(loss.low, loss.high),
         grouping_loss=grouping,
         calibration_loss=calibration,
-        **{name: of(name) for name in DIFFERENCES},
+        **{name: of(name) for name in (*DIFFERENCES, *ordered)},
         same_top1=wins.pop("same_top1"),
         wins=wins,
         infinite_rows=dict(zip(reversed(names), lost, strict=True)),

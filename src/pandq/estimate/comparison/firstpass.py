@@ -46,13 +46,15 @@ class ComparisonSums(Summary):
     control: ReferenceSums
 
     @classmethod
-    def empty(cls, n_models: int, p_kind: str, *, by: Sequence[str], worst: int) -> Self:
+    def empty(
+        cls, n_models: int, p_kind: str, *, by: Sequence[str], worst: int, ordered: bool = False
+    ) -> Self:
         """No rows of so many models against a P of some kind."""
         copies = n_models if label_type_of(p_kind, 0) == "full" else 0
         return cls(
             Shape(),
-            (RowSums.empty(worst=0),) * n_models,
-            (PairSums.empty(by=by, worst=worst),) * (n_models - 1),
+            (RowSums.empty(worst=0, ordered=ordered),) * n_models,
+            (PairSums.empty(by=by, worst=worst, ordered=ordered),) * (n_models - 1),
             (ReferenceSums.empty(worst=worst),) * copies,
             (CodeSums.empty(),) * copies,
             (no_bytes(),) * n_models,
@@ -63,7 +65,8 @@ class ComparisonSums(Summary):
     def of_only(self, chunk: Chunk, sample: Sample) -> Self:
         """The sums of one chunk."""
         views = (chunk.q, *chunk.rivals)
-        measured = [measure_rows(chunk.p, view) for view in views]
+        ordered = self.models[0].ordered
+        measured = [measure_rows(chunk.p, view, ordered=ordered) for view in views]
         control, again = self.control, None
         if chunk.control is not None:
             control = control.of_only(chunk, chunk.control)
@@ -110,10 +113,18 @@ class FirstPass:
     n_rows: int | None
 
     @classmethod
-    def of(cls, rows: Scan | MemoryScan, *, worst: int, sampled: bool, alone: bool) -> Self:
+    def of(
+        cls,
+        rows: Scan | MemoryScan,
+        *,
+        worst: int,
+        sampled: bool,
+        alone: bool,
+        ordered: bool = False,
+    ) -> Self:
         """The first pass over these rows."""
-        size = 1 + len(rows.rivals)
-        empty = ComparisonSums.empty(size, rows.p.kind, by=tuple(rows.by), worst=worst)
+        size, by = 1 + len(rows.rivals), tuple(rows.by)
+        empty = ComparisonSums.empty(size, rows.p.kind, by=by, worst=worst, ordered=ordered)
         return cls(empty, sampled and size > 1, alone, rows.n_rows)
 
     def __call__(self, chunk: Chunk) -> ComparisonSums:

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from pandq.read.chunks import MemoryScan
 
 
-def refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) -> None:
+def refuse_idle(
+    rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool, ordered: bool = False
+) -> None:
     """Refuse options that would have no effect on these rows.
 
     Args:
         rows: of P and every Q.
         q_floor: of a TopK.
         alone: whether one Q is compared with a baseline.
+        ordered: whether classes are said to be in their order.
 
     Raises:
         InputError: there is one.
@@ -42,6 +45,8 @@ def refuse_idle(rows: Scan | MemoryScan, q_floor: float | None, *, alone: bool) 
             got=told if partly else f"P is {_kind(rows.p)}, which is no reference",
             remedy="Leave it out.",
         )
+    if ordered and partly:
+        raise InputError(what="an order of classes has nothing to say here", got=told)
     if alone and drawn:
         raise InputError(what="a baseline has nothing to say of draws")
     if q_floor is not None and (drawn or not partly):

@@ -15,6 +15,7 @@ import numpy as np
 from pandq.estimate.averages.lossmeans import GroupLossMeans, LossMeans
 from pandq.estimate.averages.means import Means
 from pandq.estimate.averages.perbyte import no_bytes, of_bytes
+from pandq.estimate.averages.rowsums import ORDERED
 from pandq.estimate.averages.votemeans import DIFFERENCES, Answers, difference
 from pandq.estimate.averages.votemeans import apart as less
 from pandq.quantities import DIFFERENCE
@@ -65,13 +66,20 @@ class PairSums(Summary):
 
     @classmethod
     def empty(
-        cls, *, by: Sequence[str] = (), worst: int = 10, replicates: int = 0, seed: int = 0
+        cls,
+        *,
+        by: Sequence[str] = (),
+        worst: int = 10,
+        ordered: bool = False,
+        replicates: int = 0,
+        seed: int = 0,
     ) -> Self:
         """No rows."""
+        scores = (*SCORES, *ORDERED) if ordered else SCORES
         return cls(
             LossMeans.empty(
                 (LOSS,),
-                tuple(f"{x}{DIFFERENCE}" for x in SCORES),
+                tuple(f"{x}{DIFFERENCE}" for x in scores),
                 replicates=replicates,
                 seed=seed,
                 of_votes=DIFFERENCES,
@@ -100,7 +108,9 @@ class PairSums(Summary):
         """
         losses = against.cross_entropy, q.cross_entropy
         apart = less(*losses)
-        scores = [getattr(q, name) - getattr(against, name) for name in SCORES]
+        of_votes = partial(_of_votes, place=place, ordered=q.rps is not None)
+        names = [name.removesuffix(DIFFERENCE) for name in self.means.others.names]
+        scores = [getattr(q, name) - getattr(against, name) for name in names]
         w, clusters = chunk.weights, chunk.clusters
         x, nothing = apart[:, None], np.empty((len(apart), 0))
         won = [apart > 0, apart == 0, apart < 0, same_top]
@@ -112,7 +122,7 @@ class PairSums(Summary):
                 w,
                 clusters=clusters,
                 keys=chunk.keys,
-                answers=Answers.of(chunk, partial(_of_votes, place=place)),
+                answers=Answers.of(chunk, of_votes),
             ),
             self.wins.of_only(np.stack(won).T.astype(np.float64), w, clusters=clusters),
             self.classes.of_only_by_top(chunk.p, q.p_class, x, nothing, w, clusters=clusters),
@@ -128,10 +138,11 @@ class PairSums(Summary):
         )
 
 
-def _of_votes(votes: VotesOfRows, *, place: int) -> dict[str, Rows]:
+def _of_votes(votes: VotesOfRows, *, place: int, ordered: bool) -> dict[str, Rows]:
     """What each vote adds to the differences of a rival."""
     rows = votes.rows
-    return difference(*(measure_rows(rows.p, view) for view in (rows.q, rows.rivals[place])))
+    both = rows.q, rows.rivals[place]
+    return difference(*(measure_rows(rows.p, view, ordered=ordered) for view in both))
 
 
 def _extreme(blank: WorstRows, value: Rows, details: Sequence[Rows], chunk: Chunk) -> WorstRows:

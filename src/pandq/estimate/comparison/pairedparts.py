@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.averages.votemeans import DIFFERENCES, Answers
-from pandq.estimate.calibration.crossfit import CrossFit, crossfit
+from pandq.estimate.calibration.crossfit import CrossFit, crossfit, default_kinds
 from pandq.estimate.decomposition.rowparts import row_parts
 from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
 from pandq.quantities import DIFFERENCE
@@ -37,15 +37,14 @@ class PairedMaps:
     fits: tuple[CrossFit, ...]
 
     @classmethod
-    def of(cls, sample: Sample, n_models: int, *, seed: int) -> Self:
+    def of(cls, sample: Sample, n_models: int, *, seed: int, ordered: bool = False) -> Self:
         """Fit the maps of the first model and of its rivals on a sample that has them all."""
         columns = sample.columns
         folds, p = folds_of(columns["unit"], FOLDS, seed), shares_of(columns["p"])
         names = ["log_q", *(rival_name(place) for place in range(n_models - 1))]
-        fits = (
-            crossfit(p, columns[name], folds, n_folds=FOLDS, weights=weights_of(sample))
-            for name in names
-        )
+        kinds = default_kinds(columns["log_q"].shape[1], ordered=ordered)
+        told: dict[str, Any] = {"kinds": kinds, "weights": weights_of(sample)}
+        fits = (crossfit(p, columns[name], folds, n_folds=FOLDS, **told) for name in names)
         return cls(seed, tuple(fits))
 
     def losses(self, chunk: Chunk) -> list[tuple[Rows, Rows]]:

@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pandq.quantities import keys
 from pandq.report import figures
 from pandq.report.few import few_units, over_whom, who_gave
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
@@ -15,6 +16,7 @@ from pandq.report.sections.bydocument import (
     left_out_note,
 )
 from pandq.report.sections.judged import judged_section
+from pandq.report.sections.ordered import in_order
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.sampled import sampled_sections, sampled_sentence
 from pandq.report.sections.section import (
@@ -108,6 +110,7 @@ def _amount(comparison: Comparison) -> str:
     if found is not None:
         return f"{found.documents:,} documents of {found.n_bytes:,.0f} bytes"
     classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
+    classes += "" if comparison.order is None else f", {in_order(comparison.order)}"
     return f"{comparison.n:,} rows{classes}"
 
 
@@ -150,14 +153,23 @@ def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:
 def _models(comparison: Comparison) -> Section:
     """Each model alone, and what a difference is."""
     names = ["cross_entropy", "kl", "accuracy", "brier"]
-    per_byte = ["bits per byte"] * (comparison.models[0].bits_per_byte is not None)
-    names += ["bits_per_byte"] * len(per_byte)
+    optional = {"rps": "RPS", "bits_per_byte": "bits per byte"}
+    more = [name for name in optional if getattr(comparison.models[0], name) is not None]
+    names, headings = [*names, *more], [optional[name] for name in more]
     lines = [
         (Cell(x.q), *(figure_of(getattr(x, name).value) for name in names), whole(x.infinite_rows))
         for x in comparison.models
     ]
     loss = f"H(P,Q), {comparison.unit}"
-    columns = ("model", loss, "KL(P||Q)", "accuracy", "Brier", *per_byte, "infinite rows")
+    columns = (
+        "model",
+        loss,
+        "KL(P||Q)",
+        "accuracy",
+        "Brier",
+        *headings,
+        "infinite rows",
+    )
     alone = "each model alone; what tells two apart is their paired difference"
     caption = alone if comparison.differences else ""
     charts, note = [], []
@@ -229,8 +241,9 @@ def _quantities(difference: Difference) -> Iterator[Row]:
             yield Row(key, estimate, f"  {label}", words)
     if difference.bits_per_byte is not None:
         yield Row("bits_per_byte", difference.bits_per_byte)
-    for name in SCORES:
-        yield Row(name, getattr(difference, name))
+    for name in (*SCORES, *keys("ordered")):
+        if getattr(difference, name) is not None:
+            yield Row(name, getattr(difference, name))
 
 
 def _p(value: float | None) -> str:
