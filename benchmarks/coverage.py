@@ -6,6 +6,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py averages    # minutes: identified quantities
     python benchmarks/coverage.py clusters    # minutes: rows in clusters of five
     python benchmarks/coverage.py bootstrap   # minutes with --sizes 500: Poisson bootstrap
+    python benchmarks/coverage.py ordered --sizes 200 2000    # minutes: classes in their order
     python benchmarks/coverage.py floor       # about an hour: certified floors
     python benchmarks/coverage.py judge       # minutes: few human labels, a judge's on 2,000 rows
     python benchmarks/coverage.py floor --votes 50 --sizes 300 1000 4000    # many votes
@@ -32,6 +33,9 @@ from pandq.core.hashing import fold_of, hash_ids
 from pandq.estimate.averages.judged import judged_of
 from pandq.estimate.averages.judgedsums import JudgedSums
 from pandq.estimate.averages.means import Means
+from pandq.estimate.calibration.crossfit import CrossFit
+from pandq.estimate.decomposition.scored import score_means, score_parts, scored_rows
+from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.floor.certificate import train_certificate
 from pandq.read.chunks import Chunk, views_scan
 
@@ -79,6 +83,8 @@ def truths(case: str) -> dict[str, float]:
         "expected accuracy": p[np.arange(len(p)), top].mean(),
         "Brier score": pandq.brier_score(*views).mean(),
         "Brier floor": 1 - np.square(p).sum(axis=1).mean(),
+        "RPS": pandq.ranked_probability_score(*views).mean(),
+        "RPS floor": pandq.ranked_probability_score(views[0], views[0]).mean(),
     }
 
 
@@ -133,7 +139,26 @@ def bootstrap(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
     }
 
 
-WORK = {"averages": averages, "clusters": clusters, "bootstrap": bootstrap}
+def ordered(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:
+    """The ranked probability score and its floor from two votes a row, by row and by cluster."""
+    case, n, seed = job
+    found = {}
+    for size, name in ((1, ""), (CLUSTER, ", in clusters of five")):
+        p, q = rows_of(case, n, seed, cluster=size)
+        votes = np.random.default_rng(seed).multinomial(2, p)
+        cluster = np.arange(n) // CLUSTER if size > 1 else None
+        chunk = views_scan(pandq.Counts(votes), pandq.Probs(q), cluster=cluster).whole()
+        plain = pandq.Recalibrator("identity", {}, 0.0, np.full(K, 1 / K), 0.0, n)
+        trained = Trained("votes", seed, CrossFit(n, {}, {}, {}, "identity", plain))
+        parts = trained.parts(chunk.p, chunk.q, trained.recalibration, chunk.keys)
+        means = scored_rows(score_means("rps"), chunk, parts, trained, chunk.keys)
+        told = score_parts(means, "votes", won=False, doubted=False, level=0.95)
+        for part, of in (("RPS", "rps"), ("RPS floor", "floor")):
+            found[f"{part}{name}"] = told[of].low, told[of].high
+    return found
+
+
+WORK = {"averages": averages, "clusters": clusters, "bootstrap": bootstrap, "ordered": ordered}
 
 
 def floor(job: tuple[str, int, int]) -> dict[str, tuple[float, float]]:

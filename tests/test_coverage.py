@@ -46,6 +46,16 @@ def test_clustered_and_bootstrap_intervals_cover_as_they_say(case, monkeypatch):
         assert 0.93 <= share <= 0.97, name
 
 
+@pytest.mark.parametrize("n", [200, 2000])
+@pytest.mark.parametrize("case", simulation.CASES)
+def test_the_ranked_score_and_its_floor_from_two_votes_are_covered(
+    case, n, monkeypatch
+):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    for name, share in hits(simulation.ordered, case, n, 1000).items():
+        assert 0.93 <= share <= 0.98, name
+
+
 @pytest.mark.parametrize("n", simulation.SIZES)
 @pytest.mark.parametrize("case", simulation.CASES)
 def test_certified_intervals_cover_at_least_as_they_say(case, n, monkeypatch):

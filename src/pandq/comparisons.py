@@ -146,7 +146,7 @@ def compare(
     given |= {"labels": labels, "control": control, "n_bytes": n_bytes}
     if isinstance(p, Scan) and qs and all(isinstance(q, Scan) for q in qs):
         rows_of(p, in_full=False, **given)
-        refuse_beside(baseline=baseline, q_floor=q_floor)
+        refuse_beside(baseline=baseline, q_floor=q_floor, ordered=ordered or None)
         scans: tuple[Any, ...] = (p, *qs)
         for each in scans:
             refuse_unpaired(each)
