@@ -328,6 +328,7 @@ def unit_cases() -> dict[tuple[str, str], tuple]:
 def units_covered(case: tuple, sets: int) -> dict[str, tuple[float, float]]:
     """Share of sets covered and median width, as usual and as pandq has it."""
     draw, given, true = case
+    what = given[0]
     found: dict[str, list[tuple[float, float]]] = {"usual": [], "pandq": []}
     for seed in range(sets):
         drawn = draw(np.random.default_rng([seed, *map(ord, str(given))]), *given)
@@ -337,7 +338,8 @@ def units_covered(case: tuple, sets: int) -> dict[str, tuple[float, float]]:
         found["usual"].append(student(x, np.ones(len(x)) if weights is None else weights, cluster))
         keys = None if cluster is None else hash_ids(cluster)
         means = Means.empty(("x",)).of_only(x[:, None], weights, clusters=keys)
-        found["pandq"].append(means.sampling("x").limits(0.95))
+        least = -np.inf if what == "paired difference" else 0.0
+        found["pandq"].append(means.sampling("x").limits(0.95, least=least))
     return {
         name: (
             float(np.mean([low <= true <= high for low, high in ends])),

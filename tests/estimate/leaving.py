@@ -34,11 +34,27 @@ def ends(mean, variance, effective, skewness, level=0.95):
     return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
 
 
-def interval(x, w=None, cluster=None, level=0.95, *, skewed=True):
+def above_zero(mean, variance, effective, skewness, weight, level=0.95):
+    """The same of what is never negative: it leans as a log-normal law where units are few."""
+    tail = (1 + level) / 2
+    t, z = stats.t.ppf(tail, max(effective - 1, 1)), stats.norm.ppf(tail)
+    law = 3 * np.sqrt(variance) / mean * weight.sum() * (weight**3).sum() / (weight**2).sum() ** 2
+    likely = skewness * effective / (effective + 100) + law * 100 / (effective + 100)
+    seen, unlikely = max(skewness, 0.0), max(-likely, 0.0)
+    further = (2 * z**2 + 1) / 6
+    low = t + (unlikely + 2 * unlikely**2) * further
+    high = t + max(seen + 2 * seen**2, likely) * further
+    return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
+
+
+def interval(x, w=None, cluster=None, level=0.95, *, skewed=True, positive=False):
     """The mean and its interval's ends; not `skewed` where cubes are not kept."""
     if (x == 0).all():
         return 0.0, 0.0, 0.0
     w = np.ones(len(x)) if w is None else w
     variance, effective, skewness = of_rows(x, w) if cluster is None else of_clusters(x, w, cluster)
     mean = np.average(x, weights=w)
+    if positive:
+        units = w if cluster is None else np.bincount(np.unique(cluster, return_inverse=True)[1], w)
+        return mean, *above_zero(mean, variance, effective, skewness, units, level)
     return mean, *ends(mean, variance, effective, skewness if skewed else 0.0, level)

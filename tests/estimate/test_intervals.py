@@ -44,6 +44,22 @@ def test_an_interval_is_that_of_leaving_out_one_unit_after_the_other(seed, weigh
     assert got == pytest.approx(interval(x, w, cluster, level=0.9), rel=1e-9)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_what_is_never_negative_leans_to_the_right_where_units_are_few(weighted, clustered):
+    x, w, cluster = uneven(np.random.default_rng(5), n=30)
+    x = x.max() - x + 0.1  # leans to the left
+    w, cluster = w if weighted else None, cluster if clustered else None
+    keys = None if cluster is None else hash_ids(cluster)
+    means = Means.empty(("kl",)).of_only(x[:, None], w, clusters=keys)
+    want = interval(x, w, cluster, positive=True)
+    assert ends(means.estimate("kl", level=0.95)) == pytest.approx(want, rel=1e-9)
+    lean = interval(x, w, cluster)
+    assert want[2] >= lean[2]
+    assert want[1] >= lean[1]
+    assert want != lean
+
+
 def test_groups_of_clusters_have_the_intervals_of_their_own_rows():
     x, w, cluster = uneven(np.random.default_rng(4), n=400)
     code = np.arange(400) % 2

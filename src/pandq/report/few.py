@@ -77,3 +77,29 @@ def few_units(estimate: Estimate) -> list[str]:
     only = f"only more {units}{more} would tell"
     why = "so few may all lack what is rare, and then the truth lies beyond the interval"
     return [f"{told}; {why}: {only}"]
+
+
+def few_carry(estimate: Estimate, of: str) -> list[str]:
+    """How few rows (or clusters) make up the error of a mean, where these are very few.
+
+    Of a mean whose spread is that of k equal outliers, the skewness is 1 / sqrt(k).
+
+    Args:
+        estimate: a mean with its skewness.
+        of: what it is the mean of.
+
+    >>> from pandq.results.estimate import Estimate
+    >>> found = Estimate(0.3, 0.2, 0.5, n=200, effective=200.0, skewness=0.5, method="mean")
+    >>> few_carry(found, "loss")[0][:68]
+    'the error of the loss rests on as few as 4 rows: how often the like o'
+    """
+    skewness, size = abs(estimate.skewness or 0.0), estimate.effective
+    if size is None or size < VERY_FEW or skewness * skewness * VERY_FEW <= 1:
+        return []
+    few = max(round(1 / (skewness * skewness)), 1)
+    units = _units(estimate) if few > 1 else _units(estimate).removesuffix("s")
+    told = (
+        f"the error of the {of} rests on as few as {few} {units}: how often the like of these comes"
+        " is hardly known, and the truth may lie beyond the interval"
+    )
+    return [told]

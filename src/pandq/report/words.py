@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import QUANTITIES
-from pandq.report.few import few_units
+from pandq.report.few import few_carry, few_units
 from pandq.units import number, short
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def said_first(audit: Audit) -> list[str]:
 def said_after(audit: Audit) -> list[str]:
     """Notes and findings that belong below it."""
     found = [*audit.notes, *(x.sentence for x in audit.findings if not x.first)]
-    return [*found, *few_units(audit.expected_accuracy)]
+    few = few_units(audit.expected_accuracy)
+    return [*found, *few, *few_carry(audit.cross_entropy, "loss")]
 
 
 def headline(audit: Audit) -> str:

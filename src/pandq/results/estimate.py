@@ -28,7 +28,8 @@ class Estimate:
     `standard_error` is the value's, with its `degrees` of freedom, where it has one; `effective` is
     how many equal and independent rows or clusters would tell as much (Kish 1965). An end of an
     interval by Student's t is value +- t * standard_error, further out on the side to which the
-    mean's `skewness` points (Hall 1992), cut to what is possible.
+    mean's `skewness` points (Hall 1992) and above where a loss has few units, cut to what is
+    possible.
 
     >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
     floor 0.312 nat [0.298, 0.327]

@@ -160,6 +160,13 @@ class Moments(Summary):
         """Kish's effective number of rows, (sum w)^2 / sum w^2."""
         return self.weight * self.weight / self.squared.weight if self.squared.weight > 0 else 0.0
 
+    @property
+    def unevenness(self) -> float:
+        """How uneven the weights are, sum w sum w^3 / (sum w^2)^2; 1 if it was not kept."""
+        squares = self.squared.weight
+        known = self.cubed is not None and squares > 0
+        return self.weight * self.cubed.weight / squares**2 if known and self.cubed else 1.0
+
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
         if self.n < 2:

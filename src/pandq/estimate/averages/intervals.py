@@ -1,8 +1,9 @@
 """Sampling: how a mean varies from one set of rows to the next, and the interval that follows.
 
 Whatever the mean is of (losses, parts, differences, ratios), and whether its units are rows, rows
-with weights, or clusters, four numbers say what is known of its error: the leave-one-out standard
-error, the effective number of units, the skewness, and whether every row's value is 0 or 1.
+with weights, or clusters, a few numbers say what is known of its error: the leave-one-out standard
+error, the effective number of units and how uneven these are, the skewness, and whether every
+row's value is 0 or 1.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Sampling:
         n: rows behind it.
         skewness: of the mean, sum e^3 / (sum e^2)^1.5 over the units' influences e; 0 if not kept.
         zero_one: whether every row's value is 0 or 1.
+        unevenness: sum w sum w^3 / (sum w^2)^2 of the units' weights; 1 where they are equal.
 
     Source: variance: Efron and Stein 1981, for clusters CR3 of MacKinnon, Nielsen and Webb 2023;
     effective number: Kish 1965, section 11.7.
@@ -57,6 +59,7 @@ class Sampling:
     n: int
     skewness: float = 0.0
     zero_one: bool = False
+    unevenness: float = 1.0
 
     @property
     def standard_error(self) -> float:
@@ -96,20 +99,40 @@ class Sampling:
             skewness=cubes / variance**1.5,
         )
 
-    def limits(self, level: float) -> tuple[float, float]:
+    def limits(self, level: float, *, least: float = -math.inf) -> tuple[float, float]:
         """A two-sided interval: Student's t, its far end moved outwards where the mean is skewed.
 
         The near end stays: what a sample shows of skewness is often chance.
-        """
-        return self.one_sided((1 + level) / 2)
 
-    def one_sided(self, level: float) -> tuple[float, float]:
+        Args:
+            level: of the interval.
+            least: what no unit is below, if it has no top: the mean is then taken for skewed even
+                where the sample does not show it.
+        """
+        return self.one_sided((1 + level) / 2, least=least)
+
+    def one_sided(self, level: float, *, least: float = -math.inf) -> tuple[float, float]:
         """The lower and the upper limit, each passed with a probability of 1 - level.
 
         Source: Hall 1992, On the removal of skewness by transformation, expansion of section 2.
         """
-        low, high = _limits(self.mean, self.standard_error, self.degrees, self.skewness, level)
+        found = self.mean, self.standard_error, self.degrees, self.skewness
+        low, high = _limits(*found, self.likely_skewness(least), level)
         return float(low), float(high)
+
+    def likely_skewness(self, least: float) -> float:
+        """That of the sample, and where it is small that of a law of its spread above `least`.
+
+        A mean of few units is the most in error where they lack what is large, and there the sample
+        is not skewed. What is never below 0 and spread as much as its mean is not symmetric: the
+        mean of a log-normal law has at least three times its own coefficient of variation.
+
+        >>> few = Sampling(1.0, 0.04, effective=10.0, n=10)
+        >>> few.likely_skewness(-math.inf), round(few.likely_skewness(0.0), 3)
+        (0.0, 0.545)
+        """
+        known = self.effective, self.skewness, self.unevenness
+        return float(_likely_skewness(self.mean, self.standard_error, *known, least))
 
     @property
     def constant(self) -> bool:
@@ -170,7 +193,8 @@ class Samplings:
         """The intervals' ends, as `mean_estimate` has them."""
         known, error = quantity(name), np.sqrt(self.variance)
         degrees = np.maximum(self.effective - 1.0, 0.0)
-        low, high = _limits(self.mean, error, degrees, 0.0, (1 + level) / 2)
+        likely = _likely_skewness(self.mean, error, self.effective, 0.0, 1.0, _floor_of(known))
+        low, high = _limits(self.mean, error, degrees, 0.0, likely, (1 + level) / 2)
         shares = self.zero_one & (self.n > 0) if _is_share(known) else np.zeros(len(low), np.bool_)
         about = self.mean, self.variance, self.effective
         of_shares = (x[shares] for x in about)
@@ -185,11 +209,33 @@ class Samplings:
         return np.maximum(low, known.low), np.minimum(high, known.high)
 
 
-def _limits(mean: Any, error: Any, degrees: Any, skewness: Any, level: float) -> tuple[Any, Any]:
+def _limits(
+    mean: Any, error: Any, degrees: Any, skewness: Any, likely: Any, level: float
+) -> tuple[Any, Any]:
     """The limits of `Sampling.one_sided`, of one mean or of many."""
     t, z = special.stdtrit(np.maximum(degrees, 1.0), level), float(special.ndtri(level))
-    down, up = (t + stretch(sign * skewness, z) for sign in (-1, 1))
+    down = t + stretch(-likely, z)
+    up = t + np.maximum(stretch(skewness, z), edgeworth(likely, z))
     return mean - down * error, mean + up * error
+
+
+def _likely_skewness(
+    mean: Any, error: Any, effective: Any, skewness: Any, unevenness: float, least: float
+) -> Any:
+    """What `Sampling.likely_skewness` has, of one mean or of many."""
+    if least == -math.inf or not unevenness > 0.0:
+        return skewness
+    above = mean - least
+    with np.errstate(divide="ignore", invalid="ignore"):
+        law = np.divide(LOG_NORMAL * unevenness * error, above)
+    share = effective / (effective + ENOUGH_UNITS)
+    known = (above > 0.0) & (error > 0.0)
+    return np.where(known, share * skewness + (1 - share) * np.where(known, law, 0.0), skewness)
+
+
+def _floor_of(known: Quantity | None) -> float:
+    """What no unit of a quantity is below, where it has no top; else -inf."""
+    return known.low if known is not None and known.high == math.inf else -math.inf
 
 
 def _share_limits(
@@ -258,9 +304,12 @@ def one_sided_level(
 _FAR = 12.0
 # What is seen of skewness falls short where few units carry it; chosen in benchmarks/coverage.py.
 UNSEEN_SKEWNESS = 2.0
+# Skewness of a mean by its coefficient of variation, and as how many units that of a sample counts
+# beside it; both chosen there, too.
+LOG_NORMAL, ENOUGH_UNITS = 3.0, 100.0
 
 
-def stretch(skewness: float, z: float) -> float:
+def stretch(skewness: Any, z: Any) -> Any:
     """How many standard errors further the limit lies on the side that the mean is skewed to.
 
     Args:
@@ -269,11 +318,20 @@ def stretch(skewness: float, z: float) -> float:
 
     Source: Hall 1992, of the Studentised mean: skewness (2 z^2 + 1) / 6.
 
-    >>> stretch(-0.3, 1.96), round(stretch(0.1, 1.96), 3)
+    >>> float(stretch(-0.3, 1.96)), round(float(stretch(0.1, 1.96)), 3)
     (0.0, 0.174)
     """
-    longer = max(skewness, 0.0)
-    return longer * (1 + UNSEEN_SKEWNESS * longer) * (2 * z * z + 1) / 6
+    longer = np.maximum(skewness, 0.0)
+    return edgeworth(longer * (1 + UNSEEN_SKEWNESS * longer), z)
+
+
+def edgeworth(skewness: Any, z: Any) -> Any:
+    """What a known skewness adds to a normal quantile of the Studentised mean.
+
+    >>> round(float(edgeworth(0.3, 1.96)), 3)
+    0.434
+    """
+    return np.maximum(skewness, 0.0) * (2 * z * z + 1) / 6
 
 
 def mean_estimate(
@@ -309,7 +367,7 @@ def mean_estimate(
         how = f"{how}; the same in every unit"
         low, high = _about_a_constant(found, level, known)
     else:
-        low, high = found.limits(level)
+        low, high = found.limits(level, least=_floor_of(known))
     return Estimate(
         found.mean,
         max(low, least),

@@ -48,12 +48,14 @@ class Side(Summary):
     def sampling(self, i: int) -> Sampling:
         """A column's mean and what is known of its error: over clusters, or else over rows."""
         rows, known = self.moments, self.clusters
+        units = known if len(known.cluster) else None
+        uneven = rows.unevenness if units is None else units.unevenness()
         if not len(known.cluster):
             about = rows.mean_variance(i), rows.effective, rows.n, rows.mean_skewness(i)
         else:
             variance, skewness = known.combined(np.eye(len(self.infinite))[i])
             about = variance, known.effective(), rows.n, skewness
-        return Sampling(float(rows.mean[i]), *about, zero_one=rows.zero_one(i))
+        return Sampling(float(rows.mean[i]), *about, zero_one=rows.zero_one(i), unevenness=uneven)
 
     def moved(self) -> Floats:
         """(G, d) how far each cluster moves the means, so that squares sum to their variances."""

@@ -112,9 +112,15 @@ class LossMeans(Summary):
         return np.inf if self.n_infinite else self.losses.mean(name)
 
     def estimate(
-        self, name: str, *, level: float, unit: str | None = None, method: str = "mean over rows"
+        self,
+        name: str,
+        *,
+        level: float,
+        unit: str | None = None,
+        method: str = "mean over rows",
+        of: str = "",
     ) -> Estimate:
-        """One mean with its interval; infinite where a row's loss is.
+        """One mean with its interval, `of` as of Means; infinite where a row's loss is.
 
         KL of one label a row is the cross entropy, and so is its interval.
         """
@@ -122,11 +128,11 @@ class LossMeans(Summary):
             same = self.estimate("cross_entropy", level=level, unit=unit, method=method)
             return replace(same, name=name)
         if name in self.others.names:
-            return self.others.estimate(name, level=level, unit=unit, method=method)
+            return self.others.estimate(name, level=level, unit=unit, method=method, of=of)
         if self.n_infinite:
             how = f"infinite: q = 0 < p in {self.n_infinite} rows"
-            return Estimate(np.inf, np.inf, np.inf, level, unit or "nat", self.n, how, name)
-        return self.losses.estimate(name, level=level, unit=unit, method=method)
+            return Estimate(np.inf, np.inf, np.inf, level, unit or "nat", self.n, how, of or name)
+        return self.losses.estimate(name, level=level, unit=unit, method=method, of=of)
 
     @property
     def _one_label_a_row(self) -> bool:

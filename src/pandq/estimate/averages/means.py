@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -136,17 +136,25 @@ class Means(Summary):
         else:
             variance, skewness = self.clusters.combined(np.eye(len(self.names))[i])
             known = variance, self.clusters.effective(), rows.n, skewness
-        return Sampling(float(rows.mean[i]), *known, zero_one=rows.zero_one(i))
+        more: dict[str, Any] = {"zero_one": rows.zero_one(i), "unevenness": self._unevenness}
+        return Sampling(float(rows.mean[i]), *known, **more)
+
+    @property
+    def _unevenness(self) -> float:
+        units = self.clusters
+        return units.unevenness() if len(units.cluster) else self.moments.unevenness
 
     def combination(self, value: float, names: Sequence[str], slope: Floats) -> Sampling:
         """What is known of the error of a value that moves with some means by their slopes."""
         if not len(self.clusters.cluster):
             variance = quadratic(self.covariances(names), slope)
-            return Sampling(value, variance, self.moments.effective, self.n)
+            of_rows = self.moments.effective, self.n
+            return Sampling(value, variance, *of_rows, unevenness=self._unevenness)
         of_all = np.zeros(len(self.names))
         of_all[[self.names.index(name) for name in names]] = slope
         variance, skewness = self.clusters.combined(of_all)
-        return Sampling(value, variance, self.clusters.effective(), self.n, skewness)
+        of_units = self.clusters.effective(), self.n, skewness
+        return Sampling(value, variance, *of_units, unevenness=self._unevenness)
 
     def covariance(self, one: str, other: str) -> float:
         """Covariance of two means."""
@@ -162,10 +170,19 @@ class Means(Summary):
         return some
 
     def estimate(
-        self, name: str, *, level: float, unit: str | None = None, method: str = "mean over rows"
+        self,
+        name: str,
+        *,
+        level: float,
+        unit: str | None = None,
+        method: str = "mean over rows",
+        of: str = "",
     ) -> Estimate:
-        """One mean with its two-sided interval, which does not reach beyond what can be."""
-        known = quantity(name)
+        """One mean with its two-sided interval, which does not reach beyond what can be.
+
+        It is named as the quantity that it is `of`, where that is not its own name.
+        """
+        known = quantity(of or name)
         if unit is None:
             unit = "nat" if known is None else known.unit
         if self.bootstrap is not None:
@@ -173,13 +190,17 @@ class Means(Summary):
             how = f"{method}, Poisson bootstrap of {self._units}"
             spread = float(self.bootstrap.means()[:, self.names.index(name)].std(ddof=1))
             mean = self.mean(name)
-            return Estimate(mean, low, high, level, unit, self.n, how, name, standard_error=spread)
+            known_as = of or name
+            return Estimate(
+                mean, low, high, level, unit, self.n, how, known_as, standard_error=spread
+            )
         how = f"cluster-robust over {self._units}" if len(self.clusters.cluster) else "Student t"
         if people := self.n_annotators(name):
             over = "" if len(self.clusters.cluster) else f" over {self._units}"
             how = f"{how}{over} and {people:,} annotators"
         found = self.sampling(name)
-        return mean_estimate(found, level=level, unit=unit, method=method, how=how, name=name)
+        told = {"unit": unit, "method": method, "how": how, "name": of or name}
+        return mean_estimate(found, level=level, **told)
 
     def ratio(self, one: str, other: str, *, name: str, scale: float, level: float) -> Estimate:
         """One mean by another, times `scale`, with its two-sided interval.

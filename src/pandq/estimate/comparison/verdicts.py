@@ -38,7 +38,7 @@ def p_value(found: Sampling) -> float:
     def beyond(z: float) -> float:
         """How far the limit at the normal quantile z lies beyond 0, in standard errors."""
         t = -float(special.stdtrit(degrees, float(special.ndtr(-z))))
-        return t + stretch(towards, z) - size
+        return t + float(stretch(towards, z)) - size
 
     if beyond(0.0) >= 0.0:
         return 1.0

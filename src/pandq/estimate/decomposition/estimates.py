@@ -140,10 +140,10 @@ def _parts(
     left = "kl" if after is loss else "grouping_loss"
     if trained.label_type == "full":
         how = "mean H(P), P known in full"
-        floor = means.estimate("floor_low", level=level, method=how)
+        floor = means.estimate("floor_low", level=level, method=how, of="floor")
         grouping_loss, kl = (
-            above_rounding(means.estimate(f"{name}_low", level=level), after)
-            for name in (left, "kl")
+            above_rounding(means.estimate(f"{name}_low", level=level, of=of), after)
+            for name, of in ((left, "grouping_loss"), ("kl", "kl"))
         )
     else:
         known = trained.certificates is not None

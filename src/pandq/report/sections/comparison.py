@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures
-from pandq.report.few import few_units, over_whom, who_gave
+from pandq.report.few import few_carry, few_units, over_whom, who_gave
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.bydocument import (
     document_sections,
@@ -80,6 +80,8 @@ def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     if documents is not None:
         told = documents.differences[0].bits_per_byte
     few = [] if told is None else few_units(told)
+    for x in comparison.differences:
+        few += few_carry(x.cross_entropy, f"difference of {x.q}")
     notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
     yield Section(said[0], note=[*said[1:], about, *left_out, *notes], first=True, answer=True)
     if documents is not None:
