@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 import pandq
 from pandq import Counts, InputError, Votes
@@ -119,6 +120,50 @@ def test_a_third_opinion_where_two_differ_is_found_and_nothing_is_certified():
     settled = pandq.votes(Votes([row[: 2 + (row[0] != row[1])] for row in rows]).first(2))
     assert settled.floor == pandq.votes(Votes([row[:2] for row in rows])).floor
     assert any(note.startswith("only the first 2 votes of each row") for note in settled.notes)
+
+
+def opinions_of(people, n=400, asked=3, seed=0):
+    """Votes of different ones of a few people, each with an opinion of every item; the floor."""
+    rng = np.random.default_rng(seed)
+    said = np.array([rng.choice(3, size=people, p=p) for p in rng.dirichlet(np.ones(3) / 2, n)])
+    who = np.array([rng.choice(people, asked, replace=False) for _ in range(n)])
+    shares = (said[..., None] == np.arange(3)).mean(axis=1)
+    floor = float(special.entr(shares).sum(axis=1).mean())
+    return Votes(np.take_along_axis(said, who, axis=1).tolist(), who.tolist()), floor
+
+
+def test_the_floor_of_a_pool_of_people_is_that_of_what_all_of_them_say():
+    asked, floor = opinions_of(5)
+    many, seen, five = (pandq.votes(asked, annotator_pool=x) for x in (None, "seen", 5))
+    assert seen.floor.low < floor < seen.floor.high < many.floor.high
+    assert many.floor.low > floor
+    assert seen.floor == five.floor
+    assert "one of 5 people" in seen.floor.method
+    assert seen.options["annotator_pool"] == "seen"
+    assert any("--annotator-pool seen" in x for x in many.notes)
+    assert not any("--annotator-pool" in x for x in seen.notes)
+    text = " ".join(seen.to_text().split())
+    assert "votes of a randomly chosen one of 5 people" in text
+    (alike,) = {x.alpha for x in (many, seen)}  # only the floor is another one
+    assert alike.value > 0
+
+
+def test_all_of_a_few_people_have_a_floor_where_they_are_the_pool():
+    asked, floor = opinions_of(3)
+    assert pandq.votes(asked).floor is None or pandq.votes(asked).floor.low > floor
+    found = pandq.votes(asked, annotator_pool="seen").floor
+    assert found.low < floor < found.high
+
+
+@pytest.mark.parametrize(
+    ("pool", "what"),
+    [(4, "there are more"), (1, "how many people"), ("all", "how many people"), (10**11, "people")],
+)
+def test_a_pool_that_cannot_be_is_refused(pool, what):
+    with pytest.raises(InputError, match=what):
+        pandq.votes(opinions_of(5, n=40)[0], annotator_pool=pool)
+    with pytest.raises(InputError, match="nobody was seen"):
+        pandq.votes(pandq.Counts([[2, 1]] * 40), annotator_pool="seen")
 
 
 def test_the_same_people_on_every_item_are_said_to_be_so():

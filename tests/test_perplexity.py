@@ -44,7 +44,7 @@ def test_it_is_what_an_audit_of_the_same_draws_as_labels_says():
 def test_values_and_intervals_are_the_plain_formulas_of_sequences():
     _, _, log_q, sequence, size = rows(1)
     found = pandq.perplexity(Sampled(log_q), cluster=sequence, n_bytes=size)
-    mean, low, high = leaving.interval(np.bincount(sequence, weights=-log_q) / T)
+    mean, low, high = leaving.interval(np.bincount(sequence, weights=-log_q) / T, positive=True)
     told = found.cross_entropy
     assert (told.value, told.low, told.high) == pytest.approx((mean, low, high))
     assert found.perplexity.value == pytest.approx(np.exp(-log_q.mean()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.core.checks import as_array
+from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, ViewTypeError
 from pandq.estimate.agreement.annotators import annotator_lines
 from pandq.estimate.agreement.cells import Cells
@@ -16,6 +17,8 @@ from pandq.estimate.agreement.human import human_floor
 from pandq.estimate.agreement.numbers import vote_numbers
 from pandq.estimate.agreement.tables import class_lines, divided_lines, pair_lines
 from pandq.estimate.averages.means import Means
+from pandq.estimate.findings import few_people
+from pandq.estimate.floor.pool import Pool, check_pool, size_of
 from pandq.estimate.passes import check_choices
 from pandq.estimate.sampling import MIN_ROWS
 from pandq.report.shown import Agreement
@@ -37,7 +40,8 @@ FIRST_VOTES = (
 )
 UNLIKE = (
     "items are too rarely unanimous for votes that are independent draws from one P, and no floor"
-    " is certified: as where the same few people answer every item, each in their own way"
+    " is certified: as where the same few people answer every item, each in their own way (if"
+    " these are all that there are: --annotator-pool seen)"
 )
 DEPENDENT = (
     "two votes for an item agree less often than votes for different items: they are no"
@@ -54,6 +58,7 @@ def votes(
     level: float = 0.95,
     seed: int = 0,
     worst: int = 10,
+    annotator_pool: Pool = None,
 ) -> Agreement:
     """What people's votes say before there is any model: agreement, floor, who stands apart.
 
@@ -67,6 +72,8 @@ def votes(
         level: confidence level of the intervals.
         seed: random seed of folds and of the jackknife's groups.
         worst: how many of the items that divide people most to list.
+        annotator_pool: how many people there are, of whom each item asked some different ones, or
+            "seen", the annotators of p: the floor is then for a randomly chosen one of these.
 
     Returns:
         An Agreement. Its intervals are over items drawn like these, for the people who answered.
@@ -84,6 +91,7 @@ def votes(
     (0.667, 0.444, None)
     """
     check_choices(unit, level, seed, worst)
+    check_pool(annotator_pool)
     given = _taken(p)
     names = _class_names(given, classes)
     called = _ids(given, ids)
@@ -93,7 +101,12 @@ def votes(
         got = f"{len(cells.votes):,} items without votes" if len(cells.votes) else "no items"
         raise InputError(what="there are no votes", got=got)
     asked: dict[str, Any] = {"level": level, "seed": seed}
-    agreed, notes = _agreed(cells, called, unit=unit, **asked)
+    voters: dict[str, Any] = {"seen": _people_seen(given), "most_votes": float(cells.votes.max())}
+    pool = size_of(annotator_pool, votes=cells.votes.max() > 1, where="", **voters)
+    agreed, notes = _agreed(cells, called, pool=pool, unit=unit, **asked)
+    few = few_people(**voters)
+    if few is not None and pool is None and agreed["floor"] is not None:
+        notes.append(few.sentence)
     paired, scale = cells.of_items(cells.votes > 1), per_nat(unit)
     entropies = Means.empty(("plug_in_entropy",)).of_only(cells.entropies()[some][:, None])
     return Agreement(
@@ -101,7 +114,8 @@ def votes(
         unit=unit,
         level=level,
         source={"items": len(cells.votes)},
-        options={"seed": seed, "worst": worst},
+        options={"seed": seed, "worst": worst}
+        | ({} if annotator_pool is None else {"annotator_pool": annotator_pool}),
         notes=(*getattr(given, "notes", ()), *notes),
         **_numbers(cells),
         **agreed,
@@ -128,7 +142,13 @@ def _numbers(cells: Cells) -> dict[str, Any]:
 
 
 def _agreed(
-    cells: Cells, called: NDArray[np.str_], *, unit: Unit, level: float, seed: int
+    cells: Cells,
+    called: NDArray[np.str_],
+    *,
+    pool: int | None,
+    unit: Unit,
+    level: float,
+    seed: int,
 ) -> tuple[dict[str, Any], list[str]]:
     """How far people agree, and the floor; with what is to be said of either."""
     some, several = cells.votes > 0, cells.votes > 1
@@ -136,10 +156,12 @@ def _agreed(
     if several.any():
         agreement, alpha = agreement_and_alpha(cells.of_items(several), level=level)
     answered = cells.of_items(some)
-    numbers = vote_numbers(answered)
-    why = _refused(cells, alpha, depends=numbers is not None and numbers.depends)
+    numbers = vote_numbers(answered, hash_ids(called[some]), pool)
+    # of a pool two different people may well agree less often than one does with themselves
+    below = None if pool is not None else alpha
+    why = _refused(cells, below, depends=numbers is not None and numbers.depends)
     if why is None:
-        floor = human_floor(answered, called[some], level=level, seed=seed)
+        floor = human_floor(answered, called[some], pool=pool, level=level, seed=seed)
         why = _without_floor(floor, answered)
     found = {
         "vote_numbers": numbers,
@@ -148,6 +170,12 @@ def _agreed(
         "floor": None if floor is None else floor.to_unit(unit),
     }
     return found, [x for x in (why, _one_class(alpha, agreement)) if x is not None]
+
+
+def _people_seen(given: Votes | Counts) -> int:
+    """How many annotators are known; 0 where they are not."""
+    known = given.annotators if isinstance(given, Votes) else None
+    return 0 if known is None else len(np.unique(known))
 
 
 def _people(given: Votes | Counts, *, scale: float, level: float, seed: int) -> dict[str, Any]:
@@ -160,7 +188,7 @@ def _people(given: Votes | Counts, *, scale: float, level: float, seed: int) -> 
     }
     if not isinstance(given, Votes) or given.annotators is None:
         return found
-    found["n_annotators"] = len(np.unique(given.annotators))
+    found["n_annotators"] = _people_seen(given)
     found["votes_per_annotator"] = _spread(given)
     if given.votes.max() > 1:
         parts = components(given, level=level, seed=seed)

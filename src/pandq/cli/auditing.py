@@ -16,6 +16,7 @@ from pandq.cli.options import (
     decompose_option,
     no_dash,
     ordered_option,
+    pool_option,
     result_options,
     scan_options,
     taken,
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from pandq.read.places import Place
     from pandq.read.scan import Scan
     from pandq.results.audit import Audit
-
-
-def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str | None:
-    """--annotator-pool: how many people there are; what is no number is told by the audit."""
-    return int(given) if given is not None and given.isdecimal() else given
 
 
 @click.command("audit", cls=Command, short_help="How far Q is from P, and why")
@@ -67,14 +63,7 @@ def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str
     help="Bound the floor from rows with so many votes or more, and take it for that of all rows:"
     " right where the number of votes says nothing of the row.",
 )
-@option(
-    RESULT,
-    "--annotator-pool",
-    metavar="N|seen",
-    callback=_pool,
-    help="How many people there are, of whom each row asked some different ones (seen: all that P"
-    " names): bound the floor for a randomly chosen one of these, and not of many like them.",
-)
+@pool_option("row")
 @option(
     RESULT,
     "--intervals",

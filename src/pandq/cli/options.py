@@ -132,6 +132,24 @@ def data_options(*, several: bool = False) -> Callable[[Callable[..., None]], Ca
     return lambda command: with_options(command, options)
 
 
+def pool_option(asked: str) -> Callable[..., Any]:
+    """The option of how many people there are, of whom each row or item asked some."""
+    return option(
+        RESULT,
+        "--annotator-pool",
+        metavar="N|seen",
+        callback=_pool,
+        help=f"How many people there are, of whom each {asked} asked some different ones (seen: all"
+        " that are named): bound the floor for a randomly chosen one of these, and not of many like"
+        " them.",
+    )
+
+
+def _pool(_: click.Context, __: click.Parameter, given: str | None) -> int | str | None:
+    """What is no number is told by who uses it."""
+    return int(given) if given is not None and given.isdecimal() else given
+
+
 def sum_options(*roles: str) -> list[Callable[..., Any]]:
     """The options on rows that do not sum to one."""
     whose = " or ".join(role.upper() for role in roles)

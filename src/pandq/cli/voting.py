@@ -14,6 +14,7 @@ from pandq.cli.options import (
     class_names,
     column,
     no_dash,
+    pool_option,
     result_options,
     taken,
     with_answers,
@@ -47,6 +48,7 @@ SHOWN_CLASSES = 20
 @column("--where", "SQL", "Use only rows of FILES where this is true: year >= 2024.")
 @with_answers
 @result_options
+@pool_option("item")
 @option(
     RESULT,
     "--out",
@@ -70,7 +72,7 @@ def votes_command(
 
     \b
         pandq votes answers.csv --item image --annotator worker --label answer
-        pandq votes reads.csv --p 'votes:reader_*' --id case
+        pandq votes reads.csv --p 'votes:reader_*' --id case --annotator-pool seen
         pandq votes train.parquet --p counts:votes --out votes.parquet
         pandq votes export.json --layout label-studio
     """
@@ -103,10 +105,10 @@ def votes_command(
     hand_over(result, json_file, full=full)
     finish(result, [], quiet=json_file == "-")
     if out is not None:
-        tell(*_next(read, out, written))
+        tell(*_next(read, out, written, given["annotator_pool"]))
 
 
-def _next(read: Ballots, out: str, written: int) -> list[str]:
+def _next(read: Ballots, out: str, written: int, pool: int | str | None) -> list[str]:
     """What was written, and what to do with it."""
     names = read.votes.classes
     said, order = [f"{out}: {written:,} items"], ""
@@ -114,5 +116,9 @@ def _next(read: Ballots, out: str, written: int) -> list[str]:
         said[0] += f"; counts are of {', '.join(names)}, in this order"
         order = f" --classes {shlex.quote(','.join(names))}"
     id_ = shlex.quote(read.id or "id")
+    # counts that are written do not say who gave them
+    seen = getattr(read.votes, "annotator_names", None)
+    people = len(seen or ()) if pool == "seen" else pool
+    order += f" --annotator-pool {people}" if people else ""
     told = f"PREDICTIONS {shlex.quote(out)} --id {id_} --p counts:counts{order}"
     return [*said, f"Next: pandq audit {told} --q KIND:COLUMN"]

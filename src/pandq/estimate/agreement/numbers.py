@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pandq.estimate.floor.assumptions import unanimity
+from pandq.estimate.floor.pool import with_replacement
 from pandq.results.agreement import VoteNumbers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pandq.estimate.agreement.cells import Cells
 
 
-def vote_numbers(cells: Cells) -> VoteNumbers | None:
+def vote_numbers(
+    cells: Cells, keys: NDArray[np.uint64], pool: int | None = None
+) -> VoteNumbers | None:
     """The test that unanimous items are as many as votes settled beforehand would make.
 
     Args:
         cells: of items with at least one vote.
+        keys: (n,) hashed ids of the items.
+        pool: how many people there are, of whose votes draws with replacement are made.
 
     Returns:
         What was found; None where no number of votes can tell.
@@ -29,7 +36,7 @@ def vote_numbers(cells: Cells) -> VoteNumbers | None:
     place = np.arange(len(cells.item)) - first[cells.item]
     table = np.zeros((len(cells.votes), int(place.max(initial=0)) + 1), dtype=np.int64)
     table[cells.item, place] = cells.count
-    found = unanimity(table)
+    found = unanimity(table if pool is None else with_replacement(table, pool, keys))
     worst = found.worst
     if worst is None:
         return None

@@ -44,7 +44,8 @@ class Sampling:
         n: rows behind it.
         skewness: of the mean, sum e^3 / (sum e^2)^1.5 over the units' influences e; 0 if not kept.
         zero_one: whether every row's value is 0 or 1.
-        unevenness: sum w sum w^3 / (sum w^2)^2 of the units' weights; 1 where they are equal.
+        unevenness: sum w sum w^3 / (sum w^2)^2 of the units' weights; 1 where they are equal, 0 for
+            a mixture of means, which may lean to either side.
 
     Source: variance: Efron and Stein 1981, for clusters CR3 of MacKinnon, Nielsen and Webb 2023;
     effective number: Kish 1965, section 11.7.

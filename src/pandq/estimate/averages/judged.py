@@ -167,7 +167,7 @@ def pair_of(sums: JudgedSums, column: int, name: str, *, level: float) -> Pair:
     if weight:
         mean, variance = found.human.mean - weight * found.gap, found.variance
         skewness = sums.third(column, weight) / variance**1.5
-        both = Sampling(mean, variance, found.degrees + 1, rows, skewness)
+        both = Sampling(mean, variance, found.degrees + 1, rows, skewness, unevenness=0.0)
         judged = of(both, method=WITH_JUDGE.format(weight))
         possible = known is None or known.low <= mean <= known.high
         if possible and judged.half_width < human.half_width:

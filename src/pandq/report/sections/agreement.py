@@ -31,8 +31,8 @@ NAMED = 5  # annotators or classes, in a sentence
 ROWS = ("observed_agreement", "alpha", "floor")
 SHARES = ("between_items", "between_annotators", "within_both")
 FLOOR = (
-    "The floor is the least cross entropy that any model can have on votes of people drawn like"
-    " these, slips included. Its interval is certified without a model of P, if an item's votes are"
+    "The floor is the least cross entropy that any model can have on votes of {}, slips included."
+    " Its interval is certified without a model of P, if an item's votes are"
     " independent draws and their number was settled without a look at them. An audit's floor looks"
     " at Q too, and is narrower."
 )
@@ -55,7 +55,10 @@ def agreement_sections(found: Agreement) -> Iterator[Section]:
         "What people agree on",
         rows=rows,
         **about,
-        note=[*([] if found.floor is None else [FLOOR]), *_independence(found)],
+        note=[
+            *([] if found.floor is None else [FLOOR.format(_whose(found))]),
+            *_independence(found),
+        ],
         first=True,
     )
     yield Section("What next", steps=_steps(found), first=True)
@@ -120,6 +123,15 @@ def _many(n: int, what: str, plural: str = "") -> str:
     return f"{n:,} {what if n == 1 else plural or f'{what}s'}"
 
 
+def _whose(found: Agreement) -> str:
+    """Whose votes the floor is of."""
+    pool = found.options.get("annotator_pool")
+    if pool is None:
+        return "people drawn like these"
+    size = found.n_annotators if pool == "seen" else pool
+    return f"a randomly chosen one of {size:,} people"
+
+
 def _independence(found: Agreement) -> Iterator[str]:
     """What the number of votes says, and for whom the intervals are."""
     numbers, several = found.vote_numbers, len(found.votes_per_item) > 1
@@ -141,8 +153,12 @@ def _independence(found: Agreement) -> Iterator[str]:
     if found.votes_per_item == {str(found.n_annotators): found.n} and found.n_annotators > 1:
         yield (
             f"The same {found.n_annotators} people answered every item. To predict one of these"
-            " very people, chosen at random, the least loss is the entropy of the votes' shares;"
-            " the floor is for people drawn anew."
+            " very people, chosen at random, the least loss is the entropy of the votes' shares"
+            + (
+                "."
+                if "annotator_pool" in found.options
+                else "; the floor is for people drawn anew."
+            )
         )
     if found.observed_agreement is not None:
         yield (
