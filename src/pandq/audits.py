@@ -217,7 +217,8 @@ def audited(asked: Asked, rows: Scan | MemoryScan, first: AuditSums, run: Run) -
         kinds: dict[str, Any] = {"ordered": asked.ordered}
         about: dict[str, Any] = {"seed": asked.seed, "tell": run.tell, **kinds}
         trained, plan = _trained(rows, first, label_type, how, **about)
-        kinds |= {"votes": label_type == "votes", "by": tuple(rows.by), **asked.drawn}
+        kinds |= {"votes": label_type == "votes", "pooled": pool is not None}
+        kinds |= {"by": tuple(rows.by), **asked.drawn}
         empty = PartSums.empty(**kinds)
         of_parts = partial(_parts, blank=empty, trained=trained)
         sums = run.summarise("decomposing", rows, of_parts, empty)

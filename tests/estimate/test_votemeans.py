@@ -9,10 +9,13 @@ import pytest
 from scipy import stats
 
 import pandq
-from pandq import Probs, Votes
+from pandq import Counts, Probs, Votes
 from pandq.estimate.averages.intervals import Sampling
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.averages.rowsums import RowSums
+from pandq.estimate.decomposition.partsums import _of_votes
+from pandq.estimate.decomposition.trained import Trained
+from pandq.estimate.sampling import sample_of
 from pandq.read.chunks import views_scan
 
 K = 3
@@ -115,7 +118,10 @@ def test_differences_and_parts_allow_for_annotators_too():
     assert found.decomposition.cross_entropy == found.cross_entropy
     for name in ("refinement_loss", "calibration_loss"):
         assert "and 9 annotators" in getattr(found.decomposition, name).method
-    assert "annotators" not in found.decomposition.floor.method
+    for name in ("floor", "grouping_loss", "kl"):
+        assert "over rows and 9 annotators" in getattr(found.decomposition, name).method
+    of_a_pool = pandq.audit(votes, Probs(q), annotator_pool="seen").decomposition
+    assert "annotators" not in of_a_pool.floor.method  # these are all that there are
 
 
 def test_a_mean_over_votes_is_that_over_rows():
@@ -207,9 +213,7 @@ def test_a_report_says_what_its_intervals_are_over():
         known, unknown = made(votes, Probs(q)), made(votes.counts, Probs(q))
         said = " ".join(known.to_text().split())
         assert "intervals over rows and 9 annotators at 95%" in said
-        assert "by 9 annotators, over whom intervals are, too; those of floor, grouping" in full(
-            known
-        )
+        assert "by 9 annotators, over whom intervals are, too; those of tables are" in full(known)
         assert "would tell" in said
         assert "taken as exchangeable" in full(unknown)
         assert "annotators" in known.to_html()
@@ -237,3 +241,49 @@ def test_what_is_no_mean_over_votes_is_over_rows():
     found = pandq.audit(votes, Probs(q), decompose=False)
     for name in ("accuracy", "confidence"):
         assert getattr(found, name).method == "mean over rows, Student t"
+
+
+def test_a_floor_is_over_annotators_too_and_the_wider_the_more_their_habits_differ():
+    found = {}
+    for habit in (0.0, 0.5):
+        votes, q = of_habits(habit)
+        both, alone = (
+            pandq.audit(p, Probs(q), worst=0).decomposition for p in (votes, votes.counts)
+        )
+        for name in ("floor", "grouping_loss", "kl"):
+            one, other = getattr(both, name), getattr(alone, name)
+            assert one.value == other.value or None in (one.value, other.value)
+            assert one.low <= other.low + 1e-12
+            assert one.high >= other.high - 1e-12 or name == "floor"  # which the loss may cut
+        found[habit] = (both.floor.high - both.floor.low) / (alone.floor.high - alone.floor.low)
+    assert 1.0 <= found[0.0] < found[0.5]
+    assert found[0.5] > 1.5
+
+
+def test_a_bound_moves_by_a_vote_as_it_does_where_that_vote_is_another():
+    votes, q = of_habits(0.3, n=60)
+    chunk = views_scan(votes, Probs(q)).whole()
+    trained = Trained.of(sample_of(1000, chunk), "votes", seed=0)
+    (each,) = chunk.by_vote()
+    told = _of_votes(each, chunk=chunk, trained=trained)
+    before = trained.bounds(chunk.p, chunk.q, chunk.keys)
+    for vote in range(0, len(each.row), 17):
+        row, said = each.row[vote], each.rows.p.array[vote]
+        table = chunk.p.array.copy()
+        table[row, said] -= 1
+        table[row, q[row].argmax()] += 1
+        after = trained.bounds(Counts(table), chunk.q, chunk.keys)
+        for end, name in enumerate(("floor_low", "floor_high")):
+            moved = 3 * (before[end][row] - after[end][row])
+            assert told[name][vote] == pytest.approx(moved, abs=1e-12)
+
+
+def of_habits(habit, n=300, people=12):
+    """Three votes a row; each of some people answers a share of them by a class of their own."""
+    rng = np.random.default_rng(4)
+    law = rng.dirichlet(np.ones(3), n)
+    who = np.array([rng.choice(people, 3, replace=False) for _ in range(n)])
+    said = np.array([rng.choice(3, size=3, p=p) for p in law])
+    own = rng.random((n, 3)) < habit * rng.random(people)[who]
+    said = np.where(own, who % 3, said)
+    return Votes(said.tolist(), who.tolist(), classes=range(3)), 0.8 * law + 0.2 / 3

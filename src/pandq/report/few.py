@@ -40,7 +40,7 @@ def who_gave(estimate: Estimate, people: int, *, votes: bool) -> dict[str, objec
         votes: whether P is votes, several of a row.
     """
     if people and _crossed(estimate):
-        alone = f"those of floor, grouping loss and tables are over {_units(estimate)}"
+        alone = f"those of tables are over {_units(estimate)}"
         alone = alone.removesuffix(_BOTH)
         return {"votes": f"by {people:,} annotators, over whom intervals are, too; {alone} alone"}
     how = "taken as exchangeable: that people recur is not allowed for"

@@ -123,10 +123,13 @@ def _columns(found: Mapping[str, Floats], names: tuple[str, ...], n: int) -> Flo
     return np.stack([found[name] for name in names]).T if names else np.empty((n, 0))
 
 
-# What is a mean over votes; of the others (floor, grouping loss, accuracy of the majority) it is
-# not known what one vote adds.
+# What is a mean over votes, or of which it is known what one vote adds; of the accuracy of the
+# majority it is not.
 AVERAGES = ("cross_entropy", "entropy", "kl", "expected_accuracy", "brier", "rps")
 PARTS = ("cross_entropy", "gain", "refinement_loss")
+BOUNDS = tuple(
+    f"{part}_{end}" for part in ("floor", "grouping_loss", "kl") for end in ("low", "high")
+)
 DIFFERENCES = tuple(
     f"{name}{DIFFERENCE}"
     for name in (*AVERAGES[:1], *AVERAGES[3:], "calibration_loss", "grouping_loss")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pandq.estimate.averages.lossmeans import LossMeans
+    from pandq.estimate.averages.means import Means
     from pandq.estimate.decomposition.partsums import PartSums
     from pandq.estimate.floor.assumptions import Assumptions
     from pandq.estimate.floor.bounding import Bounding
@@ -147,7 +148,7 @@ def _parts(
         )
     else:
         known = trained.certificates is not None
-        how = trained.bounding.told if known else NOT_IDENTIFIED
+        how = trained.bounding.told + _over_people(means.others) if known else NOT_IDENTIFIED
         floor = _floor(means, after, how, known=known, level=level)
         middle = floor.value
         grouping_loss = _above(means, left, after, middle, how, level=level)
@@ -216,6 +217,13 @@ def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: f
         low, high = 0.0, cap
     middle = np.clip([means.mean("floor_low"), means.mean("floor_high")], 0.0, most).mean()
     return _within(after, low, high, how, float(middle) if known else None)
+
+
+def _over_people(means: Means) -> str:
+    """That an interval of bounds is over annotators besides, where it is."""
+    people = means.n_annotators("floor_low") if means.bootstrap is None else 0
+    units = "clusters" if len(means.clusters.cluster) else "rows"
+    return f"; over {units} and {people:,} annotators" if people else ""
 
 
 def _within(of: Estimate, low: float, high: float, how: str, point: float | None) -> Estimate:

@@ -17,6 +17,7 @@ from pandq.estimate.decomposition.trained import MODEL, Trained
 from pandq.recalibrator import Recalibrator
 from pandq.sums.reliability import Reliability
 from pandq.sums.summary import Summary, summary
+from pandq.views import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,15 +65,21 @@ class PartSums(Summary):
         by: Sequence[str] = (),
         votes: bool = False,
         ordered: bool = False,
+        pooled: bool = False,
         replicates: int = 0,
         seed: int = 0,
     ) -> Self:
-        """No rows; `votes` also have a model-based floor, and bounds that ignore Q."""
+        """No rows; `votes` also have a model-based floor, and bounds that ignore Q.
+
+        The bounds of a floor for a few people, who are all that there are, vary with rows alone.
+        """
         names: tuple[tuple[str, ...], tuple[str, ...]] = (LOSSES, PARTS)
+        of_votes: tuple[str, ...] = votemeans.PARTS
         if votes:
             names = ((*LOSSES, *BLIND_LOSSES), (*PARTS, MODEL, *BLIND))
+            of_votes += () if pooled else votemeans.BOUNDS
         return cls(
-            LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=votemeans.PARTS),
+            LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=of_votes),
             {
                 score: score_means(score, replicates=replicates, seed=seed)
                 for score in ((BRIER, RPS) if ordered else (BRIER,))
@@ -87,6 +94,7 @@ class PartSums(Summary):
         unit = trained.unit_of(chunk)
         found = trained.parts(chunk.p, chunk.q, trained.recalibration, unit)
         losses, parts = self._rows(chunk, trained, found, unit)
+        of_votes = partial(_of_votes, chunk=chunk, trained=trained)
         rows = losses, parts, chunk.weights
         clusters = chunk.clusters
         return type(self)(
@@ -94,7 +102,7 @@ class PartSums(Summary):
                 *rows,
                 clusters=clusters,
                 keys=chunk.keys,
-                answers=Answers.of(chunk, partial(_of_votes, trained=trained)),
+                answers=Answers.of(chunk, of_votes),
             ),
             {
                 score: scored_rows(blank, chunk, found, trained, unit)
@@ -118,15 +126,14 @@ class PartSums(Summary):
             low = high = found.entropy
         elif trained.certificates is not None:
             q = chunk.q.law().prob
-            low, high = trained.certified(chunk.p, q, unit)
+            low, high = trained.bounds(chunk.p, chunk.q, unit)
         else:
             low, high = none, after
             if trained.best is not None and chunk.best_q is not None:
                 high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
         votes = trained.label_type == "votes"
-        blind_low, blind_high = trained.blind_bounds(chunk.p, unit) if votes else (low, high)
-        if trained.bounding.blindly:
-            low, high = blind_low, blind_high
+        blindly = trained.bounding.blindly or not votes
+        blind_low, blind_high = (low, high) if blindly else trained.blind_bounds(chunk.p, unit)
         gain = loss - after
         losses = [loss, gain, gain if high is after else loss - high, loss - low]
         parts = [after, low, high, after - high, after - low]
@@ -140,12 +147,44 @@ class PartSums(Summary):
         return Columns(losses), Columns(parts)
 
 
-def _of_votes(votes: VotesOfRows, *, trained: Trained) -> dict[str, Floats]:
-    """What each vote adds to the losses before and after recalibration."""
+def _of_votes(votes: VotesOfRows, *, chunk: Chunk, trained: Trained) -> dict[str, Floats]:
+    """What each vote adds to the losses before and after recalibration, and to what is between."""
     rows = votes.rows
     found = trained.parts(rows.p, rows.q, trained.recalibration, trained.unit_of(rows))
-    gain = found.loss - found.recalibrated
-    return dict(zip(votemeans.PARTS, (found.loss, gain, found.recalibrated), strict=True))
+    loss, after = found.loss, found.recalibrated
+    told = dict(zip(votemeans.PARTS, (loss, loss - after, after), strict=True))
+    if trained.certificates is not None and trained.bounding.pool is None:
+        low, high = _of_bounds(votes, chunk, trained)
+        ends = (low, high, after - high, after - low, loss - high, loss - low)
+        told |= dict(zip(votemeans.BOUNDS, ends, strict=True))
+    return told
+
+
+def _of_bounds(votes: VotesOfRows, chunk: Chunk, trained: Trained) -> tuple[Floats, Floats]:
+    """How far each vote moves its row's bounds from where one for Q's top class would have them.
+
+    Of bounds that are no means over votes this is, times the row's votes, what annotators' habits
+    move them by: their error is that over rows and what such differences vary by between people.
+
+    Source: Efron and Stein 1981, The jackknife estimate of variance, section 2.
+    """
+    rows = votes.rows
+    said, top = rows.p.array, rows.q.law().prob.argmax(axis=1)
+    other = np.flatnonzero(said != top)
+    low, high = np.zeros((2, len(said)))
+    if len(other):
+        place = votes.row[other]
+        some, unit = chunk[place], trained.unit_of(chunk)[place]
+        as_top, each = some.p.array.astype(np.int64), np.arange(len(other))
+        as_top[each, said[other]] -= 1
+        as_top[each, top[other]] += 1
+        of_row = trained.bounds(some.p, some.q, unit)
+        of_other = trained.bounds(Counts.trusted(as_top, some.p.n_classes), some.q, unit)
+        size = some.p.votes
+        low[other], high[other] = (
+            size * (one - two) for one, two in zip(of_row, of_other, strict=True)
+        )
+    return low, high
 
 
 def reliability_of(chunk: Chunk, found: RowParts | None = None) -> Reliability:

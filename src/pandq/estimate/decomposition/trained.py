@@ -177,6 +177,12 @@ class Trained:
         folds = folds_of(unit, FOLDS, self.seed)
         return ranked_parts(p, q, folds, self.recalibration.by_fold(FOLDS))
 
+    def bounds(self, p: View, q: View, unit: Keys) -> tuple[Floats, Floats]:
+        """Those that were asked for: with a look at Q, or without one; (n,) nats each."""
+        if self.bounding.blindly:
+            return self.blind_bounds(p, unit)
+        return self.certified(p, q.law().prob, unit)
+
     def certified(self, p: View, q: Floats, unit: Keys) -> tuple[Floats, Floats]:
         """Each row's share of a lower and an upper bound of the mean H(P): (n,) nats.
 
