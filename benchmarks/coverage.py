@@ -14,6 +14,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py pool --sizes 500 --sets 150    # all people that there are
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
     python benchmarks/coverage.py annotators --sets 300   # minutes: few people give most votes
+    python benchmarks/coverage.py bounds --sets 60   # half an hour: certified bounds of their votes
 """
 
 from __future__ import annotations
@@ -445,6 +446,42 @@ def annotators(sets: int) -> None:
                     print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
 
 
+def bounded_by_people(job: tuple[str, int, int, int]) -> dict[str, tuple[float, ...]]:
+    """Certified intervals over rows and annotators, and over rows alone, less what is true."""
+    habit, people, n, seed = job
+    votes, q = of_people(np.random.default_rng([seed, people, n]), habit, people, n)
+    p, many = people_rows(np.random.default_rng(10**6), 20_000)
+    own = 1 / (1 + HABITS[habit])
+    p = (1 - own) * p + own / K
+    floor = stats.entropy(p, axis=1).mean()
+    ends: dict[str, tuple[float, ...]] = {}
+    for view in (votes, votes.counts):
+        parts = pandq.audit(view, pandq.Probs(q), worst=0).decomposition
+        # of the map that was fitted to these rows
+        left = -(p * parts.recalibrator.apply(np.log(many))).sum(axis=1).mean() - floor
+        for name, e, true in (
+            ("floor", parts.floor, floor),
+            ("grouping loss", parts.grouping_loss, left),
+        ):
+            ends[name] = (*ends.get(name, ()), e.low - true, e.high - true)
+    return ends
+
+
+def bounds(sets: int) -> None:
+    """The table of certified bounds by annotators."""
+    with ProcessPoolExecutor(2) as pool:
+        for habit in HABITS:
+            for people in PEOPLE:
+                for n in ROWS_OF_PEOPLE:
+                    jobs = [(habit, people, n, seed) for seed in range(sets)]
+                    results = list(pool.map(bounded_by_people, jobs, chunksize=5))
+                    covered = people_covered(results, dict.fromkeys(results[0], 0.0)).values()
+                    cells = [
+                        f"{alone:.0f}, {both:.0f} ({wider:.1f})" for both, alone, wider in covered
+                    ]
+                    print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
+
+
 def people_covered(
     results: list[dict[str, tuple[float, ...]]], truth: dict[str, float]
 ) -> dict[str, tuple[float, float, float]]:
@@ -538,14 +575,14 @@ def judges(sets: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", choices=[*WORK, "floor", "first", "pool", "units", "judge", "annotators"]
+        "what", choices=[*WORK, "floor", "first", "pool", "units", "judge", "annotators", "bounds"]
     )
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
-    tables = {"units": units, "judge": judges, "annotators": annotators}
+    tables = {"units": units, "judge": judges, "annotators": annotators, "bounds": bounds}
     if options.what == "pool":
         for n in options.sizes:
             pools(options.sets, n)

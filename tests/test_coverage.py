@@ -176,6 +176,20 @@ def test_intervals_over_rows_and_annotators_cover_as_they_say(habit, people, mon
             assert 1.0 <= wider < 5.0, (n, name)
 
 
+@pytest.mark.parametrize("people", simulation.PEOPLE)
+def test_certified_bounds_over_rows_and_annotators_cover_as_they_say(people, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
+    for n in simulation.ROWS_OF_PEOPLE:
+        jobs = [("strong", people, n, seed) for seed in range(60)]
+        with ProcessPoolExecutor(2) as pool:
+            results = list(pool.map(simulation.bounded_by_people, jobs, chunksize=5))
+        truth = dict.fromkeys(results[0], 0.0)
+        for name, (both, alone, wider) in simulation.people_covered(results, truth).items():
+            assert both >= 93, (n, name)
+            assert both >= alone, (n, name)
+            assert 1.0 <= wider < 5.0, (n, name)
+
+
 @pytest.mark.parametrize("judge", simulation.JUDGES)
 def test_intervals_with_a_judge_cover_as_they_say_however_bad_it_is(judge, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ def test_an_audit_is_of_the_labelled_rows_and_the_judge_adds_to_it():
     assert model.with_judge["cross_entropy"].half_width < mine.half_width
     assert "With the judge" in found.to_html()
     assert "80 rows have a human label" in found.to_text()
-    assert "Fewer than 200 human labels" in found.to_text()
+    assert "Fewer than 50 human labels" not in found.to_text()
+    fewer = replace(found, judged=replace(found.judged, labelled=40))
+    assert "Fewer than 50 human labels" in fewer.to_text()
 
 
 def test_a_comparison_has_each_model_and_each_difference():

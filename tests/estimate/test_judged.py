@@ -73,7 +73,8 @@ def test_the_estimate_is_the_closed_form_of_ppi_plus_plus():
         least = np.var(loss - weight * on, ddof=1) / n + weight**2 * np.var(off, ddof=1) / m
         g, leverage = n, 1 + (on.mean() - off.mean()) ** 2 / ((n - 1) * np.var(on, ddof=1) / n)
         rest = np.var(loss - weight * on, ddof=1) / n
-        more = rest * ((g - 1) / (g - 2) * leverage - 1) + 2 / n * np.var(loss, ddof=1) / n
+        unseen = np.var(loss, ddof=1) + weight**2 * np.var(off, ddof=1)
+        more = rest * ((g - 1) / (g - 2) * leverage - 1) + 4 / n * unseen / n
         assert model.with_judge[name].standard_error ** 2 == pytest.approx(least + more, rel=1e-6)
 
 

@@ -43,8 +43,8 @@ R = TypeVar("R", bound="Audit | Comparison")
 SURE = 0.01
 # Shares of the interval at hand that are planned for.
 PLANNED = (1.0, 0.75, 0.5)
-# Labels that are taken to disagree beyond those seen.
-UNSEEN = 2.0
+# Labels that are taken to disagree beyond those seen; chosen in benchmarks/coverage.py.
+UNSEEN = 4.0
 # A weight is not estimated from fewer rows or clusters.
 FEWEST_UNITS = 3.0
 HUMAN = "mean over rows with a human label"
@@ -60,12 +60,14 @@ class Control:
         gap: mean loss against the judge's labels on labelled rows, less that on the others.
         among: (3, 3) covariance of the human mean, the judge's there, and the judge's elsewhere.
         disagreeing: how many labelled rows disagree as much as those that do, by fourth moments.
+        elsewhere: how many equal rows or clusters the others are worth.
     """
 
     human: Sampling
     gap: float
     among: Floats
     disagreeing: float
+    elsewhere: float
 
     @classmethod
     def of(cls, sums: JudgedSums, column: int) -> Self:
@@ -78,6 +80,7 @@ class Control:
             gap=float(one.mean[d + column] - sums.unlabelled.moments.mean[column]),
             among=sums.covariance(column),
             disagreeing=one.n * square**2 * one.weight / spread if spread > 0 else 0.0,
+            elsewhere=sums.unlabelled.sampling(column).effective,
         )
 
     @property
@@ -99,17 +102,19 @@ class Control:
     def variance(self) -> float:
         """Of the mean with the judge; allows for the weight being estimated on the same rows.
 
-        Two labels more are taken to disagree as if the judge knew nothing: rows in which a judge
-        errs are few, and a sample may have none.
+        Four labels more are taken to disagree as if the judge knew nothing, each loss by its own
+        spread, of which the judge's is known from the other rows: rows in which a judge errs are
+        few, and a sample may have none or lack the large ones.
 
         Source: residual variance and leverage are those of a regression (Cochran 1977, Sampling
-        Techniques, sections 7.2 and 12.6); Agresti and Coull 1998 for the two labels.
+        Techniques, sections 7.2 and 12.6); Agresti and Coull 1998 for the four labels.
         """
         weight, g = self.weight, self.human.effective
         rest = quadratic(self.among, np.array([1.0, -weight, 0.0]))
         whole = quadratic(self.among, np.array([1.0, -weight, weight]))
         leverage = 1 + self.gap**2 / ((g - 1) * float(self.among[1, 1]))
-        unseen = UNSEEN / g * float(self.among[0, 0])
+        judge = float(self.among[2, 2]) * self.elsewhere / g
+        unseen = UNSEEN / g * (float(self.among[0, 0]) + weight * weight * judge)
         return whole + rest * ((g - 1) / (g - 2) * leverage - 1) + unseen
 
     @property

@@ -18,7 +18,7 @@ ASSUMED = (
     " worth: its labels narrow the interval, and a judge that knows nothing gets the weight 0."
 )
 # Below, a good judge errs in too few rows to tell its worst; measured in benchmarks/coverage.py.
-FEW = 200
+FEW = 50
 TOO_FEW = (
     f"Fewer than {FEW} human labels: a good judge errs in a handful of them, and where a few rows"
     " have most of the loss the interval with the judge may be too narrow."
