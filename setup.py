@@ -56,6 +56,7 @@ def builds():
 
 HEADERS = (
     "checks",
+    "coded",
     "dirichlet",
     "divergences",
     "frequencies",

@@ -9,6 +9,7 @@ import pytest
 from scipy import special
 
 import pandq
+from pandq.read import kld as kld_module
 from tests.read.test_arrays import scored, write_kld
 
 N_CTX, N_CHUNK, VOCABULARY = 12, 2, 151_936
@@ -181,3 +182,27 @@ def test_logits_in_full_leave_nothing_open():
     x = np.random.default_rng(0).normal(size=(4, 5))
     found = pandq.compare(pandq.Logits(x), pandq.Logits(x + 0.1 * x[:, ::-1]))
     assert found.from_reference[0].codes is None
+
+
+@pytest.mark.parametrize("width", [3, 64, 131, 4096])
+def test_the_kernel_decodes_what_numpy_does(width, monkeypatch):
+    rng = np.random.default_rng(width)
+    codes = rng.integers(0, 65536, size=(9, width + 4)).astype("<u2")[:, 4:]
+    codes[rng.random(codes.shape) < 0.3] = 0
+    scale = np.full(9, kld_module.FLOOR_NATS / 65535, np.float32)
+    scale[4] = 1e-5  # a range that fits its codes: 0 is a code like any
+    least = np.float32(-16.5) + rng.normal(size=9).astype(np.float32)
+    found, wanted = (np.empty(codes.shape, np.float32) for _ in range(2))
+    told = kld_module._decoded(found, codes, scale, least)
+    monkeypatch.setattr(kld_module, "decoded", lambda *_: None)
+    monkeypatch.setattr(kld_module, "levelled", lambda *_: False)
+    plain = kld_module._decoded(wanted, codes, scale, least)
+    coded = (codes > 0) | (np.arange(9) == 4)[:, None]
+    assert (found[coded] == wanted[coded]).all()
+    assert told.n_floor.tolist() == plain.n_floor.tolist()
+    size = plain.most + 1e-6
+    assert np.abs(told.mass - plain.mass).max() <= 1e-6
+    assert (np.abs(told.most - plain.most) <= 1e-3 * size + 1e-6).all()
+    for log_p, codes_of in ((found, told), (wanted, plain)):
+        level = codes_of.level.astype(np.float32)
+        assert (log_p[~coded] == np.broadcast_to(level[:, None], codes.shape)[~coded]).all()

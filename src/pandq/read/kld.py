@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.core.kernels.coded import decoded, levelled
 from pandq.core.numerics import blocks
 from pandq.core.threads import over_cores
 from pandq.errors import InputError, RowError
@@ -78,14 +79,14 @@ class CodedLogProbs:
             row = rows.indices(len(self))[0] + i
             raise RowError(view="logits", row=row, problem="holds no codes", got=got)
         codes = block[:, 4 : 4 + self.shape[1]]
-        decoded = np.empty(codes.shape, np.float32)
+        into = np.empty(codes.shape, np.float32)
 
         def decode(some: slice) -> Codes:
-            return _decoded(decoded[some], codes[some], scale[some], least[some])
+            return _decoded(into[some], codes[some], scale[some], least[some])
 
         # blocks stay in the cache from one step to the next
         told = over_cores(decode, list(blocks(*codes.shape)))
-        return CodedBlock.of(decoded, Codes.of(told))
+        return CodedBlock.of(into, Codes.of(told))
 
     def place_of(self, row: int) -> dict[str, int]:
         """The window of a row's token, and its position in it, both from 0."""
@@ -116,31 +117,44 @@ def _decoded(
     into: NDArray[np.float32], codes: NDArray[Any], scale: NDArray[Any], least: NDArray[Any]
 ) -> Codes:
     """Decode some rows; classes at the floor get their shares. What is not known of them."""
+    half, floor = scale.astype(np.float64) / 2, least.astype(np.float64)
+    cut = scale >= _CUT
+    sums = decoded(codes, scale, least, cut, into)
+    if sums is None:
+        sums = _decoded_plainly(codes, scale, least, cut, into)
+    total, squares, largest, n_floor = sums.T
+    fits = n_floor * np.exp(floor)
+    left = _left(1 - total, fits, _noise(squares, largest, half))
+    room = 1 - total * np.exp(-half) + _RESOLVED
+    mass = np.where(cut, left, 0.0)
+    most = np.where(cut, np.clip(room, mass, fits * np.exp(half)), 0.0)
+    found = Codes(half, floor + half, n_floor, mass, most)
+    level = np.where(n_floor > 0, found.level, 0.0).astype(np.float32)
+    if not levelled(codes, level, cut, into):
+        np.copyto(into, level[:, None], where=(codes == 0) & cut[:, None])
+    return found
+
+
+def _decoded_plainly(
+    codes: NDArray[Any],
+    scale: NDArray[Any],
+    least: NDArray[Any],
+    cut: NDArray[np.bool_],
+    into: NDArray[np.float32],
+) -> Floats:
+    """What the kernel does, by NumPy."""
     into[...] = codes
     into *= scale[:, None]
     into += least[:, None]
-    half, floor = scale.astype(np.float64) / 2, least.astype(np.float64)
-    n_floor, mass, most = (np.zeros(len(into)) for _ in range(3))
-    cut = scale >= _CUT
     low = codes == 0
     if not cut.all():
         low &= cut[:, None]
-    if cut.any():
-        # products with truth values are many times quicker than masks, and as exact
-        given = np.exp(into)
-        given *= ~low
-        total = given.sum(axis=1, dtype=np.float64)
-        n_floor = np.array([np.count_nonzero(row) for row in low], np.float64)
-        fits = n_floor * np.exp(floor)
-        left = _left(1 - total, fits, _noise(given, half))
-        room = 1 - total * np.exp(-half) + _RESOLVED
-        mass = np.where(cut, left, 0.0)
-        most = np.where(cut, np.clip(room, mass, fits * np.exp(half)), 0.0)
-    found = Codes(half, floor + half, n_floor, mass, most)
-    level = np.where(n_floor > 0, found.level, 0.0).astype(np.float32)
-    into *= ~low
-    into += low * level[:, None]
-    return found
+    # products with truth values are many times quicker than masks, and as exact
+    given = np.exp(into)
+    given *= ~low
+    squares = np.square(given, dtype=np.float64).sum(axis=1)
+    sums = given.sum(axis=1, dtype=np.float64), squares, given.max(axis=1), low.sum(axis=1)
+    return np.stack(sums, axis=1).astype(np.float64)
 
 
 def _left(left: Floats, fits: Floats, noise: Floats) -> Floats:
@@ -156,9 +170,9 @@ def _left(left: Floats, fits: Floats, noise: Floats) -> Floats:
     return found
 
 
-def _noise(given: NDArray[np.float32], half: Floats) -> Floats:
+def _noise(squares: Floats, largest: Floats, half: Floats) -> Floats:
     """Standard deviation of a row's sum, each log p but the top's rounded within half a step."""
-    squares = np.square(given).sum(axis=1, dtype=np.float64) - np.square(given.max(axis=1))
+    squares = squares - np.square(largest)
     noise: Floats = np.sqrt(np.square(half) / 3 * np.maximum(squares, 0.0) + _RESOLVED**2)
     return noise
 

@@ -162,22 +162,35 @@ def _in_blocks(
     outs = [view.gradients(need) for view, need in zip(views, asked, strict=True)]
     found = []
     for some in _blocks(views):
-        formed = [view[some].formed() for view in views]
-        # the gradient of logits that were formed here takes their place
-        slots: list[Tensor | None] = [None, None]
-        for side, (view, out, need) in enumerate(zip(views, outs, asked, strict=True)):
-            if grad is not None and any(need):
-                own = view.formed_anew
-                slots[side] = formed[side].parts[0] if own else out[0][some]  # type: ignore[index]
-        g = None if grad is None else grad[some]
-        found += _of_block(rule, formed, g, slots)
-        for view, out, slot in zip(views, outs, slots, strict=True):
-            if slot is not None and view.formed_anew:
-                view[some].pull(out, slot, some, g != 0)
+        # what a block has formed is gone before the next one is
+        found += _formed_block(rule, views, some, None if grad is None else grad[some], outs, asked)
     each = torch.cat(found) if found else rule.of(p.formed(), q.formed())
     parts = (*p.parts, *q.parts)
     flat = [x for out in outs for x in out]
     return each, [x if x is None else x.to(part.dtype) for x, part in zip(flat, parts, strict=True)]
+
+
+def _formed_block(
+    rule: Rule,
+    views: tuple[View, View],
+    some: slice,
+    grad: Tensor | None,
+    outs: list[Gradients],
+    asked: tuple[Needed, Needed],
+) -> list[Tensor]:
+    """The losses of some rows, of which logits are formed; their gradients go to `outs`."""
+    formed = [view[some].formed() for view in views]
+    # the gradient of logits that were formed here takes their place
+    slots: list[Tensor | None] = [None, None]
+    for side, (view, out, need) in enumerate(zip(views, outs, asked, strict=True)):
+        if grad is not None and any(need):
+            own = view.formed_anew
+            slots[side] = formed[side].parts[0] if own else out[0][some]  # type: ignore[index]
+    found = _of_block(rule, formed, grad, slots)
+    for view, out, slot in zip(views, outs, slots, strict=True):
+        if slot is not None and view.formed_anew:
+            view[some].pull(out, slot, some, grad != 0)
+    return found
 
 
 def _of_block(

@@ -8,6 +8,7 @@
 #endif
 
 #include "checks.h"
+#include "coded.h"
 #include "dirichlet.h"
 #include "divergences.h"
 #include "frequencies.h"
@@ -18,7 +19,7 @@
 #include "parts.h"
 
 /* How these functions are called, as builds.py asks for it: counted up whenever that changes. */
-#define INTERFACE 9
+#define INTERFACE 10
 
 static int matrix_from(PyObject *described, void *to)
 {
@@ -140,6 +141,32 @@ static PyObject *py_law_sums(PyObject *self, PyObject *args)
     fine = law_sums(&x, (enum kind)kind, (const double *)(intptr_t)weight, n, k, (double *)(intptr_t)out);
     Py_END_ALLOW_THREADS
     return rows_done(fine ? n : -1);
+}
+
+static PyObject *py_decode(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long codes, row, scale, least, floored, n, k, to, out;
+    if (!PyArg_ParseTuple(args, "LLLLLLLLL", &codes, &row, &scale, &least, &floored, &n, &k, &to, &out))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    decode_rows((const char *)(intptr_t)codes, (ptrdiff_t)row, (const float *)(intptr_t)scale,
+                (const float *)(intptr_t)least, (const uint8_t *)(intptr_t)floored, n, k,
+                (float *)(intptr_t)to, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
+}
+
+static PyObject *py_level_codes(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long codes, row, level, floored, n, k, to;
+    if (!PyArg_ParseTuple(args, "LLLLLLL", &codes, &row, &level, &floored, &n, &k, &to)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    level_rows((const char *)(intptr_t)codes, (ptrdiff_t)row, (const float *)(intptr_t)level,
+               (const uint8_t *)(intptr_t)floored, n, k, (float *)(intptr_t)to);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
 }
 
 static PyObject *py_mix(PyObject *self, PyObject *args)
@@ -321,6 +348,10 @@ static PyMethodDef methods[] = {
      "(columns, centre, n, d, m2, m3): squares, products and cubes about centres."},
     {"law_sums", py_law_sums, METH_VARARGS,
      "(kind, x, weight or 0, n, k, out): probabilities summed over rows."},
+    {"decode", py_decode, METH_VARARGS,
+     "(codes, row, scale, least, floored, n, k, into, out): log p from codes, and sums of p."},
+    {"level_codes", py_level_codes, METH_VARARGS,
+     "(codes, row, level, floored, n, k, into): log p of the classes at the floor."},
     {"mix", py_mix, METH_VARARGS, "(x, with, n, out): words of 64 bits, mixed."},
     {"map_sums", py_map_sums, METH_VARARGS,
      "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},
