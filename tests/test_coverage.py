@@ -48,9 +48,7 @@ def test_clustered_and_bootstrap_intervals_cover_as_they_say(case, monkeypatch):
 
 @pytest.mark.parametrize("n", [200, 2000])
 @pytest.mark.parametrize("case", simulation.CASES)
-def test_the_ranked_score_and_its_floor_from_two_votes_are_covered(
-    case, n, monkeypatch
-):
+def test_the_ranked_score_and_its_floor_from_two_votes_are_covered(case, n, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
     for name, share in hits(simulation.ordered, case, n, 1000).items():
         assert 0.93 <= share <= 0.98, name

@@ -29,7 +29,8 @@ FLOORS = {
         ("estimate",),
         ("fit",),
         ("report",),
-        ("proposals",),
+        ("proposals", "auditing"),
+        ("multilabels",),
         (
             *("outputs", "agreements", "audits", "calibrations", "comparisons", "inspections"),
             "perplexities",

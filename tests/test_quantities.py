@@ -17,6 +17,7 @@ from pandq.results.audit import Audit
 from pandq.results.comparison import Bounds, Difference, Model
 from pandq.results.decomposition import Decomposition
 from pandq.results.guessing import Guessing
+from pandq.results.multilabel import MultiLabelAudit
 from pandq.results.perplexity import Perplexity
 from pandq.results.reference import FromReference, Tokens
 from pandq.results.sampled import SampledDivergence
@@ -54,7 +55,7 @@ def test_every_measure_of_a_row_that_is_no_class_is_a_quantity():
 
 RECORDS = [
     *(Audit, Decomposition, Uncertainty, Model, Difference, Bounds, FromReference, Tokens),
-    *(Agreement, Components, Guessing, Perplexity),
+    *(Agreement, Components, Guessing, MultiLabelAudit, Perplexity),
     SampledDivergence,
 ]
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from pandq.read.scan import Scan, scan
     from pandq.read.scan_joined import scan_joined
     from pandq.recalibrator import Recalibrator
-    from pandq.report.shown import Agreement, Audit, Comparison, Perplexity
+    from pandq.report.shown import Agreement, Audit, Comparison, MultiLabelAudit, Perplexity
     from pandq.results.estimate import Estimate
     from pandq.results.gates import Gate, require
     from pandq.sklearn.calibrated import CalibratedClassifier
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         Linear,
         Logits,
         LogProbs,
+        MultiLabel,
         Probs,
         Sampled,
         TopK,
@@ -159,6 +160,7 @@ _HOMES = {
         "Agreement",
         "Audit",
         "Comparison",
+        "MultiLabelAudit",
         "Perplexity",
     ),
     "results.estimate": ("Estimate",),
@@ -172,6 +174,7 @@ _HOMES = {
         "Linear",
         "LogProbs",
         "Logits",
+        "MultiLabel",
         "Probs",
         "Sampled",
         "TopK",

@@ -69,6 +69,14 @@ def audits():
     }
 
 
+def multilabels():
+    """An audit of two classes, each a yes or no of its own."""
+    d = made()
+    p = pandq.MultiLabel.probs(d["votes"][:, :2] > 1)
+    q = pandq.MultiLabel.logits(2 * np.log(d["sharp"][:, :2]))
+    return {"multilabel": lambda: audit_of(p, q, cluster=d["patient"])}
+
+
 def comparisons():
     """Comparisons of two models, of a copy with its reference, and of a part of a distribution."""
     d = made()
@@ -154,7 +162,8 @@ def fits():
     }
 
 
-RESULTS = {**audits(), **comparisons(), **of_documents(), **agreements(), **perplexities()}
+RESULTS = {**audits(), **comparisons(), **of_documents(), **agreements()}
+RESULTS |= {**perplexities(), **multilabels()}
 DOCUMENTS = {name: lambda name=name: result(name).to_dict() for name in RESULTS} | fits()
 
 

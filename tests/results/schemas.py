@@ -14,10 +14,11 @@ from pandq.results.agreement import Agreement
 from pandq.results.audit import Audit
 from pandq.results.comparison import Comparison
 from pandq.results.estimate import Estimate
+from pandq.results.multilabel import MultiLabelAudit
 from pandq.results.perplexity import Perplexity
 
 FOLDER = Path(record.__file__).with_name("schemas")
-DOCUMENTS = (Audit, Comparison, Agreement, Perplexity)
+DOCUMENTS = (Audit, Comparison, Agreement, Perplexity, MultiLabelAudit)
 NUMBER = {"type": ["number", "null"]}
 PLAIN = {
     bool: {"type": "boolean"},
@@ -58,11 +59,6 @@ def schema_of(document):
     """The schema of a kind of document."""
     found = {}
     whole = _of_record(document, found)
-    whole["properties"] |= {
-        "schema": {"const": document.SCHEMA},
-        "pandq_version": {"type": "string"},
-    }
-    whole["required"] += ["schema", "pandq_version"]
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": document.SCHEMA}
     return head | whole | {"$defs": {"Estimate": ESTIMATE} | found}
 
@@ -85,6 +81,9 @@ def _of_record(kind, found):
         known = quantity(field.name)
         if known is not None:
             properties[field.name]["description"] = f"{known.heading}: {known.meaning}"
+    if issubclass(kind, record.Document):
+        properties["schema"] = {"const": kind.SCHEMA}
+        properties["pandq_version"] = {"type": "string"}
     told = (kind.__doc__ or "").strip().split("\n")[0]
     return {
         "type": "object",

@@ -74,7 +74,7 @@ def is_a_mean(place, e):
     known = e.identified and e.value is not None and math.isfinite(e.value)
     made_of_one = e.method.startswith(("exp of", "root of"))
     made_of_one |= place[-2:-1] in [("brier",), ("rps",)]
-    made_of_one |= place[:1] == ("guessing",)
+    made_of_one |= "guessing" in place
     return known and not made_of_one
 
 

@@ -24,6 +24,7 @@ from pandq import (
     Labels,
     Logits,
     LogProbs,
+    MultiLabel,
     Probs,
     Sampled,
     TopK,
@@ -48,7 +49,7 @@ from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
 from pandq.estimate.comparison.reference import ReferenceSums
 from pandq.estimate.comparison.sampled import DrawnSums, LogSums, SampledSums
 from pandq.estimate.comparison.toplabels import TopLabelSums
-from pandq.estimate.decomposition.partsums import PartSums
+from pandq.estimate.decomposition.partsums import LOSSES, PARTS, PartSums
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.ensemble.membersums import MemberSums
 from pandq.estimate.findings import Seen
@@ -63,6 +64,7 @@ from pandq.fit.regressions.scaling import ColumnSums
 from pandq.fit.regressions.softmaxfit import EntropySums, Largest, Survey
 from pandq.fit.regressions.softmaxsums import LossSums, Problem, ProductSums, Rows, hessian_times
 from pandq.loops.kept import KeptRows
+from pandq.multilabels import TOTAL, EachParts, EachSums, first_of_each, parts_of_each
 from pandq.read.chunks import views_scan
 from pandq.read.feature_scan import FeatureChunk
 from pandq.rows import measure_rows, same_tops
@@ -298,6 +300,37 @@ def measured(summary, chunk):
     return summary.of_only(chunk, measure_rows(chunk.p, chunk.q))
 
 
+FEW = {"sampled": False, "n_rows": None}
+
+
+def yes_or_no(rows):
+    return MultiLabel.probs(rows["counts"][:, :2] > 1)
+
+
+def odds(rows):
+    return MultiLabel.logits(rows["q"][:, :2])
+
+
+def each_sums(classes):
+    blank = {str(k): AuditSums.empty(worst=3) for k in classes}
+    return EachSums(blank, LossMeans.empty(*TOTAL))
+
+
+def each_parts():
+    blank = {str(k): PartSums.empty() for k in (0, 1)}
+    return EachParts(blank, LossMeans.empty(LOSSES, PARTS))
+
+
+@cache
+def trained_on_labels():
+    """Maps from some rows of no and yes."""
+    draw = np.random.default_rng(5)
+    q = draw.normal(size=90)
+    y = Labels((draw.random(90) < special.expit(q)).astype(int), 2)
+    chunk = next(views_scan(y, Logits.binary(q)).chunks())
+    return Trained.of(sample_of(90, chunk), "labels", seed=0)
+
+
 def sampled(summary, chunk):
     return summary.of_only(chunk, sample_of(7, chunk))
 
@@ -521,6 +554,15 @@ CASES = {
         Frequencies.empty, Frequencies.of_only, counts, columns=("weights",)
     ),
     "AuditSums": scanned(partial(AuditSums.empty, by=("site",)), sampled, counts, columns=("by",)),
+    "EachSums": scanned(
+        partial(each_sums, (0, 1)), lambda s, c: first_of_each(c, blank=s, **FEW), yes_or_no, q=odds
+    ),
+    "EachParts": scanned(
+        each_parts,
+        lambda s, c: parts_of_each(c, blank=s, trained=dict.fromkeys("01", trained_on_labels())),
+        yes_or_no,
+        q=odds,
+    ),
     "LearntSums": scanned(
         lambda: LearntSums(Shape(), Sample.empty(0), Seen.empty()), learnt, counts
     ),

@@ -9,7 +9,7 @@ import click
 
 from pandq.cli.engines import engine_given, engine_of, engine_options, read_from, refuse_made
 from pandq.cli.gating import finish, gate_options, limits
-from pandq.cli.groups import RESULT, Command, option
+from pandq.cli.groups import INPUT, RESULT, Command, option
 from pandq.cli.options import (
     column,
     data_options,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pandq.read.places import Place
     from pandq.read.scan import Scan
-    from pandq.results.audit import Audit
 
 
 @click.command("audit", cls=Command, short_help="How far Q is from P, and why")
@@ -39,6 +38,13 @@ if TYPE_CHECKING:
     "--best-q",
     "KIND:COLUMN",
     "A better model's predictions, for the upper bound on the floor.",
+)
+@option(
+    INPUT,
+    "--multilabel",
+    is_flag=True,
+    help="Each class is a yes or no of its own, and is audited by itself: P is labels:COLUMN (lists"
+    " of those that hold) or probs:COLUMN (0 or 1 for each), Q probs:COLUMN or logits:COLUMN.",
 )
 @result_options
 @decompose_option(
@@ -100,6 +106,7 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
         pandq audit 'preds/*.parquet' --p counts:votes --q logits:logits --by site
         pandq audit answers.csv --layout long --q 'probs:prob_*'
         pandq audit rollouts.parquet --q sampled:logprob --cluster sequence --per n_bytes
+        pandq audit tags.parquet --multilabel --p labels:tags --q 'probs:prob_*'
     """
     from pandq.audits import audit
     from pandq.perplexities import perplexity
@@ -110,7 +117,9 @@ def audit_command(files: tuple[str, ...], *, full: bool, progress_how: str, **gi
     asked = taken(given, "max_kl", "max_cross_entropy", "gate_on")
     who = engine_given(given)
     outputs.check(files, given, who["engine"])
-    rows = scan(list(files), **scan_options(given, "best_q"))
+    if given["multilabel"]:
+        outputs.refuse_of_each()
+    rows = scan(list(files), **scan_options(given, "best_q", "multilabel"))
     refuse_made(rows, who["engine"])
     drawn = rows.q.kind == SAMPLED_KIND
     if drawn:
@@ -188,7 +197,20 @@ class Outputs:
                     remedy="Leave it out; --max-cross-entropy limits the loss.",
                 )
 
-    def write(self, result: Audit, rows: Scan, files: Sequence[Place]) -> None:
+    def refuse_of_each(self) -> None:
+        """Refuse what has no form for classes that are audited each by itself.
+
+        Raises:
+            InputError: there is such an output.
+        """
+        wanted = {"--items": self.items_file, "--recalibrator": self.recalibrator_file}
+        for name, given in wanted.items():
+            if given is not None:
+                what = f"{name} writes what is of all classes together, and --multilabel has none"
+                remedy = "Audit a class by itself, or take it from `audits` in Python."
+                raise InputError(what, remedy=remedy)
+
+    def write(self, result: Any, rows: Scan, files: Sequence[Place]) -> None:
         """Write them, with the files that the rows come from."""
         from pandq.outputs.items import write_items
         from pandq.report.page.writing import write_report
@@ -204,7 +226,7 @@ class Outputs:
             if self.json_file is not None and self.json_file != "-":
                 write_json(result.to_dict(), self.json_file)
 
-    def refuse_without_map(self, result: Audit) -> None:
+    def refuse_without_map(self, result: Any) -> None:
         """Say why there is no map, where one was asked for.
 
         Raises:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pandq.estimate.averages.lossmeans import LossMeans
     from pandq.read.chunks import Chunk
+    from pandq.rows import RowMeasures
 
 
 @summary
@@ -48,9 +49,9 @@ class AuditSums(Summary):
             Frequencies.empty(),
         )
 
-    def of_only(self, chunk: Chunk, sample: Sample) -> Self:
+    def of_only(self, chunk: Chunk, sample: Sample, measured: RowMeasures | None = None) -> Self:
         """The averages of one chunk, with those of its rows that may be trained on."""
-        measured = self.rows.measured(chunk)
+        measured = self.rows.measured(chunk) if measured is None else measured
         return type(self)(
             Shape.of(chunk),
             self.rows.of_only(chunk, measured),
@@ -62,7 +63,14 @@ class AuditSums(Summary):
         )
 
 
-def first_of(chunk: Chunk, *, blank: AuditSums, sampled: bool, n_rows: int | None) -> AuditSums:
+def first_of(
+    chunk: Chunk,
+    *,
+    blank: AuditSums,
+    sampled: bool,
+    n_rows: int | None,
+    measured: RowMeasures | None = None,
+) -> AuditSums:
     """The first pass over one chunk.
 
     Args:
@@ -70,8 +78,9 @@ def first_of(chunk: Chunk, *, blank: AuditSums, sampled: bool, n_rows: int | Non
         blank: the sums of none.
         sampled: whether rows are wanted to train on.
         n_rows: how many there are in all, where that is known.
+        measured: of the rows, where they were measured already.
     """
     few = blank.sample
     if sampled:
         few = sample_of(sample_size(chunk.q.n_classes or 1), chunk, of_rows=n_rows)
-    return blank.of_only(chunk, few)
+    return blank.of_only(chunk, few, measured)

@@ -17,7 +17,7 @@ from pandq.read.ids import refuse_duplicates
 from pandq.read.scan import Scan
 from pandq.sums.summary import Summary, summary
 from pandq.units import Unit, per_nat
-from pandq.views import PARTIAL_KINDS, SAMPLED_KIND, partly_known
+from pandq.views import PARTIAL_KINDS, SAMPLED_KIND, by_itself, partly_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,13 +80,16 @@ class Shape(Summary):
         return names
 
 
-def rows_of(p: object, *qs: object, in_full: bool = True, **options: Any) -> Scan | MemoryScan:
+def rows_of(
+    p: object, *qs: object, in_full: bool = True, by_class: bool = False, **options: Any
+) -> Scan | MemoryScan:
     """P and Q as rows to go through, whether they were given as views or as a Scan.
 
     Args:
         p: a view, or a Scan, which brings Q and all else.
         qs: views of one Q or more.
         in_full: whether distributions must be known in full, and not only in part as by a TopK.
+        by_class: whether each class may be a question of its own.
         options: what belongs to views, as for `views_scan`; None where it was left out.
 
     Raises:
@@ -104,8 +107,8 @@ def rows_of(p: object, *qs: object, in_full: bool = True, **options: Any) -> Sca
         raise InputError(what="there is no Q to compare", remedy="pandq.compare(p, q_a, q_b).")
     else:
         rows = views_scan(p, qs[0], rivals=qs[1:], **options)
-    if in_full:
-        require_laws(rows)
+    if in_full or (rows.multilabel and not by_class):
+        require_laws(rows, by_class=by_class)
     return rows
 
 
@@ -246,12 +249,14 @@ def require_order(rows: Scan | MemoryScan) -> None:
         )
 
 
-def require_laws(rows: Scan | MemoryScan) -> None:
-    """Refuse rows of which P or Q is known only in part.
+def require_laws(rows: Scan | MemoryScan, *, by_class: bool = False) -> None:
+    """Refuse rows of which P or Q is known only in part, or is no distribution over the classes.
 
     Raises:
-        ViewTypeError: it is a TopK or a Sampled.
+        ViewTypeError: it is a TopK, a Sampled or, but `by_class`, a MultiLabel.
     """
+    if rows.multilabel and not by_class:
+        raise by_itself("p")  # noqa: EM101
     for role, given in (("p", rows.p), *(("q", q) for q in (rows.q, *rows.rivals))):
         if given.kind in PARTIAL_KINDS:
             raise partly_known(role, given.kind)

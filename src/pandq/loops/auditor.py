@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from pandq.audits import Asked, audited
+from pandq.auditing import Asked, audited
 from pandq.engines.run import Run
 from pandq.estimate.firstpass import AuditSums
 from pandq.estimate.passes import require_laws
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from pandq.audits import Floor
+    from pandq.auditing import Floor
     from pandq.estimate.passes import Intervals
     from pandq.loops.batches import Like
     from pandq.loops.kept import Held

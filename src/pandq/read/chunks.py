@@ -18,11 +18,13 @@ from pandq.read.parts import Part
 from pandq.views import (
     PARTIAL_KINDS,
     Labels,
+    MultiLabel,
     Rounded,
     Sampled,
     TopK,
     Votes,
     formed,
+    matched,
     paired,
     require_sampled,
     require_view,
@@ -56,7 +58,7 @@ class Chunk:
     groups: Mapping[str, tuple[NDArray[np.intp], tuple[str, ...]]]
     clusters: NDArray[np.uint64] | None = None
     weights: NDArray[np.float64] | None = None
-    best_q: View | None = None
+    best_q: Any = None
     rivals: tuple[Any, ...] = ()
     labels: Labels | None = None
     n_bytes: NDArray[np.float64] | None = None
@@ -124,6 +126,11 @@ class Chunk:
     def step(self) -> int:
         """How many rows a chunk of such rows has."""
         return step_of(self.p, self.q, self.best_q, self.control, *self.rivals)
+
+    def of_class(self, k: int) -> Chunk:
+        """The same rows, as P and Q of whether class `k` holds."""
+        best_q = None if self.best_q is None else self.best_q.of_class(k)
+        return replace(self, p=self.p.of_class(k), q=self.q.of_class(k), best_q=best_q)
 
     def formed(self) -> Chunk:
         """The same rows with the numbers of every view in memory.
@@ -193,6 +200,11 @@ class MemoryScan:
         """How many rows there are."""
         return len(self.q)
 
+    @property
+    def multilabel(self) -> bool:
+        """Whether each class is a question of its own."""
+        return isinstance(self.q, MultiLabel)
+
     def parts(self) -> Sequence[Part]:
         """A chunk is a part."""
         step = step_of(self.p, self.q, self.best_q, self.control, *self.rivals)
@@ -256,6 +268,8 @@ def _taken(p: object, q: object, rivals: Sequence[object]) -> list[Any]:
         InputError: they do not fit together.
     """
     given = [p, q, *rivals]
+    if any(isinstance(x, MultiLabel) for x in given):
+        return [*matched(p, q), *rivals]
     if any(isinstance(x, Sampled) for x in given):
         require_sampled(p, q, *rivals)
         found: list[Any] = given
@@ -290,24 +304,19 @@ def views_scan(
 
     Raises:
         ViewTypeError: P or Q is not a view.
-        InputError: lengths or classes differ, or a weight or a number of bytes is negative or not
-            finite.
+        InputError: lengths or classes differ, or a weight or number of bytes cannot be one.
     """
     p_view, q_view, *others = _taken(p, q, rivals)
     n = len(cast("View", q_view))
     if by is not None and not isinstance(by, MappingABC):
-        raise InputError(
-            what="by must name its arrays", got=type(by).__name__, remedy="by={'site': site}"
-        )
+        raise InputError("by must name its arrays", got=repr(by), remedy="by={'site': site}")  # noqa: EM101
 
     def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
         if values is None:
             return None
         array = as_array(name, values)
         if array.shape != (n,):
-            raise InputError(
-                what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"
-            )
+            raise InputError(f"{name} needs one value per row ({n})", got=f"shape {array.shape}")  # noqa: EM102
         if array.dtype.kind == "O":
             array = np.array([cols.MISSING if x is None else str(x) for x in array], np.str_)
         return array
@@ -322,7 +331,7 @@ def views_scan(
         column("cluster", cluster),
         column("ids", ids),
         None if raw is None else row_weights("weights", raw),
-        None if best_q is None else paired(cast("View", p_view), best_q)[1],
+        None if best_q is None else matched(p_view, best_q)[1],
         tuple(others),
         None if labels is None else labels_beside(labels, cast("View", q_view)),
         tuple(getattr(p, "notes", ())),
@@ -360,9 +369,8 @@ def labels_beside(labels: object, q: View | TopK) -> Labels:
         InputError: their number or their range is not Q's.
     """
     if not isinstance(labels, Labels):
-        raise ViewTypeError(
-            what="labels are Labels", got=type(labels).__name__, remedy="Wrap them: Labels(y)."
-        )
+        got, remedy = type(labels).__name__, "Wrap them: Labels(y)."
+        raise ViewTypeError(what="labels are Labels", got=got, remedy=remedy)
     if isinstance(q, TopK):
         if len(labels) != len(q):
             got = f"{len(labels)} and {len(q)}"

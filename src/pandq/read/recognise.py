@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os.path
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -77,6 +77,13 @@ class Spec:
         who = f",{ANNOTATORS}:{self.annotators}" if self.annotators else ""
         return f"{self.numbers}:{self.column}{who}"
 
+    def of_one(self, k: int) -> Spec:
+        """The column of class `k`, where each has its own; else the same."""
+        if not self.wide:
+            return self
+        name = self.columns[k]
+        return replace(self, column=name, columns=(name,), wide=False)
+
     @property
     def numbers(self) -> str:
         """What kind its numbers are, rounded or not."""
@@ -142,7 +149,8 @@ def resolved(text: str, schema: Schema, *, option: str) -> Spec:
         raise InputError(
             what=f"{option}: labels are one column, one class per row",
             got=repr(column),
-            remedy=f"Labels of several people are votes: {option} votes:{column}.",
+            remedy=f"Labels of several people are votes: {option} votes:{column}. A 0 or 1 for each"
+            f" class is {option} probs:{column} --multilabel.",
         )
     if found := _several(column, schema):
         return Spec(kind, column, found, wide=True)

@@ -15,6 +15,7 @@ from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, tex
 from pandq.read.ignored import counting
 from pandq.read.judge import judged_by, with_p
 from pandq.read.laid import laid_open, read_whole
+from pandq.read.multilabels import each_of, refuse_beside, settled_each
 from pandq.read.opened import as_it_is
 from pandq.read.parts import Source, located
 from pandq.read.roles import (
@@ -26,7 +27,7 @@ from pandq.read.roles import (
     sums_as,
 )
 from pandq.read.sequences import require_tokens_told
-from pandq.read.settled import Settled, as_rounded, needs_whole_types, settled
+from pandq.read.settled import Settled, as_rounded, needs_whole_types, row_width, settled
 from pandq.read.tokens import token_texts
 from pandq.read.viewed import top_of, view_of
 from pandq.read.voted import votes_view
@@ -36,7 +37,7 @@ from pandq.views import (
     TOP_KIND,
     VOTES_KIND,
     Labels,
-    paired,
+    matched,
     require_sampled,
 )
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from pandq.read.ignored import Ignored
     from pandq.read.parts import Part
     from pandq.read.recognise import Spec
-    from pandq.views import View, Votes
+    from pandq.views import Votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ class Scan:
     control: Spec | None = None
     tokens: tuple[str, ...] | None = None
     named: bool = False
+    multilabel: bool = False
+
+    def __post_init__(self) -> None:
+        if self.multilabel:
+            refuse_beside(self)
 
     @property
     def n_rows(self) -> int | None:
@@ -131,7 +137,7 @@ class Scan:
         for spec in (self.best_q, *self.rivals, self.labels, self.judge, self.control):
             wanted += spec.columns if spec else ()
         rows = min((head.head.rows_at_once for head in self.heads), default=0)
-        rows = rows or chunk_rows(self.width or self._width())
+        rows = rows or chunk_rows(self.width or row_width(self.source, self.q, self.classes))
         yield from located(self.source, list(dict.fromkeys(wanted)), rows, self._chunk, parts)
 
     @property
@@ -142,25 +148,7 @@ class Scan:
 
     def prepared(self) -> Scan:
         """The same rows for workers, who need not look how wide a row is."""
-        return replace(self, width=self._width(), tokens=None)
-
-    def _width(self) -> int:
-        """How many numbers a row of Q has, which says how many rows a chunk has."""
-        if self.q.head is not None:
-            return self.q.head.n_classes
-        if self.q.wide or self.q.fields:
-            return len(self.q.fields or self.q.columns)
-        if self.q.kind == TOP_KIND:
-            # what a TopK leaves out is spread over all classes when it is measured
-            return max(len(self.classes or ()), 1 << 10)
-        kind = self.source.schema[self.q.column]
-        if getattr(kind, "list_size", 0) and not cols.is_list(kind.value_type):
-            return int(kind.list_size)
-
-        def size(_: int, batch: Mapping[str, Column]) -> int:
-            return int(np.size(cols.numbers(self.q.column, batch[self.q.column]))) or 1
-
-        return next((n for _, n in located(self.source, self.q.columns, 1, size)), 1)
+        return replace(self, width=row_width(self.source, self.q, self.classes), tokens=None)
 
     def _chunk(self, start: int, batch: Mapping[str, Column]) -> Chunk:
         answers = self._answers(batch)
@@ -226,9 +214,9 @@ class Scan:
             for spec, view in zip(specs, views, strict=True)
         ]
 
-    def _paired(self, p: View, q: View, spec: Spec | None = None) -> tuple[View, View]:
+    def _paired(self, p: Any, q: Any, spec: Spec | None = None) -> tuple[Any, Any]:
         try:
-            return paired(p, q)
+            return matched(p, q)
         except RowError as error:
             where = f"column {(spec or self.p).column!r}"
             raise error.at(where) from None
@@ -237,6 +225,9 @@ class Scan:
         """The view of a role, or None for a TopK, which must be told how many classes there are."""
         if spec.kind == TOP_KIND:
             return None
+        percent = role in self.percent
+        if self.multilabel:
+            return each_of(role, spec, batch, self.classes or (), percent=percent)
         return view_of(
             role,
             spec,
@@ -244,7 +235,7 @@ class Scan:
             classes=self.classes,
             n_classes=self.n_classes,
             normalise=role in self.normalise,
-            percent=role in self.percent,
+            percent=percent,
             tolerance=self.tolerance,
         )
 
@@ -280,6 +271,7 @@ def scan(
     rounded: int | None = None,
     control: str | None = None,
     tokens: str | None = None,
+    multilabel: bool = False,
 ) -> Scan:
     """Rows of P and Q from files, globs, folders, or any table in memory.
 
@@ -337,6 +329,9 @@ def scan(
         control: "KIND:COLUMN" of a reference model run a second time, for pandq.compare.
         tokens: a JSON file of the texts that a report is to call classes by: a list, a map of ids
             and texts, or a tokenizer.json.
+        multilabel: whether each class is a question of its own, of which any number may hold: P is
+            "labels:COLUMN" (lists of those that do) or "probs:COLUMN" (0 and 1, or probabilities),
+            Q "probs:COLUMN" or "logits:COLUMN" of the sigmoid. For pandq.audit.
 
     Returns:
         A Scan; of columns of numbers nothing but their names and types has been read yet.
@@ -350,12 +345,11 @@ def scan(
     >>> str(rows.p), str(rows.q), rows.n_rows
     ('labels:label', 'probs:probs', 2)
     """
-    by, (own_q, *rivals) = texts("by", by), texts("q", q) or (None,)
+    notes, by, (own_q, *rivals) = list[str](), texts("by", by), texts("q", q) or (None,)
     beside_rows: dict[str, Any] = {"cluster": cluster, "id": id, "weights": weights, "per": per}
     ask = {"layout": layout, "select": select, "item": item, "annotator": annotator, "label": label}
     beside = {"best_q": best_q, "labels": labels, "control": control}
     require_texts(p=p, where=where, tokens=tokens, **beside, **beside_rows, **ask)
-    notes: list[str] = []
     laid = laid_open(data, where=where, **ask) or as_it_is(data, id, where, [*by, cluster])
     p, own_q, beside_rows["id"] = laid.chosen(p, own_q, id, notes)
     beside_rows["cluster"] = cluster or getattr(laid.source, "windows", None)
@@ -365,13 +359,13 @@ def scan(
     notes += [*specs.told_of_top(complete), *specs.told_of_percentages(percent)]
     every = _typed(laid.source, specs, data, where, [*by, *map(beside_rows.get, ("cluster", "id"))])
     every = counting(every, (specs.p, specs.labels), ignore_label, notes)
-    own = with_p(every, specs.p, judge)
+    own, settle = with_p(every, specs.p, judge), settled_each if multilabel else settled
     votes = of_votes(specs.p, skip, duplicates, first)
-    found = settled(own, votes, specs.qs, classes, beside_rows["id"])
+    found = settle(own, votes, specs.qs, classes, beside_rows["id"])
     found = as_rounded(found, rounded, texts("normalise", normalise))
     rows = Scan(
         **_views(own, found, len(rivals), control=control, best_q=best_q),
-        **{**beside_rows, "by": tuple(by), "labels": specs.labels},
+        **{**beside_rows, "by": tuple(by), "labels": specs.labels, "multilabel": multilabel},
         **{**sums_as(normalise, percent, tolerance), "complete": complete},
         notes=(*notes, *found.notes, *getattr(every, "notes", ())),
         n_classes=classes if isinstance(classes, int) else None,

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pandq.core.classes import distinct
 from pandq.errors import InputError
+from pandq.read import columns as cols
 from pandq.read.classed import LOGITS, classes_in, is_classed
 from pandq.read.named import renamed
 from pandq.read.parts import located
@@ -15,7 +18,7 @@ from pandq.read.recognise import class_names
 from pandq.read.text import TextFiles
 from pandq.read.viewed import view_of
 from pandq.read.voted import class_names_for, notes_of, polled, require_votes
-from pandq.views import PARTIAL_KINDS, ROUNDED_KIND, VOTES_KIND, Probs
+from pandq.views import PARTIAL_KINDS, ROUNDED_KIND, TOP_KIND, VOTES_KIND, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +89,7 @@ def settled(
     """
     asked = None if not classes or isinstance(classes, int) else distinct(classes).names
     told = partial(Settled, named=asked is not None)
-    found = tuple(_named(source, spec, asked) for spec in qs)
+    found = tuple(named_by_class(source, spec, asked) for spec in qs)
     # by name, so that P may have fewer, and another order
     own = p.kind == VOTES_KIND or _is_classed(source, p)
     carried = [spec.classes for spec in (*found, *(() if own else (p,))) if spec.classes]
@@ -103,7 +106,7 @@ def settled(
         require_votes(held, p, source.name)
     width = None
     if names is None and found and found[0].kind not in (*PARTIAL_KINDS, "labels"):
-        width = _width(source, found[0])
+        width = width_of(source, found[0])
     try:
         names = class_names_for(held, names, width, what="votes" if votes else "P's maps")
     except InputError as error:
@@ -115,7 +118,7 @@ def settled(
 
 def _told(source: Source, p: Spec, qs: Sequence[Spec]) -> tuple[str, ...] | None:
     """The names that P's column has for its numbers, where Q has as many columns without any."""
-    wide = qs and qs[0].kind not in (*PARTIAL_KINDS, "labels") and _width(source, qs[0])
+    wide = qs and qs[0].kind not in (*PARTIAL_KINDS, "labels") and width_of(source, qs[0])
     return p.names if p.names and wide == len(p.names) else None
 
 
@@ -123,7 +126,7 @@ def _is_classed(source: Source, spec: Spec) -> bool:
     return len(spec.columns) == 1 and is_classed(source.schema[spec.columns[0]])
 
 
-def _named(source: Source, spec: Spec, asked: tuple[str, ...] | None) -> Spec:
+def named_by_class(source: Source, spec: Spec, asked: tuple[str, ...] | None) -> Spec:
     """The spec of a map or a struct with its classes."""
     if not _is_classed(source, spec):
         return spec
@@ -132,7 +135,7 @@ def _named(source: Source, spec: Spec, asked: tuple[str, ...] | None) -> Spec:
     return spec if spec.fields else replace(spec, fields=classes_in(source, spec).names)
 
 
-def _width(source: Source, spec: Spec) -> int | None:
+def width_of(source: Source, spec: Spec) -> int | None:
     """How many classes a row of Q has."""
 
     def size(_: int, batch: Mapping[str, Column]) -> int | None:
@@ -142,6 +145,25 @@ def _width(source: Source, spec: Spec) -> int | None:
         return next((n for _, n in located(source, spec.columns, 1, size)), None)
     except InputError:
         return None  # what is wrong with the row is said where it is measured
+
+
+def row_width(source: Source, q: Spec, classes: Sequence[str] | None) -> int:
+    """How many numbers a row of Q has, which says how many rows a chunk has."""
+    if q.head is not None:
+        return q.head.n_classes
+    if q.wide or q.fields:
+        return len(q.fields or q.columns)
+    if q.kind == TOP_KIND:
+        # what a TopK leaves out is spread over all classes when it is measured
+        return max(len(classes or ()), 1 << 10)
+    kind = source.schema[q.column]
+    if getattr(kind, "list_size", 0) and not cols.is_list(kind.value_type):
+        return int(kind.list_size)
+
+    def size(_: int, batch: Mapping[str, Column]) -> int:
+        return int(np.size(cols.numbers(q.column, batch[q.column]))) or 1
+
+    return next((n for _, n in located(source, q.columns, 1, size)), 1)
 
 
 # Any sum will do where only the number of classes is asked for.

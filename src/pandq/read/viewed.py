@@ -66,7 +66,7 @@ def view_of(
             return Labels(labels, classes=classes)
         if spec.kind == VOTES_KIND:
             return votes_view(spec, batch, classes or ()).counts
-        array = _array(spec, batch)
+        array = array_of(spec, batch)
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
         if n_classes is not None:
@@ -93,7 +93,7 @@ def _rounded(decimals: int, array: Any, *, percent: bool) -> Any:
     return Rounded(array if array.ndim > 1 else np.stack([1 - array, array], axis=1), decimals)
 
 
-def _array(spec: Spec, batch: Mapping[str, Column]) -> Any:
+def array_of(spec: Spec, batch: Mapping[str, Column]) -> Any:
     """The numbers of a column, or of several."""
     if spec.fields:
         return by_class(spec, batch[spec.column])

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pandq.report.sections.result import Result
-    from pandq.report.sections.section import Cell, Section
+    from pandq.report.sections.section import Section, Table
     from pandq.results.gates import Gate
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
+# Lines of a table of which not all are shown.
+SHOWN = 10
 
 
 def append_summary(result: Result, gates: Sequence[Gate]) -> None:
@@ -66,10 +68,14 @@ def _drawn(section: Section) -> Iterator[str]:
         yield "\n".join([f"| {' | '.join(columns)} |", "|---|---|---|", *rows])
     yield from (f"- {markdown_safe(step)}" for step in section.steps)
     if section.first and section.table:
-        yield from (_table(table.columns, table.rows) for table in section.table)
+        yield from map(_table, section.table)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def _table(table: Table) -> str:
+    columns = table.columns
+    rows = table.rows[:SHOWN] if table.cut else table.rows
     lines = [columns, *([cell.shown for cell in row] for row in rows)]
     drawn = [f"| {' | '.join(map(markdown_safe, line))} |" for line in lines]
-    return "\n".join([drawn[0], "|---" * len(columns) + "|", *drawn[1:]])
+    found = "\n".join([drawn[0], "|---" * len(columns) + "|", *drawn[1:]])
+    left = len(table.rows) - len(rows)
+    return f"{found}\n\n{left:,} more in --json; {table.cut}" if left else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pandq.results import agreement, audit, comparison, perplexity
+from pandq.results import agreement, audit, comparison, multilabel, perplexity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +85,15 @@ class Audit(Shown, audit.Audit):
         from pandq.report import figures
 
         return figures.epistemic(self, ax)
+
+
+class MultiLabelAudit(Shown, multilabel.MultiLabelAudit):
+    """What an audit class by class found; `to_dict()` is its JSON form, `print` its text.
+
+    `audits` has the Audit of each class, by its name.
+    """
+
+    __slots__ = ()
 
 
 class Comparison(Shown, comparison.Comparison):

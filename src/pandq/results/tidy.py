@@ -94,6 +94,10 @@ def _of_value(name: str, value: object, of: Line, unit: str) -> Iterator[Line]:
         for key, x in value.items():
             if isinstance(x, Estimate):
                 yield of | _line(f"{name}.{key}", x)
+            elif isinstance(x, Record):
+                # of each class by itself: what is of all rows
+                lines = (line for line in _of_record(x, of, unit) if line.get("by") is None)
+                yield from (line | {"by": "class", "group": key} for line in lines)
 
 
 def _line(name: str, estimate: Estimate) -> Line:

@@ -8,6 +8,7 @@ from pandq.views.linear import LINEAR_KIND, Head, Linear, head_of
 from pandq.views.logits import Logits
 from pandq.views.logprobs import LogProbs
 from pandq.views.matrix import TOLERANCES
+from pandq.views.multilabel import MultiLabel
 from pandq.views.pieces import formed, in_pieces, rows_at_once
 from pandq.views.probs import Probs
 from pandq.views.rounded import ROUNDED_KIND, Rounded
@@ -19,6 +20,8 @@ from pandq.views.taken import (
     SAMPLED_KIND,
     TOP_KIND,
     VIEWS,
+    by_itself,
+    matched,
     paired,
     partly_known,
     require_view,
@@ -46,18 +49,21 @@ __all__ = [
     "Linear",
     "LogProbs",
     "Logits",
+    "MultiLabel",
     "Probs",
     "Rounded",
     "Sampled",
     "TopK",
     "View",
     "Votes",
+    "by_itself",
     "formed",
     "geometric",
     "head_of",
     "in_pieces",
     "kl_bounds",
     "label_bounds",
+    "matched",
     "paired",
     "partly_known",
     "require_sampled",

@@ -28,6 +28,11 @@ def instead_of_probs(row: NDArray[np.float64], like: NDArray[np.float64] | None 
     if abs(total - 100) <= 1:
         return "If these are percentages, divide them by 100; to rescale, Probs.normalised(x)."
     if (row == np.floor(row)).all() and total > 1:
+        if row.max() == 1:
+            return (
+                "If each class is a yes or no of its own, MultiLabel.probs(x) takes it class by"
+                " class (--multilabel); if these are votes, use Counts(n)."
+            )
         return "If these are votes, use Counts(n); to rescale, Probs.normalised(x)."
     each = [rounded_to(x) for x in (row[None] if like is None else like[:_LOOKED_AT])]
     digits = None if None in each else max((x for x in each if x is not None), default=None)

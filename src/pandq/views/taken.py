@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pandq.errors import InputError, ViewTypeError
 from pandq.views.base import View
@@ -11,6 +11,7 @@ from pandq.views.counts import Counts
 from pandq.views.labels import Labels
 from pandq.views.logits import Logits
 from pandq.views.logprobs import LogProbs
+from pandq.views.multilabel import MultiLabel
 from pandq.views.probs import Probs
 from pandq.views.rounded import ROUNDED_KIND
 
@@ -47,6 +48,8 @@ def require_view(name: str, value: object) -> View:
         return value
     if (kind := getattr(type(value), "kind", None)) in PARTIAL_KINDS:
         raise partly_known(name, str(kind))
+    if isinstance(value, MultiLabel):
+        raise by_itself(name)
     if callable(as_arrays := getattr(value, "as_arrays", None)):
         return require_view(name, as_arrays())
     if hasattr(value, "__arrow_c_stream__"):
@@ -63,6 +66,14 @@ def require_view(name: str, value: object) -> View:
         remedy += " Files are read by pandq.scan(path), which goes in the place of P and Q."
     what = f"{name} must say what its numbers mean"
     raise ViewTypeError(what, got=type(value).__name__, remedy=remedy)
+
+
+def by_itself(name: str) -> ViewTypeError:
+    """The error for classes of which each holds or does not, where one of them must."""
+    return ViewTypeError(
+        what=f"{name} is a MultiLabel, of which each class is a question of its own",
+        remedy="pandq.audit(p, q) takes them class by class; x.of_class(k) is a view of one.",
+    )
 
 
 def partly_known(name: str, kind: str = TOP_KIND) -> ViewTypeError:
@@ -126,4 +137,23 @@ def paired(p: object, q: object) -> tuple[View, View]:
             got=f"{p.n_classes} and {q.n_classes}",
             remedy=remedy,
         )
+    return p, q
+
+
+def matched(p: Any, q: Any) -> tuple[Any, Any]:
+    """P and Q of the same rows and classes, of which each may be a question of its own.
+
+    Raises:
+        ViewTypeError: one is no view.
+        InputError: only one is a MultiLabel, or they differ in their rows or classes.
+    """
+    if not any(isinstance(x, MultiLabel) for x in (p, q)):
+        return paired(p, q)
+    if not all(isinstance(x, MultiLabel) for x in (p, q)):
+        got = f"P is {type(p).__name__}, Q is {type(q).__name__}"
+        raise InputError(what="P and Q are both MultiLabel, or neither is", got=got)
+    for what, of in (("rows", len), ("classes", lambda x: x.n_classes)):
+        if of(p) != of(q):
+            got = f"{of(p)} and {of(q)}"
+            raise InputError(what=f"P and Q have different numbers of {what}", got=got)
     return p, q

@@ -75,7 +75,7 @@ def decomposed(
     """
     means, label_type = sums.parts, trained.label_type
     doubt = _doubt(means, trained.tested, level=level)
-    found = _parts(means, trained, doubt=doubt, level=level)
+    found = parts_of(means, trained, doubt=doubt, level=level)
     if label_type == "labels" and sums.reliability.without_error:
         found["floor"] = _without_error(found["floor"], means, len(classes), level=level)
     won = (found["calibration_loss"].value or 0.0) > 0
@@ -131,7 +131,7 @@ def _recalibration_of(trained: Trained, unit: Unit) -> Recalibration:
     )
 
 
-def _parts(
+def parts_of(
     means: LossMeans, trained: Trained, *, doubt: Doubt | None, level: float
 ) -> dict[str, Estimate]:
     """The parts in nats: exact for a full P, bounds otherwise. They add up to the cross entropy."""
@@ -323,7 +323,7 @@ def _table(
     table = []
     scale = per_nat(unit)
     for name, means in groups:
-        parts = _parts(means, trained, doubt=doubt, level=level)
+        parts = parts_of(means, trained, doubt=doubt, level=level)
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
         entry["infinite_rows"] = means.n_infinite
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -48,6 +48,45 @@ BLIND_LOSSES = ("leak",)
 BLIND = ("blind_low", "blind_high", "leak_recalibrated", "gap", "agreement")
 
 
+class PartsOfRows(NamedTuple):
+    """Each row before and after its map, and its losses and finite parts by their names' order."""
+
+    found: RowParts
+    losses: Columns
+    parts: Columns
+
+
+def parts_of_rows(chunk: Chunk, trained: Trained) -> PartsOfRows:
+    """The parts of each row of a chunk, under what was trained."""
+    unit = trained.unit_of(chunk)
+    found = trained.parts(chunk.p, chunk.q, trained.recalibration, unit)
+    loss, after, q = found.loss, found.recalibrated, np.zeros((0, 0))
+    none = np.zeros(len(chunk))
+    if trained.label_type == "full" and found.entropy is not None:
+        low = high = found.entropy
+    elif trained.certificates is not None:
+        q = chunk.q.law().prob
+        low, high = trained.bounds(chunk.p, chunk.q, unit)
+    else:
+        low, high = none, after
+        if trained.best is not None and chunk.best_q is not None:
+            high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
+    votes = trained.label_type == "votes"
+    blindly = trained.bounding.blindly or not votes
+    blind_low, blind_high = (low, high) if blindly else trained.blind_bounds(chunk.p, unit)
+    gain = loss - after
+    losses = [loss, gain, gain if high is after else loss - high, loss - low]
+    parts = [after, low, high, after - high, after - low]
+    if low is none and high is after:
+        # of one label: what is the same numbers is summed once
+        losses[3], parts[3:] = loss, [none, after]
+    if votes:
+        losses += [loss - blind_low]
+        parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
+        parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
+    return PartsOfRows(found, Columns(losses), Columns(parts))
+
+
 @summary
 class PartSums(Summary):
     """The Summary of the second pass: the parts of every row under what was trained."""
@@ -89,13 +128,11 @@ class PartSums(Summary):
             {name: GroupLossMeans.empty(*names) for name in by},
         )
 
-    def of_only(self, chunk: Chunk, trained: Trained) -> Self:
-        """The parts of one chunk."""
-        unit = trained.unit_of(chunk)
-        found = trained.parts(chunk.p, chunk.q, trained.recalibration, unit)
-        losses, parts = self._rows(chunk, trained, found, unit)
+    def of_only(self, chunk: Chunk, trained: Trained, of: PartsOfRows | None = None) -> Self:
+        """The parts of one chunk, of whose rows they may be known already."""
+        of = parts_of_rows(chunk, trained) if of is None else of
+        found, rows, unit = of.found, (of.losses, of.parts, chunk.weights), trained.unit_of(chunk)
         of_votes = partial(_of_votes, chunk=chunk, trained=trained)
-        rows = losses, parts, chunk.weights
         clusters = chunk.clusters
         return type(self)(
             self.parts.of_only(
@@ -115,36 +152,6 @@ class PartSums(Summary):
                 for name, (codes, values) in chunk.groups.items()
             },
         )
-
-    def _rows(
-        self, chunk: Chunk, trained: Trained, found: RowParts, unit: Keys
-    ) -> tuple[Columns, Columns]:
-        """Each row's losses and finite parts, in the order of their names."""
-        loss, after, q = found.loss, found.recalibrated, np.zeros((0, 0))
-        none = np.zeros(len(chunk))
-        if trained.label_type == "full" and found.entropy is not None:
-            low = high = found.entropy
-        elif trained.certificates is not None:
-            q = chunk.q.law().prob
-            low, high = trained.bounds(chunk.p, chunk.q, unit)
-        else:
-            low, high = none, after
-            if trained.best is not None and chunk.best_q is not None:
-                high = trained.parts(chunk.p, chunk.best_q, trained.best, unit).recalibrated
-        votes = trained.label_type == "votes"
-        blindly = trained.bounding.blindly or not votes
-        blind_low, blind_high = (low, high) if blindly else trained.blind_bounds(chunk.p, unit)
-        gain = loss - after
-        losses = [loss, gain, gain if high is after else loss - high, loss - low]
-        parts = [after, low, high, after - high, after - low]
-        if low is none and high is after:
-            # of one label: what is the same numbers is summed once
-            losses[3], parts[3:] = loss, [none, after]
-        if votes:
-            losses += [loss - blind_low]
-            parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]
-            parts += [after - blind_low, high - low, trained.agreement(chunk.p, unit)]
-        return Columns(losses), Columns(parts)
 
 
 def _of_votes(votes: VotesOfRows, *, chunk: Chunk, trained: Trained) -> dict[str, Floats]:

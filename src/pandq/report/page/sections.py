@@ -48,7 +48,7 @@ def page_of(
     title = f"{named} of {result.source.get('name', 'arrays')}"
     above = title if "name" in result.source else named
     main = (part for x in sections for part in _section(x, images or {}, how or {}))
-    return report(title, _top(above), main, result.to_dict())
+    return report(title, _top(above), main, result.within(SHOWN))
 
 
 def fragment_of(result: Result, sections: Iterable[Section]) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from pandq.report.sections.agreement import agreement_sections
 from pandq.report.sections.audit import audit_sections
 from pandq.report.sections.comparison import comparison_sections
+from pandq.report.sections.multilabel import multilabel_sections
 from pandq.report.sections.perplexity import perplexity_sections
 from pandq.results.agreement import Agreement
 from pandq.results.audit import Audit
+from pandq.results.multilabel import MultiLabelAudit
 from pandq.results.perplexity import Perplexity
 
 if TYPE_CHECKING:
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
     from pandq.results.comparison import Comparison
 
     # what has a report
-    Result = Audit | Comparison | Agreement | Perplexity
+    Result = Audit | Comparison | Agreement | MultiLabelAudit | Perplexity
 
 
 def sections_of(result: Result) -> Iterator[Section]:
     """All that a result says, the answer first."""
     if isinstance(result, Agreement):
         return agreement_sections(result)
+    if isinstance(result, MultiLabelAudit):
+        return multilabel_sections(result)
     if isinstance(result, Perplexity):
         return perplexity_sections(result)
     return audit_sections(result) if isinstance(result, Audit) else comparison_sections(result)
