@@ -199,3 +199,42 @@ def test_how_many_chose_each_class_is_no_list_of_labels():
         found.next_steps[0] == "pandq.audit(pandq.scan(table, p='counts:votes', q='probs:probs'))"
     )
     assert not any("layout" in step for step in found.next_steps)
+
+
+HELD = [[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 1]] * 10
+SIGMOID = DRAW.uniform(0.05, 0.95, (40, 3))
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked"),
+    [
+        ({"labels": HELD, "scores": SIGMOID.tolist()}, "--p probs:labels --q probs:scores"),
+        ({"y": HELD, "outputs": (SIGMOID * 9 - 4).tolist()}, "--p probs:y --q logits:outputs"),
+        (
+            {"t_a": [x[0] for x in HELD], "t_b": [x[1] for x in HELD]}
+            | {"prob_a": SIGMOID[:, 0], "prob_b": SIGMOID[:, 1]},
+            "--p 'probs:t_*' --q 'probs:prob_*'",
+        ),
+        (
+            {"tags": [["a", "b"], [], ["b"], ["a"]] * 10}
+            | {"prob_a": SIGMOID[:, 0], "prob_b": SIGMOID[:, 1]},
+            "--p labels:tags --q 'probs:prob_*'",
+        ),
+    ],
+)
+def test_classes_of_which_any_number_may_hold_are_audited_class_by_class(columns, asked, tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(columns), path)
+    found = pandq.inspect(path)
+    assert found.next_steps[0] == f"pandq audit {path} --multilabel {asked}"
+    assert not any(step.startswith("pandq votes") for step in found.next_steps)
+    run = CliRunner().invoke(cli, shlex.split(found.next_steps[0])[1:])
+    assert run.exit_code == 0
+
+
+def test_one_vote_each_of_zero_and_one_is_no_multilabel():
+    """Rows of 0 and 1 that sum to one are counts, and columns of raters are votes."""
+    counts = {"counts": [[1, 0], [0, 1]] * 20, "probs": [[0.3, 0.7]] * 40}
+    assert "multilabel" not in str(pandq.inspect(pa.table(counts)))
+    raters = {f"rater_{i}": DRAW.integers(0, 2, 40) for i in range(3)} | {"id": np.arange(40)}
+    assert pandq.inspect(pa.table(raters)).next_steps[0].startswith("pandq.votes(")

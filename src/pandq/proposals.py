@@ -13,8 +13,10 @@ from pandq.core.classes import distinct
 from pandq.errors import InputError
 from pandq.read.ballots import ballots
 from pandq.read.classed import is_classed
+from pandq.read.each import may_hold
 from pandq.read.features import may_be_x
 from pandq.read.guesses import (
+    MULTILABEL,
     NEARLY,
     answers,
     are_answers,
@@ -77,6 +79,9 @@ class Step:
         both = [*map(shlex.quote, files), *self.files]
         words = ["pandq", self.command, *(reversed(both) if self.files == (PREDICTED,) else both)]
         for name, value in self._options.items():
+            if value is True:
+                words.append(f"--{name}")
+                continue
             for one in value if isinstance(value, list) else [value]:
                 text = ",".join(one) if isinstance(one, tuple) else str(one)
                 words += [f"--{name}", shlex.quote(text)]
@@ -142,9 +147,12 @@ class Shape:
 def shapes(peek: Peek) -> list[Shape]:
     """The ways to read a table: as it is where names say it all, by its layouts, by its rows."""
     schema, batch = peek.source.schema, peek.batch
-    q = may_be_q(schema, batch)
-    plain = Shape(peek.options, may_be_p(schema, batch, q), q, schema, batch)
-    counts = {spec.partition(":")[2] for spec in plain.p if spec.startswith(f"{Counts.kind}:")}
+    first = list(_each(peek))
+    held = {_column(spec) for shape in first for spec in (*shape.p, *shape.q)}
+    q = [spec for spec in may_be_q(schema, batch) if _column(spec) not in held]
+    p = [spec for spec in may_be_p(schema, batch, q) if _column(spec) not in held]
+    plain = Shape(peek.options, p, q, schema, batch)
+    counts = held | {_column(spec) for spec in plain.p if spec.startswith(f"{Counts.kind}:")}
     found = [
         shape
         for layout, named in _layouts(peek)
@@ -154,9 +162,24 @@ def shapes(peek: Peek) -> list[Shape]:
     ]
     if peek.beside:
         return found
+    found = [*first, *found]
     named = bool(candidates(schema, "p")) and bool(candidates(schema, "q"))
     answered = any(shape.layout is not None and shape.layout.carries for shape in found[:1])
-    return [plain, *found] if named and not answered else [*found, plain]
+    return [plain, *found] if named and not answered and not held else [*found, plain]
+
+
+def _each(peek: Peek) -> Iterator[Shape]:
+    """The table where each class is a question of its own, if it can be read so."""
+    schema, batch = peek.source.schema, peek.batch
+    shape = Shape({**peek.options, MULTILABEL: True}, *may_hold(schema, batch), schema, batch)
+    pairs = list(product(shape.p, shape.q))[:_PAIRS]
+    if any(_tried("audit", peek, shape, shape.asked(*pair)) for pair in pairs):
+        yield shape
+
+
+def _column(spec: str) -> str:
+    """The column of KIND:COLUMN."""
+    return spec.partition(":")[2]
 
 
 def _columns_of(layout: Layout, named: Mapping[str, str], peek: Peek) -> set[str]:
@@ -248,7 +271,7 @@ def _steps(peek: Peek, shape: Shape) -> Iterator[Step]:
         step := _tried("votes", peek, shape, shape.asked(people))
     ):
         yield step
-    if shape.p and shape.features:
+    if shape.p and shape.features and MULTILABEL not in shape.options:
         model = {"model": "softmax", "out": "model"}
         yield Step(
             "fit", {**shape.options, "x": shape.features, **shape.asked(shape.p[0]), **model}
@@ -327,7 +350,7 @@ def _offered(error: InputError, shape: Shape, options: Mapping[str, Any]) -> dic
     if name != "classes":
         return {name: value}
     p, q = (str(options.get(role, own)) for role, own in zip("pq", shape.told, strict=True))
-    if not p.startswith(f"{Labels.kind}:"):
+    if not p.startswith(f"{Labels.kind}:") or MULTILABEL in options:
         return {name: tuple(value.split(","))}
     # an error about one label lists examples; and a map names more than the classes, which are
     # what every row has, and P's labels among them

@@ -36,6 +36,8 @@ MOST_ANSWERS, LEAST_EACH = 50, 2
 FEW_ROWS = 20
 # How far from one sums may lie that are one but for the digits they were written with.
 NEARLY = 1e-2
+# What numbers of each class by itself are called, where a kind has rules of a row.
+MULTILABEL = "multilabel"
 
 
 def may_be(column: Any, kind: Any) -> str:
@@ -61,6 +63,8 @@ def _of_lists(column: Any) -> str:
     x = x.reshape(-1, x.shape[2]) if x.ndim == 3 else x
     if x.ndim != 2 or x.shape[1] < 2:
         return ""
+    if zero_to_one(x):
+        return MULTILABEL
     if x.dtype.kind == "f" and (x >= 0).all() and (np.abs(x.sum(axis=1) - 1) <= NEARLY).all():
         return Probs.kind
     views = (Counts, Probs, LogProbs) if x.dtype.kind in "iu" else (LogProbs, Logits)
@@ -69,6 +73,17 @@ def _of_lists(column: Any) -> str:
             view(x)
             return view.kind
     return ""
+
+
+def zero_to_one(x: Any) -> bool:
+    """Are (n, K) numbers those of classes of which any number may hold: from 0 to 1, of any sum?
+
+    Fractions that sum to one in some row only by chance are far from it in most.
+    """
+    if not len(x) or x.dtype.kind not in "iufb" or not ((x >= 0) & (x <= 1)).all():
+        return False
+    off = np.abs(x.sum(axis=1) - 1) > NEARLY
+    return bool(off.any() if np.isin(x, (0, 1)).all() else off.mean() > 0.5)
 
 
 def may_be_q(schema: Schema, batch: Batch) -> list[str]:
@@ -85,7 +100,7 @@ def may_be_q(schema: Schema, batch: Batch) -> list[str]:
         and (kind := may_be(batch.get(name), schema[name])) in ("probs", "logprobs", "logits")
     ]
     taken = {column for spec in known for column in _columns(spec, schema)}
-    for pattern, names in _families(schema):
+    for pattern, names in families(schema):
         if not taken & set(names) and _sums_to_one(names, batch):
             known.append(f"probs:{pattern}")
     return list(dict.fromkeys(known))
@@ -106,7 +121,7 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
     classes = resolved(q[0], schema, option="--q").classes if q else None
     if classes:
         names = distinct(classes)
-        for pattern, _ in _families(schema):
+        for pattern, _ in families(schema):
             spec = resolved(f"counts:{pattern}", schema, option="--p")
             if {names.place(x) for x in spec.classes or ()} == set(range(len(classes))):
                 known += [] if spec.columns[0] in _columns(q[0], schema) else [str(spec)]
@@ -212,7 +227,7 @@ def _values(column: Any) -> list[Any]:
     return [x for x in map(float, values.to_pylist()) if np.isfinite(x)]
 
 
-def _families(schema: Schema) -> Iterator[tuple[str, list[str]]]:
+def families(schema: Schema) -> Iterator[tuple[str, list[str]]]:
     """Columns of numbers whose names are alike up to their last part, as KIND:COLUMN has them."""
     groups: dict[str, list[str]] = {}
     for name, kind in schema.items():
