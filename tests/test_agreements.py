@@ -370,6 +370,8 @@ def test_the_command_says_what_the_function_does_and_writes_what_can_be_joined(f
     assert table["counts"].to_pylist() == read.votes.table.tolist()
     again = ballots(out, p="votes:votes", annotator="annotators", id="id")
     assert pandq.votes(again.votes).annotators == pandq.votes(read.votes).annotators
+    counted = ballots(out, p="counts:counts", id="id")
+    assert counted.votes.classes == read.votes.classes == ("maybe", "no", "yes")
     half, most = [[0.2, 0.3, 0.5]] * 120, [[0.4, 0.3, 0.3]] * 120
     q = pa.table({"id": np.arange(100, 220)[::-1], "a": half, "b": most})
     pq.write_table(q, tmp_path / "q.parquet")
@@ -377,6 +379,28 @@ def test_the_command_says_what_the_function_does_and_writes_what_can_be_joined(f
     joined = pandq.compare(pandq.scan_joined(tmp_path / "q.parquet", out, **both))
     losses = [pandq.cross_entropy(read.votes, pandq.Probs(x)).mean() for x in (half, most)]
     assert [x.cross_entropy.value for x in joined.models] == pytest.approx(losses)
+
+
+def test_counts_are_of_the_classes_that_the_file_names_in_whatever_order_q_has_them(
+    folder, tmp_path
+):
+    out, predicted = tmp_path / "votes.parquet", tmp_path / "q.parquet"
+    run = command(folder / "long.csv", *LONG, "--out", out)
+    printed = shlex.split(run.stderr.splitlines()[-1].removeprefix("Next: "))
+    q = np.random.default_rng(0).dirichlet(np.ones(3), 220)
+    named = {f"prob_{name}": q[:, k] for k, name in enumerate(("yes", "maybe", "no"))}
+    pq.write_table(pa.table({"case": np.arange(220), **named}), predicted)
+    words = [str(predicted) if x == "PREDICTIONS" else x for x in printed]
+    words[-1] = "probs:prob_*"
+    whole = [sys.executable, "-m", *words, "--json", "-"]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read = ballots(folder / "long.csv", **FORMS["long.csv"])
+    place = {str(x): k for k, x in enumerate(read.ids.to_pylist())}
+    rows = np.array([place[str(x)] for x in range(220) if str(x) in place])
+    ids = [x for x in range(220) if str(x) in place]
+    loss = pandq.cross_entropy(read.votes[rows], pandq.Probs(q[ids][:, [1, 2, 0]]))
+    assert json.loads(done.stdout)["cross_entropy"]["value"] == pytest.approx(loss.mean())
 
 
 BAD = {

@@ -16,6 +16,7 @@ from pandq.cli.app import cli
 from pandq.report.terminal.console import Page
 from pandq.report.terminal.inspection import inspection
 from pandq.results.inspection import Inspection
+from tests.read.test_arrays import write_kld
 
 DRAW = np.random.default_rng(1)
 TABLE = pa.table(
@@ -238,3 +239,34 @@ def test_one_vote_each_of_zero_and_one_is_no_multilabel():
     assert "multilabel" not in str(pandq.inspect(pa.table(counts)))
     raters = {f"rater_{i}": DRAW.integers(0, 2, 40) for i in range(3)} | {"id": np.arange(40)}
     assert pandq.inspect(pa.table(raters)).next_steps[0].startswith("pandq.votes(")
+
+
+LAW = DRAW.dirichlet(np.ones(3), 40).tolist()
+
+
+@pytest.mark.parametrize(
+    ("votes", "kind"),
+    [
+        ([[2, 2, 1]] * 40, "counts"),  # of five people
+        ([[0, 2, 1, 1, 2]] * 40, "votes"),  # what five people said
+        ([[0, 2], [1, 1, 2]] * 20, "votes"),
+        ([[0, 0, 0], [0, 2, 1], [1, 1, 2], [2, 2, 2]] * 10, "votes"),
+    ],
+)
+def test_of_a_label_and_votes_the_votes_are_proposed_first(votes, kind):
+    table = pa.table({"label": DRAW.integers(0, 3, 40), "votes": votes, "probs": LAW})
+    steps = pandq.inspect(table).next_steps
+    assert steps[0] == f"pandq.audit(pandq.scan(table, p='{kind}:votes', q='probs:probs'))"
+    assert steps[1].startswith("pandq.votes(")
+
+
+def test_logits_of_a_reference_and_of_copies_are_compared(tmp_path):
+    tokens = np.arange(24) % 8
+    files = [
+        write_kld(tmp_path / name, DRAW.normal(size=(24, 8)), tokens, 12)
+        for name in ("base.kld", "small.kld")
+    ]
+    found = pandq.inspect(files)
+    assert found.next_steps == (f"pandq compare {files[0]} {files[1]}",)
+    assert found.notes == ("the first file is the reference",)
+    assert CliRunner().invoke(cli, shlex.split(found.next_steps[0])[1:]).exit_code == 0

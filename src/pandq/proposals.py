@@ -30,6 +30,7 @@ from pandq.read.guesses import (
 )
 from pandq.read.laid import lay, layouts_of
 from pandq.read.layout import NAMING, layouts
+from pandq.read.paths import KLD
 from pandq.read.peeks import first_rows
 from pandq.read.recognise import candidates
 from pandq.read.relations import sql_type
@@ -59,13 +60,14 @@ class Step:
     """A command and its options; `files` stand for other files of the user's, `order` for classes.
 
     `order` are the classes that Q's columns are to be named by, where the file does not say which
-    is which.
+    is which; `said` is what else there is to know.
     """
 
     command: str
     options: Mapping[str, Any]
     files: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
+    said: str = ""
 
     @property
     def whole(self) -> bool:
@@ -104,7 +106,7 @@ class Step:
     def note(self) -> str:
         """What is to be filled in."""
         if not self.order:
-            return ""
+            return self.said
         return f"{ORDER} is {','.join(self.order)} in the order of Q's columns, which have no names"
 
 
@@ -246,6 +248,8 @@ def proposed(peek: Peek, found: Sequence[Shape]) -> list[Step]:
 
 def known(peek: Peek, found: Sequence[Shape]) -> list[Step]:
     """The same without an audit whose columns would have to be said."""
+    if _are_copies(peek.data):
+        return [Step("compare", {}, said="the first file is the reference")]
     steps: dict[str, Step] = {}
     for shape in found:
         for step in _steps(peek, shape):
@@ -255,6 +259,12 @@ def known(peek: Peek, found: Sequence[Shape]) -> list[Step]:
             if kept is None or (step.whole and not kept.whole):
                 steps[step.command] = step
     return sorted(steps.values(), key=lambda step: not step.whole)
+
+
+def _are_copies(data: Any) -> bool:
+    """Are these a reference's logits and those of its copies, which need no columns to be said?"""
+    files = data if isinstance(data, list | tuple) else ()
+    return len(files) > 1 and all(str(file).endswith(KLD) for file in files)
 
 
 def _steps(peek: Peek, shape: Shape) -> Iterator[Step]:

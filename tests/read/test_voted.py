@@ -127,6 +127,20 @@ def test_the_first_votes_are_those_that_are_left_when_others_were_skipped():
     ]
 
 
+@pytest.mark.parametrize("form", ["votes", "audit"])
+def test_votes_of_minus_100_are_no_class_unless_it_is_named(form, tmp_path):
+    table = table_of(v=[[0, 1, -100], [1, 1, -100]] * 3)
+    path = tmp_path / "v.parquet"
+    pa.parquet.write_table(table, path)
+    more = () if form == "votes" else ("--q", "probs:probs")
+    done = run(form, str(path), "--p", "votes:v", *more)
+    assert "votes of -100, which mark what does not count, got 6 of 18" in str(done.exception)
+    assert "--skip -100" in str(done.exception)
+    assert run(form, str(path), "--p", "votes:v", *more, "--skip", "-100").exit_code == 0
+    read = pandq.read.ballots.ballots(table, p="votes:v", classes=["0", "1", "-100"])
+    assert read.votes.n_classes == 3
+
+
 def test_the_first_votes_of_counts_are_not_known():
     table = table_of(n=pa.array([[2, 1, 0]]))
     with pytest.raises(InputError, match=r"does not hold their order, got --p counts:n. Give them"):

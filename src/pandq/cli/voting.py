@@ -111,14 +111,13 @@ def votes_command(
 def _next(read: Ballots, out: str, written: int, pool: int | str | None) -> list[str]:
     """What was written, and what to do with it."""
     names = read.votes.classes
-    said, order = [f"{out}: {written:,} items"], ""
+    said = f"{out}: {written:,} items"
     if names is not None and len(names) <= SHOWN_CLASSES:
-        said[0] += f"; counts are of {', '.join(names)}, in this order"
-        order = f" --classes {shlex.quote(','.join(names))}"
+        said += f"; counts are of {', '.join(names)}, in this order where Q's columns have no names"
     id_ = shlex.quote(read.id or "id")
     # counts that are written do not say who gave them
     seen = getattr(read.votes, "annotator_names", None)
     people = len(seen or ()) if pool == "seen" else pool
-    order += f" --annotator-pool {people}" if people else ""
-    told = f"PREDICTIONS {shlex.quote(out)} --id {id_} --p counts:counts{order}"
-    return [*said, f"Next: pandq audit {told} --q KIND:COLUMN"]
+    of_pool = f" --annotator-pool {people}" if people else ""
+    told = f"PREDICTIONS {shlex.quote(out)} --id {id_} --p counts:counts{of_pool} --q KIND:COLUMN"
+    return [said, f"Next: pandq audit {told}"]

@@ -162,6 +162,25 @@ def names_beside(
     return names
 
 
+# What marks the rows that do not count, in sets for language models and their libraries.
+PADDING = -100
+
+
+def padding(what: str, option: str, *, where: str = "", got: str = "") -> InputError:
+    """The error for labels that mark what does not count, of which nobody said that they do.
+
+    >>> print(padding("column 'y' holds labels", "--ignore-label"))
+    column 'y' holds labels of -100, which mark what does not count. To leave these out: ...
+    """
+    return InputError(
+        what=f"{what} of {PADDING}, which mark what does not count",
+        where=where,
+        got=got,
+        remedy=f"To leave these out: {option} {PADDING}; where it is a class, name all of them:"
+        " --classes.",
+    )
+
+
 def not_counting(label: object) -> str:
     """How to leave out the rows of a label that is no class."""
     return (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pandq.read.named import told_names
 from pandq.store import whole_file
 from pandq.views import Votes
 
@@ -23,7 +24,8 @@ def write_votes(votes: Votes | Counts, ids: Any, path: str | Path) -> int:
     """Write the items that have votes, as parquet.
 
     The columns are `id`; `counts`, a list of how many chose each class; and of Votes `votes` and,
-    where they are known, `annotators`: what was said and by whom, in the order in which it was.
+    where they are known, `annotators`: what was said and by whom, in the order in which it was. The
+    schema's metadata have the classes' names, which `scan` and whoever else reads votes find there.
 
     Args:
         votes: of n items.
@@ -66,6 +68,8 @@ def _table(votes: Votes | Counts, ids: Any) -> pa.Table:
         if votes.annotators is not None:
             columns["annotators"] = _lists(votes, votes.annotators, votes.annotator_names or ())
     table = pa.table(columns)
+    if votes.classes is not None:
+        table = table.replace_schema_metadata(told_names({"counts": votes.classes}))
     return table.filter(pa.array(counts.sum(axis=1) > 0))
 
 

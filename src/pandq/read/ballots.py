@@ -13,6 +13,7 @@ from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.classed import is_classed
 from pandq.read.laid import lay
+from pandq.read.named import named
 from pandq.read.opened import open_source
 from pandq.read.parts import located
 from pandq.read.paths import expanded
@@ -191,7 +192,7 @@ def _of_people(source: Source, p: str) -> Spec:
     if spec.kind not in (VOTES_KIND, Counts.kind):
         what = "votes are counts or lists of labels"
         raise InputError(what=what, where=source.name, got=p, remedy=HOW)
-    return spec
+    return named(spec, source)
 
 
 def _not_said(source: Source, asked: Mapping[str, str | None]) -> InputError:
@@ -210,9 +211,11 @@ def _voted(found: _Opened, spec: Spec, classes: Sequence[str] | int | None) -> V
     held = polled(source, spec, found.id)
     _require_several(source, spec, held.most)
     require_people(held, spec, source.name)
-    names = class_names_for(
-        held, class_names(classes, [], source.name), None, whose="--classes does"
-    )
+    asked = class_names(classes, [], source.name)
+    try:
+        names = class_names_for(held, asked, None, whose="--classes does")
+    except InputError as error:
+        raise error.at(source.name) from None
 
     def read(_: int, batch: Mapping[str, Column]) -> Votes:
         return votes_view(spec, batch, names)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandq.core.checks import whole_numbers
+from pandq.core.classes import PADDING, padding
 from pandq.errors import InputError, near_names
 from pandq.read import columns as cols
 from pandq.read.beside import joined_by
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
     Schema = Mapping[str, pa.DataType]
 
-# The label by which libraries mark what does not count.
-PADDING = -100
 # Names under which tables hold features.
 _X_NAMES = {"x", "feature", "features", "embedding", "embeddings", "hidden", "pixels"}
 # Pictures that are all small keep their size; larger ones become this.
@@ -277,13 +276,8 @@ def _seen_labels(source: Source, spec: Spec) -> tuple[tuple[str, ...] | None, in
     found = located(source, list(spec.columns), 1 << 16, distinct)
     seen: set[Any] = set().union(*(some for _, some in found))
     if PADDING in seen:
-        raise InputError(
-            what=f"column {spec.column!r} holds labels of {PADDING}, which mark rows that do not"
-            " count",
-            where=source.name,
-            remedy=f"To leave these rows out: --ignore-label {PADDING}; where it is a class, name"
-            " all of them: --classes.",
-        )
+        what = f"column {spec.column!r} holds labels"
+        raise padding(what, "--ignore-label", where=source.name)
     if seen == set(range(len(seen))):
         return None, len(seen)
     if len({type(value) for value in seen}) > 1:

@@ -19,14 +19,14 @@ from pandq.read.classed import is_classed
 from pandq.read.features import may_be_x
 from pandq.read.layout import layouts
 from pandq.read.recognise import candidates, resolved
-from pandq.views import Counts, Logits, LogProbs, Probs
+from pandq.views import VOTES_KIND, Counts, Labels, Logits, LogProbs, Probs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pandq.read.layout import Need
     from pandq.read.parts import Batch
-    from pandq.read.recognise import Schema
+    from pandq.read.recognise import Schema, Spec
 
 # What a logits file of llama.cpp calls the labels of its rows.
 _TOKENS = ("token",)
@@ -108,12 +108,14 @@ def may_be_q(schema: Schema, batch: Batch) -> list[str]:
 
 def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
     """What may be true: by the names, then counts, then what names the classes of Q."""
-    known = [str(spec) for spec in candidates(schema, "p")]
+    # of one label and the votes that it was made of the votes say more
+    known = [str(spec) for spec in sorted(candidates(schema, "p"), key=_is_one_label)]
+    known = [_of_people(spec, q, schema, batch) for spec in known]
     found = {name: may_be(batch.get(name), kind) for name, kind in schema.items()}
     known += [
         f"counts:{name}"
         for name, kind in found.items()
-        if kind == "counts" and not name.endswith("ids")
+        if kind == "counts" and not name.endswith("ids") and f"{VOTES_KIND}:{name}" not in known
     ]
     known += [f"labels:{name}" for name in _TOKENS if q and found.get(name) is not None]
     listed = (name for name, kind in schema.items() if hasattr(kind, "list_size"))
@@ -134,6 +136,26 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
     if not known and not q:
         known = [f"labels:{x}" for x in answers(schema, batch) if cols.is_text(schema[x])]
     return list(dict.fromkeys(known))
+
+
+def _is_one_label(spec: Spec) -> bool:
+    return spec.kind == Labels.kind
+
+
+def _of_people(spec: str, q: Sequence[str], schema: Schema, batch: Batch) -> str:
+    """Counts by their name that are no number for each class of Q: the labels of as many people."""
+    kind, _, name = spec.partition(":")
+    column, other = batch.get(name), q[0].partition(":")[2] if q else ""
+    if kind != Counts.kind or not all(isinstance(x, pa.Array) for x in (column, batch.get(other))):
+        return spec
+    try:
+        x, q_size = cols.numbers(name, column), cols.numbers(other, batch[other]).shape[1:]
+    except InputError:
+        return f"{VOTES_KIND}:{name}" if cols.is_list(schema[name]) else spec
+    # of as many people as classes, all of whom said 0 in some row
+    sums = np.unique(x.sum(axis=1)) if x.ndim > 1 else np.zeros(1)
+    counted = x.shape[1:] == q_size and not (sums[0] == 0 and len(sums) > 2)
+    return spec if counted else f"{VOTES_KIND}:{name}"
 
 
 def _called(need: Need, schema: Schema) -> list[str]:

@@ -22,7 +22,8 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".feather", ".arrow", ".ipc")
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 JSON = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-ARRAYS = (".npy", ".npz", ".safetensors", ".kld", ".pt")
+KLD = ".kld"
+ARRAYS = (".npy", ".npz", ".safetensors", KLD, ".pt")
 PICKLES = (".pkl", ".pickle", ".joblib")
 
 

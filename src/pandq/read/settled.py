@@ -118,6 +118,8 @@ def settled(
 
 def _told(source: Source, p: Spec, qs: Sequence[Spec]) -> tuple[str, ...] | None:
     """The names that P's column has for its numbers, where Q has as many columns without any."""
+    if not qs:
+        return p.names or None
     wide = qs and qs[0].kind not in (*PARTIAL_KINDS, "labels") and width_of(source, qs[0])
     return p.names if p.names and wide == len(p.names) else None
 

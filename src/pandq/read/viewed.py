@@ -12,7 +12,7 @@ from pandq.core.numerics import widen
 from pandq.errors import InputError
 from pandq.read import columns as cols
 from pandq.read.classed import by_class
-from pandq.read.named import by_name
+from pandq.read.named import by_name, counts_by_name
 from pandq.read.padded import cut
 from pandq.read.voted import votes_view
 from pandq.views import (
@@ -69,6 +69,8 @@ def view_of(
         array = array_of(spec, batch)
         if spec.head is not None:
             return Linear.of_head(array, spec.head.head)
+        if spec.names and classes and array.shape[1:] == (len(spec.names),):
+            array = counts_by_name(spec, array, classes)
         if n_classes is not None:
             array = cut(spec.column, spec.numbers, array, n_classes)
         if spec.decimals is not None:

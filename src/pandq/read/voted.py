@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from pandq.core.classes import distinct, value_of
+from pandq.core.classes import PADDING, distinct, padding, value_of
 from pandq.errors import InputError, RowError, near_names
 from pandq.read import columns as cols
 from pandq.read.answered import as_numpy, given
@@ -206,6 +206,9 @@ def class_names_for(
     if names is not None:
         _require_known(found, names, what, whose)
         return tuple(names)
+    if what == "votes" and found.labels[str(PADDING)]:
+        got = f"{found.labels[str(PADDING)]:,} of {sum(found.labels.values()):,}"
+        raise padding("the table holds votes", "--skip", got=got)  # noqa: EM101
     if n_classes is None:
         return found.names
     numbers = {str(k) for k in range(n_classes)}
