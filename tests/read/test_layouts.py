@@ -17,6 +17,7 @@ from click.testing import CliRunner
 import pandq
 from pandq import InputError, scan
 from pandq.cli import cli
+from pandq.read.laid import lay
 from pandq.read.layout import layouts
 
 MINIATURES = Path(__file__).parent / "layouts"
@@ -531,3 +532,39 @@ def test_inspect_finds_the_answers_among_texts_and_traits_of_people(tmp_path):
     file.write_text("\n".join(lines), "utf-8")
     (step,) = pandq.inspect(file).next_steps
     assert step == f"pandq votes {file} --layout long --label Q1_harm"
+
+
+def test_answers_are_gathered_in_parts_to_the_table_that_they_make_at_once(tmp_path, monkeypatch):
+    """Items stay whole, in the order of the file, with their answers as they were given."""
+    draw = np.random.default_rng(4)
+    rows = [(f"i{draw.integers(60)}", f"w{draw.integers(9)}", "abc"[draw.integers(3)])
+            for _ in range(500)]  # fmt: skip
+    path = tmp_path / "long.csv"
+    lines = [f"{item},{who},{label},{len(item)}" for item, who, label in rows]
+    path.write_text("\n".join(["item,annotator,label,size", *lines]))
+    given = {}
+    for item, who, label in rows:
+        given.setdefault(item, ([], []))[0].append(label)
+        given[item][1].append(who)
+    whole = lay(path, layout="long").source
+    monkeypatch.setattr("pandq.read.split.ANSWERS", 40)
+    parts = lay(path, layout="long").source
+    for source in (whole, parts):
+        table = pa.table({x: y for _, batch in source.batches(list(source.schema), 999)
+                          for x, y in batch.items()})  # fmt: skip
+        assert table["item"].to_pylist() == list(given)
+        assert table["votes"].to_pylist() == [x for x, _ in given.values()]
+        assert table["annotators"].to_pylist() == [x for _, x in given.values()]
+        assert table["size"].to_pylist() == [len(x) for x in given]
+        assert table.column_names == ["item", "votes", "annotators", "size"]
+
+
+@pytest.mark.parametrize("name", ["long", "label-studio", "prodigy"])
+def test_a_layout_in_parts_has_the_document_of_the_whole(name, monkeypatch):
+    files, options = [str(x) for x in files_of(name)], AUDITED[name][0]
+    told = []
+    for answers in (1 << 20, 2):
+        monkeypatch.setattr("pandq.read.split.ANSWERS", answers)
+        rows = scan(files, layout=name, **options)
+        told.append((pandq.audit(rows, decompose=False).to_dict(), rows.notes))
+    assert told[0] == told[1]

@@ -30,12 +30,15 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def database(files: Sequence[Place] = (), room: Path | None = None) -> Iterator[Any]:
+def database(
+    files: Sequence[Place] = (), room: Path | None = None, memory: str | None = None
+) -> Iterator[Any]:
     """A connection whose settings are locked.
 
     Args:
         files: what it may read.
         room: a folder that it may also write to, and where it spills.
+        memory: from where on it does, such as "512MB"; most of the machine's when left out.
     """
     import duckdb
 
@@ -43,7 +46,8 @@ def database(files: Sequence[Place] = (), room: Path | None = None) -> Iterator[
     with _lock:
         _open[connection] = threading.get_ident()
     try:
-        for setting in (*_allowed(files, room), *_SETTINGS, *_LOCKS):
+        limit = () if memory is None else (f"memory_limit = {literal(memory)}",)
+        for setting in (*_allowed(files, room), *limit, *_SETTINGS, *_LOCKS):
             connection.execute(f"SET {setting}")
         yield connection
     except RuntimeError as error:
@@ -73,6 +77,8 @@ def _allowed(files: Sequence[Place], room: Path | None) -> Iterator[str]:
     if room is not None:
         yield f"allowed_directories = [{literal(room)}]"
         yield f"temp_directory = {literal(room / 'spill')}"
+        # of many parts written at once few rows each wait in memory
+        yield "partitioned_write_flush_threshold = 50000"
 
 
 def place(file: Place) -> str:

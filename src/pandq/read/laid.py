@@ -23,6 +23,7 @@ from pandq.read.recognise import ANNOTATORS
 from pandq.read.relations import Relation, described, of_parquet, sql_type
 from pandq.read.rooms import room
 from pandq.read.sources import Filtered, open_tables
+from pandq.read.split import in_order, split
 from pandq.read.tables import in_memory
 from pandq.read.text import sql_errors
 from pandq.read.unchanged import Version, unchanged
@@ -264,36 +265,42 @@ class _Maker:
         with database(files, self.room) as connection, self._errors(layout, tables):
             for side, sql in views.items():
                 connection.execute(f"CREATE TEMP VIEW {side}_read AS {sql}")
-            rows = f"SELECT * FROM {FILE}_read"
+            rows, n = f"SELECT * FROM {FILE}_read", 0
             if TRUTH in views:
                 rows = with_truth(connection, keys, self.notes)
             elif layout.carries is not None:
-                rows = carried(connection, layout, self.varying)
-            self._write(connection, layout, rows, out)
+                rows, n = carried(connection, layout, self.varying)
+            parts = split(connection, rows, str(layout.carries), n, self.room)
+            made = self._written(connection, layout, list(parts))
+        in_order(made, out, self.room)
         return out, assigned
 
-    def _write(self, connection: Any, layout: Layout, rows: str, out: Path) -> None:
-        """What the query makes of these rows, with what is counted taken out and said."""
+    def _written(self, connection: Any, layout: Layout, parts: Sequence[str]) -> list[Path]:
+        """What the query makes of each part of the rows; what is counted is taken out and said."""
         names = (self.named.get(name) for name in NAMING)
         asked = ", ".join(
             f"{'NULL' if value is None else literal(value)}::VARCHAR AS {name}"
             for name, value in zip(NAMING, names, strict=True)
         )
-        whole = (
-            f"WITH {FILE} AS ({rows}), {ASKED} AS (SELECT {asked}) SELECT * FROM {layout.query.sql}"
-        )
-        columns = described(connection, whole)
-        for name, what in layout.counts.items():
-            sql = f"SELECT count(*) FILTER ({quoted(name)}) FROM ({whole})"
-            if n := connection.execute(sql).fetchone()[0]:
-                self.notes.append(f"{n:,} {what}")
-        gone = [name for name in (*layout.counts, ROW) if name in columns]
-        wanted = f"* EXCLUDE ({', '.join(map(quoted, gone))})" if gone else "*"
+        counted = dict.fromkeys(layout.counts, 0)
+        gone = {*layout.counts, *((ROW,) if len(parts) == 1 else ())}
         kept = " AND ".join(f"NOT {quoted(name)}" for name in layout.left_out) or "true"
-        connection.execute(
-            f"COPY (SELECT {wanted} FROM ({whole}) WHERE {kept})"
-            f" TO {literal(out)} (FORMAT parquet, COMPRESSION zstd)"
-        )
+        made = []
+        for k, rows in enumerate(parts):
+            whole = f"WITH {FILE} AS ({rows}), {ASKED} AS (SELECT {asked})"
+            whole += f" SELECT * FROM {layout.query.sql}"
+            for name in counted:
+                sql = f"SELECT count(*) FILTER ({quoted(name)}) FROM ({whole})"
+                counted[name] += connection.execute(sql).fetchone()[0]
+            left = [quoted(name) for name in described(connection, whole) if name in gone]
+            wanted = f"* EXCLUDE ({', '.join(left)})" if left else "*"
+            made.append(self.room / f"{layout.name}-{k}.parquet")
+            connection.execute(
+                f"COPY (SELECT {wanted} FROM ({whole}) WHERE {kept})"
+                f" TO {literal(made[-1])} (FORMAT parquet, COMPRESSION zstd)"
+            )
+        self.notes += [f"{n:,} {layout.counts[name]}" for name, n in counted.items() if n]
+        return made
 
     @contextmanager
     def _errors(self, layout: Layout, tables: Sequence[Relation]) -> Iterator[None]:

@@ -81,8 +81,10 @@ def fields(kind: str) -> list[str]:
     return [(x[1] or x[2]).replace('""', '"') for x in names if x]
 
 
-def carried(connection: Any, layout: Layout, varying: list[str]) -> str:
-    """The rows with those other columns of which each item has one value; `varying` is told.
+def carried(connection: Any, layout: Layout, varying: list[str]) -> tuple[str, int]:
+    """The rows with those other columns of which each item has one value, and how many there are.
+
+    `varying` is told of the columns that were left out.
 
     Raises:
         InputError: a row has no item.
@@ -96,7 +98,7 @@ def carried(connection: Any, layout: Layout, varying: list[str]) -> str:
         raise InputError(what, remedy=f"Say which column names it: --{layout.carries} COLUMN.")
     others = [name for name in names if name not in needs and name != ROW]
     if not others:
-        return f"SELECT * FROM {FILE}_read"
+        return f"SELECT * FROM {FILE}_read", n
     same = ", ".join(
         f"min({quoted(x)}::VARCHAR) IS NOT DISTINCT FROM max({quoted(x)}::VARCHAR) AS c{k}"
         for k, x in enumerate(others)
@@ -106,7 +108,7 @@ def carried(connection: Any, layout: Layout, varying: list[str]) -> str:
     kept = connection.execute(sql).fetchone()
     varying += [name for name, one in zip(others, kept, strict=True) if not one]
     gone = f" EXCLUDE ({', '.join(map(quoted, varying))})" if varying else ""
-    return f"SELECT *{gone} FROM {FILE}_read"
+    return f"SELECT *{gone} FROM {FILE}_read", n
 
 
 def with_truth(connection: Any, keys: Mapping[str, str], notes: list[str]) -> str:

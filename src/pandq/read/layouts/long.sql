@@ -12,7 +12,7 @@ SELECT
     item,
     coalesce(list(label ORDER BY pandq_row) FILTER (label IS NOT NULL), []) AS votes,
     coalesce(list(annotator ORDER BY pandq_row) FILTER (label IS NOT NULL), []) AS annotators,
-    any_value(COLUMNS(* EXCLUDE (item, annotator, label)))
+    min(COLUMNS(* EXCLUDE (item, annotator, label)))
 FROM file
 GROUP BY item
 ORDER BY min(pandq_row)
