@@ -14,7 +14,9 @@ from pandq.proposals import known, proposed, shapes
 from pandq.read import columns as cols
 from pandq.read.beside import joined_by
 from pandq.read.guesses import may_be
+from pandq.read.laid import share_ids
 from pandq.read.opened import open_source
+from pandq.read.paths import expanded
 from pandq.read.peeks import peeked
 from pandq.results.inspection import Column, Inspection
 
@@ -93,7 +95,8 @@ def _pair(files: Sequence[str]) -> tuple[Source, Source] | None:
     if len(files) == 2:
         with suppress(InputError):
             first, second = (open_source(file) for file in files)
-            return (first, second) if set(first.schema) != set(second.schema) else None
+            apart = set(first.schema) != set(second.schema) or share_ids(expanded(files))
+            return (first, second) if apart else None
     return None
 
 

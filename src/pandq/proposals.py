@@ -20,6 +20,7 @@ from pandq.read.guesses import (
     NEARLY,
     answers,
     are_answers,
+    is_numbers,
     is_submission,
     keys_of_all,
     label_names,
@@ -198,7 +199,7 @@ def _layouts(peek: Peek) -> Iterator[tuple[Layout, dict[str, str]]]:
     """The layouts that fit, and those of answers where only the label is called otherwise."""
     schema, known = peek.source.schema, layouts()
     fitting = layouts_of(peek.source)
-    if is_submission(schema, peek.batch):
+    if is_submission(schema, peek.batch) or (peek.beside and is_numbers(schema)):
         fitting = (*fitting, known["kaggle"])
     fitting = tuple(layout for layout in fitting if _holds_answers(layout, {}, peek))
     yield from ((layout, {}) for layout in fitting if layout.truth or not peek.beside)
@@ -353,6 +354,8 @@ def _nearly(command: str, peek: Peek, options: Mapping[str, Any]) -> bool:
 
 def _offered(error: InputError, shape: Shape, options: Mapping[str, Any]) -> dict[str, Any] | None:
     """The option that an error's remedy offers, with its value."""
+    if f"(--{MULTILABEL})" in error.remedy:
+        return {MULTILABEL: True}
     found = _OFFERED.search(error.remedy)
     if found is None:
         return None

@@ -568,3 +568,37 @@ def test_a_layout_in_parts_has_the_document_of_the_whole(name, monkeypatch):
         rows = scan(files, layout=name, **options)
         told.append((pandq.audit(rows, decompose=False).to_dict(), rows.notes))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("truth", "more", "loss"),
+    [
+        # of one class a row, of one yes or no, of any number of classes
+        (["a,1,0", "b,0,1"], (), -(np.log(0.75) + np.log(0.5)) / 2),
+        (["b,1", "a,0"], (), -(np.log(0.5) + np.log(0.75)) / 2),
+        (["b,1,1", "a,1,0"], ("--multilabel",), -(2 * np.log(0.5) + 2 * np.log(0.75)) / 2),
+    ],
+)
+def test_a_truth_of_the_same_columns_has_a_number_for_each_class(
+    truth, more, loss, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    classes = truth[0].count(",")
+    header = ",".join(["id", "cat", "dog"][: 1 + classes])
+    rows = ["a,0.75,0.25", "b,0.5,0.5"] if classes > 1 else ["a,0.25", "b,0.5"]
+    Path("sub.csv").write_text("\n".join([header, *rows]))
+    Path("sol.csv").write_text("\n".join([header, *truth]))
+    files = ("sub.csv", "sol.csv")
+    found = json.loads(run("audit", *files, "--layout", "kaggle", *more, "--json", "-").stdout)
+    assert found["cross_entropy"]["value"] == pytest.approx(loss, rel=1e-12)
+    step = pandq.inspect(list(files)).next_steps[0]
+    assert step == " ".join(["pandq audit sub.csv sol.csv --layout kaggle", *more])
+
+
+def test_two_parts_of_a_submission_are_one_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("one.csv").write_text("id,cat,dog\na,0.75,0.25\n")
+    Path("two.csv").write_text("id,cat,dog\nb,0.5,0.5\n")
+    Path("truth.csv").write_text("id,label\nb,dog\na,cat\n")
+    both = lay(["one.csv", "two.csv"], layout="kaggle")
+    assert (both.source.n_rows, both.p) == (2, None)

@@ -226,6 +226,13 @@ def is_submission(schema: Schema, batch: Batch) -> bool:
     return 1 < len(numbers) == len(names) - 1 and _sums_to_one(numbers, batch)
 
 
+def is_numbers(schema: Schema) -> bool:
+    """Is this an id and one number a class?"""
+    return sum(map(cols.is_numeric, schema.values())) >= len(schema) - 1 and bool(
+        may_be_ids(schema)
+    )
+
+
 def _is_answer(column: Any, kind: pa.DataType) -> bool:
     if column is None or isinstance(column, np.ndarray) or pa.types.is_nested(kind):
         return False

@@ -27,6 +27,7 @@ from pandq.read.split import in_order, split
 from pandq.read.tables import in_memory
 from pandq.read.text import sql_errors
 from pandq.read.unchanged import Version, unchanged
+from pandq.views import Probs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -194,7 +195,21 @@ def _sides(layout: Layout, files: Sequence[Place]) -> tuple[list[Place], list[Pl
     if has_suffix(one, ARRAYS) or has_suffix(other, ARRAYS):
         return [one], [other]
     apart = set(open_tables([one]).schema) != set(open_tables([other]).schema)
-    return ([one], [other]) if apart else ([one, other], [])
+    return ([one], [other]) if apart or share_ids(files) else ([one, other], [])
+
+
+def share_ids(files: Sequence[Place]) -> bool:
+    """Are these two files of the same columns about the same rows, and no two parts of a table?"""
+    one, other = (open_tables([file]) for file in files)
+    need = next(need for need in layout_of("kaggle").needs if need.name == "item")
+    names = need.found({name: sql_type(kind) for name, kind in one.schema.items()})
+    if set(one.schema) != set(other.schema) or not names:
+        return False
+    ids = [
+        {x for _, batch in source.batches(names[:1], 1 << 16) for x in batch[names[0]].to_pylist()}
+        for source in (one, other)
+    ]
+    return not ids[0].isdisjoint(ids[1])
 
 
 class _Maker:
@@ -257,8 +272,11 @@ class _Maker:
             own = {layout.truth: _same_id(layout, table, assigned)} if of_truth else given
             own = {name: column for name, column in own.items() if name and column}
             found = layout.assigned(table.schema, own, of=table.side)
+            if of_truth and set(table.schema) == set(tables[0].schema):
+                # of the same columns none is the label: there is one for each class
+                found = {name: x if name == layout.truth else [] for name, x in found.items()}
             views[table.side] = renamed(layout, table, found)
-            assigned = found | assigned
+            assigned = {name: x for name, x in found.items() if x} | assigned
             keys[table.side] = next(iter(found.get(str(layout.truth), [])), "")
         files = [file for table in tables for file in table.files]
         out = self.room / f"{layout.name}.parquet"
@@ -340,6 +358,8 @@ def _told(
     taken = {name for names in assigned.values() for name in names}
     numbers = [name for name, kind in read.items() if name not in taken and is_number(kind)]
     lists = {**assigned, "numbers": numbers}
+    # a truth of the same columns has one number for each class too
+    truths = [f"{TRUTH}.{name}" for name in numbers]
 
     def meant(text: str | None) -> str | None:
         if text is None:
@@ -355,6 +375,8 @@ def _told(
         return f"{kind}{colon}{column}"
 
     p, who = meant(layout.p), meant(layout.annotators)
+    if layout.truth and truths and all(name in schema for name in truths):
+        p = f"{Probs.kind}:{','.join(truths)}"
     # a map says itself who answered
     if p and who and assigned.get("annotator") and not is_classed(schema[p.partition(":")[2]]):
         p += f",{ANNOTATORS}:{who}"

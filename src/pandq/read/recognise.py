@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What columns of a second table are called once an id has joined them to those of the first.
 OTHER = "other."
+# And those of the truth that a layout joins to its rows.
+TRUE = "truth."
 # Who gave the labels of several people.
 ANNOTATORS = "annotators"
 # The field's usual names, in lower case; a name in one of these sets decides role and kind.
@@ -97,8 +99,12 @@ class Spec:
         if not self.wide or self.kind == VOTES_KIND:
             return None
         if "*" not in self.column:
-            shared = os.path.commonprefix(self.columns)  # noqa: RUF071 - letters are meant
-            return tuple(name[shared.rfind("_") + 1 :] for name in self.columns)
+            names = self.columns
+            for side in (OTHER, TRUE):
+                if all(name.startswith(side) for name in names):
+                    names = tuple(name.removeprefix(side) for name in names)
+            shared = os.path.commonprefix(names)  # noqa: RUF071 - letters are meant
+            return tuple(name[shared.rfind("_") + 1 :] for name in names)
         star = self.column.index("*")
         tail = len(self.column) - star - 1
         return tuple(name[star : len(name) - tail] for name in self.columns)
