@@ -64,10 +64,21 @@ def classes_in(source: Source, spec: Spec) -> Polled:
             what=f"column {spec.column!r} names no class in {empty:,} of {n:,} rows, the first is"
             f" row {first}",
             where=source.name,
-            remedy=f"To leave out rows without a map: "
-            f"{cols.keeping(f'{cols.as_sql(spec.column)} IS NOT NULL')}.",
+            remedy="To leave out rows without a class: "
+            f"{cols.keeping(_has_any(spec.column, source.schema[spec.column]))}.",
         )
     return Polled(n, rows)
+
+
+def _has_any(name: str, kind: pa.DataType) -> str:
+    """The SQL condition that a row's struct or map names a class."""
+    column = cols.as_sql(name)
+    if pa.types.is_map(kind):
+        return f"cardinality({column}) > 0"
+    if pa.types.is_struct(kind):
+        fields = (f"{column}.{cols.as_sql(kind.field(k).name)}" for k in range(kind.num_fields))
+        return f"coalesce({', '.join(fields)}) IS NOT NULL"
+    return f"{column} IS NOT NULL"
 
 
 def by_class(spec: Spec, column: Any) -> NDArray[Any]:

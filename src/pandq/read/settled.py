@@ -17,7 +17,7 @@ from pandq.read.parts import located
 from pandq.read.recognise import class_names
 from pandq.read.text import TextFiles
 from pandq.read.viewed import view_of
-from pandq.read.voted import class_names_for, notes_of, polled, require_votes
+from pandq.read.voted import MAPS, class_names_for, notes_of, polled, require_votes
 from pandq.views import PARTIAL_KINDS, ROUNDED_KIND, TOP_KIND, VOTES_KIND, Probs
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def settled(
     if names is None and found and found[0].kind not in (*PARTIAL_KINDS, "labels"):
         width = width_of(source, found[0])
     try:
-        names = class_names_for(held, names, width, what="votes" if votes else "P's maps")
+        names = class_names_for(held, names, width, what="votes" if votes else MAPS)
     except InputError as error:
         raise error.at(source.name) from None
     if votes:

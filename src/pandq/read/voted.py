@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # Rows of votes that are looked at together.
 BATCH = 1 << 14
+# What has classes, and no answers of which some could be none.
+MAPS = "P's maps"
+SKIPPED = " An answer that is none: --skip LABEL."
 # Unknown classes that are named.
 NAMED = 5
 
@@ -237,7 +240,7 @@ def _require_known(found: Polled, names: Sequence[str], what: str, whose: str) -
         raise InputError(
             what=f"{n} name {len(strange)} classes that {whose} not have",
             got=f"{each}{more}",
-            remedy=f"{near_names(most[0][0], names)} An answer that is none: --skip LABEL.",
+            remedy=near_names(most[0][0], names) + ("" if what == MAPS else SKIPPED),
         )
 
 

@@ -57,7 +57,7 @@ def rounded_to(row: NDArray[np.float64]) -> int | None:
     for digits in range(1, 9) if np.isfinite(row).all() else ():
         unit = 10.0**-digits
         if (np.abs(row - np.round(row, digits)) <= 1e-6 * unit).all():
-            return digits if abs(row.sum() - 1) <= len(row) * unit / 2 else None
+            return digits if abs(row.sum() - 1) <= len(row) * unit / 2 + 1e-9 else None
     return None
 
 
