@@ -428,3 +428,73 @@ def test_what_has_no_order_is_refused_in_a_line(file, words, told):
     done = command("audit", file, *words, "--ordered")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert told in done.stderr
+
+
+# --------------------------------------------------------------------------- of votes by themselves
+
+# Krippendorff 2011, section C: four observers, twelve units, gaps, grades from 1 to 5.
+PUBLISHED = """
+1 2 3 3 2 1 4 1 2 . . .
+1 2 3 3 2 2 4 1 2 5 . 3
+. 3 3 3 2 3 4 2 2 5 1 .
+1 2 3 3 2 4 4 1 2 5 1 .
+"""
+
+
+def by_definition(table):
+    """Ordinal alpha of (n, K) counts, with the metric written out for every pair of classes."""
+    table = table[table.sum(axis=1) > 1]
+    votes, k = table.sum(axis=0), table.shape[1]
+
+    def apart(a, b):
+        return (votes[min(a, b) : max(a, b) + 1].sum() - (votes[a] + votes[b]) / 2) ** 2
+
+    squared = [[apart(a, b) for b in range(k)] for a in range(k)]
+    met = sum((np.outer(c, c) - np.diag(c)) / (c.sum() - 1) for c in table)
+    chance = (np.outer(votes, votes) * squared).sum() / (votes.sum() - 1)
+    return 1 - (met * squared).sum() / chance
+
+
+def test_ordinal_alpha_is_the_published_one():
+    columns = [line.split() for line in PUBLISHED.split("\n") if line]
+    rows = [[None if x == "." else int(x) for x in unit] for unit in zip(*columns, strict=True)]
+    found = pandq.votes(Votes(rows), ordered=True)
+    assert round(found.alpha.value, 3) == 0.743
+    assert round(found.ordinal_alpha.value, 3) == 0.815
+    assert found.order == tuple("12345")
+    assert "1 < 2 < 3 < 4 < 5" in found.to_text()
+
+
+def test_ordinal_alpha_and_its_jackknife_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    laws, sizes = rng.dirichlet(np.ones(4), 40), rng.integers(1, 6, 40)
+    table = np.stack([rng.multinomial(m, p) for m, p in zip(sizes, laws, strict=True)])
+    found = pandq.votes(Counts(table), ordered=True).ordinal_alpha
+    assert found.value == pytest.approx(by_definition(table), abs=1e-12)
+    several = table[sizes > 1]
+    n = len(several)
+    logs = np.log([1 - by_definition(np.delete(several, i, axis=0)) for i in range(n)])
+    error = np.sqrt((n - 1) / n * np.square(logs - logs.mean()).sum()) * (1 - found.value)
+    assert found.standard_error == pytest.approx(error, rel=1e-9)
+
+
+def test_votes_are_ordered_only_where_that_was_said(made):
+    labels = [[NAMES[k] for k in np.repeat(np.arange(K), row)] for row in made["votes"]]
+    with pytest.raises(InputError, match="nothing says in which order"):
+        pandq.votes(Votes(labels, classes=NAMES), ordered=True)
+    votes = Votes(labels, classes=NAMES)
+    assert pandq.votes(votes, classes=NAMES, ordered=True).order == tuple(NAMES)
+    with pytest.raises(InputError, match="Votes have their classes"):
+        pandq.votes(votes, classes=NAMES[::-1], ordered=True)
+    assert pandq.votes(votes).ordinal_alpha is None
+    assert pandq.votes(Votes([["a", "a"]] * 30), ordered=True).ordinal_alpha is None
+    assert pandq.votes(Votes([["a"], ["b"]] * 30), ordered=True).ordinal_alpha is None
+
+
+def test_the_command_for_votes_takes_an_order(file):
+    told = ("votes", file, "--p", "votes:voted", "--ordered")
+    done = command(*told, "--classes", ",".join(NAMES), "--json", "-")
+    assert json.loads(done.stdout)["order"] == NAMES
+    done = command(*told)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "nothing says in which order" in done.stderr

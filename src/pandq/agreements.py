@@ -11,7 +11,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, ViewTypeError
 from pandq.estimate.agreement.annotators import annotator_lines
 from pandq.estimate.agreement.cells import Cells
-from pandq.estimate.agreement.chance import agreement_and_alpha
+from pandq.estimate.agreement.chance import agreement_and_alpha, ordinal_alpha
 from pandq.estimate.agreement.components import components
 from pandq.estimate.agreement.human import human_floor
 from pandq.estimate.agreement.numbers import vote_numbers
@@ -19,7 +19,7 @@ from pandq.estimate.agreement.tables import class_lines, divided_lines, pair_lin
 from pandq.estimate.averages.means import Means
 from pandq.estimate.findings import few_people
 from pandq.estimate.floor.pool import Pool, check_pool, size_of
-from pandq.estimate.passes import check_choices
+from pandq.estimate.passes import check_choices, check_order, check_truth
 from pandq.estimate.sampling import MIN_ROWS
 from pandq.report.shown import Agreement
 from pandq.results.agreement import Components
@@ -59,6 +59,7 @@ def votes(
     seed: int = 0,
     worst: int = 10,
     annotator_pool: Pool = None,
+    ordered: bool = False,
 ) -> Agreement:
     """What people's votes say before there is any model: agreement, floor, who stands apart.
 
@@ -67,13 +68,15 @@ def votes(
     Args:
         p: Votes, or Counts; only Votes with annotators say who stands apart.
         ids: (n,) names of the items; those of Votes from columns, or their numbers, when left out.
-        classes: class names of Counts, for the report.
+        classes: class names of Counts, for the report; of Votes, which have theirs, the same again
+            in their order, where it counts.
         unit: "nat" or "bit" of the report.
         level: confidence level of the intervals.
         seed: random seed of folds and of the jackknife's groups.
         worst: how many of the items that divide people most to list.
         annotator_pool: how many people there are, of whom each item asked some different ones, or
             "seen", the annotators of p: the floor is then for a randomly chosen one of these.
+        ordered: whether the classes are in their order (grades, stars): alpha by ranks, too.
 
     Returns:
         An Agreement. Its intervals are over items drawn like these, for the people who answered.
@@ -92,8 +95,11 @@ def votes(
     """
     check_choices(unit, level, seed, worst)
     check_pool(annotator_pool)
+    check_truth("ordered", ordered)
     given = _taken(p)
     names = _class_names(given, classes)
+    if ordered:
+        check_order(names, named=classes is not None)
     called = _ids(given, ids)
     cells = Cells.of(given)
     some = cells.votes > 0
@@ -115,7 +121,8 @@ def votes(
         level=level,
         source={"items": len(cells.votes)},
         options={"seed": seed, "worst": worst}
-        | ({} if annotator_pool is None else {"annotator_pool": annotator_pool}),
+        | ({} if annotator_pool is None else {"annotator_pool": annotator_pool})
+        | ({"ordered": True} if ordered else {}),
         notes=(*getattr(given, "notes", ()), *notes),
         **_numbers(cells),
         **agreed,
@@ -124,6 +131,8 @@ def votes(
         classes=class_lines(paired, names, level=level),
         pairs=pair_lines(paired, names),
         divided=divided_lines(cells, called, names, most=worst, scale=scale),
+        ordinal_alpha=ordinal_alpha(paired, level=level) if ordered and len(paired.votes) else None,
+        order=names if ordered else None,
     )
 
 
@@ -223,6 +232,8 @@ def _class_names(p: Votes | Counts, classes: Sequence[object] | None) -> tuple[s
     if classes is None:
         return p.classes or tuple(map(str, range(p.n_classes or 0)))
     if isinstance(p, Votes):
+        if tuple(map(str, classes)) == p.classes:
+            return p.classes
         raise InputError(what="Votes have their classes: Votes(labels, classes=[...])")
     names = distinct(classes).names
     if len(names) != p.n_classes:

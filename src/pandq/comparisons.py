@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from pandq.engines.checkpoints import resumable
 from pandq.errors import InputError
 from pandq.estimate.averages.judged import with_judge
@@ -22,9 +20,9 @@ from pandq.estimate.comparison.bydocument import (
 from pandq.estimate.comparison.called import names_of, names_of_files
 from pandq.estimate.comparison.coded import CodeSums
 from pandq.estimate.comparison.differences import difference_of, model_of
-from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums, FirstPass
+from pandq.estimate.comparison.firstpass import ComparisonSums, FirstPass
 from pandq.estimate.comparison.idle import partly_known, refuse_idle
-from pandq.estimate.comparison.pairedparts import PairedMaps, PartDifferences
+from pandq.estimate.comparison.pairedparts import PartDifferences, split_by
 from pandq.estimate.comparison.reference import from_reference, worst_rows
 from pandq.estimate.comparison.sampled import DrawnSums, sampled_divergence
 from pandq.estimate.passes import (
@@ -36,7 +34,6 @@ from pandq.estimate.passes import (
     rows_of,
     run_of,
 )
-from pandq.estimate.sampling import reasons_to_stop
 from pandq.read.scan import Scan
 from pandq.report.shown import Comparison
 from pandq.results.audit import Audit
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
     from pandq.documents import Value
     from pandq.engines.contract import Engine, Progress
     from pandq.engines.run import Run
-    from pandq.read.chunks import Chunk, MemoryScan
+    from pandq.read.chunks import MemoryScan
     from pandq.results.comparison import Difference, Unpaired
     from pandq.units import Unit
 
@@ -237,7 +234,10 @@ def compared(
         InputError: there were no rows.
     """
     refuse_empty(rows, sums.models[0].n, sums.models[0].weight)
-    notes, split = _split(rows, sums, run, asked) if asked.decompose else ([], None)
+    notes: list[str] = []
+    split = None
+    if asked.decompose:
+        notes, split = split_by(sums, rows, run, seed=asked.seed, ordered=asked.ordered)
     run.tell("summing up")
     scale: dict[str, Any] = {"unit": asked.unit, "level": asked.level}
     found = _result(rows, called, sums, split, asked.then, **scale)
@@ -386,31 +386,3 @@ def _result(
         notes=(),
         order=classes if sums.models[0].ordered else None,
     )
-
-
-def _split(
-    rows: Scan | MemoryScan,
-    sums: ComparisonSums,
-    run: Run,
-    asked: Asked,
-) -> tuple[list[str], PartDifferences | None]:
-    """What recalibration would do to each difference, or why that is not said."""
-    if not sums.pairs:
-        return [], None
-    if sums.shape.n_classes > MOST_CLASSES:
-        return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None
-    notes = reasons_to_stop(sums.sample, sums.shape.n_classes)
-    if notes:
-        return notes, None
-    run.tell("fitting maps")
-    # many small products: BLAS threads would cost more than they bring
-    with threadpool_limits(limits=1, user_api="blas"):
-        of_models = sums.sample, len(sums.models)
-        maps = PairedMaps.of(*of_models, seed=asked.seed, ordered=asked.ordered)
-    empty = PartDifferences.empty(len(sums.pairs))
-    return [], run.summarise("recalibrating", rows, partial(_parted, empty=empty, maps=maps), empty)
-
-
-def _parted(chunk: Chunk, *, empty: PartDifferences, maps: PairedMaps) -> PartDifferences:
-    """What recalibration does to the differences in one chunk."""
-    return empty.of_only(chunk, maps)

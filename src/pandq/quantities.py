@@ -192,6 +192,8 @@ _ALL = (
              "another vote for the item is the same"),
     Quantity("alpha", "Krippendorff's alpha", "", "", -1, 1, "", KRIPPENDORFF, "votes",
              "1 if all agree, 0 if as by chance"),
+    Quantity("ordinal_alpha", "Krippendorff's alpha, ordinal", "", "", -1, 1, "", KRIPPENDORFF,
+             "votes", "the same of classes in their order: far apart counts more"),
     Quantity("plug_in_entropy", "entropy of the votes' shares", "", "nat", 0, INF, "",
              "Miller 1955, Note on the bias of information estimates", "votes",
              "plug-in: below the floor, as shares of few votes have too little entropy"),

@@ -14,6 +14,7 @@ from pandq.cli.options import (
     class_names,
     column,
     no_dash,
+    ordered_option,
     pool_option,
     result_options,
     taken,
@@ -49,6 +50,7 @@ SHOWN_CLASSES = 20
 @with_answers
 @result_options
 @pool_option("item")
+@ordered_option("Krippendorff's alpha by ranks, too.")
 @option(
     RESULT,
     "--out",
@@ -91,9 +93,11 @@ def votes_command(
         raise InputError(
             what="the output is parquet", where=out, remedy="Name it so: --out x.parquet."
         )
-    read = ballots(list(files), classes=class_names(classes), **taken(given, *READ))
+    names = class_names(classes)
+    read = ballots(list(files), classes=names, **taken(given, *READ))
     ids = None if read.ids is None else read.ids.to_numpy(zero_copy_only=False)
-    result = votes(read.votes, ids=ids, **given)
+    told = read.votes.classes if isinstance(names, list) else None
+    result = votes(read.votes, ids=ids, classes=told, **given)
     result = replace(result, source={**result.source, "name": read.name})
     with all_or_none():
         if html_file is not None:

@@ -20,7 +20,7 @@ from pandq.units import Unit, per_nat
 from pandq.views import PARTIAL_KINDS, SAMPLED_KIND, by_itself, partly_known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pandq.engines.contract import Engine, Progress, Rows
@@ -217,20 +217,33 @@ def check_truth(name: str, given: object) -> None:
 
 
 def require_order(rows: Scan | MemoryScan) -> None:
-    """Refuse classes of which nothing says in which order they stand.
+    """Refuse classes of which nothing says in which order they stand; see `check_order`.
+
+    Raises:
+        InputError: numbers stand in another order, or nothing says which.
+    """
+    check_order(rows.classes or (), named=rows.named, where=name_of(rows))
+
+
+def check_order(names: Sequence[str], *, named: bool, where: str = "") -> None:
+    """Refuse class names that stand in no order, or in one that nobody said.
 
     Columns without names stand in their own order, and numbers in that of their values; other names
     must have been given in their order. It does not matter from which end: of two classes there is
     one order.
 
+    Args:
+        names: in the order of Q's columns.
+        named: whether they were given, in this order.
+        where: they are from, for errors.
+
     Raises:
         InputError: numbers stand in another order, or nothing says which.
     """
-    names = rows.classes or ()
     if len(names) <= 2:
         return
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    where, known = name_of(rows), distinct(names)
+    known = distinct(names)
     if known.numbers:
         if len({a < b for a, b in pairwise(known.by_value)}) > 1:
             raise InputError(
@@ -239,7 +252,7 @@ def require_order(rows: Scan | MemoryScan) -> None:
                 got=listed,
                 remedy="Give the columns of Q in their order: --q KIND:a,b,...",
             )
-    elif not rows.named:
+    elif not named:
         raise InputError(
             what="nothing says in which order the classes stand",
             where=where,

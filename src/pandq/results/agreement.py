@@ -41,7 +41,8 @@ class Agreement(Document):
 
     `n` are the items with votes; agreement and what follows from it are of the `pairable` ones,
     which have two at least, and None where there are none. `floor` is None where nothing is
-    certified, and a note says why. Lines of `annotators` are there where these are known.
+    certified, and a note says why. Lines of `annotators` are there where these are known, and
+    `order` has the classes in their order where they were said to have one.
     """
 
     SCHEMA: ClassVar[str] = "pandq/votes/1"
@@ -72,6 +73,8 @@ class Agreement(Document):
     pairs: list[dict[str, Any]]
     divided: list[dict[str, Any]]
     annotators: list[dict[str, Any]]
+    ordinal_alpha: Estimate | None = None
+    order: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         found = [x for x in (self.observed_agreement, self.alpha, self.floor) if x is not None]

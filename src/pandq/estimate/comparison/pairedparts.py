@@ -7,19 +7,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.averages.votemeans import DIFFERENCES, Answers
 from pandq.estimate.calibration.crossfit import CrossFit, crossfit, default_kinds
+from pandq.estimate.comparison.firstpass import MOST_CLASSES, ComparisonSums
 from pandq.estimate.decomposition.rowparts import row_parts
-from pandq.estimate.sampling import FOLDS, folds_of, rival_name, shares_of, weights_of
+from pandq.estimate.sampling import (
+    FOLDS,
+    folds_of,
+    reasons_to_stop,
+    rival_name,
+    shares_of,
+    weights_of,
+)
 from pandq.quantities import DIFFERENCE
 from pandq.sums.summary import Summary, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.read.chunks import Chunk, VotesOfRows
+    from pandq.engines.run import Run
+    from pandq.read.chunks import Chunk, MemoryScan, VotesOfRows
+    from pandq.read.scan import Scan
     from pandq.sums.sample import Sample
 
     Rows = NDArray[np.float64]
@@ -100,3 +111,35 @@ def _apart(chunk: Chunk, maps: PairedMaps) -> list[tuple[Rows, Rows]]:
 def _of_votes(votes: VotesOfRows, *, maps: PairedMaps, place: int) -> dict[str, Rows]:
     """What each vote adds to both."""
     return dict(zip((CALIBRATION, GROUPING), _apart(votes.rows, maps)[place], strict=True))
+
+
+def split_by(
+    sums: ComparisonSums, rows: Scan | MemoryScan, run: Run, *, seed: int, ordered: bool
+) -> tuple[list[str], PartDifferences | None]:
+    """What recalibration would do to each difference, or why that is not said.
+
+    Args:
+        sums: of the first pass, with a sample to train on.
+        rows: what the second pass goes through.
+        run: who goes through them.
+        seed: random seed of the folds.
+        ordered: whether the classes are in their order.
+    """
+    if not sums.pairs:
+        return [], None
+    if sums.shape.n_classes > MOST_CLASSES:
+        return [f"more than {MOST_CLASSES:,} classes: no recalibration was tried"], None
+    notes = reasons_to_stop(sums.sample, sums.shape.n_classes)
+    if notes:
+        return notes, None
+    run.tell("fitting maps")
+    # many small products: BLAS threads would cost more than they bring
+    with threadpool_limits(limits=1, user_api="blas"):
+        maps = PairedMaps.of(sums.sample, len(sums.models), seed=seed, ordered=ordered)
+    empty = PartDifferences.empty(len(sums.pairs))
+    return [], run.summarise("recalibrating", rows, partial(_parted, empty=empty, maps=maps), empty)
+
+
+def _parted(chunk: Chunk, *, empty: PartDifferences, maps: PairedMaps) -> PartDifferences:
+    """What recalibration does to the differences in one chunk."""
+    return empty.of_only(chunk, maps)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pandq.report import figures
+from pandq.report.sections.ordered import in_order
 from pandq.report.sections.section import (
     Cell,
     Chart,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 APART = "stands apart"
 NAMED = 5  # annotators or classes, in a sentence
-ROWS = ("observed_agreement", "alpha", "floor")
+ROWS = ("observed_agreement", "alpha", "ordinal_alpha", "floor")
 SHARES = ("between_items", "between_annotators", "within_both")
 FLOOR = (
     "The floor is the least cross entropy that any model can have on votes of {}, slips included."
@@ -115,6 +116,8 @@ def _about(found: Agreement) -> str:
 def _named(found: Agreement) -> str:
     """The classes, where they are few and some item has two votes or more."""
     names = [line["name"] for line in found.classes]
+    if found.order is not None:
+        return f" ({in_order(found.order)})"
     few = len(names) == found.n_classes <= NAMED
     return f" ({', '.join(sorted(names, key=by_value))})" if few else ""
 
