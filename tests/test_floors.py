@@ -49,7 +49,7 @@ FLOORS = {
         ("agreement",),
     ],
     "report": [
-        ("few",),
+        ("bar", "few"),
         ("provenance", "words"),
         ("figures",),
         ("curves", "sections"),

@@ -12,8 +12,8 @@ from pandq.estimate.averages.intervals import (
     Sampling,
     mean_estimate,
     one_sided_level,
-    stretch,
 )
+from pandq.estimate.averages.leaning import stretch
 from pandq.estimate.averages.lossmeans import GroupLossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from tests.estimate.leaving import interval

@@ -90,8 +90,8 @@ def few_carry(estimate: Estimate, of: str) -> list[str]:
 
     >>> from pandq.results.estimate import Estimate
     >>> found = Estimate(0.3, 0.2, 0.5, n=200, effective=200.0, skewness=0.5, method="mean")
-    >>> few_carry(found, "loss")[0][:68]
-    'the error of the loss rests on as few as 4 rows: how often the like o'
+    >>> few_carry(found, "loss")[0][:48]
+    'the error of the loss rests on as few as 4 rows:'
     """
     skewness, size = abs(estimate.skewness or 0.0), estimate.effective
     if size is None or size < VERY_FEW or skewness * skewness * VERY_FEW <= 1:

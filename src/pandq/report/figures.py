@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pandq.plain import visible
-from pandq.report.words import AT_LEAST, divergence_of, of_rows, stacked
+from pandq.report.bar import AT_LEAST, stacked
+from pandq.report.words import divergence_of, of_rows
 from pandq.units import short
 
 if TYPE_CHECKING:

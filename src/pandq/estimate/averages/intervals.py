@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special
 from scipy.optimize import brentq
 
+from pandq.estimate.averages.leaning import likely_skewness, limits_of
 from pandq.quantities import Quantity, quantity
 from pandq.results.estimate import Estimate
 
@@ -118,7 +119,7 @@ class Sampling:
         Source: Hall 1992, On the removal of skewness by transformation, expansion of section 2.
         """
         found = self.mean, self.standard_error, self.degrees, self.skewness
-        low, high = _limits(*found, self.likely_skewness(least), level)
+        low, high = limits_of(*found, self.likely_skewness(least), level)
         return float(low), float(high)
 
     def likely_skewness(self, least: float) -> float:
@@ -133,7 +134,7 @@ class Sampling:
         (0.0, 0.545)
         """
         known = self.effective, self.skewness, self.unevenness
-        return float(_likely_skewness(self.mean, self.standard_error, *known, least))
+        return float(likely_skewness(self.mean, self.standard_error, *known, least))
 
     @property
     def constant(self) -> bool:
@@ -194,8 +195,8 @@ class Samplings:
         """The intervals' ends, as `mean_estimate` has them."""
         known, error = quantity(name), np.sqrt(self.variance)
         degrees = np.maximum(self.effective - 1.0, 0.0)
-        likely = _likely_skewness(self.mean, error, self.effective, 0.0, 1.0, _floor_of(known))
-        low, high = _limits(self.mean, error, degrees, 0.0, likely, (1 + level) / 2)
+        likely = likely_skewness(self.mean, error, self.effective, 0.0, 1.0, _floor_of(known))
+        low, high = limits_of(self.mean, error, degrees, 0.0, likely, (1 + level) / 2)
         shares = self.zero_one & (self.n > 0) if _is_share(known) else np.zeros(len(low), np.bool_)
         about = self.mean, self.variance, self.effective
         of_shares = (x[shares] for x in about)
@@ -208,35 +209,6 @@ class Samplings:
         if known is None:
             return low, high
         return np.maximum(low, known.low), np.minimum(high, known.high)
-
-
-def _limits(
-    mean: Any, error: Any, degrees: Any, skewness: Any, likely: Any, level: float
-) -> tuple[Any, Any]:
-    """The limits of `Sampling.one_sided`, of one mean or of many."""
-    t, z = special.stdtrit(np.maximum(degrees, 1.0), level), float(special.ndtri(level))
-    down = t + stretch(-likely, z)
-    up = t + np.maximum(stretch(skewness, z), edgeworth(likely, z))
-    return mean - down * error, mean + up * error
-
-
-def _likely_skewness(
-    mean: Any, error: Any, effective: Any, skewness: Any, unevenness: float, least: float
-) -> Any:
-    """What `Sampling.likely_skewness` has, of one mean or of many."""
-    if least == -math.inf or not unevenness > 0.0:
-        return skewness
-    above = mean - least
-    with np.errstate(divide="ignore", invalid="ignore"):
-        law = np.divide(LOG_NORMAL * unevenness * error, above)
-    share = effective / (effective + ENOUGH_UNITS)
-    known = (above > 0.0) & (error > 0.0)
-    return np.where(known, share * skewness + (1 - share) * np.where(known, law, 0.0), skewness)
-
-
-def _floor_of(known: Quantity | None) -> float:
-    """What no unit of a quantity is below, where it has no top; else -inf."""
-    return known.low if known is not None and known.high == math.inf else -math.inf
 
 
 def _share_limits(
@@ -255,6 +227,11 @@ def _share_limits(
     low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
     high = np.where(misses > 0, special.betaincinv(hits + 1, misses, 1 - tail), 1.0)
     return low, high
+
+
+def _floor_of(known: Quantity | None) -> float:
+    """What no unit of a quantity is below, where it has no top; else -inf."""
+    return known.low if known is not None and known.high == math.inf else -math.inf
 
 
 def _is_share(known: Quantity | None) -> bool:
@@ -303,36 +280,6 @@ def one_sided_level(
 
 # A gap of so many standard errors is far, at any level in use.
 _FAR = 12.0
-# What is seen of skewness falls short where few units carry it; chosen in benchmarks/coverage.py.
-UNSEEN_SKEWNESS = 2.0
-# Skewness of a mean by its coefficient of variation, and as how many units that of a sample counts
-# beside it; both chosen there, too.
-LOG_NORMAL, ENOUGH_UNITS = 3.0, 100.0
-
-
-def stretch(skewness: Any, z: Any) -> Any:
-    """How many standard errors further the limit lies on the side that the mean is skewed to.
-
-    Args:
-        skewness: of the mean, positive where the limit is on its longer side.
-        z: the normal quantile of the limit.
-
-    Source: Hall 1992, of the Studentised mean: skewness (2 z^2 + 1) / 6.
-
-    >>> float(stretch(-0.3, 1.96)), round(float(stretch(0.1, 1.96)), 3)
-    (0.0, 0.174)
-    """
-    longer = np.maximum(skewness, 0.0)
-    return edgeworth(longer * (1 + UNSEEN_SKEWNESS * longer), z)
-
-
-def edgeworth(skewness: Any, z: Any) -> Any:
-    """What a known skewness adds to a normal quantile of the Studentised mean.
-
-    >>> round(float(edgeworth(0.3, 1.96)), 3)
-    0.434
-    """
-    return np.maximum(skewness, 0.0) * (2 * z * z + 1) / 6
 
 
 def mean_estimate(

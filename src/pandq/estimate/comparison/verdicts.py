@@ -9,12 +9,14 @@ import numpy as np
 from scipy import special
 from scipy.optimize import brentq
 
-from pandq.estimate.averages.intervals import Sampling, stretch
+from pandq.estimate.averages.leaning import stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from pandq.estimate.averages.intervals import Sampling
 
 
 def p_value(found: Sampling) -> float:

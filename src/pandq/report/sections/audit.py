@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures, words
+from pandq.report.bar import AT_LEAST, UNDECIDED, stacked
 from pandq.report.few import over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 PARTS = ("floor", "grouping_loss", "calibration_loss", "refinement_loss")
 LARGEST = "largest total KL first"
 BAR = 60
-MARKS = {"floor": "#", words.UNDECIDED: "?", "grouping loss": "+", "calibration loss": "."}
+MARKS = {"floor": "#", UNDECIDED: "?", "grouping loss": "+", "calibration loss": "."}
 # A longer line of torch is left to the JSON.
 TORCH = 400
 
@@ -111,13 +112,13 @@ def _bar(audit: Audit) -> list[str]:
     """One stacked bar of characters: the parts as shares of the loss."""
     if audit.decomposition is None:
         return []
-    sizes = words.stacked(audit.decomposition)
+    sizes = stacked(audit.decomposition)
     total = sum(size for _, size in sizes)
     # in a narrow terminal there is no room for all names in full
-    short = any(name.endswith(words.AT_LEAST) for name, _ in sizes)
+    short = any(name.endswith(AT_LEAST) for name, _ in sizes)
     bar, key = "", ["H(P,Q) ="]
     for name, size in sizes:
-        name = name.removesuffix(words.AT_LEAST)  # noqa: PLW2901
+        name = name.removesuffix(AT_LEAST)  # noqa: PLW2901
         mark = MARKS[name]
         bar += mark * (round(BAR * size / total) if total > 0 else 0)
         key.append(f"{mark} {name}")
