@@ -9,6 +9,7 @@ import pytest
 from scipy import special
 
 import pandq
+from pandq.core.kernels.coded import given_at
 from pandq.read import kld as kld_module
 from tests.read.test_arrays import scored, write_kld
 
@@ -206,3 +207,13 @@ def test_the_kernel_decodes_what_numpy_does(width, monkeypatch):
     for log_p, codes_of in ((found, told), (wanted, plain)):
         level = codes_of.level.astype(np.float32)
         assert (log_p[~coded] == np.broadcast_to(level[:, None], codes.shape)[~coded]).all()
+
+
+def test_what_one_gives_the_other_s_floor_is_a_plain_sum():
+    rng = np.random.default_rng(5)
+    here, there = (rng.normal(-12, 3, (7, 203)).astype(np.float32) for _ in range(2))
+    level = np.append(np.quantile(there, 0.2, axis=1)[:6], -np.inf).astype(np.float32)
+    found = given_at(here, there, level)
+    wanted = np.where(there <= level[:, None], np.exp(here.astype(np.float64)), 0).sum(axis=1)
+    if found is not None:
+        assert found == pytest.approx(wanted, rel=3e-7)

@@ -57,6 +57,29 @@ static void decode_rows(const char *codes, ptrdiff_t row, const float *scale, co
                    out + i * CODED_SUMS);
 }
 
+/* Of each row the sum of exp(here) over the classes in which `there` is not above its level. */
+static void given_rows(const float *here, const float *there, const float *level, int64_t n, int64_t k,
+                       double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *restrict x = here + i * k, *restrict y = there + i * k;
+        double lane[LANES_D] = {0};
+        float own = level[i];
+        int64_t c = 0;
+        for (; c + LANES_D <= k; c += LANES_D)
+            for (int l = 0; l < LANES_D; l++) {
+                float p = exp_f(not_below_least(x[c + l]));
+                lane[l] += y[c + l] <= own ? p : 0.0f;
+            }
+        for (int l = 0; c + l < k; l++) {
+            float p = exp_f(not_below_least(x[c + l]));
+            lane[l] += y[c + l] <= own ? p : 0.0f;
+        }
+        out[i] = 0.0;
+        for (int l = 0; l < LANES_D; l++) out[i] += lane[l];
+    }
+}
+
 /* The floor's classes are given their row's level. */
 static void level_rows(const char *codes, ptrdiff_t row, const float *level, const uint8_t *floored, int64_t n,
                        int64_t k, float *to)

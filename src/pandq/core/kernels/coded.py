@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     Singles = NDArray[np.float32]
     Truths = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
 
 
 def decoded(
     codes: NDArray[Any], scale: Singles, least: Singles, floored: Truths, into: Singles
-) -> NDArray[np.float64] | None:
+) -> Floats | None:
     """Decode rows, and add up what is not at the floor.
 
     Args:
@@ -62,6 +63,27 @@ def levelled(codes: NDArray[Any], level: Singles, floored: Truths, into: Singles
     given = (codes.ctypes.data, codes.strides[0], level.ctypes.data, flags.ctypes.data)
     kernels.level_codes(*given, n, k, into.ctypes.data)
     return True
+
+
+def given_at(here: NDArray[Any], there: NDArray[Any], level: Singles) -> Floats | None:
+    """The probability of classes that another row gives no more than a level.
+
+    Args:
+        here: (n, K) log p, float32.
+        there: (n, K) the other rows' log p, float32.
+        level: (n,) up to which classes count.
+
+    Returns:
+        (n,) sums of p; None where there is no build, or for other numbers.
+    """
+    kernels = build()
+    both = here, there
+    if kernels is None or any(x.dtype != np.float32 or not x.flags.c_contiguous for x in both):
+        return None
+    out, level = np.empty(len(here)), np.ascontiguousarray(level, np.float32)
+    places = [x.ctypes.data for x in (here, there, level)]
+    kernels.given(*places, *here.shape, out.ctypes.data)
+    return out
 
 
 def _fits(codes: NDArray[Any], into: Singles) -> bool:

@@ -169,6 +169,18 @@ static PyObject *py_level_codes(PyObject *self, PyObject *args)
     return rows_done(n);
 }
 
+static PyObject *py_given(PyObject *self, PyObject *args)
+{
+    (void)self;
+    long long here, there, level, n, k, out;
+    if (!PyArg_ParseTuple(args, "LLLLLL", &here, &there, &level, &n, &k, &out)) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    given_rows((const float *)(intptr_t)here, (const float *)(intptr_t)there, (const float *)(intptr_t)level,
+               n, k, (double *)(intptr_t)out);
+    Py_END_ALLOW_THREADS
+    return rows_done(n);
+}
+
 static PyObject *py_mix(PyObject *self, PyObject *args)
 {
     (void)self;
@@ -352,6 +364,8 @@ static PyMethodDef methods[] = {
      "(codes, row, scale, least, floored, n, k, into, out): log p from codes, and sums of p."},
     {"level_codes", py_level_codes, METH_VARARGS,
      "(codes, row, level, floored, n, k, into): log p of the classes at the floor."},
+    {"given", py_given, METH_VARARGS,
+     "(here, there, level, n, k, out): the probability here of classes at a level there."},
     {"mix", py_mix, METH_VARARGS, "(x, with, n, out): words of 64 bits, mixed."},
     {"map_sums", py_map_sums, METH_VARARGS,
      "(map, mass, n, k, order, out): what the derivatives of a softmax map's loss are made of."},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from pandq.core.kernels.coded import given_at
 from pandq.core.numerics import blocks
 from pandq.core.threads import over_cores
 from pandq.sums.summary import Summary, merged_by, summary
@@ -164,10 +165,14 @@ class _Side:
         here, there = self.view.array, other.view.array
         if not isinstance(self.view, CodedLogits):
             here = self.view.law().log_prob
-        level = other.codes.level.astype(np.float32)[:, None]
+        level = other.codes.level.astype(np.float32)
 
         def add(rows: slice) -> None:
-            floor = there[rows] <= level[rows]
+            of_block = given_at(here[rows], there[rows], level[rows])
+            if of_block is not None:
+                found[rows] = of_block
+                return
+            floor = there[rows] <= level[rows, None]
             row = np.repeat(np.arange(len(floor)), [np.count_nonzero(x) for x in floor])
             p = np.exp(here[rows].ravel()[np.flatnonzero(floor)].astype(np.float64))
             found[rows] = np.bincount(row, weights=p, minlength=len(floor))
