@@ -97,7 +97,7 @@ def votes(
     check_pool(annotator_pool)
     check_truth("ordered", ordered)
     given = _taken(p)
-    names = _class_names(given, classes)
+    names = _class_names(given, classes, ordered=ordered)
     if ordered:
         check_order(names, named=classes is not None)
     called = _ids(given, ids)
@@ -120,9 +120,7 @@ def votes(
         unit=unit,
         level=level,
         source={"items": len(cells.votes)},
-        options={"seed": seed, "worst": worst}
-        | ({} if annotator_pool is None else {"annotator_pool": annotator_pool})
-        | ({"ordered": True} if ordered else {}),
+        options=_options(seed=seed, worst=worst, annotator_pool=annotator_pool, ordered=ordered),
         notes=(*getattr(given, "notes", ()), *notes),
         **_numbers(cells),
         **agreed,
@@ -134,6 +132,11 @@ def votes(
         ordinal_alpha=ordinal_alpha(paired, level=level) if ordered and len(paired.votes) else None,
         order=names if ordered else None,
     )
+
+
+def _options(**given: Any) -> dict[str, Any]:
+    """The options that a result names: what was not asked for is left out."""
+    return {name: x for name, x in given.items() if x is not None and x is not False}
 
 
 def _numbers(cells: Cells) -> dict[str, Any]:
@@ -226,13 +229,15 @@ def _taken(p: object) -> Votes | Counts:
     )
 
 
-def _class_names(p: Votes | Counts, classes: Sequence[object] | None) -> tuple[str, ...]:
+def _class_names(
+    p: Votes | Counts, classes: Sequence[object] | None, *, ordered: bool
+) -> tuple[str, ...]:
     from pandq.core.classes import distinct
 
     if classes is None:
         return p.classes or tuple(map(str, range(p.n_classes or 0)))
     if isinstance(p, Votes):
-        if tuple(map(str, classes)) == p.classes:
+        if ordered and tuple(map(str, classes)) == p.classes:
             return p.classes
         raise InputError(what="Votes have their classes: Votes(labels, classes=[...])")
     names = distinct(classes).names

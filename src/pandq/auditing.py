@@ -137,7 +137,7 @@ class Ready:
         votes = self.trained is not None and self.trained.label_type == "votes"
         pooled = self.trained is not None and self.trained.bounding.pool is not None
         kinds: dict[str, Any] = {"ordered": asked.ordered, "votes": votes, "pooled": pooled}
-        return PartSums.empty(by=by, **kinds, **asked.drawn)
+        return PartSums.empty(by=by, **(kinds | asked.drawn))
 
 
 def ready(

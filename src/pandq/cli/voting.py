@@ -96,7 +96,7 @@ def votes_command(
     names = class_names(classes)
     read = ballots(list(files), classes=names, **taken(given, *READ))
     ids = None if read.ids is None else read.ids.to_numpy(zero_copy_only=False)
-    told = read.votes.classes if isinstance(names, list) else None
+    told = read.votes.classes if given["ordered"] and isinstance(names, list) else None
     result = votes(read.votes, ids=ids, classes=told, **given)
     result = replace(result, source={**result.source, "name": read.name})
     with all_or_none():
