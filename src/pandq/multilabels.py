@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pandq.auditing import Ready, concluded, ready
 from pandq.core.columns import Columns
 from pandq.errors import InputError
-from pandq.estimate.averages.intervals import Sampling
+from pandq.estimate.averages.leaning import limits_of
 from pandq.estimate.averages.lossmeans import LossMeans
 from pandq.estimate.decomposition.partsums import LOSSES, PARTS, PartSums, parts_of_rows
 from pandq.estimate.decomposition.together import parts_of_all
@@ -281,7 +281,8 @@ def _adding_up(total: Estimate, audits: Mapping[str, Audit]) -> Estimate:
     moved = value - total.value
     ends = [None if x is None else x + moved for x in (total.low, total.high)]
     if total.effective is not None and total.standard_error:  # of no bootstrap
-        known = total.standard_error**2, total.effective, total.n, total.skewness or 0.0
-        ends = [*Sampling(value, *known).limits(total.level)]
+        leaning = total.skewness or 0.0, total.likely_skewness or 0.0
+        about = value, total.standard_error, total.degrees, *leaning
+        ends = [float(x) for x in limits_of(*about, (1 + total.level) / 2)]
     low, high = (None if x is None else max(x, 0.0) for x in ends)
     return replace(total, value=value, low=low, high=high)

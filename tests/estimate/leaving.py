@@ -25,26 +25,24 @@ def of_rows(x, w):
     return variance, w.sum() ** 2 / (w**2).sum(), (e**3).sum() / (e**2).sum() ** 1.5
 
 
-def ends(mean, variance, effective, skewness, level=0.95):
-    """Student's t, its far end moved by the skewness and twice its square."""
+def ends(mean, variance, effective, skewness, level=0.95, likely=None):
+    """Student's t, its far end moved by the skewness and twice its square; above also by what is
+    `likely` where that is known from elsewhere."""
+    likely = skewness if likely is None else likely
     tail = (1 + level) / 2
     t, z = stats.t.ppf(tail, max(effective - 1, 1)), stats.norm.ppf(tail)
-    sides = np.maximum([-skewness, skewness], 0.0)
-    low, high = t + (sides + 2 * sides**2) * (2 * z**2 + 1) / 6
-    return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
-
-
-def above_zero(mean, variance, effective, skewness, weight, level=0.95):
-    """The same of what is never negative: it leans as a log-normal law where units are few."""
-    tail = (1 + level) / 2
-    t, z = stats.t.ppf(tail, max(effective - 1, 1)), stats.norm.ppf(tail)
-    law = 3 * np.sqrt(variance) / mean * weight.sum() * (weight**3).sum() / (weight**2).sum() ** 2
-    likely = skewness * effective / (effective + 100) + law * 100 / (effective + 100)
     seen, unlikely = max(skewness, 0.0), max(-likely, 0.0)
     further = (2 * z**2 + 1) / 6
     low = t + (unlikely + 2 * unlikely**2) * further
     high = t + max(seen + 2 * seen**2, likely) * further
     return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
+
+
+def above_zero(mean, variance, effective, skewness, weight, level=0.95):
+    """The same of what is never negative: it leans as a log-normal law where units are few."""
+    law = 3 * np.sqrt(variance) / mean * weight.sum() * (weight**3).sum() / (weight**2).sum() ** 2
+    likely = skewness * effective / (effective + 100) + law * 100 / (effective + 100)
+    return ends(mean, variance, effective, skewness, level, likely)
 
 
 def interval(x, w=None, cluster=None, level=0.95, *, skewed=True, positive=False):

@@ -40,6 +40,7 @@ ESTIMATE = {
         "degrees": NUMBER,
         "effective": NUMBER,
         "skewness": NUMBER,
+        "likely_skewness": NUMBER,
         "method": {"type": "string"},
         "identified": {"type": "boolean"},
         "infinite": {
@@ -50,7 +51,7 @@ ESTIMATE = {
         },
     },
     "required": ["value", "low", "high", "unit", "n", "standard_error", "degrees", "effective",
-                 "skewness", "method", "identified"],
+                 "skewness", "likely_skewness", "method", "identified"],
     "additionalProperties": False,
 }  # fmt: skip
 

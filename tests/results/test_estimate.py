@@ -89,7 +89,12 @@ def test_an_interval_can_be_made_again_from_what_is_told_of_its_error(name):
     exact += [x for x in means if "the same in every unit" in x[1].method]
     for place, e in [x for x in means if x not in drawn and x not in exact]:
         low, high = leaving.ends(
-            e.value, e.standard_error**2, e.effective, e.skewness or 0.0, e.level
+            e.value,
+            e.standard_error**2,
+            e.effective,
+            e.skewness or 0.0,
+            e.level,
+            e.likely_skewness or 0.0,
         )
         assert e.degrees == pytest.approx(e.effective - 1, rel=1e-12)
         if not (low < 0 and e.low == 0.0):

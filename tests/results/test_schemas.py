@@ -46,4 +46,4 @@ def test_another_document_does_not(change):
 
 
 def test_all_documents_are_held_to_a_schema():
-    assert len(WRITTEN) == 25
+    assert len(WRITTEN) == 26

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pandq.documents import Value
 
 ENDS = ("value", "low", "high")
-OF_ERROR = ("degrees", "effective", "skewness")
+OF_ERROR = ("degrees", "effective", "skewness", "likely_skewness")
 # What arithmetic may do to the order of a value and its ends.
 ROUNDING = 1e-9
 # What a format specification of a number ends with; one of a width alone is of text.
@@ -28,8 +28,8 @@ class Estimate:
     `standard_error` is the value's, with its `degrees` of freedom, where it has one; `effective` is
     how many equal and independent rows or clusters would tell as much (Kish 1965). An end of an
     interval by Student's t is value +- t * standard_error, further out on the side to which the
-    mean's `skewness` points (Hall 1992) and above where a loss has few units, cut to what is
-    possible.
+    mean's `skewness` points (Hall 1992) and, where a loss has few units, to which its
+    `likely_skewness` does, cut to what is possible.
 
     >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
     floor 0.312 nat [0.298, 0.327]
@@ -50,6 +50,7 @@ class Estimate:
     degrees: float | None = None
     effective: float | None = None
     skewness: float | None = None
+    likely_skewness: float | None = None
 
     def __str__(self) -> str:
         name = f"{self.name} " if self.name else ""
@@ -106,7 +107,7 @@ class Estimate:
             InputError: it is no such form.
         """
         ends, spread = {}, told.get("standard_error")
-        least = {"degrees": -1.0, "effective": 0.0, "skewness": -math.inf}
+        least = dict.fromkeys(OF_ERROR, -math.inf) | {"degrees": -1.0, "effective": 0.0}
         known = {name: told.get(name) for name in OF_ERROR}
         infinite = told.get("infinite")
         for end in ENDS:
@@ -157,6 +158,7 @@ class Estimate:
             degrees=None,
             effective=None,
             skewness=None,
+            likely_skewness=None,
         )
 
 

@@ -316,6 +316,8 @@ def mean_estimate(
         low, high = _about_a_constant(found, level, known)
     else:
         low, high = found.limits(level, least=_floor_of(known))
+    # what rounding alone has spread leans nowhere
+    leans = found.standard_error > np.finfo(np.float64).eps
     return Estimate(
         found.mean,
         max(low, least),
@@ -328,8 +330,8 @@ def mean_estimate(
         standard_error=found.standard_error,
         degrees=found.degrees,
         effective=found.effective,
-        # what rounding alone has spread leans nowhere
-        skewness=found.skewness if found.standard_error > np.finfo(np.float64).eps else 0.0,
+        skewness=found.skewness if leans else 0.0,
+        likely_skewness=found.likely_skewness(_floor_of(known)) if leans else 0.0,
     )
 
 

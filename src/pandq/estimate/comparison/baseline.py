@@ -66,6 +66,7 @@ def against_baseline(
         degrees=degrees,
         effective=None,
         skewness=None,
+        likely_skewness=None,
     )
     called = then.source.get("q") or "the baseline"
     against = f"{called} of the baseline" if called == new.q else str(called)
