@@ -14,7 +14,8 @@ from pandq.estimate.comparison.firstpass import ComparisonSums, require_referenc
 from pandq.estimate.comparison.idle import partly_known
 from pandq.estimate.passes import require_laws
 from pandq.loops.fed import Fed, sampled
-from pandq.read.chunks import texts, views_scan
+from pandq.read.chunks import views_scan
+from pandq.read.texts import texts
 from pandq.report.shown import Comparison
 
 if TYPE_CHECKING:

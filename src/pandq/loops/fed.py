@@ -18,7 +18,7 @@ from pandq.loops.distinct import Distinct
 from pandq.loops.kept import KeptRows, rows_kept
 from pandq.loops.state import State
 from pandq.loops.stored import like_of, read_bytes, state_bytes, state_of
-from pandq.read.chunks import texts
+from pandq.read.texts import texts
 from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary
 

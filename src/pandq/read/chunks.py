@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -347,18 +346,6 @@ def _again(p: Any, control: object) -> View | None:
     if control is None or p.kind in PARTIAL_KINDS:
         return None if control is None else require_view("control", control)
     return paired(p, control)[1]
-
-
-def texts(name: str, given: object) -> tuple[str, ...]:
-    """One text, or several, or none.
-
-    Raises:
-        InputError: it is something else.
-    """
-    found = (given,) if isinstance(given, str) else () if given is None else given
-    if not isinstance(found, Iterable) or not all(isinstance(x, str) for x in found):
-        raise InputError(what=f"{name} is text, or a list of texts", got=repr(given))
-    return tuple(found)
 
 
 def labels_beside(labels: object, q: View | TopK) -> Labels:

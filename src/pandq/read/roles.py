@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from pandq.core.checks import is_number
 from pandq.errors import InputError, near_names
-from pandq.read.chunks import texts
 from pandq.read.named import named
 from pandq.read.recognise import Spec, recognised, resolved
+from pandq.read.texts import texts
 from pandq.views import SAMPLED_KIND, TOP_KIND, VOTES_KIND, Probs
 from pandq.views.answers import check_first
 

@@ -11,7 +11,7 @@ from pandq.core.hashing import hash_ids
 from pandq.errors import InputError, RowError
 from pandq.read import columns as cols
 from pandq.read.arrays import ArrayColumns
-from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights, texts
+from pandq.read.chunks import Chunk, chunk_rows, labels_beside, row_weights
 from pandq.read.ignored import counting
 from pandq.read.judge import judged_by, with_p
 from pandq.read.laid import laid_open, read_whole
@@ -28,6 +28,7 @@ from pandq.read.roles import (
 )
 from pandq.read.sequences import require_tokens_told
 from pandq.read.settled import Settled, as_rounded, needs_whole_types, row_width, settled
+from pandq.read.texts import texts
 from pandq.read.tokens import token_texts
 from pandq.read.viewed import top_of, view_of
 from pandq.read.voted import votes_view

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pandq.errors import InputError
-from pandq.read.chunks import texts
 from pandq.read.join import Duplicates, joined
 from pandq.read.laid import laid_open
 from pandq.read.places import name_of
 from pandq.read.recognise import OTHER
 from pandq.read.roles import require_texts
 from pandq.read.scan import scan
+from pandq.read.texts import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
