@@ -200,7 +200,9 @@ def _sides(layout: Layout, files: Sequence[Place]) -> tuple[list[Place], list[Pl
 
 def share_ids(files: Sequence[Place]) -> bool:
     """Are these two files of the same columns about the same rows, and no two parts of a table?"""
-    one, other = (open_tables([file]) for file in files)
+    if any(has_suffix(file, ARRAYS) for file in files):
+        return False
+    one, other = [open_tables([file]) for file in files]
     need = next(need for need in layout_of("kaggle").needs if need.name == "item")
     names = need.found({name: sql_type(kind) for name, kind in one.schema.items()})
     if set(one.schema) != set(other.schema) or not names:
