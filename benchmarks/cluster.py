@@ -124,7 +124,11 @@ def main() -> None:
     text = report(asked.rows, size, times, tasks)
     print(text)
     if asked.write is not None:
-        asked.write.write_text(text, encoding="utf-8")
+        # what another script wrote stays
+        _, head, rest = asked.write.read_text(encoding="utf-8").partition(
+            "\n## Answers of people\n"
+        )
+        asked.write.write_text(text + head + rest, encoding="utf-8")
 
 
 def report(
