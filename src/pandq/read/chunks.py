@@ -308,14 +308,18 @@ def views_scan(
     p_view, q_view, *others = _taken(p, q, rivals)
     n = len(cast("View", q_view))
     if by is not None and not isinstance(by, MappingABC):
-        raise InputError("by must name its arrays", got=repr(by), remedy="by={'site': site}")  # noqa: EM101
+        raise InputError(
+            what="by must name its arrays", got=type(by).__name__, remedy="by={'site': site}"
+        )
 
     def column(name: str, values: ArrayLike | None) -> NDArray[Any] | None:
         if values is None:
             return None
         array = as_array(name, values)
         if array.shape != (n,):
-            raise InputError(f"{name} needs one value per row ({n})", got=f"shape {array.shape}")  # noqa: EM102
+            raise InputError(
+                what=f"{name} needs one value per row ({n})", got=f"shape {array.shape}"
+            )
         if array.dtype.kind == "O":
             array = np.array([cols.MISSING if x is None else str(x) for x in array], np.str_)
         return array
