@@ -1,7 +1,8 @@
 """What do losses cost, forward and back, beside those of torch?
 
     python benchmarks/losses.py            # logits in memory
-    python benchmarks/losses.py --heads    # hidden states and a head
+    python benchmarks/losses.py --compiled # the same under torch.compile
+    python benchmarks/losses.py --heads    # hidden states and a head, beside their products alone
 
 CPU seconds and peaks of memory above the inputs, in multiples of the logits; each row is a process
 of its own. There is no GPU in these figures.
@@ -25,7 +26,7 @@ from pandq import torch as pt
 ROUNDS = 2
 
 
-def of_logits(name: str, n: int, k: int) -> Callable[[], None]:
+def of_logits(name: str, n: int, k: int, *, compiled: bool = False) -> Callable[[], None]:
     torch.manual_seed(0)
     teacher = torch.randn(n, k)
     z = torch.randn(n, k).add_(teacher).requires_grad_()
@@ -46,7 +47,7 @@ def of_logits(name: str, n: int, k: int) -> Callable[[], None]:
         "F.cross_entropy": lambda: functional.cross_entropy(z, y),
         "pandq cross entropy": lambda: ce(pt.Labels(y), pt.Logits(z)),
     }
-    return _step(jobs[name], z)
+    return _step(torch.compile(jobs[name], fullgraph=True) if compiled else jobs[name], z)
 
 
 def of_heads(name: str, n: int, d: int, k: int) -> Callable[[], None]:
@@ -54,8 +55,16 @@ def of_heads(name: str, n: int, d: int, k: int) -> Callable[[], None]:
     hidden = torch.randn(n, d, requires_grad=True)
     weight = torch.randn(k, d).div_(d**0.5).requires_grad_()
     y = torch.randint(k, (n,))
-    near = torch.randn(k, d).div_(10 * d**0.5).add_(weight.detach())
-    teacher = hidden.detach()
+    teacher, head = hidden.detach(), weight.detach()
+    # what is freed before the loss would hide a part of its memory
+    near = torch.randn(k, d).div_(10 * d**0.5).add_(head) if "KL" in name or "kl" in name else head
+
+    def products() -> None:
+        logits = teacher @ head.T
+        _, _ = logits @ head, logits.T @ teacher
+
+    if name == PRODUCTS:
+        return products
     jobs: dict[str, Callable[[], torch.Tensor]] = {
         "F.cross_entropy of logits": lambda: functional.cross_entropy(
             functional.linear(hidden, weight), y
@@ -93,9 +102,12 @@ LOGITS = (
     "F.cross_entropy",
     "pandq cross entropy",
 )
+# Forward, and back to states and head: what no loss of a head goes without.
+PRODUCTS = "the three products alone"
 HEADS = (
     "F.cross_entropy of logits",
     "pandq cross entropy of Linear",
+    PRODUCTS,
     "F.kl_div of logits",
     "pandq KL of two Linear",
 )
@@ -117,6 +129,7 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--heads", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--classes", type=int)
@@ -126,14 +139,19 @@ def main() -> None:
     k = asked.classes or (128_256 if asked.heads else 32_000)
     if asked.job:
         heads = asked.heads
-        run = of_heads(asked.job, n, asked.width, k) if heads else of_logits(asked.job, n, k)
+        more = {"compiled": asked.compiled}
+        run = (
+            of_heads(asked.job, n, asked.width, k) if heads else of_logits(asked.job, n, k, **more)
+        )
+        if asked.compiled:
+            run()
         one(run, n * k * 4 / 2**20)
         return
     what = f" x {asked.width:,}" if asked.heads else ""
     print(f"{machine()}, torch {torch.__version__}; {n:,}{what} x {k:,} in float32\n")
     print("| forward and back | CPU | times torch's | peak | in logits |\n|---|---|---|---|---|")
     base = 1.0
-    same = ["--heads"] if asked.heads else []
+    same = ["--heads"] if asked.heads else ["--compiled"] if asked.compiled else []
     same += [f"--rows={n}", f"--classes={k}", f"--width={asked.width}"]
     for name in HEADS if asked.heads else LOGITS:
         command = [sys.executable, __file__, "--job", name, *same]
