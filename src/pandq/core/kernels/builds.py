@@ -19,7 +19,7 @@ BUILDS = (("v4", 4), ("v3", 3), ("v2", 2), ("plain", 0))
 ENVIRONMENT = "PANDQ_KERNELS"
 
 # As INTERFACE of module.c: a build of other sources, left from before an update, is not called.
-INTERFACE = 10
+INTERFACE = 11
 
 
 @cache
