@@ -29,6 +29,7 @@ FLOOR, GROUPING_LOSS, CALIBRATION_LOSS, UNKNOWN = "#3182bd", "#d55e00", "#009e73
 COLOURS = {"floor": FLOOR, "grouping loss": GROUPING_LOSS, "calibration loss": CALIBRATION_LOSS}
 INK = "#000000"  # in a page this becomes the colour of its text
 SHOWN = 30
+LEGEND_LINE = 65  # characters of all labels that fit beside each other
 
 
 def axes_of(ax: Axes | None, width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
@@ -53,19 +54,22 @@ def decomposition(audit: Audit, ax: Axes | None = None) -> Figure:
     Returns:
         The figure.
     """
-    figure, ax = axes_of(ax, 6.6, 1.3)
     found = [("cross entropy", audit.cross_entropy.value or 0.0)]
     if audit.decomposition is not None:
         found = stacked(audit.decomposition)
+    labels = [f"{name} {short(size)}" for name, size in found]
+    lines = 1 if sum(map(len, labels)) <= LEGEND_LINE else 2
+    figure, ax = axes_of(ax, 6.6, 1.05 + 0.25 * lines)
     left = 0.0
-    for name, size in found:
-        label, colour = f"{name} {short(size)}", COLOURS.get(name.removesuffix(AT_LEAST), UNKNOWN)
+    for label, (name, size) in zip(labels, found, strict=True):
+        colour = COLOURS.get(name.removesuffix(AT_LEAST), UNKNOWN)
         drawn = size if np.isfinite(size) else 0.0
         ax.barh(0, drawn, left=left, color=colour, label=label, edgecolor="white", linewidth=1)
         left += drawn
     ax.set(yticks=[], ylim=(-0.5, 0.5), xlim=(0, left or 1.0), xlabel=f"{audit.unit} per row")
     ax.spines["left"].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found), frameon=False, borderpad=0)
+    columns = -(-len(found) // lines)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, borderpad=0)
     return figure
 
 

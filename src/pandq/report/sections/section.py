@@ -153,17 +153,17 @@ class Section:
     @property
     def value_heading(self) -> str:
         """What stands above the numbers of its quantities: their unit, where all have it."""
-        return "value" if self._mixed else self.unit
+        return self.unit if self._alike else "value"
 
     @property
     def row_headings(self) -> list[str]:
         """What its quantities are called; among some without a unit, with theirs."""
-        units = [f", {self.unit}" * (self._mixed and row.has_unit) for row in self.rows]
-        return [row.heading + unit for row, unit in zip(self.rows, units, strict=True)]
+        unit = f", {self.unit}" if self.unit and not self._alike else ""
+        return [row.heading + unit * row.has_unit for row in self.rows]
 
     @property
-    def _mixed(self) -> bool:
-        return not all(row.has_unit for row in self.rows)
+    def _alike(self) -> bool:
+        return bool(self.unit) and all(row.has_unit for row in self.rows)
 
 
 def interval(estimate: Estimate | Mapping[str, Any], digits: int = 4) -> str:
