@@ -70,7 +70,11 @@ def size_of(pool: Pool, *, votes: bool, seen: int, most_votes: float, where: str
     if pool is None:
         return None
     if not votes:
-        raise InputError(what="annotator_pool is for votes, several of a row", where=where)
+        raise InputError(
+            what="annotator_pool is for votes, several of a row",
+            where=where,
+            remedy="Leave it out.",
+        )
     if pool == "seen" and not seen:
         raise InputError(
             what="it is not known who gave the votes, so that nobody was seen",
