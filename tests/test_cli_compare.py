@@ -264,7 +264,7 @@ def test_a_markdown_summary_is_appended_where_a_pipeline_wants_one(folder, tmp_p
     assert text.startswith("before\n## pandq\n")
     assert "❌ --max-kl 0 is breached" in text
     title = {"compare": "probs\\:dull less probs\\:good", "audit": "Means over rows"}[command]
-    assert f"\n| {title} | nat | 95% interval |\n|---|---|---|\n" in text
+    assert f"\n| {title} | value | 95% interval |\n|---|---|---|\n" in text
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         lines = table.splitlines()
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {lines[1].count("|")}

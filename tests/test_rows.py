@@ -32,12 +32,13 @@ def test_every_quantity_of_a_row_is_measured():
 
 
 def test_every_measure_has_a_formula():
-    assert tuple(rows.FORMULAS) == rows.NAMES == tuple(x.name for x in fields(rows.RowMeasures))
+    assert tuple(rows.FORMULAS) == (*rows.NAMES, *rows.ORDERED)
+    assert tuple(rows.FORMULAS) == tuple(x.name for x in fields(rows.RowMeasures))
 
 
 @pytest.mark.parametrize("p", P)
 def test_a_measure_is_its_formula(p, build):
-    found = rows.measure_rows(P[p], Probs(Q))
+    found = rows.measure_rows(P[p], Probs(Q), ordered=True)
     for name, formula in rows.FORMULAS.items():
         want = formula(P[p].law(), Probs(Q).law())
         assert getattr(found, name) == pytest.approx(want, rel=1e-12, abs=1e-14), name
@@ -45,7 +46,7 @@ def test_a_measure_is_its_formula(p, build):
 
 @pytest.mark.parametrize("p", P)
 def test_a_measure_that_no_kernel_knows_needs_a_field_and_a_formula(p, build, monkeypatch):
-    more = make_dataclass("More", ["apart"], bases=(rows.RowMeasures,), frozen=True)
+    more = make_dataclass("More", ["apart"], bases=(rows.RowMeasures,), frozen=True, kw_only=True)
     monkeypatch.setattr(rows, "RowMeasures", more)
     monkeypatch.setattr(rows, "NAMES", tuple(x.name for x in fields(more)))
     monkeypatch.setitem(rows.FORMULAS, "apart", lambda a, b: np.abs(a.prob - b.prob).sum(axis=1))

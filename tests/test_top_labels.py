@@ -173,7 +173,7 @@ def test_the_command_line_takes_labels_beside_topk_and_limits_the_cross_entropy(
     refused = run("--max-cross-entropy", "1")
     assert refused.returncode == 2
     assert "--labels" in refused.stderr
-    mean, low, high = leaving.interval(-at(q, y))
+    mean, low, high = leaving.interval(-at(q, y), positive=True)
     told = json.loads(run("--labels", "token", "--json", "-").stdout)["bounds"][0]["labels"]
     loss = told["within"]["cross_entropy"]
     assert (loss["value"], loss["low"], loss["high"]) == pytest.approx((mean, low, high))

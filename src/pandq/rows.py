@@ -66,11 +66,11 @@ FORMULAS: dict[str, Callable[[Law, Law], NDArray[Any]]] = {
     "accuracy": scores.accuracy,
     "expected_accuracy": scores.at_top,
     "brier": scores.brier_score,
-    "rps": scores.ranked_probability_score,
     "confidence": lambda _, q: scores.confidence(q),
     "q_entropy": lambda _, q: measures.entropy(q),
     "p_class": lambda p, _: scores.top_class(p),
     "q_class": lambda _, q: scores.top_class(q),
+    "rps": scores.ranked_probability_score,
 }
 
 

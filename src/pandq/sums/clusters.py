@@ -69,8 +69,11 @@ class ClusterTotals(Summary):
     def unevenness(self, group: int = 0) -> float:
         """How uneven their weights are: sum W sum W^3 / (sum W^2)^2, 1 where they are equal."""
         weight = self.totals[self.group == np.uint64(group), 0]
-        squares = float(weight @ weight)
-        return float(weight.sum() * (weight**3).sum()) / squares**2 if squares > 0 else 1.0
+        if not weight.any():
+            return 1.0
+        share = weight / weight.sum()
+        squares = float(share @ share)
+        return float((share**3).sum()) / squares**2
 
     def mean_covariance(self, group: int = 0) -> Floats:
         """(d, d) covariance of the group's weighted means; nan for fewer than two clusters.

@@ -164,8 +164,11 @@ class Moments(Summary):
     def unevenness(self) -> float:
         """How uneven the weights are, sum w sum w^3 / (sum w^2)^2; 1 if it was not kept."""
         squares = self.squared.weight
-        known = self.cubed is not None and squares > 0
-        return self.weight * self.cubed.weight / squares**2 if known and self.cubed else 1.0
+        if self.cubed is None or not squares > 0:
+            return 1.0
+        # cubes of weights beyond 1e100 are no numbers
+        found = self.weight / squares * (self.cubed.weight / squares)
+        return found if math.isfinite(found) else 1.0
 
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""

@@ -76,8 +76,8 @@ class ReferenceSums(Summary):
             LogHistogram.empty(),
             LogHistogram.empty(),
             UnitHistogram.empty(),
-            LossMeans.empty(("nll",), ()),
-            LossMeans.empty(("nll_base",), ()),
+            LossMeans.empty(("cross_entropy",), ()),
+            LossMeans.empty(("cross_entropy",), ()),
             LossMeans.empty(TOKENS, MOVED),
             UnitHistogram.empty(),
             RedrawnHistogram.empty(),
@@ -303,9 +303,9 @@ def _tokens(sums: ReferenceSums, level: float) -> Tokens:
         log_ratio, difference = (infinite_difference(x, *lost) for x in (log_ratio, difference))
         correlation = float("nan")
     return Tokens(
-        perplexity=exponential("perplexity", sums.losses.estimate("nll", level=level)),
+        perplexity=exponential("perplexity", sums.losses.estimate("cross_entropy", level=level)),
         reference_perplexity=exponential(
-            "reference_perplexity", sums.base_losses.estimate("nll_base", level=level)
+            "reference_perplexity", sums.base_losses.estimate("cross_entropy", level=level)
         ),
         perplexity_ratio=exponential("perplexity_ratio", log_ratio),
         log_perplexity_ratio=log_ratio,

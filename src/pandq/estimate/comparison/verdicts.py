@@ -24,6 +24,7 @@ def p_value(found: Sampling) -> float:
 
     Where every unit has the same difference it is that of the sign test.
 
+    >>> from pandq.estimate.averages.intervals import Sampling
     >>> round(p_value(Sampling(2.0, 1.0, effective=10_000, n=10_000)), 4)
     0.0455
     """

@@ -134,7 +134,7 @@ def ranked_parts(p: View, q: View, folds: Folds, maps: Sequence[Recalibrator]) -
 
     >>> from pandq import Labels, Probs
     >>> half = Recalibrator("temperature", {"a": np.array(0.5)}, 0.0, np.full(2, 0.5), 0.0, 9)
-    >>> found = ranked_parts(Labels([0]), Probs([[0.8, 0.2]]), np.zeros(1, int), [half])
+    >>> found = ranked_parts(Labels([0], 2), Probs([[0.8, 0.2]]), np.zeros(1, int), [half])
     >>> found.before.round(6), found.after.round(6), found.own
     (array([0.04]), array([0.111111]), array([0.]))
     """
