@@ -195,6 +195,35 @@ def test_what_lies_between_two_means_is_held_wherever_it_lies(gap, rho):
         assert covered[[0, 2]] == pytest.approx(0.95, abs=0.012)
 
 
+def of_two_points(k, n):
+    """The mean of k ones among n zeros and ones, as of any loss that has no top."""
+    share = k / n
+    spread = share * (1 - share)
+    skewness = (1 - 2 * share) / math.sqrt(spread * n)
+    return Sampling(share, spread / (n - 1), n, n, skewness)
+
+
+def test_likely_skewness_widens_no_interval_of_500_rows_by_more_than_1_percent():
+    # for their coefficient of variation two points are the least skewed law above zero
+    for n in (500, 2000):
+        for k in range(1, n):
+            found = of_two_points(k, n)
+            (low, high), (least, most) = found.limits(0.95), found.limits(0.95, least=0.0)
+            assert (most - least) / (high - low) < 1.01
+
+
+@pytest.mark.parametrize("n", [60, 200, 500])
+@pytest.mark.parametrize("zeros", [0.3, 0.1, 0.02])
+def test_a_lower_end_that_is_drawn_in_where_few_rows_are_small_still_covers(n, zeros):
+    chance = stats.binom(n, 1 - zeros)
+    held = seen = 0.0
+    for k in range(1, n):
+        low, high = of_two_points(k, n).limits(0.95, least=0.0)
+        held += chance.pmf(k) * (low <= 1 - zeros <= high)
+        seen += chance.pmf(k)
+    assert held / seen > 0.94
+
+
 def test_the_level_at_each_end_is_imbens_and_manskis_equation_7():
     for gap in (0.3, 1.0, 2.5):
         low, high = Sampling(0.0, 1.0, 1e9, 10**9), Sampling(gap, 0.5, 1e9, 10**9)
