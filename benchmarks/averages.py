@@ -24,10 +24,10 @@ from turns import in_turns, machine, table
 from whole_audit import COLUMNS, LARGE, jobs_of
 
 import pandq
-from pandq.audits import AuditSums
 from pandq.core.kernels import build_name
 from pandq.core.threads import THREADS
 from pandq.estimate.averages.rowsums import extreme_rows
+from pandq.estimate.firstpass import AuditSums
 from pandq.read.chunks import chunk_rows, views_scan
 from pandq.rows import measure_rows
 

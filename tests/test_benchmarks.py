@@ -1,5 +1,7 @@
 """The page of benchmarks: each table stands under a command that can make it anew."""
 
+import ast
+import importlib
 import importlib.util
 import re
 import shlex
@@ -42,3 +44,14 @@ def test_a_table_that_is_made_anew_replaces_its_own_and_no_other(tables):
     assert f"<!-- {second} -->\n\na \\1 machine\n\n| new |\n\n<!-- end -->" in made
     assert tables.with_table(made, second, "a \\1 machine\n\n| new |") == made
     assert tables.with_table(page, "python benchmarks/three.py", "new") == page
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_script_imports_of_pandq_is_there(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    for line in ast.walk(tree):
+        if isinstance(line, ast.ImportFrom) and (line.module or "").split(".")[0] == "pandq":
+            pytest.importorskip("torch") if line.module.startswith("pandq.torch") else None
+            module = importlib.import_module(line.module)
+            for name in line.names:
+                assert hasattr(module, name.name), (line.module, name.name)

@@ -147,19 +147,8 @@ class Estimate:
         self, low: float | None, high: float | None, method: str, value: float | None = None
     ) -> Estimate:
         """What is known of the same quantity by bounds alone: no standard error is its own."""
-        return replace(
-            self,
-            value=value,
-            low=low,
-            high=high,
-            method=method,
-            identified=False,
-            standard_error=None,
-            degrees=None,
-            effective=None,
-            skewness=None,
-            likely_skewness=None,
-        )
+        of = self.level, self.unit, self.n
+        return Estimate(value, low, high, *of, method, self.name, identified=False)
 
 
 def _shown(x: float | None) -> str:

@@ -32,11 +32,10 @@ def likely_skewness(
     if least == -math.inf or not unevenness > 0.0:
         return skewness
     above = mean - least
-    with np.errstate(divide="ignore", invalid="ignore"):
-        law = np.divide(LOG_NORMAL * unevenness * error, above)
-    share = effective / (effective + ENOUGH_UNITS)
     known = (above > 0.0) & (error > 0.0)
-    return np.where(known, share * skewness + (1 - share) * np.where(known, law, 0.0), skewness)
+    law = LOG_NORMAL * unevenness * error / np.where(known, above, 1.0)
+    share = effective / (effective + ENOUGH_UNITS)
+    return np.where(known, share * skewness + (1 - share) * law, skewness)
 
 
 def stretch(skewness: Any, z: Any) -> Any:

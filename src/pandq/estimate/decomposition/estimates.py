@@ -151,8 +151,9 @@ def parts_of(
         how = trained.bounding.told + _over_people(means.others) if known else NOT_IDENTIFIED
         floor = _floor(means, after, how, known=known, level=level)
         middle = floor.value
-        grouping_loss = _above(means, left, after, middle, how, level=level)
-        kl = _above(means, "kl", loss, middle, how, level=level)
+        grouping_loss = kl = _above(means, "kl", loss, middle, how, level=level)
+        if after is not loss:
+            grouping_loss = _above(means, "grouping_loss", after, middle, how, level=level)
     if doubt == "dependent":
         # the mean of the votes is unbiased whoever gave them, and so is every loss
         floor = floor.ranged(0.0, after.high, DEPENDENT)
@@ -171,7 +172,10 @@ def parts_of(
         grouping_loss, kl = (part.ranged(None, None, BLINDLY) for part in (grouping_loss, kl))
     parts = {"cross_entropy": loss, "refinement_loss": after, "calibration_loss": gain}
     parts |= {"floor": floor, "grouping_loss": grouping_loss, "kl": kl}
-    return {name: replace(estimate, name=name) for name, estimate in parts.items()}
+    return {
+        name: estimate if estimate.name == name else replace(estimate, name=name)
+        for name, estimate in parts.items()
+    }
 
 
 def _recalibration(
