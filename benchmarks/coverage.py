@@ -360,6 +360,51 @@ def units(sets: int) -> None:
         )
 
 
+# ------------------------------------------------------- models that are hardly ever wrong
+
+SURE_ROWS, ERRORS = (200, 500), (0.001, 0.002, 0.005)
+
+
+def of_a_sure_model(job: tuple[int, float, int]) -> dict[str, tuple[float, float]]:
+    """Intervals of the loss of one that is too sure, less or more, and of what another has less."""
+    n, error, seed = job
+    rng = np.random.default_rng([n, seed])
+    sure = 1 - 10 ** rng.uniform(-3.5, -1.5, n)
+    y = (rng.random(n) < error).astype(int)
+    q, other = (np.stack([1 - x, x], axis=1)[:, ::-1] for x in (sure, np.sqrt(sure)))
+    found = pandq.compare(pandq.Labels(y), pandq.Probs(q), pandq.Probs(other), decompose=False)
+    one, apart = found.models[0], found.differences[0]
+    ends = {"cross entropy": one.cross_entropy, "difference": apart.cross_entropy}
+    ends["Brier score"] = one.brier
+    told = {name: (x.low, x.high) for name, x in ends.items()}
+    return told | {"no error seen": (float(y.any()), 1.0)}
+
+
+def sure_truths(error: float) -> dict[str, float]:
+    """What the means are of, by quadrature over how sure the model is."""
+    at, weight = np.polynomial.legendre.leggauss(200)
+    sure = 1 - 10 ** (-2.5 + at)
+    loss, other = (-((1 - error) * np.log(x) + error * np.log1p(-x)) for x in (sure, np.sqrt(sure)))
+    brier = 2 * ((1 - error) * (1 - sure) ** 2 + error * sure**2)
+    means = {"cross entropy": loss, "difference": other - loss, "Brier score": brier}
+    return {name: float(x @ weight) / 2 for name, x in means.items()} | {"no error seen": 0.5}
+
+
+def sure(sets: int) -> None:
+    """The table of models that are hardly ever wrong."""
+    with ProcessPoolExecutor(2) as pool:
+        for n in SURE_ROWS:
+            for error in ERRORS:
+                jobs = [(n, error, seed) for seed in range(sets)]
+                results = list(pool.map(of_a_sure_model, jobs, chunksize=5))
+                told = [
+                    np.mean([r[name][0] <= true <= r[name][1] for r in results])
+                    for name, true in sure_truths(error).items()
+                ]
+                cells = " | ".join(f"{100 * x:.1f} %" for x in told)
+                print(f"| {n} | {100 * error:.1f} % | {cells} |", flush=True)
+
+
 # ------------------------------------------------------- annotators of habits of their own
 
 PEOPLE, ROWS_OF_PEOPLE = (8, 20, 100), (100, 400)
@@ -575,7 +620,8 @@ def judges(sets: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", choices=[*WORK, "floor", "first", "pool", "units", "judge", "annotators", "bounds"]
+        "what",
+        choices=[*WORK, "floor", "first", "pool", "units", "sure", "judge", "annotators", "bounds"],
     )
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
@@ -583,6 +629,7 @@ def main() -> None:
     parser.add_argument("--votes", type=int, default=VOTES)
     options = parser.parse_args()
     tables = {"units": units, "judge": judges, "annotators": annotators, "bounds": bounds}
+    tables["sure"] = sure
     if options.what == "pool":
         for n in options.sizes:
             pools(options.sets, n)

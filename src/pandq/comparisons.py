@@ -19,7 +19,7 @@ from pandq.estimate.comparison.bydocument import (
 )
 from pandq.estimate.comparison.called import names_of, names_of_files
 from pandq.estimate.comparison.coded import CodeSums
-from pandq.estimate.comparison.differences import difference_of, model_of
+from pandq.estimate.comparison.differences import difference_of, model_of, unseen_of_both
 from pandq.estimate.comparison.firstpass import ComparisonSums, FirstPass
 from pandq.estimate.comparison.idle import partly_known, refuse_idle
 from pandq.estimate.comparison.pairedparts import PartDifferences, split_by
@@ -353,6 +353,7 @@ def _result(
             names=(called[0], called[place + 1]),
             parts=None if split is None else split.pairs[place],
             classes=classes,
+            unseen=unseen_of_both(sums.models[place + 1].means, sums.models[0].means, level=level),
             **scale,
         )
         differences.append(found)

@@ -168,9 +168,10 @@ def parts_of_each(chunk: Chunk, *, blank: EachParts, trained: Mapping[str, Any])
         rows = parts_of_rows(one, trained[k])
         found[k] = of.of_only(one, trained[k], rows)
         summed = _added(summed, (rows.losses, rows.parts))
-    losses, parts = (Columns(x) for x in summed)
+    losses, (*parts, right) = summed
+    others = Columns([*parts, right / len(blank.classes)])
     total = blank.total.of_only(
-        losses, parts, chunk.weights, clusters=chunk.clusters, keys=chunk.keys
+        Columns(losses), others, chunk.weights, clusters=chunk.clusters, keys=chunk.keys
     )
     return type(blank)(found, total)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pandq.units import significant
+
 if TYPE_CHECKING:
     from pandq.results.estimate import Estimate
 
@@ -103,3 +105,20 @@ def few_carry(estimate: Estimate, of: str) -> list[str]:
         " is hardly known, and the truth may lie beyond the interval"
     )
     return [told]
+
+
+def none_wrong(right: Estimate) -> list[str]:
+    """How many rows may be wrong where none is, if that is so.
+
+    Args:
+        right: the expected accuracy.
+
+    >>> from pandq.results.estimate import Estimate
+    >>> none_wrong(Estimate(1.0, 0.9926, 1.0, n=500, method="mean over rows, Clopper-Pearson"))[0]
+    'Q is right in all 500 rows, and may be wrong in up to 0.740 % of those to come: ...'
+    """
+    if right.value != 1.0 or right.low is None:
+        return []
+    share = f"{significant(100 * (1 - right.low))} %"
+    told = f"Q is right in all {right.n:,} rows, and may be wrong in up to {share} of those to come"
+    return [f"{told}: intervals of losses allow for that"]

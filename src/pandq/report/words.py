@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import QUANTITIES
 from pandq.report.bar import stacked
-from pandq.report.few import few_carry, few_units
+from pandq.report.few import few_carry, few_units, none_wrong
 from pandq.units import number, short
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def said_first(audit: Audit) -> list[str]:
 def said_after(audit: Audit) -> list[str]:
     """Notes and findings that belong below it."""
     found = [*audit.notes, *(x.sentence for x in audit.findings if not x.first)]
-    few = few_units(audit.expected_accuracy)
+    right = audit.expected_accuracy
+    few = few_units(right) + none_wrong(right)
     return [*found, *few, *few_carry(audit.cross_entropy, "loss")]
 
 

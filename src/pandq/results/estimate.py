@@ -150,6 +150,17 @@ class Estimate:
         of = self.level, self.unit, self.n
         return Estimate(value, low, high, *of, method, self.name, identified=False)
 
+    def reaching(self, value: float, why: str) -> Estimate:
+        """The same with an interval that holds some value besides, and why, where it did not.
+
+        >>> print(Estimate(1.0, 0.9, 1.1).reaching(1.2, "more may come"))
+        1.000 nat [0.900, 1.200]
+        """
+        if self.low is None or self.high is None or self.low <= value <= self.high:
+            return self
+        low, high = min(self.low, value), max(self.high, value)
+        return replace(self, low=low, high=high, method=f"{self.method}; {why}")
+
 
 def _shown(x: float | None) -> str:
     """Three digits after the point, or three significant ones where it is small."""

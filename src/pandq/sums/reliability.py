@@ -113,11 +113,6 @@ class Reliability(Summary):
         return lower + 0 * n, upper + 0 * n
 
     @property
-    def without_error(self) -> bool:
-        """Whether there are rows and the predicted class is that of every one."""
-        return bool(self.count.sum() > 0 and (self.hit == self.count).all())
-
-    @property
     def standard_error(self) -> Array:
         """(B,) float64 standard error of the mean hit; nan in bins of fewer than two rows."""
         n = np.where(self.count > 1, self.count, np.nan)

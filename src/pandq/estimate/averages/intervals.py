@@ -17,7 +17,7 @@ from scipy import special
 from scipy.optimize import brentq
 
 from pandq.estimate.averages.leaning import likely_skewness, limits_of
-from pandq.quantities import Quantity, quantity
+from pandq.quantities import QUANTITIES, Quantity, quantity
 from pandq.results.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ OF_FOLDS = 1e-3
 CROSS_FITTED = frozenset({"refinement_loss", "gain"})
 # The losses of which one that was seen says what another could have been.
 OF_A_CLASS = frozenset({"cross_entropy", "refinement_loss"})
+# What depends on which class it was, and is the largest where Q's most probable class was not it.
+OF_THE_OUTCOME = OF_A_CLASS | {"brier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class Sampling:
         >>> round(Sampling(1.0, 0.0, effective=500.0, n=500).unseen(0.95), 4)
         0.0074
         """
-        return -math.expm1(math.log((1 - level) / 2) / max(self.effective, 1.0))
+        return float(unseen(self.effective, level))
 
     def share_limits(self, level: float) -> tuple[float, float]:
         """Exact limits of a share; with weights or clusters, of as many rows as these are worth.
@@ -209,6 +211,11 @@ class Samplings:
         if known is None:
             return low, high
         return np.maximum(low, known.low), np.minimum(high, known.high)
+
+
+def unseen(effective: Any, level: float) -> Any:
+    """The limit of `Sampling.unseen`, of one number of units or of many."""
+    return -np.expm1(math.log((1 - level) / 2) / np.maximum(effective, 1.0))
 
 
 def _share_limits(
@@ -366,5 +373,22 @@ def _about_a_constant(found: Sampling, level: float, known: Quantity | None) -> 
         return value - some * (value - known.low), value + some * (known.high - value)
     far = up = 2 * abs(value)
     if known is not None and known.key in OF_A_CLASS and value > 0:
-        up = max(up, -math.log(-math.expm1(-value)) - value)
+        up = max(up, float(added_by_an_error(known.key, value)))
     return value - some * far, value + some * up
+
+
+def added_by_an_error(name: str, mean: Any) -> Any:
+    """What a row adds to a mean, at least, where Q's top class is wrong as it was in no other.
+
+    A class of which -log q is its loss leaves 1 - q to all others, and so -log(1 - q) and more to
+    each of them; of rows that differ this is the more for their differences (Jensen). The Brier
+    score comes near to its largest value.
+
+    >>> round(float(added_by_an_error("cross_entropy", -np.log(0.9))), 4) == round(np.log(9), 4)
+    True
+    """
+    if name not in OF_A_CLASS:
+        return QUANTITIES[name].high - mean
+    with np.errstate(divide="ignore"):
+        # a loss of 0 is no matter of chance: what Q rules out it is sure of
+        return np.where(mean > 0, -np.log(-np.expm1(-np.maximum(mean, 0.0))) - mean, 0.0)

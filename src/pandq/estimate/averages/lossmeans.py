@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.core.columns import Columns
+from pandq.estimate.averages.intervals import OF_THE_OUTCOME, added_by_an_error, unseen
 from pandq.estimate.averages.means import GroupMeans, Means
 from pandq.results.estimate import Estimate
 from pandq.rows import by_top
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
 
+RIGHT = "expected_accuracy"
+# A mean of ones, by weights that rounding has touched.
+ALL = 1 - 1e-12
+UNSEEN = "more where Q is wrong, as in no row that was seen"
 FINITE_PART = "mean over the rows where it is finite, which their outcomes chose"
 
 
@@ -122,17 +127,32 @@ class LossMeans(Summary):
     ) -> Estimate:
         """One mean with its interval, `of` as of Means; infinite where a row's loss is.
 
-        KL of one label a row is the cross entropy, and so is its interval.
+        KL of one label a row is the cross entropy, and so is its interval. Where Q was right in
+        every row, the upper end allows for rows in which it is not, of which none was seen.
         """
         if name == "kl" and self._one_label_a_row:
             same = self.estimate("cross_entropy", level=level, unit=unit, method=method)
             return replace(same, name=name)
-        if name in self.others.names:
-            return self.others.estimate(name, level=level, unit=unit, method=method, of=of)
-        if self.n_infinite:
+        if self.n_infinite and name not in self.others.names:
             how = f"infinite: q = 0 < p in {self.n_infinite} rows"
             return Estimate(np.inf, np.inf, np.inf, level, unit or "nat", self.n, how, of or name)
-        return self.losses.estimate(name, level=level, unit=unit, method=method, of=of)
+        means = self.others if name in self.others.names else self.losses
+        found = means.estimate(name, level=level, unit=unit, method=method, of=of)
+        more = self.unseen(name, level=level)
+        return found.reaching(means.mean(name) + more, UNSEEN) if more else found
+
+    @property
+    def without_error(self) -> bool:
+        """Is it known of all rows that Q's most probable class is right?"""
+        known = self.n > 0 and RIGHT in self.others.names
+        return known and bool(self.others.mean(RIGHT) >= ALL)
+
+    def unseen(self, name: str, *, level: float) -> float:
+        """What wrong rows may add to a mean, of which none was seen; 0 where one was."""
+        if not self.without_error or name not in OF_THE_OUTCOME:
+            return 0.0
+        share = self.others.sampling(RIGHT).unseen(level)
+        return share * float(added_by_an_error(name, self.mean(name)))
 
     @property
     def _one_label_a_row(self) -> bool:
@@ -236,11 +256,30 @@ class GroupLossMeans(Summary):
                 every[:, self._places] = found[name]
                 every[:, infinite] = np.inf
                 found[name] = tuple(every)
+        found |= self._with_unseen({x: found[x] for x in names if x in OF_THE_OUTCOME}, level)
         if "kl" in found and "entropy" in self.others.names:
             one_label = self.others.moments.mean[:, self.others.names.index("entropy")] == 0.0
             both = zip(found["cross_entropy"], found["kl"], strict=True)
             found["kl"] = tuple(np.where(one_label, loss, kl) for loss, kl in both)
         return found
+
+    def _with_unseen(
+        self, found: dict[str, tuple[Floats, ...]], level: float
+    ) -> dict[str, tuple[Floats, ...]]:
+        """Upper ends that allow for wrong rows, of which none was seen, as those of LossMeans."""
+        if RIGHT not in self.others.names:
+            return found
+        place = self.others.names.index(RIGHT)
+        right = self.others.moments.mean[:, place] >= ALL
+        share = unseen(self.others.moments.spread(place)[1][right], level)
+
+        def allowing(name: str, mean: Floats, low: Floats, high: Floats) -> tuple[Floats, ...]:
+            high = high.copy()
+            up = mean[right] + share * added_by_an_error(name, mean[right])
+            high[right] = np.maximum(high[right], up)
+            return mean, low, high
+
+        return {name: allowing(name, *each) for name, each in found.items()}
 
     @property
     def _places(self) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pandq.estimate.averages.lossmeans import infinite_difference
+from pandq.estimate.averages.lossmeans import UNSEEN, infinite_difference
 from pandq.estimate.averages.perbyte import NAME, bits_per_byte
 from pandq.estimate.averages.rowsums import ORDERED
 from pandq.estimate.averages.tables import class_name, ends
@@ -53,6 +53,7 @@ def difference_of(
     names: tuple[str, str],
     parts: LossMeans | None,
     classes: Sequence[str],
+    unseen: float,
     unit: Unit,
     level: float,
 ) -> Difference:
@@ -63,6 +64,7 @@ def difference_of(
         names: what they are called.
         parts: the second pass over the pair.
         classes: class names.
+        unseen: what wrong rows may move the difference by, in nats, where none was seen.
         unit: of the result.
         level: confidence level of the intervals.
 
@@ -77,6 +79,8 @@ def difference_of(
     lost = sums.infinite_q, sums.infinite_against
     finite_loss = sums.means.losses.estimate(LOSS, level=level, method=PAIRED)
     loss = finite_loss = replace(finite_loss, name="difference").to_unit(unit)
+    if unseen and loss.value is not None:
+        loss = loss.reaching(loss.value + unseen * scale, UNSEEN)
     per_byte = bits_per_byte(sums.per_byte, level=level, name=f"{NAME}{DIFFERENCE}")
     grouping = calibration = None
     if parts is not None:
@@ -102,7 +106,7 @@ def difference_of(
         cross_entropy=loss,
         kl=replace(loss, name="kl"),
         finite_part=finite_loss if infinite and finite_loss.n else None,
-        p_value=None if infinite else _p_value(sums.means.losses),
+        p_value=None if infinite or unseen else _p_value(sums.means.losses),
         verdict=verdict(loss.low, loss.high),
         grouping_loss=grouping,
         calibration_loss=calibration,
@@ -117,6 +121,13 @@ def difference_of(
         q_better=_rows(sums.better, classes, scale),
         bits_per_byte=per_byte,
     )
+
+
+def unseen_of_both(q: LossMeans, against: LossMeans, *, level: float) -> float:
+    """What rows in which both are wrong may move their difference by; 0 where one was seen."""
+    if not (q.without_error and against.without_error):
+        return 0.0
+    return q.unseen(LOSSES[0], level=level) - against.unseen(LOSSES[0], level=level)
 
 
 def _judge(lines: Sequence[dict[str, Any]], level: float) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import special
 
+from pandq.estimate.averages.lossmeans import UNSEEN
 from pandq.estimate.averages.tables import ends
 from pandq.estimate.decomposition.scored import above_rounding, at_least_zero, score_parts
 from pandq.estimate.decomposition.trained import MODEL, Trained
@@ -75,9 +76,7 @@ def decomposed(
     """
     means, label_type = sums.parts, trained.label_type
     doubt = _doubt(means, trained.tested, level=level)
-    found = parts_of(means, trained, doubt=doubt, level=level)
-    if label_type == "labels" and sums.reliability.without_error:
-        found["floor"] = _without_error(found["floor"], means, len(classes), level=level)
+    found = parts_of(means, trained, (len(classes),), doubt=doubt, level=level)
     won = (found["calibration_loss"].value or 0.0) > 0
     trusted = label_type == "votes" and doubt not in UNTOLD
     model = means.estimate(MODEL, level=level) if trusted else None
@@ -86,6 +85,12 @@ def decomposed(
         blind = _blind_floor(means, found["refinement_loss"], trained.bounding, level=level)
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
     table = {str(k): name for k, name in enumerate(classes)}
+    about: dict[str, Any] = {
+        "n_classes": (len(classes),),
+        "doubt": doubt,
+        "unit": unit,
+        "level": level,
+    }
     # pairs of dependent votes tell nothing of the floor; a Q that has seen them falls below it
     told: dict[str, Any] = {"won": won, "doubted": doubt is not None, "level": level}
     scores = {name: score_parts(x, label_type, **told) for name, x in sums.scores.items()}
@@ -110,9 +115,9 @@ def decomposed(
         recalibrator=replace(trained.recalibration.map, classes=tuple(classes) if named else None),
         reliability=_reliability(sums.reliability, level=level),
         expected_calibration_error=calibration_error_of(sums.reliability),
-        classes=_table(sums.classes.groups(), trained, table, doubt=doubt, unit=unit, level=level),
+        classes=_table(sums.classes.groups(), trained, table, **about),
         groups={
-            name: _table(groups.groups(), trained, None, doubt=doubt, unit=unit, level=level)
+            name: _table(groups.groups(), trained, None, **about)
             for name, groups in sums.groups.items()
         },
         plan=_plan(plan, unit) if plan is not None and trusted else [],
@@ -132,9 +137,22 @@ def _recalibration_of(trained: Trained, unit: Unit) -> Recalibration:
 
 
 def parts_of(
-    means: LossMeans, trained: Trained, *, doubt: Doubt | None, level: float
+    means: LossMeans,
+    trained: Trained,
+    n_classes: Sequence[int],
+    *,
+    doubt: Doubt | None,
+    level: float,
 ) -> dict[str, Estimate]:
-    """The parts in nats: exact for a full P, bounds otherwise. They add up to the cross entropy."""
+    """The parts in nats: exact for a full P, bounds otherwise. They add up to the cross entropy.
+
+    Args:
+        means: of the second pass.
+        trained: what that pass used.
+        n_classes: how many classes there are, of each loss if several were summed.
+        doubt: what speaks against the assumptions of a certificate.
+        level: confidence level of the intervals.
+    """
     loss = means.estimate("cross_entropy", level=level)
     after, gain = _recalibration(means, trained, loss, level=level)
     # without a gain the identity is the map, and what it leaves above the floor is all of KL
@@ -150,6 +168,8 @@ def parts_of(
         known = trained.certificates is not None
         how = trained.bounding.told + _over_people(means.others) if known else NOT_IDENTIFIED
         floor = _floor(means, after, how, known=known, level=level)
+        if trained.label_type == "labels" and means.without_error:
+            floor = _without_error(floor, means, n_classes, level=level)
         middle = floor.value
         grouping_loss = kl = _above(means, "kl", loss, middle, how, level=level)
         if after is not loss:
@@ -185,6 +205,10 @@ def _recalibration(
     kinds = sorted(set(trained.recalibration.fold_kind.values()))
     how = f"lower bound: {' or '.join(kinds)} map, cross-fitted in 5 folds"
     gain = means.estimate("gain", level=level, method=how)
+    # rows in which Q is wrong, of which none was seen, would add to both
+    more = means.unseen("cross_entropy", level=level) - means.unseen("refinement_loss", level=level)
+    if more:
+        gain = gain.reaching((gain.value or 0.0) + more, UNSEEN)
     if (gain.value or 0.0) > 0:
         return means.estimate("refinement_loss", level=level, method=how), at_least_zero(gain)
     none = gain.ranged(0.0, max(gain.high or 0.0, 0.0), f"{how}; {NO_MAP}", 0.0)
@@ -254,7 +278,9 @@ def _blind_floor(
     return replace(after.ranged(max(low, 0.0), high, how), name="blind_floor")
 
 
-def _without_error(floor: Estimate, means: LossMeans, k: int, *, level: float) -> Estimate:
+def _without_error(
+    floor: Estimate, means: LossMeans, n_classes: Sequence[int], *, level: float
+) -> Estimate:
     """The bound of the floor from labels of which Q got every one right.
 
     Losses of rows that Q gets wrong were not seen, so their mean is too low a limit. So many errors
@@ -263,9 +289,11 @@ def _without_error(floor: Estimate, means: LossMeans, k: int, *, level: float) -
     Source: Cover and Thomas 2006, theorem 2.10.1, averaged over rows, of which it is concave.
     """
     # one-sided, as the floor may be 0
-    error = means.others.sampling("refinement_loss").unseen(2 * level - 1)
-    error = min(error, 1 - 1 / k) if k > 1 else 0.0
-    most = float(special.entr(error) + special.entr(1 - error)) + error * math.log(max(k - 1, 1))
+    unseen, most = means.others.sampling("refinement_loss").unseen(2 * level - 1), 0.0
+    for k in n_classes:
+        error = min(unseen, 1 - 1 / k)
+        most += float(special.entr(error) + special.entr(1 - error))
+        most += error * math.log(max(k - 1, 1))
     return replace(floor, high=max(floor.high or 0.0, most))
 
 
@@ -277,7 +305,8 @@ def _above(
         return loss
     low, high = (max(x, 0.0) for x in means.bounds(f"{name}_low", f"{name}_high", level=level))
     of = means.others if loss.name in means.others.names else means.losses
-    if of.sampling(loss.name).constant:  # and yet there may be rows that were not seen
+    if means.without_error or of.sampling(loss.name).constant:
+        # and yet there may be rows that were not seen
         high += (loss.high or 0.0) - (loss.value or 0.0)
     point = None if floor is None else (loss.value or 0.0) - floor
     return _within(loss, min(low, high), high, how, point)
@@ -319,6 +348,7 @@ def _table(
     trained: Trained,
     rename: Mapping[str, str] | None,
     *,
+    n_classes: Sequence[int],
     doubt: Doubt | None,
     unit: Unit,
     level: float,
@@ -327,7 +357,7 @@ def _table(
     table = []
     scale = per_nat(unit)
     for name, means in groups:
-        parts = parts_of(means, trained, doubt=doubt, level=level)
+        parts = parts_of(means, trained, n_classes, doubt=doubt, level=level)
         entry: dict[str, Any] = {"name": rename[name] if rename else name, "n": means.n}
         entry["infinite_rows"] = means.n_infinite
         entry |= {part: ends(estimate, scale) for part, estimate in parts.items()}

@@ -37,7 +37,14 @@ if TYPE_CHECKING:
 LOSSES = ("cross_entropy", "gain", "kl_low", "kl_high")
 
 
-PARTS = ("refinement_loss", "floor_low", "floor_high", "grouping_loss_low", "grouping_loss_high")
+PARTS = (
+    "refinement_loss",
+    "floor_low",
+    "floor_high",
+    "grouping_loss_low",
+    "grouping_loss_high",
+    "expected_accuracy",
+)
 
 
 # Only votes have these: what Q's losses leave above bounds that ignore Q, those bounds, the gap of
@@ -76,10 +83,10 @@ def parts_of_rows(chunk: Chunk, trained: Trained) -> PartsOfRows:
     blind_low, blind_high = (low, high) if blindly else trained.blind_bounds(chunk.p, unit)
     gain = loss - after
     losses = [loss, gain, gain if high is after else loss - high, loss - low]
-    parts = [after, low, high, after - high, after - low]
+    parts = [after, low, high, after - high, after - low, found.hit]
     if low is none and high is after:
         # of one label: what is the same numbers is summed once
-        losses[3], parts[3:] = loss, [none, after]
+        losses[3], parts[3:5] = loss, [none, after]
     if votes:
         losses += [loss - blind_low]
         parts += [trained.model_floor(chunk.p, q, unit), blind_low, blind_high]

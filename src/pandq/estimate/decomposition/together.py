@@ -32,4 +32,4 @@ def parts_of_all(
     kinds = sorted({kind for one in trained for kind in one.recalibration.fold_kind.values()})
     maps = replace(first.recalibration, fold_kind=dict(enumerate(kinds)))
     every = replace(first, label_type="full" if full else "labels", recalibration=maps)
-    return parts_of(means, every, doubt=None, level=level)
+    return parts_of(means, every, (2,) * len(trained), doubt=None, level=level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures
-from pandq.report.few import few_carry, few_units, over_whom, who_gave
+from pandq.report.few import few_carry, few_units, none_wrong, over_whom, who_gave
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.bydocument import (
     document_sections,
@@ -71,18 +71,25 @@ def _said(comparison: Comparison) -> list[str]:
     return said
 
 
+def _few(comparison: Comparison) -> list[str]:
+    """On how little intervals rest, where it is little."""
+    right = [x.expected_accuracy for x in comparison.models]
+    documents = comparison.by_document
+    told = right[:1] if documents is None else [documents.differences[0].bits_per_byte]
+    few = [note for x in told for note in few_units(x)]
+    if all(x.value == 1.0 for x in right):
+        few += [note for x in right[:1] for note in none_wrong(x)]
+    for x in comparison.differences:
+        few += few_carry(x.cross_entropy, f"difference of {x.q}")
+    return few
+
+
 def comparison_sections(comparison: Comparison) -> Iterator[Section]:
     """All that a comparison says, the answer first."""
     unit, documents, said = comparison.unit, comparison.by_document, _said(comparison)
     left_out = [] if documents is None else left_out_note(documents)
     about = f"{_amount(comparison)}; P is {comparison.p_kind}; {_over(comparison)}"
-    told = next((x.expected_accuracy for x in comparison.models), None)
-    if documents is not None:
-        told = documents.differences[0].bits_per_byte
-    few = [] if told is None else few_units(told)
-    for x in comparison.differences:
-        few += few_carry(x.cross_entropy, f"difference of {x.q}")
-    notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *few)]
+    notes = [f"Note: {note.rstrip('.')}." for note in (*comparison.notes, *_few(comparison))]
     yield Section(said[0], note=[*said[1:], about, *left_out, *notes], first=True, answer=True)
     if documents is not None:
         yield from document_sections(comparison, documents)
