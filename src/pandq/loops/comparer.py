@@ -63,7 +63,7 @@ class Comparer(Fed[Sums, Comparison]):
     >>> y, old = pandq.Labels([0, 1]), pandq.Probs([[0.9, 0.1], [0.2, 0.8]])
     >>> comparer.update(y, old, pandq.Probs([[0.8, 0.2], [0.3, 0.7]]))
     >>> print(comparer.result().differences[0].cross_entropy)
-    difference 0.126 nat [0.0256, 0.226]
+    difference 0.126 nat [-0.408, 0.226]
     """
 
     KIND = "comparer"
