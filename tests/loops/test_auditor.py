@@ -15,6 +15,7 @@ from pandq.loops import state
 from tests.loops.truth import Rows, apart
 
 ALL = ("by", "cluster", "ids", "weights")
+KEPT = [("counts", ()), ("counts", ALL), ("votes", ALL)]
 CLOSE = 1e-12
 
 
@@ -33,7 +34,7 @@ def soon(monkeypatch):
 
 
 @pytest.mark.usefixtures("soon")
-@pytest.mark.parametrize("kind", ["labels", "counts", "probs"])
+@pytest.mark.parametrize("kind", ["labels", "counts", "votes", "probs"])
 @given(cuts=st.lists(st.integers(0, 120), max_size=6), columns=st.sets(st.sampled_from(ALL)))
 @settings(max_examples=8)
 def test_batches_of_any_sizes_say_what_one_says(kind, cuts, columns):
@@ -57,7 +58,7 @@ def test_options_are_those_of_an_audit(rows, options):
     assert apart(rows.audited(**options).to_dict(), found.to_dict()) <= CLOSE
 
 
-@pytest.mark.parametrize("kind", ["labels", "counts", "probs"])
+@pytest.mark.parametrize("kind", ["labels", "counts", "votes", "probs"])
 def test_one_batch_gives_the_same_bits(kind):
     rows = Rows(500, kind=kind, columns=ALL)
     assert rows.fed(rows.batches()).result().to_dict() == rows.audited().to_dict()
@@ -143,6 +144,65 @@ def test_a_better_q_and_bytes_come_along(kind):
             n_bytes=size[:2],
             best_q=Probs(np.full((2, 4), 0.25)),
         )
+
+
+# ------------------------------------------------------------------------ who gave the votes
+
+OVER_PEOPLE = ("cross_entropy", "kl", "floor", "grouping_loss")
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("columns", [(), ("cluster", "weights")])
+def test_intervals_are_over_annotators_as_those_of_an_audit(columns):
+    rows = Rows(400, k=3, kind="votes", columns=columns)
+    batches = rows.batches(7, 8, 300)
+    parts = [rows.fed([some]) for some in batches]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = merged.merge(pickle.loads(pickle.dumps(part)))  # noqa: S301
+    wanted = rows.audited().decomposition
+    for found in (rows.fed(batches).result(), merged.result()):
+        assert found.source["annotators"] == 12
+        for name in OVER_PEOPLE:
+            right, mine = getattr(wanted, name), getattr(found.decomposition, name)
+            assert "12 annotators" in mine.method
+            assert (mine.low, mine.high) == pytest.approx((right.low, right.high), abs=CLOSE)
+    p, q = rows.views(slice(None))
+    nobody = pandq.Auditor()
+    nobody.update(p.counts, q, **rows.more(slice(None)))
+    alone, known = nobody.result().cross_entropy, merged.result().cross_entropy
+    assert "annotators" not in alone.method
+    assert alone.high - alone.low < known.high - known.low
+
+
+def test_a_pool_may_be_all_annotators_that_were_seen():
+    rows = Rows(400, kind="votes")
+    found = rows.fed(rows.batches(90), annotator_pool="seen").result()
+    assert apart(rows.audited(annotator_pool="seen").to_dict(), found.to_dict()) <= CLOSE
+
+
+def test_bounds_of_the_rows_that_were_kept_are_over_the_annotators_of_these(monkeypatch):
+    monkeypatch.setattr("pandq.loops.auditor.sample_size", lambda _: 300)
+    rows = Rows(900, kind="votes", columns=("ids",))
+    kept = np.sort(np.argsort(pandq.core.hashing.hash_ids(rows.given["ids"]))[:300])
+    found = rows.fed(rows.batches(*range(100, 900, 100))).result().decomposition
+    wanted = rows.at(kept).audited().decomposition
+    for name in OVER_PEOPLE[2:]:
+        right, mine = getattr(wanted, name), getattr(found, name)
+        assert "12 annotators" in mine.method
+        assert (mine.low, mine.high) == pytest.approx((right.low, right.high), abs=1e-6)
+
+
+def test_annotators_come_with_every_batch_or_with_none():
+    votes, q = Rows(60, kind="votes").views(slice(None))
+    for first, second, words in (
+        (votes, votes.counts, "lacks annotators, and all need them"),
+        (votes.counts, votes, "has annotators, and those before had none"),
+    ):
+        auditor = pandq.Auditor()
+        auditor.update(first, q)
+        with pytest.raises(InputError, match=words):
+            auditor.update(second, q)
 
 
 # ------------------------------------------------------------------------------------ in a loop
@@ -267,10 +327,10 @@ def test_an_id_that_came_before_is_refused_at_the_end(rows):
 # ------------------------------------------------------------------------------ merge and bytes
 
 
-@pytest.mark.parametrize("columns", [(), ALL])
+@pytest.mark.parametrize(("kind", "columns"), KEPT)
 @pytest.mark.parametrize("cuts", [(250,), (1, 2, 400), (0, 350)])
-def test_merged_auditors_say_what_one_says(columns, cuts):
-    rows = Rows(500, columns=columns)
+def test_merged_auditors_say_what_one_says(kind, columns, cuts):
+    rows = Rows(500, kind=kind, columns=columns)
     parts = [rows.fed([some]) for some in rows.batches(*cuts)]
     before = [part.to_bytes() for part in parts]
     whole = parts[0]
@@ -302,9 +362,9 @@ def test_auditors_of_other_rows_are_not_merged():
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("cut", [0, 39, 41, 350])
-@pytest.mark.parametrize("columns", [(), ALL])
-def test_bytes_go_on_to_the_same_bits(cut, columns):
-    rows = Rows(600, columns=columns)
+@pytest.mark.parametrize(("kind", "columns"), KEPT)
+def test_bytes_go_on_to_the_same_bits(kind, cut, columns):
+    rows = Rows(600, kind=kind, columns=columns)
     first, second = rows.batches(cut) if cut else (slice(0, 0), slice(None))
     auditor = rows.fed([first] if cut else [])
     copies = [

@@ -9,7 +9,7 @@ import pytest
 import pandq
 from pandq import Counts, InputError, Labels, Logits, Probs
 from pandq.loops import state
-from tests.loops.truth import apart
+from tests.loops.truth import Rows, apart
 
 CLOSE = 1e-12
 N = 400
@@ -62,6 +62,20 @@ def test_batches_say_what_one_says(kind, models):
     wanted = pandq.compare(p, *qs, **more).to_dict()
     assert apart(wanted, fed(p, qs, more, BATCHES).result().to_dict()) <= CLOSE
     assert fed(p, qs, more, [slice(None)]).result().to_dict() == wanted
+
+
+def test_differences_are_over_annotators_as_those_of_a_comparison():
+    rows = Rows(N, kind="votes")
+    votes, old = rows.views(slice(None))
+    new = Logits(old.array * np.float32(0.6))
+    wanted = pandq.compare(votes, old, new)
+    one, other = pandq.Comparer(), pandq.Comparer()
+    for place, some in enumerate(BATCHES):
+        p, q = rows.views(some)
+        (one if place < 2 else other).update(p, q, new[some])
+    found = pandq.Comparer.from_bytes(one.to_bytes()).merge(other).result()
+    assert "12 annotators" in found.differences[0].cross_entropy.method
+    assert apart(wanted.to_dict(), found.to_dict()) <= CLOSE
 
 
 def test_a_control_is_what_it_is_of_all_rows_at_once():

@@ -31,6 +31,12 @@ def apart(one, other, place=""):
     return 0.0
 
 
+def answers(rng, law):
+    """What one to five of twelve people say of a row, and who they are."""
+    who = rng.choice(12, rng.integers(1, 6), replace=False)
+    return rng.choice(len(law), len(who), p=law).tolist(), [f"person {x}" for x in who]
+
+
 class Rows:
     """n rows of P and Q that are like those of a real model, with all that may belong to them."""
 
@@ -42,6 +48,8 @@ class Rows:
         self.kind = kind
         if kind == "counts":
             self.p = np.stack([rng.multinomial(3, row) for row in true]).reshape(n, k)
+        elif kind == "votes":
+            self.p = np.fromiter((answers(rng, row) for row in true), object, n)
         elif kind == "labels":
             self.p = np.array([rng.choice(k, p=row) for row in true], np.int64)
         else:
@@ -60,7 +68,12 @@ class Rows:
 
     def views(self, rows):
         makers = {"counts": pandq.Counts, "labels": pandq.Labels, "probs": pandq.Probs}
-        return makers[self.kind](self.p[rows]), pandq.Logits(self.q[rows])
+        q = pandq.Logits(self.q[rows])
+        if self.kind == "votes":
+            # of these rows alone: others were answered by others
+            said, who = zip(*self.p[rows], strict=True) if len(q) else ((), ())
+            return pandq.Votes(said, who, classes=range(self.q.shape[1])), q
+        return makers[self.kind](self.p[rows]), q
 
     def more(self, rows):
         """What belongs to some rows."""

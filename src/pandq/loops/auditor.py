@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pandq.auditing import Floor
+    from pandq.estimate.floor.pool import Pool
     from pandq.estimate.passes import Intervals
     from pandq.loops.batches import Like
     from pandq.loops.kept import Held
@@ -37,7 +38,7 @@ class Auditor(Fed[AuditSums, Audit]):
     come. What needs a second look at the rows (floor, grouping and calibration loss) is over a
     sample that is kept, chosen by the hash of ids, of at most as many as an audit trains on; up to
     that number the result is that of `pandq.audit` of all batches in one. Memory does not grow with
-    the rows.
+    the rows, but with the annotators where it is known who gave the votes.
 
     Args:
         by: names of the columns of groups that every batch brings.
@@ -50,8 +51,8 @@ class Auditor(Fed[AuditSums, Audit]):
             without a look at Q, which may then have seen the votes.
         min_votes: bound the floor from rows with so many votes or more, and take it for that of
             all rows: right where the number of votes says nothing of the row.
-        annotator_pool: how many people there are, of whom each row asked some different ones: the
-            floor is then for a randomly chosen one of these.
+        annotator_pool: how many people there are, of whom each row asked some different ones, or
+            "seen", the annotators of P: the floor is then for a randomly chosen one of these.
         intervals: "t" from the rows' (or clusters') covariances, or "bootstrap".
         worst: how many of the worst rows to keep.
         ordered: whether Q's columns are classes in their order (grades, stars): the ranked
@@ -86,7 +87,7 @@ class Auditor(Fed[AuditSums, Audit]):
         decompose: bool = True,
         floor: Floor = "auto",
         min_votes: int = 1,
-        annotator_pool: int | None = None,
+        annotator_pool: Pool = None,
         intervals: Intervals = "t",
         worst: int = 10,
         ordered: bool = False,

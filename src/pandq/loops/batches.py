@@ -12,6 +12,8 @@ from pandq.errors import InputError
 from pandq.read.chunks import Chunk, MemoryScan
 from pandq.views import VIEWS, Ensemble, Linear
 from pandq.views.taken import BOUNDED_KINDS
+from pandq.views.votes import Votes
+from pandq.views.votes import joined as joined_votes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
     from pandq.views import View
 
 GROUP = "by "
+# What was said of each row, and who said it: as many columns as a row has votes, or more.
+SAID, WHO = "said", "who"
 # Views that belong to the rows besides P and the models.
 BESIDE = ("best_q", "control")
 KINDS: dict[str, Any] = {**VIEWS, Ensemble.kind: Ensemble}
+# What all batches bring, or none.
+FLAGS = ("ids", "clusters", "weights", "labels", "best_q", "n_bytes", "control", "annotators")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class Like:
     best_q: bool
     n_bytes: bool
     control: bool
+    annotators: bool
 
     @classmethod
     def of(cls, rows: MemoryScan) -> Like:
@@ -62,6 +69,7 @@ class Like:
             rows.best_q is not None,
             rows.n_bytes is not None,
             rows.control is not None,
+            rows.votes is not None,
         )
 
     def refuse_other(self, other: Like, what: str) -> None:
@@ -92,7 +100,7 @@ class Like:
         if self.classes != other.classes:
             got = f"{_few(other.classes)}, not {_few(self.classes)}"
             raise InputError(what=f"{what} has other class names", got=got)
-        for name in ("ids", "clusters", "weights", "labels", "best_q", "n_bytes", "control"):
+        for name in FLAGS:
             if getattr(self, name) != getattr(other, name):
                 had = "and those before had none" if getattr(other, name) else "and all need them"
                 has = "has" if getattr(other, name) else "lacks"
@@ -163,6 +171,7 @@ def joined(chunks: Sequence[Chunk]) -> Chunk:
         None if first.labels is None else _one([chunk.labels for chunk in chunks]),
         _all([chunk.n_bytes for chunk in chunks]),
         control=_one_beside([chunk.control for chunk in chunks]),
+        votes=_one_of_votes([chunk.votes for chunk in chunks]),
     )
 
 
@@ -173,6 +182,11 @@ def _all(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
 
 def _one_beside(views: Sequence[Any]) -> Any:
     return None if views[0] is None else _one(views)
+
+
+def _one_of_votes(given: Sequence[Votes | None]) -> Votes | None:
+    some = [votes for votes in given if votes is not None]
+    return joined_votes(some, some[0].classes, notes=()) if some else None
 
 
 def _one(views: Iterable[Any]) -> Any:
@@ -193,19 +207,19 @@ def _groups(
 
 
 def coded(codes: NDArray[np.intp], names: Sequence[str], place: dict[str, int]) -> NDArray[np.intp]:
-    """Codes into `names` as codes into `place`, to which names are added that it lacks.
+    """Codes into `names` as codes into `place`, to which names are added that it lacks; -1 stays.
 
     >>> place = {"a": 0}
-    >>> coded(np.array([0, 1, 0]), ("b", "a"), place), place
-    (array([1, 0, 1]), {'a': 0, 'b': 1})
+    >>> coded(np.array([0, 1, -1]), ("b", "a"), place), place
+    (array([ 1,  0, -1]), {'a': 0, 'b': 1})
     """
     for name in names:
         place.setdefault(name, len(place))
-    return np.array([place[name] for name in names], np.intp)[codes]
+    return np.array([*(place[name] for name in names), -1], codes.dtype)[codes]
 
 
 def columns_of(chunk: Chunk) -> dict[str, NDArray[Any]]:
-    """A chunk's arrays by name, but for its keys, its ids and its groups' names."""
+    """A chunk's arrays by name, but for its keys, its ids and the names of what is coded."""
     columns = {"p": bits_of(chunk.p), "q": bits_of(chunk.q)}
     columns |= {rival_column(place): bits_of(view) for place, view in enumerate(chunk.rivals)}
     columns |= {f"{GROUP}{name}": codes for name, (codes, _) in chunk.groups.items()}
@@ -216,7 +230,39 @@ def columns_of(chunk: Chunk) -> dict[str, NDArray[Any]]:
     for name in ("clusters", "weights", "n_bytes"):
         if getattr(chunk, name) is not None:
             columns[name] = getattr(chunk, name)
+    if chunk.votes is not None:
+        columns |= _padded(chunk.votes)
     return columns
+
+
+def names_of_codes(chunk: Chunk) -> dict[str, tuple[str, ...]]:
+    """What the codes in some of a chunk's columns stand for, by the columns' names."""
+    names = {f"{GROUP}{name}": names for name, (_, names) in chunk.groups.items()}
+    return names if chunk.votes is None else names | {WHO: chunk.votes.annotator_names or ()}
+
+
+def _padded(votes: Votes) -> dict[str, NDArray[Any]]:
+    """(n, most) codes of what was said and of who said it; -1 where a row has no more votes."""
+    size = np.diff(votes.offsets)
+    row, most = votes.rows, int(size.max(initial=0))
+    place = np.arange(len(row)) - votes.offsets[row]
+
+    def padded(codes: NDArray[np.int32] | None) -> NDArray[np.int32]:
+        table = np.full((len(votes), most), -1, np.int32)
+        if codes is not None:
+            table[row, place] = codes
+        return table
+
+    return {SAID: padded(votes.codes), WHO: padded(votes.annotators)}
+
+
+def _votes_of(columns: Mapping[str, NDArray[Any]], like: Like, names: tuple[str, ...]) -> Votes:
+    """The votes of which `_padded` made columns."""
+    said, there = columns[SAID], columns[SAID] >= 0
+    offsets = np.concatenate([np.zeros(1, np.int64), there.sum(axis=1).cumsum()])
+    by = columns[WHO][there]
+    classes = like.classes or ()
+    return Votes.trusted(offsets, said[there], by, classes=classes, annotator_names=names)
 
 
 def bits_of(view: Any) -> NDArray[Any]:
@@ -228,13 +274,13 @@ def bits_of(view: Any) -> NDArray[Any]:
 def chunk_of(
     columns: Mapping[str, NDArray[Any]],
     like: Like,
-    groups: Mapping[str, tuple[str, ...]],
+    names: Mapping[str, tuple[str, ...]],
     *,
     start: int,
     keys: NDArray[np.uint64],
     ids: Any,
 ) -> Chunk:
-    """The chunk of which `columns_of` made arrays."""
+    """The chunk of which `columns_of` made arrays, and `names_of_codes` names."""
 
     def view(name: str, kind: str) -> Any:
         kind, _, stored = kind.partition(" in ")
@@ -250,7 +296,11 @@ def chunk_of(
         views.pop("q"),
         keys,
         ids,
-        {name: (columns[f"{GROUP}{name}"], names) for name, names in groups.items()},
+        {
+            name.removeprefix(GROUP): (columns[name], called)
+            for name, called in names.items()
+            if name.startswith(GROUP)
+        },
         columns.get("clusters"),
         columns.get("weights"),
         best_q,
@@ -258,4 +308,5 @@ def chunk_of(
         view("labels", "labels") if like.labels else None,
         columns.get("n_bytes"),
         control=control,
+        votes=_votes_of(columns, like, names[WHO]) if like.annotators else None,
     )

@@ -158,10 +158,9 @@ class Fed(ABC, Generic[S, R]):
         if like.classes is not None and len(like.classes) != like.n_classes:
             got = f"{len(like.classes)} names, {like.n_classes} classes"
             raise InputError(what="the class names do not fit Q", got=got)
-        # rows are kept without who gave their votes
-        chunk = replace(rows.whole(state.n), votes=None)
+        chunk = rows.whole(state.n)
         if state.like is None:
-            kept = KeptRows.empty(0 if like.partly else rows_kept(self._wanted(like), chunk[:1]))
+            kept = KeptRows.empty(0 if like.partly else rows_kept(self._wanted(like), chunk))
             state = replace(state, sums=self._blank(like), kept=(kept,))
         self._state = state.fed(chunk, like, self._of)
 

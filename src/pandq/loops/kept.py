@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pandq.core.hashing import hash_ids
-from pandq.loops.batches import GROUP, Like, chunk_of, coded, columns_of
+from pandq.loops.batches import SAID, WHO, Like, chunk_of, coded, columns_of, names_of_codes
 from pandq.read.chunks import Chunk, MemoryScan
 from pandq.sums.sample import Sample
 from pandq.sums.summary import Summary, summary
@@ -32,7 +32,7 @@ class KeptRows(Summary):
     """
 
     rows: Sample
-    groups: Mapping[str, tuple[str, ...]]
+    names: Mapping[str, tuple[str, ...]]  # of what columns of codes stand for
 
     @classmethod
     def empty(cls, size: int) -> Self:
@@ -51,7 +51,7 @@ class KeptRows(Summary):
         some = chunk if own and len(few) == len(chunk) else chunk[few]
         strata, seen = np.zeros(len(few), np.int64), np.full(1, len(chunk))
         rows = self.rows.of_only(some.keys, chunk.start + few, columns_of(some), strata, seen)
-        return type(self)(rows, {name: names for name, (_, names) in chunk.groups.items()})
+        return type(self)(rows, names_of_codes(chunk))
 
     def merge(self, other: Self) -> Self:
         """The smallest of both."""
@@ -62,18 +62,16 @@ class KeptRows(Summary):
         some = [one for one in (self, *others) if one.rows.columns]
         if len(some) < 2:
             return some[0] if some else self
-        places = {
-            name: {x: i for i, x in enumerate(names)} for name, names in some[0].groups.items()
-        }
-        rows = [some[0].rows]
-        for one in some[1:]:
+        places: dict[str, dict[str, int]] = {name: {} for name in some[0].names}
+        rows = []
+        for one in some:
             columns = dict(one.rows.columns)
             for name, place in places.items():
-                column = f"{GROUP}{name}"
-                columns[column] = coded(columns[column], one.groups[name], place)
+                columns[name] = coded(columns[name], one.names[name], place)
             rows.append(replace(one.rows, columns=columns))
-        groups = {name: tuple(place) for name, place in places.items()}
-        return type(self)(rows[0].with_all(rows[1:]), groups)
+        rows = _of_one_width(rows)
+        names = {name: tuple(place) for name, place in places.items()}
+        return type(self)(rows[0].with_all(rows[1:]), names)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,7 +95,7 @@ class KeptRows(Summary):
         row = self.rows.row[order]
         # without ids a row is known by its number, which it may have but since a merge
         keys = self.rows.keys[order] if like.ids else hash_ids(row)
-        chunk = chunk_of(columns, like, self.groups, start=0, keys=keys, ids=row)
+        chunk = chunk_of(columns, like, self.names, start=0, keys=keys, ids=row)
         by: dict[str, NDArray[Any]] = {name: codes for name, (codes, _) in chunk.groups.items()}
         return Held(
             chunk.p,
@@ -128,6 +126,20 @@ class Held(MemoryScan):
         return super(Held, self).whole(start) if self.chunk is None else self.chunk
 
 
+def _of_one_width(rows: Sequence[Sample]) -> list[Sample]:
+    """The same rows, whose votes have as many columns as the row has that has the most of all."""
+    if SAID not in rows[0].columns:
+        return list(rows)
+    most = max(one.columns[SAID].shape[1] for one in rows)
+
+    def wide(codes: NDArray[Any]) -> NDArray[Any]:
+        missing = most - codes.shape[1]
+        return np.pad(codes, ((0, 0), (0, missing)), constant_values=-1) if missing else codes
+
+    wider = ({name: wide(one.columns[name]) for name in (SAID, WHO)} for one in rows)
+    return [replace(one, columns=one.columns | more) for one, more in zip(rows, wider, strict=True)]
+
+
 def rows_kept(wanted: int, chunk: Chunk) -> int:
     """How many rows to keep: so many as are wanted, or as there is room for.
 
@@ -135,6 +147,8 @@ def rows_kept(wanted: int, chunk: Chunk) -> int:
         wanted: how many a report would train on.
         chunk: some rows, or none.
     """
-    one = sum(x.itemsize * math.prod(x.shape[1:]) for x in columns_of(chunk).values())
+    widest = int(chunk.votes.votes.argmax()) if chunk.votes is not None and len(chunk) else 0
+    columns = columns_of(chunk[widest : widest + 1])
+    one = sum(x.itemsize * math.prod(x.shape[1:]) for x in columns.values())
     room = max(KEPT_BYTES, KEPT_BYTES_OF_CLASS * (chunk.q.n_classes or 1))
     return min(wanted, room // one)

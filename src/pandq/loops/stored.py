@@ -11,7 +11,7 @@ import numpy as np
 from pandq.documents import Value
 from pandq.engines.packing import packed, rebuilt
 from pandq.errors import InputError
-from pandq.loops.batches import Like, chunk_of, columns_of
+from pandq.loops.batches import FLAGS, Like, chunk_of, columns_of, names_of_codes
 from pandq.loops.distinct import Distinct
 from pandq.loops.kept import KeptRows
 from pandq.loops.state import State
@@ -38,20 +38,19 @@ class Waiting:
     start: int = 0
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ids: Any = None
 
     @classmethod
     def of(cls, chunk: Chunk) -> Waiting:
         """The rows of a chunk."""
-        groups = {name: names for name, (_, names) in chunk.groups.items()}
         ids = tuple(plain(x) for x in chunk.ids)
-        return cls(chunk.start, chunk.keys, columns_of(chunk), groups, ids)
+        return cls(chunk.start, chunk.keys, columns_of(chunk), names_of_codes(chunk), ids)
 
     def chunk(self, like: Like) -> Chunk:
         """The chunk again."""
         ids = np.array(self.ids)
-        return chunk_of(self.columns, like, self.groups, start=self.start, keys=self.keys, ids=ids)
+        return chunk_of(self.columns, like, self.names, start=self.start, keys=self.keys, ids=ids)
 
 
 def state_bytes(state: State[Any], schema: str, options: Mapping[str, Any]) -> bytes:
@@ -103,8 +102,7 @@ def read_bytes(stored: bytes, kind: str, schema: str) -> tuple[dict[str, Any], V
 
 def like_of(told: Value, arrays: dict[str, Any]) -> Like | None:
     """What the batches were like that a document tells of; None where there was none."""
-    flags = ("ids", "clusters", "weights", "labels", "best_q", "n_bytes", "control")
-    nothing = Like(0, (), None, **dict.fromkeys(flags, False))
+    nothing = Like(0, (), None, **dict.fromkeys(FLAGS, False))
     given = told.get("like")
     found: Like | None = None if given is None else rebuilt(given, arrays, nothing)
     return found

@@ -286,11 +286,16 @@ def joined(parts: Sequence[Votes], classes: tuple[str, ...], *, notes: tuple[str
     sizes = [np.diff(part.offsets) for part in parts]
     offsets = np.concatenate([np.zeros(1, np.int64), *(x.astype(np.int64) for x in sizes)])
     codes = np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)])
-    everyone = {name for part in parts for name in part.annotator_names or ()}
-    people = tuple(sorted(everyone, key=by_value))
+    # slices of one have the same names, which are gone through but once
+    called = {id(part.annotator_names): part.annotator_names or () for part in parts}
+    people = tuple(sorted({name for names in called.values() for name in names}, key=by_value))
     place = {name: k for k, name in enumerate(people)}
+    places = {
+        key: np.array([place[name] for name in names], dtype=np.int32)
+        for key, names in called.items()
+    }
     by = [
-        np.array([place[name] for name in part.annotator_names], dtype=np.int32)[part.annotators]
+        places[id(part.annotator_names)][part.annotators]
         for part in parts
         if part.annotators is not None and part.annotator_names
     ]
