@@ -15,6 +15,7 @@ rows of it), makes votes or labels of them, and counts how often an interval hol
     python benchmarks/coverage.py units       # a minute: few, uneven and heavy-tailed units
     python benchmarks/coverage.py annotators --sets 300   # minutes: few people give most votes
     python benchmarks/coverage.py bounds --sets 60   # half an hour: certified bounds of their votes
+    python benchmarks/coverage.py bounds --habits strong --people 100 --sets 100   # one crowd
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,6 +42,9 @@ from pandq.estimate.decomposition.scored import score_means, score_parts, scored
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.floor.certificate import train_certificate
 from pandq.read.chunks import Chunk, views_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 K = 3
 VOTES = 3
@@ -475,20 +481,23 @@ def people_names() -> tuple[str, ...]:
     return "cross entropy", "expected accuracy", "paired difference"
 
 
-def annotators(sets: int) -> None:
+def annotators(sets: int, habits: Sequence[str], crowds: Sequence[int]) -> None:
     """The table of annotators."""
+    truths = {habit: people_truths(habit) for habit in habits}
+    of_crowds(of_annotators, truths, sets, crowds)
+
+
+def of_crowds(
+    work: Callable, truths: dict[str, dict[str, float]], sets: int, crowds: Sequence[int]
+) -> None:
+    """A line for each habit, number of people and number of rows."""
     with ProcessPoolExecutor(2) as pool:
-        for habit in HABITS:
-            truth = people_truths(habit)
-            for people in PEOPLE:
-                for n in ROWS_OF_PEOPLE:
-                    jobs = [(habit, people, n, seed) for seed in range(sets)]
-                    results = list(pool.map(of_annotators, jobs, chunksize=25))
-                    covered = people_covered(results, truth).values()
-                    cells = [
-                        f"{alone:.0f}, {both:.0f} ({wider:.1f})" for both, alone, wider in covered
-                    ]
-                    print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
+        for habit, people, n in product(truths, crowds, ROWS_OF_PEOPLE):
+            jobs = [(habit, people, n, seed) for seed in range(sets)]
+            results = list(pool.map(work, jobs, chunksize=5))
+            covered = people_covered(results, truths[habit]).values()
+            cells = [f"{alone:.0f}, {both:.0f} ({wider:.1f})" for both, alone, wider in covered]
+            print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
 
 
 def bounded_by_people(job: tuple[str, int, int, int]) -> dict[str, tuple[float, ...]]:
@@ -512,19 +521,10 @@ def bounded_by_people(job: tuple[str, int, int, int]) -> dict[str, tuple[float, 
     return ends
 
 
-def bounds(sets: int) -> None:
+def bounds(sets: int, habits: Sequence[str], crowds: Sequence[int]) -> None:
     """The table of certified bounds by annotators."""
-    with ProcessPoolExecutor(2) as pool:
-        for habit in HABITS:
-            for people in PEOPLE:
-                for n in ROWS_OF_PEOPLE:
-                    jobs = [(habit, people, n, seed) for seed in range(sets)]
-                    results = list(pool.map(bounded_by_people, jobs, chunksize=5))
-                    covered = people_covered(results, dict.fromkeys(results[0], 0.0)).values()
-                    cells = [
-                        f"{alone:.0f}, {both:.0f} ({wider:.1f})" for both, alone, wider in covered
-                    ]
-                    print(f"| {habit} | {people} | {n} | {' | '.join(cells)} |", flush=True)
+    nothing = dict.fromkeys(("floor", "grouping loss"), 0.0)
+    of_crowds(bounded_by_people, dict.fromkeys(habits, nothing), sets, crowds)
 
 
 def people_covered(
@@ -627,15 +627,20 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--votes", type=int, default=VOTES)
+    parser.add_argument("--habits", nargs="*", default=list(HABITS), choices=list(HABITS))
+    parser.add_argument("--people", nargs="*", type=int, default=list(PEOPLE))
     options = parser.parse_args()
-    tables = {"units": units, "judge": judges, "annotators": annotators, "bounds": bounds}
-    tables["sure"] = sure
+    tables = {"units": units, "sure": sure, "judge": judges}
+    by_people = {"annotators": annotators, "bounds": bounds}
     if options.what == "pool":
         for n in options.sizes:
             pools(options.sets, n)
         return
     if options.what in tables:
         tables[options.what](options.sets)
+        return
+    if options.what in by_people:
+        by_people[options.what](options.sets, options.habits, options.people)
         return
     globals()["VOTES"] = options.votes
     work = (WORK | {"floor": floor, "first": first})[options.what]

@@ -245,10 +245,10 @@ def plain(x):
 
 
 def told_apart(kept):
-    """Rows that are kept, with the names of their groups."""
+    """Rows that are kept, with the names of their groups and of who gave their votes."""
     columns = dict(kept.rows.columns)
-    for name, names in kept.groups.items():
-        columns[f"by {name}"] = np.array(names, object)[columns[f"by {name}"]].tolist()
+    for name, names in kept.names.items():
+        columns[name] = np.array([*names, None], object)[columns[name]].tolist()
     return plain(replace(kept.rows, columns=columns))
 
 
@@ -472,6 +472,10 @@ CASES = {
             counts,
             columns=("by", "cluster", "weights", "rivals"),
         ),
+        order=told_apart,
+    ),
+    "KeptRows of annotators": replace(
+        scanned(lambda: KeptRows.empty(7), KeptRows.of_only, of_people, columns=("by",)),
         order=told_apart,
     ),
     "Sample with strata": Case(lambda: Sample.empty(7, 3), keyed, stratified),

@@ -69,9 +69,9 @@ class KeptRows(Summary):
             for name, place in places.items():
                 columns[name] = coded(columns[name], one.names[name], place)
             rows.append(replace(one.rows, columns=columns))
-        rows = _of_one_width(rows)
+        first, *others = _of_one_width(rows)
         names = {name: tuple(place) for name, place in places.items()}
-        return type(self)(rows[0].with_all(rows[1:]), names)
+        return type(self)(_narrow(first.with_all(others)), names)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -138,6 +138,15 @@ def _of_one_width(rows: Sequence[Sample]) -> list[Sample]:
 
     wider = ({name: wide(one.columns[name]) for name in (SAID, WHO)} for one in rows)
     return [replace(one, columns=one.columns | more) for one, more in zip(rows, wider, strict=True)]
+
+
+def _narrow(rows: Sample) -> Sample:
+    """The same rows, without columns of votes that are empty in all of them."""
+    if SAID not in rows.columns:
+        return rows
+    some = (rows.columns[SAID] >= 0).any(axis=0)
+    less = {name: np.ascontiguousarray(rows.columns[name][:, some]) for name in (SAID, WHO)}
+    return replace(rows, columns=rows.columns | less)
 
 
 def rows_kept(wanted: int, chunk: Chunk) -> int:
