@@ -536,7 +536,9 @@ def people_covered(
         low, high, low_alone, high_alone = np.array([r[name] for r in results]).T
         hit = 100 * np.mean((low <= true) & (true <= high))
         alone = 100 * np.mean((low_alone <= true) & (true <= high_alone))
-        found[name] = hit, alone, float(np.median((high - low) / (high_alone - low_alone)))
+        with np.errstate(divide="ignore"):  # nothing may be left that is at least 0
+            wider = (high - low) / (high_alone - low_alone)
+        found[name] = hit, alone, float(np.median(wider))
     return found
 
 

@@ -27,11 +27,15 @@ def hits(work, case, n, sets):
     }
 
 
+# So many sets that chance alone moves none of what covers 96 % out of what is allowed.
+SETS = {500: 4000, 10_000: 1000}
+
+
 @pytest.mark.parametrize("n", simulation.SIZES)
 @pytest.mark.parametrize("case", simulation.CASES)
 def test_intervals_of_identified_quantities_cover_as_they_say(case, n, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "coverage_simulation", simulation)
-    for name, share in hits(simulation.averages, case, n, 1000).items():
+    for name, share in hits(simulation.averages, case, n, SETS[n]).items():
         assert 0.93 <= share <= 0.97, name
 
 
@@ -83,14 +87,10 @@ def test_the_floor_of_a_pool_of_people_is_covered(pool, monkeypatch):
 
 # What no interval from moments reaches, and by how much: docs/about/accuracy.md says why.
 LEAST = {
-    ("25 clusters", "KL"): 0.92,
-    ("20 documents", "KL of a copy"): 0.92,
-    ("60 rows, weights of sd 0.5", "weights go with the loss"): 0.92,
-    ("60 rows, weights of sd 1", "weights go with the loss"): 0.86,
-    ("60 rows, weights of sd 1.5", "weights go with the loss"): 0.76,
-    ("200 rows, weights of sd 0.5", "weights go with the loss"): 0.92,
-    ("200 rows, weights of sd 1", "weights go with the loss"): 0.90,
-    ("200 rows, weights of sd 1.5", "weights go with the loss"): 0.83,
+    ("60 rows, weights of sd 1", "weights go with the loss"): 0.89,
+    ("60 rows, weights of sd 1.5", "weights go with the loss"): 0.83,
+    ("200 rows, weights of sd 1", "weights go with the loss"): 0.915,
+    ("200 rows, weights of sd 1.5", "weights go with the loss"): 0.875,
     ("200 rows, a class of 1 %", "cross entropy"): 0.82,
     ("200 rows, a class of 1 %", "paired difference"): 0.71,
     ("500 rows, a class of 1 %", "paired difference"): 0.89,

@@ -38,9 +38,20 @@ def ends(mean, variance, effective, skewness, level=0.95, likely=None):
     return mean - low * np.sqrt(variance), mean + high * np.sqrt(variance)
 
 
-def above_zero(mean, variance, effective, skewness, weight, level=0.95):
+def law_of_both(mean, variance, effective, weight, total):
+    """The skewness of a log-normal law of values that go with their weights, to second order."""
+    spread = np.sqrt(variance * effective) / mean
+    tilt = max(weight @ total / (weight @ weight) / mean, 1.0)
+    square = max((spread**2 + 2 * tilt - 1) / tilt**2, 1.0)  # E x^2 / (E x)^2
+    third = tilt**6 * square**3 - 3 * tilt**4 * square + 3 * tilt**2 - 1
+    third -= tilt**6 * (square - 1) ** 3
+    law = max(third / spread**3, 3 * spread) if tilt > 1 else 3 * spread
+    return law * (weight**3).sum() / (weight**2).sum() ** 1.5
+
+
+def above_zero(mean, variance, effective, skewness, weight, total, level=0.95):
     """The same of what is never negative: it leans as a log-normal law where units are few."""
-    law = 3 * np.sqrt(variance) / mean * weight.sum() * (weight**3).sum() / (weight**2).sum() ** 2
+    law = law_of_both(mean, variance, effective, weight, total)
     likely = skewness * effective / (effective + 100) + law * 100 / (effective + 100)
     return ends(mean, variance, effective, skewness, level, likely)
 
@@ -53,6 +64,7 @@ def interval(x, w=None, cluster=None, level=0.95, *, skewed=True, positive=False
     variance, effective, skewness = of_rows(x, w) if cluster is None else of_clusters(x, w, cluster)
     mean = np.average(x, weights=w)
     if positive:
-        units = w if cluster is None else np.bincount(np.unique(cluster, return_inverse=True)[1], w)
-        return mean, *above_zero(mean, variance, effective, skewness, units, level)
+        unit = np.arange(len(x)) if cluster is None else np.unique(cluster, return_inverse=True)[1]
+        units = np.bincount(unit, w), np.bincount(unit, w * x)
+        return mean, *above_zero(mean, variance, effective, skewness, *units, level)
     return mean, *ends(mean, variance, effective, skewness if skewed else 0.0, level)

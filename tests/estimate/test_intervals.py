@@ -1,9 +1,12 @@
 """Intervals of means, shares and what never varied, against exact distributions and plain loops."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 import pandq
@@ -13,7 +16,7 @@ from pandq.estimate.averages.intervals import (
     mean_estimate,
     one_sided_level,
 )
-from pandq.estimate.averages.leaning import stretch
+from pandq.estimate.averages.leaning import log_normal_skewness, stretch
 from pandq.estimate.averages.lossmeans import GroupLossMeans
 from pandq.estimate.averages.means import GroupMeans, Means
 from tests.estimate.leaving import interval
@@ -201,6 +204,57 @@ def of_two_points(k, n):
     spread = share * (1 - share)
     skewness = (1 - 2 * share) / math.sqrt(spread * n)
     return Sampling(share, spread / (n - 1), n, n, skewness)
+
+
+def of_log_normal(tilt, spread):
+    """The skewness of a log-normal law under log-normal weights that go with it, exactly.
+
+    Both have moments E w^j x^k = exp(quadratic form / 2); the weights' own part is left out.
+    """
+    weight_var, covariance = 1.0, math.log(tilt)
+    variance = math.log((spread**2 - (tilt - 1) ** 2) / tilt**2 + 1)
+
+    def moment(j, k):
+        return math.exp((j * j * weight_var + 2 * j * k * covariance + k * k * variance) / 2)
+
+    m = moment(1, 1) / moment(1, 0)
+    central = (
+        sum(math.comb(j, i) * (-m) ** (j - i) * moment(j, i) for i in range(j + 1)) for j in (2, 3)
+    )
+    second, third = (c / moment(j, 0) / m**j for c, j in zip(central, (2, 3), strict=True))
+    assert second == pytest.approx(spread**2)
+    return third / second**1.5
+
+
+@pytest.mark.parametrize("tilt", [1.0, 1.001, 1.02])
+def test_weights_that_go_with_the_loss_lean_as_a_log_normal_law_of_both(tilt):
+    for spread in (0.04, 0.1):
+        mine = float(log_normal_skewness(spread, tilt))
+        assert mine == pytest.approx(of_log_normal(tilt, spread), rel=spread**2)
+
+
+@given(st.floats(0.5, 4.0), st.floats(0.01, 20.0))
+def test_no_law_leans_less_than_with_weights_that_say_nothing(tilt, spread):
+    mine = float(log_normal_skewness(spread, tilt))
+    assert mine >= 3 * spread
+    if spread > 1.01 * (tilt - 1) >= 0.0:
+        # and none is made to lean more than the law of both does
+        assert mine <= of_log_normal(tilt, spread) * (1 + 1e-9)
+
+
+def test_a_mean_by_squared_weights_is_told_of_rows_and_of_clusters():
+    rng = np.random.default_rng(5)
+    x, w = rng.gamma(1.0, size=(40, 1)), rng.gamma(1.0, size=40)
+    want = (w**2 @ x)[0] / (w**2).sum()
+    keys = hash_ids(np.repeat(np.arange(10), 4))
+    rows = Means.empty(("kl",)).of_only(x, w)
+    assert rows.sampling("kl").heavy == pytest.approx(want)
+    assert Means.empty(("kl",)).of_only(x).sampling("kl").heavy == pytest.approx(x.mean())
+    total, sums = (v.reshape(10, 4).sum(axis=1) for v in (w, w * x[:, 0]))
+    clustered = Means.empty(("kl",)).of_only(x, w, clusters=keys).sampling("kl")
+    assert clustered.heavy == pytest.approx(total @ sums / (total @ total))
+    # what goes with the weights leans further than the same spread that does not
+    assert clustered.likely_skewness(0.0) >= replace(clustered, heavy=None).likely_skewness(0.0)
 
 
 def test_likely_skewness_widens_no_interval_of_500_rows_by_more_than_1_percent():

@@ -69,9 +69,9 @@ class KeptRows(Summary):
             for name, place in places.items():
                 columns[name] = coded(columns[name], one.names[name], place)
             rows.append(replace(one.rows, columns=columns))
-        first, *others = _of_one_width(rows)
+        first, *rest = _of_one_width(rows)
         names = {name: tuple(place) for name, place in places.items()}
-        return type(self)(_narrow(first.with_all(others)), names)
+        return type(self)(_narrow(first.with_all(rest)), names)
 
     def __len__(self) -> int:
         return len(self.rows)

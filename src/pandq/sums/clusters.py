@@ -75,6 +75,13 @@ class ClusterTotals(Summary):
         squares = float(share @ share)
         return float((share**3).sum()) / squares**2
 
+    def heavy(self, i: int, group: int = 0) -> float:
+        """The mean of quantity `i` by the squares of their weights, sum W^2 (S/W) / sum W^2."""
+        totals = self.totals[self.group == np.uint64(group)]
+        weight, sums = totals[:, 0], totals[:, 1 + i]
+        squares = float(weight @ weight)
+        return float(weight @ sums) / squares if squares > 0 else float("nan")
+
     def mean_covariance(self, group: int = 0) -> Floats:
         """(d, d) covariance of the group's weighted means; nan for fewer than two clusters.
 

@@ -170,6 +170,10 @@ class Moments(Summary):
         found = self.weight / squares * (self.cubed.weight / squares)
         return found if math.isfinite(found) else 1.0
 
+    def heavy(self, i: int) -> float:
+        """The mean by squared weights; the mean itself if, as for groups, no cubes are kept."""
+        return float((self.plain if self.cubed is None else self.squared).mean[i])
+
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
         if self.n < 2:

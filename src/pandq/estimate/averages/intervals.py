@@ -49,6 +49,8 @@ class Sampling:
         zero_one: whether every row's value is 0 or 1.
         unevenness: sum w sum w^3 / (sum w^2)^2 of the units' weights; 1 where they are equal, 0 for
             a mixture of means, which may lean to either side.
+        heavy: the mean by the units' squared weights, larger than `mean` where weights go with the
+            values; None where it is not kept.
 
     Source: variance: Efron and Stein 1981, for clusters CR3 of MacKinnon, Nielsen and Webb 2023;
     effective number: Kish 1965, section 11.7.
@@ -64,6 +66,7 @@ class Sampling:
     skewness: float = 0.0
     zero_one: bool = False
     unevenness: float = 1.0
+    heavy: float | None = None
 
     @property
     def standard_error(self) -> float:
@@ -129,14 +132,15 @@ class Sampling:
 
         A mean of few units is the most in error where they lack what is large, and there the sample
         is not skewed. What is never below 0 and spread as much as its mean is not symmetric: the
-        mean of a log-normal law has at least three times its own coefficient of variation.
+        mean of a log-normal law has at least three times its own coefficient of variation, and more
+        under weights that are uneven or go with the values.
 
         >>> few = Sampling(1.0, 0.04, effective=10.0, n=10)
         >>> few.likely_skewness(-math.inf), round(few.likely_skewness(0.0), 3)
         (0.0, 0.545)
         """
-        known = self.effective, self.skewness, self.unevenness
-        return float(likely_skewness(self.mean, self.standard_error, *known, least))
+        known = self.effective, self.skewness, self.unevenness, least, self.heavy
+        return float(likely_skewness(self.mean, self.standard_error, *known))
 
     @property
     def constant(self) -> bool:

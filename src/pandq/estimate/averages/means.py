@@ -133,10 +133,13 @@ class Means(Summary):
         i, rows = self.names.index(name), self.moments
         if not len(self.clusters.cluster):
             known = rows.mean_variance(i), rows.effective, rows.n, rows.mean_skewness(i)
+            heavy = rows.heavy(i)
         else:
             variance, skewness = self.clusters.combined(np.eye(len(self.names))[i])
             known = variance, self.clusters.effective(), rows.n, skewness
+            heavy = self.clusters.heavy(i)
         more: dict[str, Any] = {"zero_one": rows.zero_one(i), "unevenness": self._unevenness}
+        more["heavy"] = heavy
         return Sampling(float(rows.mean[i]), *known, **more)
 
     @property
