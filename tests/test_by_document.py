@@ -52,7 +52,9 @@ def ratio(x, size, *, positive=False):
     e = (x - value * size) / size.mean()
     variance, skewness = (e**2).sum() / n / (n - 1), (e**3).sum() / (e**2).sum() ** 1.5
     if positive:
-        return value, *leaving.above_zero(value, variance, n, skewness, np.ones(n), np.ones(n) * value)
+        return value, *leaving.above_zero(
+            value, variance, n, skewness, np.ones(n), np.ones(n) * value
+        )
     return value, *leaving.ends(value, variance, n, skewness)
 
 

@@ -17,6 +17,7 @@ from pandq.estimate.decomposition.partsums import _of_votes
 from pandq.estimate.decomposition.trained import Trained
 from pandq.estimate.sampling import sample_of
 from pandq.read.chunks import views_scan
+from pandq.views.votes import joined
 
 K = 3
 LINEAR = ("cross_entropy", "entropy", "expected_accuracy", "brier")
@@ -276,6 +277,52 @@ def test_a_bound_moves_by_a_vote_as_it_does_where_that_vote_is_another():
         for end, name in enumerate(("floor_low", "floor_high")):
             moved = 3 * (before[end][row] - after[end][row])
             assert told[name][vote] == pytest.approx(moved, abs=1e-12)
+
+
+def disagreement(votes, ordered):
+    """What each vote adds to the share of pairs that disagree, of which each vote is in many.
+
+    Of a mean over pairs it is twice that over the vote's own pairs less that over all.
+    """
+    added = []
+    for row in range(len(votes)):
+        said = votes.codes[votes.offsets[row] : votes.offsets[row + 1]]
+        far = np.abs(said[:, None] - said) / 2 if ordered else said[:, None] != said
+        own = far.sum(axis=1) / (len(said) - 1)
+        added += (2 * own - own.mean()).tolist()
+    return np.array(added)
+
+
+@pytest.mark.parametrize("score", ["brier", "rps"])
+def test_parts_of_squared_scores_are_over_annotators_too(score):
+    votes, q, _ = drawn(200)
+    given = {"worst": 0, "ordered": score == "rps"}
+    found = getattr(pandq.audit(votes, Probs(q), **given).decomposition, score)
+    alone = getattr(pandq.audit(votes.counts, Probs(q), **given).decomposition, score)
+    for name, one in found.items():
+        assert one.value == alone[name].value
+        assert "over rows and 9 annotators" in one.method
+        assert "annotators" not in alone[name].method
+    floor, x = found["floor"], disagreement(votes, score == "rps")
+    pairs = np.average(x, weights=1 / votes.votes[votes.rows])
+    after = found[score].value - found["calibration_loss"].value
+    assert floor.value == pytest.approx(min(pairs, after), rel=1e-12)
+    variance, degrees = two_way(votes, x)
+    assert floor.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert floor.degrees == pytest.approx(degrees, rel=1e-5)
+    # these people are all that there are: the floor is theirs, the score is not
+    pooled = getattr(pandq.audit(votes, Probs(q), annotator_pool=9, **given).decomposition, score)
+    over = {name for name, one in pooled.items() if "annotators" in one.method}
+    assert over == {score, "calibration_loss"}
+
+
+def test_rows_of_one_vote_say_nothing_of_the_floor_of_a_score_and_its_annotators():
+    votes, q, _ = drawn(300)
+    mixed = joined([votes[:200], votes[200:].first(1)], votes.classes, notes=())
+    found = pandq.audit(mixed, Probs(q), worst=0).decomposition.brier["floor"]
+    variance, _ = two_way(mixed[:200], disagreement(mixed[:200], ordered=False))
+    assert found.n == 200
+    assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
 
 
 def of_habits(habit, n=300, people=12):

@@ -127,7 +127,7 @@ class PartSums(Summary):
         return cls(
             LossMeans.empty(*names, replicates=replicates, seed=seed, of_votes=of_votes),
             {
-                score: score_means(score, replicates=replicates, seed=seed)
+                score: score_means(score, pooled=pooled, replicates=replicates, seed=seed)
                 for score in ((BRIER, RPS) if ordered else (BRIER,))
             },
             Reliability.empty(),

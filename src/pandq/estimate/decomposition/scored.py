@@ -14,19 +14,22 @@ event, it is. One label a row leaves floor and grouping loss open.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from pandq.core import scores
 from pandq.estimate.averages.means import Means
+from pandq.estimate.averages.votemeans import Answers, VoteMeans
 from pandq.views import Counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pandq.estimate.decomposition.rowparts import RowParts
+    from pandq.estimate.decomposition.rowparts import RowParts, Squares
     from pandq.estimate.decomposition.trained import Trained
-    from pandq.read.chunks import Chunk
+    from pandq.read.chunks import Chunk, VotesOfRows
     from pandq.results.decomposition import LabelType
     from pandq.results.estimate import Estimate
 
@@ -36,17 +39,29 @@ if TYPE_CHECKING:
 BRIER, RPS = "brier", "rps"
 # of a score less its floor, what is left before and after recalibration
 _PARTS = ("floor", "calibration_loss", "grouping_loss", "above")
+# What holds of annotators that were drawn, whether they are all that there are or not.
+_OF_ANYONE = (BRIER, RPS, "calibration_loss")
 KNOWN = "mean over rows with a full P or two votes; the floor is unbiased"
 OF_LABELS = "mean over rows; of one label a row the floor is not identified"
 # What is this share of a loss is what is left of equal numbers.
 ROUNDING = 1e-12
 
 
-def score_means(score: str, *, replicates: int = 0, seed: int = 0) -> Means:
-    """No rows of a score and its parts."""
+def score_means(score: str, *, pooled: bool = False, replicates: int = 0, seed: int = 0) -> Means:
+    """No rows of a score and its parts.
+
+    The floor for a few people, who are all that there are, varies with rows alone.
+    """
+    names = _names(score)
+    of_votes = [name for part, name in names.items() if not pooled or part in _OF_ANYONE]
+    drawn = {"replicates": replicates, "seed": seed}
+    return Means.empty(tuple(names.values()), of_votes=tuple(of_votes), **drawn)
+
+
+def _names(score: str) -> dict[str, str]:
+    """What a score and its parts are called among means, by the parts' own names."""
     # the parts of a score are no parts of the loss, whatever they have in common
-    names = (score, *(f"{part} of {score}" for part in _PARTS))
-    return Means.empty(names, replicates=replicates, seed=seed)
+    return {score: score} | {part: f"{part} of {score}" for part in _PARTS}
 
 
 def scored_rows(blank: Means, chunk: Chunk, found: RowParts, trained: Trained, unit: Keys) -> Means:
@@ -63,35 +78,70 @@ def scored_rows(blank: Means, chunk: Chunk, found: RowParts, trained: Trained, u
         The sums over rows with two votes or a full P; of one label a row over all, with no floor,
         and none of the Brier score.
     """
+    score = blank.names[0]
     squares = None if trained.label_type == "labels" else found.of_classes
-    if blank.names[0] == RPS:
+    if score == RPS:
         squares = trained.ranked(chunk.p, chunk.q, unit)
     if squares is None:
         return blank.of_only(np.empty((0, len(blank.names))))
-    kept, floor = _floor(squares.own, chunk, trained)
-    before, after = squares.before, squares.after
-    rows = np.stack([before, floor, before - after, after - floor, before - floor]).T
-    return blank.of_only(
-        rows[kept],
+    kept, larger = _counted(chunk, trained)
+    means = blank.of_only(
+        _parts(squares, larger)[kept],
         None if chunk.weights is None else chunk.weights[kept],
         clusters=None if chunk.clusters is None else chunk.clusters[kept],
         keys=chunk.keys[kept],
     )
+    answers = Answers.of(chunk, partial(_of_votes, chunk=chunk, trained=trained, score=score))
+    if answers is None or means.votes is None:
+        return means
+    of_kept, _ = answers.over((means.votes, VoteMeans.empty(())), kept)
+    return replace(means, votes=of_kept)
 
 
-def _floor(own: Floats, chunk: Chunk, trained: Trained) -> tuple[NDArray[np.bool_], Floats]:
-    """Which rows count, and what each says of the floor, from the shares' own x (1 - x)."""
+def _parts(squares: Squares, larger: Floats) -> Floats:
+    """(n, 5): a score and its parts, in the order of their names."""
+    before, after, floor = squares.before, squares.after, squares.own * larger
+    return np.stack([before, floor, before - after, after - floor, before - floor]).T
+
+
+def _counted(chunk: Chunk, trained: Trained) -> tuple[NDArray[np.bool_], Floats]:
+    """Which rows count, and how many times the shares' own x (1 - x) the floor is in each."""
+    every = np.ones(len(chunk), dtype=bool)
     if trained.label_type == "labels":
-        return np.ones(len(chunk), dtype=bool), np.zeros(len(chunk))
+        return every, np.zeros(len(chunk))
     if not isinstance(chunk.p, Counts):
-        return np.ones(len(chunk), dtype=bool), own
+        return every, np.ones(len(chunk))
     # unbiased: of m votes, the share of ordered pairs that disagree
     m = chunk.p.votes
-    floor = own * m / np.maximum(m - 1.0, 1.0)
+    larger = m / np.maximum(m - 1.0, 1.0)
     if trained.bounding.pool is not None:
         # two draws with replacement are by one person in one case of N, and then agree
-        floor = floor * (1.0 - 1.0 / trained.bounding.pool)
-    return m > 1, floor
+        larger = larger * (1.0 - 1.0 / trained.bounding.pool)
+    return m > 1, larger
+
+
+def _of_votes(
+    votes: VotesOfRows, *, chunk: Chunk, trained: Trained, score: str
+) -> dict[str, Floats]:
+    """What each vote adds to a score and its parts: (m,) by name.
+
+    Of x (1 - x) of a row's shares x this is f + f'(e - x) = (e - x)^2, with e the vote.
+    """
+    rows, unit = votes.rows, trained.unit_of(votes.rows)
+    said = np.eye(chunk.q.n_classes, dtype=np.int64)[rows.p.array]
+    shares = chunk.p[votes.row].law().prob
+    alone = Counts.trusted(said, chunk.q.n_classes)
+    if score == RPS:
+        squares = trained.ranked(alone, rows.q, unit)
+        apart = scores.cumulative(said.astype(np.float64)) - scores.cumulative(shares)
+    else:
+        of_counts = trained.parts(alone, rows.q, trained.recalibration, unit)
+        squares = cast("Squares", of_counts.of_classes)
+        apart = said - shares
+    own = np.square(apart).sum(axis=1)
+    larger = _counted(chunk, trained)[1][votes.row]
+    found = _parts(squares._replace(own=own), larger)
+    return dict(zip(_names(score).values(), found.T, strict=True))
 
 
 def score_parts(
@@ -115,7 +165,7 @@ def score_parts(
     how = OF_LABELS if of_labels else KNOWN
     found = {
         part: replace(means.estimate(name, level=level, unit="", method=how), name=part)
-        for part, name in zip((score, *_PARTS), means.names, strict=True)
+        for part, name in _names(score).items()
     }
     above = found.pop("above")
     if not won:
