@@ -25,6 +25,7 @@ from pandq.read.laid import lay
 from pandq.read.recognise import resolved
 from pandq.read.settled import settled
 from pandq.read.viewed import view_of
+from tests import commands
 
 
 def drawn(n=300, people=9, seed=0):
@@ -325,12 +326,7 @@ def test_people_are_known_where_a_layout_knows_them_and_a_condition_is_on_their_
 
 
 def command(*arguments, **options):
-    return pandq_command("votes", *arguments, **options)
-
-
-def pandq_command(*arguments, **options):
-    run = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(run, capture_output=True, text=True, check=False, **options)
+    return commands.pandq("votes", *arguments, **options)
 
 
 LONG = ("--item", "case", "--annotator", "worker", "--label", "answer")
@@ -392,8 +388,8 @@ def test_counts_are_of_the_classes_that_the_file_names_in_whatever_order_q_has_t
     pq.write_table(pa.table({"case": np.arange(220), **named}), predicted)
     words = [str(predicted) if x == "PREDICTIONS" else x for x in printed]
     words[-1] = "probs:prob_*"
-    whole = [sys.executable, "-m", *words, "--json", "-"]
-    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+    assert words[0] == "pandq"
+    done = commands.pandq(*words[1:], "--json", "-")
     assert done.returncode == 0, done.stderr
     read = ballots(folder / "long.csv", **FORMS["long.csv"])
     place = {str(x): k for k, x in enumerate(read.ids.to_pylist())}
@@ -452,7 +448,7 @@ def test_predictions_are_audited_against_a_votes_file_as_against_their_own(folde
     said = next(line for line in told.stderr.splitlines() if line.startswith("Next: "))
     words = said.replace("PREDICTIONS", str(guesses)).replace("KIND:COLUMN", "probs:q_0,q_1,q_2")
     words = re.sub(" --classes [^ ]*", "", words)
-    again = pandq_command(*shlex.split(words)[2:], "--json", "-", cwd=tmp_path)
+    again = commands.pandq(*shlex.split(words)[2:], "--json", "-", cwd=tmp_path)
     assert json.loads(again.stdout)["cross_entropy"] == found.to_dict()["cross_entropy"]
 
 
@@ -463,7 +459,7 @@ def test_a_votes_file_that_joins_no_row_is_one_line_with_counts(folder, tmp_path
     guesses.write_text("case,q_0,q_1,q_2\nx1,0.2,0.3,0.5\nx2,0.2,0.3,0.5\n")
     for verb in ("audit", "compare"):
         words = (verb, guesses, votes, "--id", "case", "--p", "counts:counts", "--q", "probs:q_*")
-        run = pandq_command(*words, cwd=tmp_path)
+        run = commands.pandq(*words, cwd=tmp_path)
         assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
         said = f"no 'case' of one file is in the other, got 2 ids such as 'x1', and {n:,} ids such"
         assert said in run.stderr
@@ -489,7 +485,7 @@ def test_the_worked_examples_of_the_document_print_what_stands_there(tmp_path):
     assert [words.split()[0] for words, _ in shown] == ["votes", "audit"]
     for words, told in shown:
         wide = {**os.environ, "COLUMNS": "110"}
-        run = pandq_command(*shlex.split(words), cwd=tmp_path, env=wide)
+        run = commands.pandq(*shlex.split(words), cwd=tmp_path, env=wide)
         assert [x.rstrip() for x in run.stdout.splitlines()] == told.splitlines()
     assert (tmp_path / "votes.parquet").exists()
     with_features = pq.read_table(tmp_path / "predictions.parquet").rename_columns(
@@ -499,7 +495,7 @@ def test_the_worked_examples_of_the_document_print_what_stands_there(tmp_path):
     also = re.findall(r"```sh\n(pandq compare.*?)```", text, re.DOTALL)[0].splitlines()
     assert [words.split()[1] for words in also] == ["compare", "fit"]
     for words in also:
-        run = pandq_command(*shlex.split(words)[1:], cwd=tmp_path)
+        run = commands.pandq(*shlex.split(words)[1:], cwd=tmp_path)
         assert run.returncode == 0, run.stderr
         assert "390 rows in both files" in run.stdout
         assert "of votes.parquet" not in run.stdout

@@ -1,8 +1,6 @@
 """Models whose tokenizers differ, paired by document: against plain sums over documents."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +10,7 @@ from scipy import special
 
 import pandq
 from pandq import InputError
+from tests import commands
 from tests.estimate import leaving
 
 D, K = 24, 5
@@ -182,8 +181,7 @@ def test_no_document_in_common_is_an_error():
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "pandq", "compare", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return commands.pandq("compare", *arguments, cwd=folder)
 
 
 def test_files_of_models_are_paired_on_the_command_line_and_the_gate_holds_bits_per_byte(tmp_path):

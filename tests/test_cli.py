@@ -17,17 +17,13 @@ import pytest
 
 from pandq.cli import cli
 from pandq.demo import run_demo
+from tests.commands import pandq
 
 README = Path(__file__).parents[1] / "README.md"
 
 CLASSES = 3
 LABELS = np.arange(100) % CLASSES
 PROBS = np.random.default_rng(0).dirichlet(np.ones(CLASSES), 100)
-
-
-def pandq(*arguments, cwd=None, **options):
-    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
 
 
 def table(path, **columns):

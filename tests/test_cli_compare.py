@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import special
 
+from tests.commands import pandq
 from tests.read.test_arrays import write_kld
-
-
-def pandq(*arguments, **options):
-    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture(scope="module")

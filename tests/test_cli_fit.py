@@ -15,11 +15,7 @@ from sklearn.datasets import load_digits
 
 import pandq as library
 from pandq import InputError, fit_model, load_model, scan_features
-
-
-def pandq(*arguments, cwd=None, **options):
-    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
+from tests.commands import pandq
 
 
 def needs_torch():

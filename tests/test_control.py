@@ -1,8 +1,6 @@
 """A reference run a second time: its own divergence, and what each Q's has beyond it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ from scipy import special
 
 import pandq
 from pandq import InputError, Labels, Logits
+from tests import commands
 from tests.estimate import leaving
 from tests.read.test_arrays import write_kld
 
@@ -131,8 +130,7 @@ def folder(tmp_path_factory):
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "pandq", "compare", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return commands.pandq("compare", *arguments, cwd=folder)
 
 
 def test_a_logits_file_is_a_control_and_the_gate_holds_the_excess(folder):

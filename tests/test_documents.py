@@ -5,8 +5,6 @@ import importlib
 import os
 import re
 import shlex
-import subprocess
-import sys
 from doctest import DocTestParser
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 import pandq
 from pandq.cli import cli
 from pandq.demo import run_demo
-from tests import glossary
+from tests import commands, glossary
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -155,13 +153,7 @@ def test_the_readme_shows_what_an_audit_prints(tmp_path):
     told = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[1]
     command, *shown = told.splitlines()
     words = command.replace("pandq-demo", str(tmp_path / "demo")).split()[2:]
-    done = subprocess.run(
-        [sys.executable, "-m", "pandq", *words],
-        env=os.environ | {"COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = commands.pandq(*words, env=os.environ | {"COLUMNS": "100"}, check=True)
     printed = [line.rstrip() for line in done.stdout.splitlines()]
     assert [line for line in shown if line not in printed] == []
 

@@ -17,19 +17,13 @@ import pytest
 
 import pandq
 from pandq import InputError
+from tests import commands
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "judge.md"
 
 
 def command(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "pandq", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "110"},
-    )
+    return commands.pandq(*words, cwd=cwd, env={**os.environ, "COLUMNS": "110"})
 
 
 def table(n=80, others=400, seed=0):

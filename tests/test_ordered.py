@@ -1,8 +1,6 @@
 """Classes in their order: the ranked probability score, its parts, and whose order it is."""
 
 import json
-import subprocess
-import sys
 from fractions import Fraction
 from itertools import product
 
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 import pandq
 from pandq import Counts, InputError, Labels, Logits, LogProbs, Probs, Votes
 from pandq.rows import measure_rows
+from tests import commands
 
 NAMES = ["awful", "bad", "fair", "good", "great"]
 N, K = 240, 5
@@ -403,14 +402,9 @@ def test_few_classes_have_one_order(k):
     assert found.rps.value == pytest.approx(found.brier.value / 2, abs=1e-12)
 
 
-def command(*words):
-    done = [sys.executable, "-m", "pandq", *map(str, words)]
-    return subprocess.run(done, capture_output=True, text=True, check=False)
-
-
 def test_the_command_says_what_the_function_does_and_prints_the_order(file, made):
     told = ("audit", file, "--p", "counts:votes", "--q", "probs:probs", "--ordered")
-    found = pandq.Audit.from_dict(json.loads(command(*told, "--json", "-").stdout))
+    found = pandq.Audit.from_dict(json.loads(commands.pandq(*told, "--json", "-").stdout))
     wanted = pandq.audit(Counts(made["votes"]), Probs(made["q"]), ordered=True)
     assert found.rps == wanted.rps
     assert found.decomposition.rps == wanted.decomposition.rps
@@ -425,7 +419,7 @@ def test_the_command_says_what_the_function_does_and_prints_the_order(file, made
     ],
 )
 def test_what_has_no_order_is_refused_in_a_line(file, words, told):
-    done = command("audit", file, *words, "--ordered")
+    done = commands.pandq("audit", file, *words, "--ordered")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert told in done.stderr
 
@@ -493,8 +487,8 @@ def test_votes_are_ordered_only_where_that_was_said(made):
 
 def test_the_command_for_votes_takes_an_order(file):
     told = ("votes", file, "--p", "votes:voted", "--ordered")
-    done = command(*told, "--classes", ",".join(NAMES), "--json", "-")
+    done = commands.pandq(*told, "--classes", ",".join(NAMES), "--json", "-")
     assert json.loads(done.stdout)["order"] == NAMES
-    done = command(*told)
+    done = commands.pandq(*told)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "nothing says in which order" in done.stderr

@@ -1,8 +1,6 @@
 """The loss of a model on what was drawn, against plain formulas and against an audit of labels."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +10,7 @@ from scipy import special
 
 import pandq
 from pandq import InputError, Sampled
+from tests import commands
 from tests.estimate import leaving
 
 S, T, K = 30, 8, 6
@@ -126,18 +125,13 @@ def table(tmp_path):
     return path
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_command_line_says_the_same_in_text_page_json_and_markdown(
     table, tmp_path, monkeypatch
 ):
     summary, page, document = (tmp_path / name for name in ("s.md", "p.html", "d.json"))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     asked = ("--q", "sampled:logprob", "--cluster", "sequence", "--per", "n_bytes")
-    outcome = run("audit", table, *asked, "--html", page, "--json", document, "--full")
+    outcome = commands.pandq("audit", table, *asked, "--html", page, "--json", document, "--full")
     assert outcome.returncode == 0, outcome.stderr
     of_file = pandq.scan(str(table), q="sampled:logprob", cluster="sequence", per="n_bytes")
     found = pandq.perplexity(of_file)
@@ -155,8 +149,8 @@ def test_the_command_line_says_the_same_in_text_page_json_and_markdown(
 
 def test_its_limit_is_the_cross_entropy_and_others_are_refused(table):
     asked = ("audit", table, "--q", "sampled:logprob")
-    assert run(*asked, "--max-cross-entropy", "100").returncode == 0
-    assert run(*asked, "--max-cross-entropy", "0.1").returncode == 1
+    assert commands.pandq(*asked, "--max-cross-entropy", "100").returncode == 0
+    assert commands.pandq(*asked, "--max-cross-entropy", "0.1").returncode == 1
     for more in (
         ("--max-kl", "1"),
         ("--items", "i.parquet"),
@@ -168,19 +162,19 @@ def test_its_limit_is_the_cross_entropy_and_others_are_refused(table):
         ("--p", "labels:label"),
         ("--p", "sampled:other"),
     ):
-        outcome = run(*asked, *more)
+        outcome = commands.pandq(*asked, *more)
         assert outcome.returncode == 2, more
         assert outcome.stderr.count("\n") == 1
 
 
 def test_a_comparison_of_one_column_with_itself_says_what_is_missing(table):
-    outcome = run("compare", table, "--q", "sampled:logprob")
+    outcome = commands.pandq("compare", table, "--q", "sampled:logprob")
     assert outcome.returncode == 2
     assert "--p sampled:COLUMN" in outcome.stderr
 
 
 def test_the_audit_of_a_perplexity_document_is_refused_by_its_schema(table, tmp_path):
     document = tmp_path / "d.json"
-    run("audit", table, "--q", "sampled:logprob", "--json", document)
+    commands.pandq("audit", table, "--q", "sampled:logprob", "--json", document)
     with pytest.raises(InputError, match="schema"):
         pandq.Audit.from_dict(json.loads(document.read_text()))

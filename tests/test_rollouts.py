@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -12,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import special
+
+from tests import commands
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "guides" / "rollouts.md"
 K = 3
@@ -125,7 +125,6 @@ def test_a_command_of_the_document_runs(tmp_path, command):
         "language": np.repeat(["en", "fr"], 50),
     }
     pq.write_table(pa.table(table), tmp_path / "rollouts.parquet")
-    words = [sys.executable, "-m", *shlex.split(line)]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = commands.pandq(*shlex.split(line)[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert SAID[command] in done.stdout

@@ -1,8 +1,6 @@
 """Log-probabilities of what was drawn: k1, k2 and k3, against enumeration and plain formulas."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ from scipy import special, stats
 import pandq
 from pandq import InputError, Sampled
 from pandq.results.tidy import lines_of
+from tests import commands
 from tests.estimate import leaving
 
 S, T, K = 40, 12, 9
@@ -164,10 +163,7 @@ def test_a_table_of_rollouts_is_compared_on_the_command_line(tmp_path):
     words += ["--cluster", "sequence"]
 
     def run(*more):
-        return subprocess.run(
-            [sys.executable, "-m", "pandq", *words, *more],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        return commands.pandq(*words, *more, cwd=tmp_path)
 
     done = run("--max-kl", "9", "--full")
     assert done.returncode == 0, done.stderr

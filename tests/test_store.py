@@ -29,15 +29,17 @@ from pandq.store import (
     whole_folder,
     write_json,
 )
+from tests.commands import pandq
 
 OWN = Own("model.json", "pandq/model/", ("model.json", "weights.safetensors"))
 COMMAND = [sys.executable, "-m", "pandq"]
 ROOM = 8192
 
 
-def pandq(*words, **options):
-    command = [*COMMAND, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+def in_little_room(*words):
+    """`python -m pandq` where no file may be larger than `ROOM` bytes."""
+    command, room = [*COMMAND, *map(str, words)], little_room
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=room)
 
 
 def written(path, text="new"):
@@ -251,7 +253,7 @@ def test_a_summary_may_not_be_the_data(file):
 )
 def test_where_there_is_no_room_one_line_says_so_and_nothing_is_left(file, tmp_path, words):
     out = tmp_path / "out"
-    done = pandq(*(word.format(file=file, out=out) for word in words), preexec_fn=little_room)
+    done = in_little_room(*(word.format(file=file, out=out) for word in words))
     assert done.returncode == 2
     assert f"pandq: {out}: cannot be written, got File too large" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

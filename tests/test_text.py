@@ -1,8 +1,6 @@
 """Of a text: its perplexity, and its bits per byte, with intervals over documents."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +9,7 @@ import pytest
 
 import pandq
 from pandq import InputError, Labels, Logits
+from tests import commands
 
 N, CLASSES, DOCUMENTS = 600, 7, 40
 ENDS = ("value", "low", "high")
@@ -223,10 +222,7 @@ def test_the_commands_take_a_column_of_bytes(tmp_path):
     common = [tmp_path / "text.parquet", "--p", "labels:label", "--cluster", "document"]
     common += ["--per", "bytes", "--no-decompose", "--full", "--json", tmp_path / "x.json"]
     for command, qs in (("audit", ["one"]), ("compare", ["one", "two"])):
-        words = [sys.executable, "-m", "pandq", command, *map(str, common)]
-        for q in qs:
-            words += ["--q", f"logits:{q}"]
-        run = subprocess.run(words, capture_output=True, text=True, check=False)
+        run = commands.pandq(command, *common, *(x for q in qs for x in ("--q", f"logits:{q}")))
         assert (run.returncode, run.stderr) == (0, "")
         assert "bits per byte" in run.stdout
         told = json.loads((tmp_path / "x.json").read_text())

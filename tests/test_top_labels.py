@@ -1,8 +1,6 @@
 """Labels under a TopK: exact where it names them, and between bounds that hold the truth."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ from scipy import optimize, special
 import pandq
 from pandq import InputError, Labels, Logits, TopK
 from pandq.views import label_bounds
+from tests import commands
 from tests.estimate import leaving
 from tests.test_topk import top_of
 
@@ -162,8 +161,7 @@ def test_the_command_line_takes_labels_beside_topk_and_limits_the_cross_entropy(
     words += ["--classes", str(K)]
 
     def run(*more):
-        command = [sys.executable, "-m", "pandq", *words, *more]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return commands.pandq(*words, *more, cwd=tmp_path)
 
     told = run("--labels", "token", "--json", "-", "--max-cross-entropy", "50")
     assert told.returncode == 0, told.stderr

@@ -1,16 +1,15 @@
 """`pandq` alone: ten lines that say what to do with the file in this folder."""
 
 import shlex
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.commands import pandq
+
 
 def alone(folder):
-    command = [sys.executable, "-m", "pandq"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = pandq(cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) <= 10
     return done.stdout
@@ -22,8 +21,7 @@ def test_the_whole_command_for_the_file_in_this_folder_is_proposed_and_runs(tmp_
     said = alone(tmp_path)
     line = next(line.strip() for line in said.splitlines() if line.startswith("    pandq"))
     assert "--p labels:label --q probs:probs" in line
-    words = [sys.executable, "-m", *shlex.split(line)]
-    assert subprocess.run(words, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert pandq(*shlex.split(line)[1:], cwd=tmp_path).returncode == 0
 
 
 def test_a_file_that_cannot_be_read_or_names_no_p_is_looked_at_first(tmp_path):

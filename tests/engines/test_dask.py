@@ -20,6 +20,7 @@ from pandq.engines.run import Run
 from pandq.errors import MissingLibraryError
 from pandq.read.parts import Part
 from pandq.sums.sample import Sample
+from tests import commands
 from tests.engines.processes import cluster, write_votes
 
 distributed = pytest.importorskip("distributed")
@@ -60,12 +61,6 @@ def client(two):
 
 def scanned(files, **options):
     return pandq.scan(files, p="counts:votes", q="logits:logits", by="site", **options)
-
-
-def run_pandq(*options):
-    return subprocess.run(
-        [sys.executable, "-m", "pandq", *options], capture_output=True, text=True, check=False
-    )
 
 
 def test_a_cluster_gives_the_bits_of_one_process(votes, client):
@@ -224,7 +219,7 @@ def test_a_scheduler_that_dies_ends_in_one_line_and_a_second_run_goes_on(tmp_pat
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", files, "--p", "counts:votes", "--q", "logits:logits"]
     kept = ["--engine", "dask", "--checkpoint", str(tmp_path / "kept"), "--json", str(far)]
-    assert run_pandq(*options, "--json", str(near)).returncode == 0
+    assert commands.pandq(*options, "--json", str(near)).returncode == 0
     with cluster(tmp_path, workers=1) as one:
         started = subprocess.Popen(
             [sys.executable, "-m", "pandq", *options, *kept, "--scheduler", one.address]  # noqa: RUF005
@@ -249,7 +244,7 @@ def test_a_scheduler_that_dies_ends_in_one_line_and_a_second_run_goes_on(tmp_pat
         assert not far.exists()
         one.start()
         one.add_worker()
-        again = run_pandq(*options, *kept, "--scheduler", one.address, "--progress", "json")
+        again = commands.pandq(*options, *kept, "--scheduler", one.address, "--progress", "json")
     assert again.returncode == 0, again.stderr
     first = json.loads(again.stderr.splitlines()[0])
     assert first["chunks_done"] >= 20
@@ -341,8 +336,8 @@ def test_a_cluster_of_ones_own_is_started_and_closed(votes, tmp_path):
     pytest.importorskip("cryptography")
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", votes, "--p", "counts:votes", "--q", "logits:logits"]
-    assert run_pandq(*options, "--json", str(near)).returncode == 0
-    found = run_pandq(*options, "--engine", "dask", "--workers", "2", "--json", str(far))
+    assert commands.pandq(*options, "--json", str(near)).returncode == 0
+    found = commands.pandq(*options, "--engine", "dask", "--workers", "2", "--json", str(far))
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
     assert far.read_bytes() == near.read_bytes()
@@ -352,9 +347,11 @@ def test_the_command_line_fits_on_a_cluster_that_the_environment_names(
     votes, two, tmp_path, monkeypatch
 ):
     options = ["fit", votes, "--x", "x", "--p", "labels:label", "--classes", "4"]
-    assert run_pandq(*options, "--out", str(tmp_path / "near"), "--workers", "1").returncode == 0
+    assert (
+        commands.pandq(*options, "--out", str(tmp_path / "near"), "--workers", "1").returncode == 0
+    )
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", two.address)
-    found = run_pandq(*options, "--out", str(tmp_path / "far"), "--engine", "dask")
+    found = commands.pandq(*options, "--out", str(tmp_path / "far"), "--engine", "dask")
     assert found.returncode == 0, found.stderr
     near, far = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("near", "far"))
     assert near == far
@@ -375,7 +372,7 @@ def test_the_command_line_fits_on_a_cluster_that_the_environment_names(
     ],
 )
 def test_options_that_do_not_go_together_are_refused(votes, options, said):
-    found = run_pandq("audit", votes, "--p", "counts:votes", "--q", "logits:logits", *options)
+    found = commands.pandq("audit", votes, "--p", "counts:votes", "--q", "logits:logits", *options)
     assert found.returncode == 2
     assert said in found.stderr
     assert len(found.stderr.splitlines()) == 1

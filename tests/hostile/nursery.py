@@ -6,13 +6,10 @@ the kernel's killer or in no end at all is one failed case.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import faulthandler
 import fnmatch
-import gc
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -29,30 +26,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pandq
 from pandq.errors import PandqError
+from tests.commands import exit_code, imported
 from tests.hostile.case import REFUSED, Case, Given, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# What pandq imports only when it needs it; of its own modules, all but those of other processes.
-NEEDED = (
-    "scipy.optimize",
-    "scipy.special",
-    "duckdb",
-    "pyarrow.parquet",
-    "pyarrow.feather",
-    "rich.console",
-    "rich.table",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_svg",
-    "safetensors.numpy",
-    "PIL.Image",
-    "threadpoolctl",
-    "sklearn.linear_model",
-)
-APART = ("torch", "networks", "dask", "__main__", "tasks")
 # Of addresses, above what the nursery itself has: a request for terabytes fails in the process.
 ADDRESSES = 8 << 30
 # What a whole case may take: its files, its truth, and its run.
@@ -164,7 +144,7 @@ def _become(given: Given, here: Path, pipes: list[int]) -> NoReturn:
     limits = {"RLIMIT_AS": here_now + ADDRESSES, "RLIMIT_CPU": given.seconds, "RLIMIT_CORE": 0}
     for name, limit in {**limits, **given.limits}.items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
-    os._exit(_exit_code(given))
+    os._exit(exit_code(lambda: _ran(given)))
 
 
 def _opened(number: int, pipe: int, stream: str) -> None:
@@ -182,33 +162,19 @@ def _opened(number: int, pipe: int, stream: str) -> None:
     os.close(pipe)
 
 
-def _exit_code(given: Given) -> int:
-    """What the interpreter would exit with."""
+def _ran(given: Given) -> None:
+    """The command line, or `given.call` with its answer printed."""
     from pandq.cli.app import main
 
-    code: Any = 0
+    sys.argv = ["pandq", *given.arguments]
     try:
-        sys.argv = ["pandq", *given.arguments]
         if given.call is None:
             main()
         else:
             print(json.dumps(given.call()))
     except PandqError as refused:
         print(f"pandq: {refused}", file=sys.stderr)
-        code = REFUSED
-    except SystemExit as ended:
-        code = 0 if ended.code is None else ended.code
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except Exception:
-        code = 120
-    return code if isinstance(code, int) else 1
+        sys.exit(REFUSED)
 
 
 def _json(here: Path, out: str) -> Any:
@@ -246,13 +212,7 @@ def nursed(case: Case) -> str:
 
 def serve(cases: Mapping[str, Case]) -> None:
     """Answer each name on standard input with what is wrong with that case, as a line of JSON."""
-    house = Path(pandq.__file__).parent
-    rooms = [file.relative_to(house).with_suffix("").parts for file in house.rglob("*.py")]
-    own = [".".join(("pandq", *parts)) for parts in rooms if not set(parts) & set(APART)]
-    for name in (*NEEDED, *own):
-        importlib.import_module(name.removesuffix(".__init__"))
-    gc.collect()
-    gc.freeze()
+    imported()
     shelf = tempfile.mkdtemp(prefix="pandq-hostile-stock-")
     os.environ["PANDQ_HOSTILE_STOCK"] = shelf
     replies = os.dup(1)

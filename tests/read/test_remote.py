@@ -28,6 +28,7 @@ from pandq.read.opened import open_source
 from pandq.read.paths import expanded
 from pandq.read.remote import Remote
 from pandq.read.stores import shown
+from tests import commands
 from tests.servers import serving
 
 pytest.importorskip("fsspec")
@@ -287,12 +288,6 @@ def test_tables_elsewhere_are_joined_by_id(tmp_path):
     assert both[0] == both[1]
 
 
-def run(*args):
-    """The command in a process of its own."""
-    command = [sys.executable, "-m", "pandq", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def invoked(*args):
     """The command in this process."""
     return CliRunner().invoke(cli, [str(arg) for arg in args])
@@ -309,7 +304,7 @@ def test_a_key_in_an_address_is_said_nowhere(folder, tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         said = done.output + page.read_text() + out.read_text()
         assert "right-word" not in said
-        done = run("audit", url.replace("right", "wrong"), *how)
+        done = commands.pandq("audit", url.replace("right", "wrong"), *how)
         assert done.returncode == 2
         assert done.stderr.strip().count("\n") == 0
         assert "t.parquet: cannot be read or written: permission denied" in done.stderr
@@ -467,7 +462,7 @@ def test_rows_cross_to_workers_who_fetch_for_themselves(folder, bucket):
 def test_workers_of_dask_read_s3_for_themselves(folder, bucket):
     how = ("--p", "labels:label", "--q", "probs:probs", "--no-decompose", "--json", "-")
     done = [
-        run("audit", "s3://tables/in/t.parquet", *how, *engine)
+        commands.pandq("audit", "s3://tables/in/t.parquet", *how, *engine)
         for engine in ((), ("--engine", "dask", "--workers", "2"))
     ]
     assert done[1].returncode == 0, done[1].stderr

@@ -1,8 +1,6 @@
 """The texts of tokens in reports: from the files that people have, whatever is wrong with them."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from scipy import special
 import pandq
 from pandq import InputError
 from pandq.read.tokens import token_texts
+from tests import commands
 from tests.read.test_arrays import scored, write_kld
 
 N_CTX, N_CHUNK, K = 16, 3, 12
@@ -80,8 +79,7 @@ def folder(tmp_path_factory):
 
 
 def compared(place, *more):
-    command = [sys.executable, "-m", "pandq", "compare", "base.kld", "copy.kld", *more]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return commands.pandq("compare", "base.kld", "copy.kld", *more, cwd=place)
 
 
 def test_the_rows_furthest_from_the_reference_have_text_window_and_position(folder):

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +10,7 @@ import pytest
 
 import pandq
 from pandq.report.explore import presets_of
-
-
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "pandq", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+from tests import commands
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +26,23 @@ def preds(tmp_path_factory):
 def test_a_page_is_written_beside_what_is_printed(preds, tmp_path, words):
     out = tmp_path / "page.html"
     command, *more = words
-    found = run(command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--html", out)
+    found = commands.pandq(
+        command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--html", out
+    )
     assert (found.returncode, found.stderr) == (0, "")
     text = out.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert f"pandq {command}" in text
     assert "--html" in text  # the command that made it
     assert {"audit": "calibration loss", "compare": "KL(P||Q)"}[command] in found.stdout
-    whole = run(command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--full")
+    whole = commands.pandq(command, preds, "--p", "labels:label", "--q", "probs:q", *more, "--full")
     assert "cross entropy" in whole.stdout
 
 
 def test_a_page_goes_with_json_on_standard_output(preds, tmp_path):
     out = tmp_path / "page.html"
     words = ("--p", "labels:label", "--q", "probs:q", "--html", out, "--json", "-")
-    found = run("audit", preds, *words)
+    found = commands.pandq("audit", preds, *words)
     assert json.loads(found.stdout)["schema"] == "pandq/audit/2"
     assert out.exists()
 
@@ -66,7 +62,7 @@ def test_every_filter_of_a_comparison_of_three_models_has_a_table_of_its_own():
 
 @pytest.mark.parametrize("command", ["audit", "compare"])
 def test_a_page_that_cannot_be_written_is_refused_before_any_work(preds, command):
-    found = run(
+    found = commands.pandq(
         command, preds, "--p", "labels:label", "--q", "probs:q", "--html", "/no/such/x.html"
     )
     assert found.returncode == 2
@@ -93,7 +89,7 @@ AUDIT = ("--p", "labels:label", "--q", "probs:q")
 def test_an_output_never_replaces_an_input_or_another_output(preds, tmp_path, given, words, said):
     data = preds.read_bytes()
     (tmp_path / "x.parquet").write_bytes(data)
-    found = run("audit", given, *words, cwd=tmp_path)
+    found = commands.pandq("audit", given, *words, cwd=tmp_path)
     assert (found.returncode, found.stdout) == (2, "")
     assert said in found.stderr
     assert [x.name for x in tmp_path.iterdir()] == ["x.parquet"]
@@ -104,7 +100,7 @@ def test_recalibrate_never_replaces_a_file_of_the_glob_that_it_reads(preds, tmp_
     data = preds.read_bytes()
     (tmp_path / "x.parquet").write_bytes(data)
     words = ("--q", "probs:q", "--with", "map.json", "--out", "x.parquet")
-    found = run("recalibrate", "*.parquet", *words, cwd=tmp_path)
+    found = commands.pandq("recalibrate", "*.parquet", *words, cwd=tmp_path)
     assert found.returncode == 2
     assert "x.parquet: the output is an input" in found.stderr
     assert (tmp_path / "x.parquet").read_bytes() == data
@@ -112,7 +108,7 @@ def test_recalibrate_never_replaces_a_file_of_the_glob_that_it_reads(preds, tmp_
 
 @pytest.mark.parametrize("option", ["--by", "--cluster", "--id", "--weights"])
 def test_a_column_of_lists_names_no_rows(preds, option):
-    found = run("audit", preds, *AUDIT, option, "r")
+    found = commands.pandq("audit", preds, *AUDIT, option, "r")
     assert found.returncode == 2
     assert f"{option}: column 'r' holds list" in found.stderr
     assert len(found.stderr.splitlines()) == 1
@@ -120,7 +116,7 @@ def test_a_column_of_lists_names_no_rows(preds, option):
 
 def test_explore_is_written_where_it_is_asked_for(tmp_path):
     out = tmp_path / "explore.html"
-    found = run("explore", "--out", out)
+    found = commands.pandq("explore", "--out", out)
     assert (found.returncode, found.stdout) == (0, f"{out}: open it in a browser\n")
     assert "<script" in out.read_text(encoding="utf-8")
 
@@ -144,7 +140,7 @@ def test_explore_of_what_is_no_audit_is_one_line(preds, tmp_path, text, said):
         changed = whole.to_dict() | text
         text = json.dumps({name: x for name, x in changed.items() if x is not ...})
     path.write_text(text)
-    found = run("explore", "--from", path, "--out", tmp_path / "e.html")
+    found = commands.pandq("explore", "--from", path, "--out", tmp_path / "e.html")
     assert found.returncode == 2
     assert f"{path}: {said}" in found.stderr
     assert len(found.stderr.splitlines()) == 1
