@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,9 +47,10 @@ NEEDED = (
     "threadpoolctl",
     "sklearn.linear_model",
 )
-APART = ("torch", "networks", "dask", "__main__", "tasks")
-# What commands of networks need besides.
+APART = ("torch", "networks", "loops", "dask", "__main__", "tasks")
+# What networks need besides, as large as all else: other commands are not forked with it.
 NETWORKS = ("torch", "torch._dynamo", "pandq.fit.networks.training")
+OF_NETWORKS = {"fit", "predict"}
 # A message, environment and all.
 ROOM = 1 << 18
 
@@ -67,9 +69,9 @@ def pandq(
         return subprocess.run(
             started, cwd=folder, env=env, capture_output=True, text=True, check=check
         )
-    done = subprocess.CompletedProcess(
-        words, *_server()({"words": words, "cwd": folder, "env": env})
-    )
+    networks = find_spec("torch") is not None and not OF_NETWORKS.isdisjoint(words[:1])
+    told = {"words": words, "cwd": folder, "env": env}
+    done = subprocess.CompletedProcess(words, *_server(networks=networks)(told))
     if check:
         done.check_returncode()
     return done
@@ -81,10 +83,10 @@ def _starting(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def _server() -> Callable[[dict[str, Any]], tuple[int, str, str]]:
+def _server(*, networks: bool) -> Callable[[dict[str, Any]], tuple[int, str, str]]:
     """What answers a command; it is started for the first one, and ends as the tests do."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, "-m", __name__, str(its.fileno())]
+    command = [sys.executable, "-m", __name__, str(its.fileno()), *(NETWORKS if networks else ())]
     root = Path(__file__).parents[1]
     running = subprocess.Popen(command, pass_fds=[its.fileno()], cwd=root, stdin=subprocess.DEVNULL)
     its.close()
@@ -118,6 +120,8 @@ def imported(*more: str) -> None:
     own = [".".join(("pandq", *parts)) for parts in rooms if not set(parts) & set(APART)]
     for name in (*NEEDED, *own, *more):
         importlib.import_module(name.removesuffix(".__init__"))
+    for finalizer in weakref.finalize._registry:
+        finalizer.atexit = False  # no command's own; torch has a hundred
     gc.collect()
     gc.freeze()
 
@@ -160,7 +164,7 @@ def _become(told: dict[str, Any], streams: list[int]) -> NoReturn:
 
 def serve(line: socket.socket) -> None:
     """Answer each command with its exit code, as a shell's parent knows it."""
-    imported(*(NETWORKS if find_spec("torch") else ()))
+    imported(*sys.argv[2:])
     while True:
         told, streams, _, _ = socket.recv_fds(line, ROOM, 2)
         if not told:

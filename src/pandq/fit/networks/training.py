@@ -233,7 +233,8 @@ def _epoch(
 
     # the order and the augmentation are drawn apart from the module's own chances (dropout)
     seed = int(np.random.SeedSequence([options.seed, epoch]).generate_state(1)[0])
-    torch.manual_seed(seed)
+    # torch.manual_seed keeps a stack for every device that may yet be used, a hundred epochs on too
+    (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).numpy()
     steps = math.ceil(len(data) / options.batch_size)
