@@ -36,11 +36,13 @@ def digits(tmp_path_factory):
         return {"bytes": out.getvalue(), "path": None}
 
     names = [f"digit {k}" for k in y]
+    most = X[:, np.argsort(-X.var(axis=0), kind="stable")[:8]]
     columns = {"features": X.tolist(), "label": y, "name": names, "votes": votes.tolist()}
     whole = pa.table(
         {
             **columns,
             "image": [picture(row) for row in X],
+            "few": most.tolist(),
             "w": rng.uniform(1, 2, len(y)),
             "zero": np.zeros(len(y)),
         }
@@ -187,8 +189,9 @@ def test_a_map_for_other_classes_is_not_applied_to_what_is_predicted(tmp_path):
 
 def test_a_bayesian_model_predicts_members_and_the_audit_splits_them(digits, tmp_path):
     out = tmp_path / "m"
-    few = ["--where", "w < 1.3", "--covariance", "diagonal"]
-    run = pandq(*of_labels(digits, "--p", "counts:votes", "--model", "bayes", *few, "--out", out))
+    few = ["--x", "few", "--where", "w < 1.3", "--covariance", "diagonal"]
+    given = ["fit", digits / "train.parquet", "--p", "counts:votes", "--model", "bayes"]
+    run = pandq(*given, *few, "--out", out)
     assert run.returncode == 0, run.stderr
     assert "elbo -" in run.stdout
     loss, floor, gap = re.search(
@@ -299,7 +302,7 @@ def test_a_killed_fit_goes_on_from_its_checkpoint(digits, tmp_path):
             running.stderr.readline()
         running.kill()
     assert not (tmp_path / "m").exists()
-    rest = subprocess.run(command, capture_output=True, text=True, check=True)
+    rest = pandq(*fit, *kept, check=True)
     assert 1 <= len(rest.stderr.splitlines()) <= 5
     whole = pandq(*fit, "--out", tmp_path / "n")
     assert whole.returncode == 0, whole.stderr

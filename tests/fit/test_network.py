@@ -26,7 +26,7 @@ NOT_OF_NETWORKS = {
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
-    [NetworkClassifier(epochs=30, lr=0.01, valid=0.0, batch_size=16)],
+    [NetworkClassifier(epochs=10, lr=0.03, valid=0.0, batch_size=16)],
     expected_failed_checks=lambda _: NOT_OF_NETWORKS,
 )
 def test_it_is_an_estimator_by_scikit_learns_conventions(estimator, check):
@@ -216,7 +216,16 @@ model.fit(X[::2], y[::2])
 """
 
 
-def test_a_killed_process_goes_on_to_the_same_curve(tmp_path):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one process says that goes through."""
+    file = tmp_path_factory.mktemp("alone") / "train.py"
+    file.write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, str(file)]
+    return lines(subprocess.run(command, capture_output=True, text=True, check=True))
+
+
+def test_a_killed_process_goes_on_to_the_same_curve(alone, tmp_path):
     file = tmp_path / "train.py"
     file.write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, str(file), str(tmp_path / "kept")]
@@ -224,19 +233,16 @@ def test_a_killed_process_goes_on_to_the_same_curve(tmp_path):
         first = [json.loads(running.stdout.readline()) for _ in range(2)]
         running.kill()
     rest = lines(subprocess.run(command, capture_output=True, text=True, check=True))
-    whole = lines(
-        subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
-    )
     assert len(rest) < 5
     told = {row["epoch"]: row for row in (*first, *rest)}
-    assert without_times(told.values()) == without_times(whole)
+    assert without_times(told.values()) == without_times(alone)
 
 
 def lines(run):
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_two_processes_under_torchrun_give_what_one_gives(tmp_path):
+def test_two_processes_under_torchrun_give_what_one_gives(alone, tmp_path):
     file = tmp_path / "train.py"
     file.write_text(SCRIPT, encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -249,10 +255,7 @@ def test_two_processes_under_torchrun_give_what_one_gives(tmp_path):
         env=environment,
     )
     assert team.returncode == 0, team.stderr[-2000:]
-    alone = subprocess.run(
-        [sys.executable, str(file)], capture_output=True, text=True, check=True, env=environment
-    )
-    pairs = list(zip(lines(team), lines(alone), strict=True))
+    pairs = list(zip(lines(team), alone, strict=True))
     assert len(pairs) == 5
     for mine, other in pairs:
         assert {k: v for k, v in mine.items() if k != "seconds"} == pytest.approx(
