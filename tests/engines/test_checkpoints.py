@@ -121,7 +121,8 @@ def test_a_comparison_goes_on_too(tmp_path):
 
 @pytest.mark.parametrize("kind", ["softmax", "bayes"])
 def test_a_fit_goes_on_to_the_same_coefficients(tmp_path, kind):
-    found = pandq.scan_features(write_votes(tmp_path), x="x", p="counts:votes")
+    files = write_votes(tmp_path, rows=1200, group=200)
+    found = pandq.scan_features(files, x="x", p="counts:votes")
     folder = tmp_path / "kept"
     passes = []
 
