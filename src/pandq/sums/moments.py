@@ -170,9 +170,10 @@ class Moments(Summary):
         found = self.weight / squares * (self.cubed.weight / squares)
         return found if math.isfinite(found) else 1.0
 
-    def heavy(self, i: int) -> float:
-        """The mean by squared weights; the mean itself if, as for groups, no cubes are kept."""
-        return float((self.plain if self.cubed is None else self.squared).mean[i])
+    def heavy(self, i: int) -> float | None:
+        """The mean by squared weights; None if it is the mean itself, or no cubes are kept."""
+        found = float(self.squared.mean[i])
+        return None if self.cubed is None or found == self.plain.mean[i] else found
 
     def mean_covariance(self) -> Floats:
         """(d, d) covariance of the means, for independent rows; nan for fewer than two."""
