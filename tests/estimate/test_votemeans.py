@@ -221,6 +221,25 @@ def test_a_report_says_what_its_intervals_are_over():
         assert known.to_dict()["source"]["annotators"] == 9
     drawn_again = pandq.audit(votes, Probs(q), intervals="bootstrap", decompose=False)
     assert "exchangeable" in full(drawn_again)
+    assert "intervals over rows alone at 95%" in " ".join(drawn_again.to_text().split())
+
+
+def test_what_does_not_allow_for_annotators_says_so_where_it_stands():
+    votes, q, other = drawn(200)
+    site = {"site": np.arange(200) % 2}
+    for units, more in (("rows", {}), ("clusters", {"cluster": np.arange(200) // 4})):
+        made = pandq.audit(votes, Probs(q), by=site, **more)
+        said = " ".join(made.to_text().split())
+        # accuracy; classes and groups, twice each; bins of confidence, whose rows count alone
+        assert said.count(f"interval over {units} alone") == 1
+        assert said.count(f"interval over {units}") - 1 + (units == "clusters") == 5
+        assert said.count("at Q's top class interval over rows") == 1
+        compared = pandq.compare(votes, Probs(q), Probs(other), by=site, **more)
+        said = " ".join(compared.to_text().split())
+        assert said.count(f"interval over {units} alone") == 2  # accuracy, and row by row
+        assert said.count(f"interval over {units}") == 4
+    unknown = pandq.audit(votes.counts, Probs(q), by=site).to_text()
+    assert "interval over" not in unknown
 
 
 def test_the_variance_is_never_below_that_of_either():
@@ -251,8 +270,9 @@ def test_a_floor_is_over_annotators_too_and_the_wider_the_more_their_habits_diff
         both, alone = (
             pandq.audit(p, Probs(q), worst=0).decomposition for p in (votes, votes.counts)
         )
-        for name in ("floor", "grouping_loss", "kl"):
+        for name in ("floor", "grouping_loss", "kl", "blind_floor"):
             one, other = getattr(both, name), getattr(alone, name)
+            assert "over rows and 12 annotators" in one.method
             assert one.value == other.value or None in (one.value, other.value)
             assert one.low <= other.low + 1e-12
             assert one.high >= other.high - 1e-12 or name == "floor"  # which the loss may cut
@@ -268,15 +288,19 @@ def test_a_bound_moves_by_a_vote_as_it_does_where_that_vote_is_another():
     (each,) = chunk.by_vote()
     told = _of_votes(each, chunk=chunk, trained=trained)
     before = trained.bounds(chunk.p, chunk.q, chunk.keys)
+    blind = trained.blind_bounds(chunk.p, chunk.keys)
     for vote in range(0, len(each.row), 17):
         row, said = each.row[vote], each.rows.p.array[vote]
         table = chunk.p.array.copy()
         table[row, said] -= 1
         table[row, q[row].argmax()] += 1
         after = trained.bounds(Counts(table), chunk.q, chunk.keys)
-        for end, name in enumerate(("floor_low", "floor_high")):
+        blind_after = trained.blind_bounds(Counts(table), chunk.keys)
+        for end, side in enumerate(("low", "high")):
             moved = 3 * (before[end][row] - after[end][row])
-            assert told[name][vote] == pytest.approx(moved, abs=1e-12)
+            assert told[f"floor_{side}"][vote] == pytest.approx(moved, abs=1e-12)
+            moved = 3 * (blind[end][row] - blind_after[end][row])
+            assert told[f"blind_{side}"][vote] == pytest.approx(moved, abs=1e-12)
 
 
 def disagreement(votes, ordered):

@@ -26,10 +26,14 @@ def over_whom(estimate: Estimate, people: int, *, rows: str = "") -> str:
     >>> how = "mean over rows, Student t over rows and 12 annotators"
     >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method=how), 12))
     intervals over rows and 12 annotators at 95%
+    >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method="Poisson bootstrap of rows"), 12))
+    intervals over rows alone at 95%
     """
     over = f" over {rows}" if rows else ""
     if people and _crossed(estimate):
         over = f" over {rows or _units(estimate).removesuffix(_BOTH)} and {people:,} annotators"
+    elif people:
+        over = f" over {rows or _units(estimate)} alone"
     return f"intervals{over} at {estimate.level:.0%}"
 
 
@@ -47,6 +51,36 @@ def who_gave(estimate: Estimate, people: int, *, votes: bool) -> dict[str, objec
         return {"votes": f"by {people:,} annotators, over whom intervals are, too; {alone} alone"}
     how = "taken as exchangeable: that people recur is not allowed for"
     return {"votes": how} if votes else {}
+
+
+def ends_of_tables(estimate: Estimate, *, of_bins: bool = False) -> str:
+    """What stands above the intervals of a table, which never allow for annotators.
+
+    Args:
+        estimate: one that does where they are known.
+        of_bins: whether they do not allow for clusters either.
+
+    >>> from pandq.results.estimate import Estimate
+    >>> how = "mean over rows, cluster-robust over 20 clusters and 12 annotators"
+    >>> ends_of_tables(Estimate(0.3, 0.2, 0.4, method=how))
+    'interval over clusters'
+    """
+    units = _units(estimate).removesuffix(_BOTH)
+    if of_bins:
+        return "interval" if _units(estimate) == "rows" else "interval over rows"
+    return f"interval over {units}" if _crossed(estimate) else "interval"
+
+
+def alone(estimate: Estimate, among: Estimate) -> str:
+    """That an interval does not allow for annotators, among those that do; else nothing.
+
+    Args:
+        estimate: of votes.
+        among: one that allows for annotators where they are known.
+    """
+    if _crossed(estimate) or not _crossed(among):
+        return ""
+    return f"; {ends_of_tables(among)} alone"
 
 
 def _units(estimate: Estimate) -> str:

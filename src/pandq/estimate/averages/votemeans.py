@@ -128,7 +128,7 @@ def _columns(found: Mapping[str, Floats], names: tuple[str, ...], n: int) -> Flo
 AVERAGES = ("cross_entropy", "entropy", "kl", "expected_accuracy", "brier", "rps")
 PARTS = ("cross_entropy", "gain", "refinement_loss")
 BOUNDS = tuple(
-    f"{part}_{end}" for part in ("floor", "grouping_loss", "kl") for end in ("low", "high")
+    f"{part}_{end}" for part in ("floor", "grouping_loss", "kl", "blind") for end in ("low", "high")
 )
 DIFFERENCES = tuple(
     f"{name}{DIFFERENCE}"

@@ -247,9 +247,9 @@ def _floor(means: LossMeans, after: Estimate, how: str, *, known: bool, level: f
     return _within(after, low, high, how, float(middle) if known else None)
 
 
-def _over_people(means: Means) -> str:
+def _over_people(means: Means, bound: str = "floor_low") -> str:
     """That an interval of bounds is over annotators besides, where it is."""
-    people = means.n_annotators("floor_low") if means.bootstrap is None else 0
+    people = means.n_annotators(bound) if means.bootstrap is None else 0
     units = "clusters" if len(means.clusters.cluster) else "rows"
     return f"; over {units} and {people:,} annotators" if people else ""
 
@@ -274,7 +274,7 @@ def _blind_floor(
     if "blind_low" not in means.others.names:
         return None
     low, high = means.bounds("blind_low", "blind_high", level=level)
-    how = replace(bounding, blindly=True).told
+    how = replace(bounding, blindly=True).told + _over_people(means.others, "blind_low")
     return replace(after.ranged(max(low, 0.0), high, how), name="blind_floor")
 
 

@@ -20,16 +20,18 @@ from pandq.sums.summary import Summary, summary
 from pandq.views import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pandq.estimate.averages.means import Means
     from pandq.estimate.decomposition.rowparts import RowParts
     from pandq.read.chunks import Chunk, VotesOfRows
+    from pandq.views import View
 
     Floats = NDArray[np.float64]
     Keys = NDArray[np.uint64]
+    Bounds = Callable[[View, View, Keys], tuple[Floats, Floats]]
 
 
 # What is infinite in a row in which Q rules out what happened, and what is finite in every row:
@@ -168,13 +170,22 @@ def _of_votes(votes: VotesOfRows, *, chunk: Chunk, trained: Trained) -> dict[str
     loss, after = found.loss, found.recalibrated
     told = dict(zip(votemeans.PARTS, (loss, loss - after, after), strict=True))
     if trained.certificates is not None and trained.bounding.pool is None:
-        low, high = _of_bounds(votes, chunk, trained)
-        ends = (low, high, after - high, after - low, loss - high, loss - low)
+
+        def blindly(p: View, q: View, unit: Keys) -> tuple[Floats, Floats]:
+            del q
+            return trained.blind_bounds(p, unit)
+
+        low, high = _of_bounds(votes, chunk, trained, trained.bounds)
+        both = trained.bounding.blindly
+        blind = (low, high) if both else _of_bounds(votes, chunk, trained, blindly)
+        ends = (low, high, after - high, after - low, loss - high, loss - low, *blind)
         told |= dict(zip(votemeans.BOUNDS, ends, strict=True))
     return told
 
 
-def _of_bounds(votes: VotesOfRows, chunk: Chunk, trained: Trained) -> tuple[Floats, Floats]:
+def _of_bounds(
+    votes: VotesOfRows, chunk: Chunk, trained: Trained, bounds: Bounds
+) -> tuple[Floats, Floats]:
     """How far each vote moves its row's bounds from where one for Q's top class would have them.
 
     Of bounds that are no means over votes this is, times the row's votes, what annotators' habits
@@ -192,8 +203,8 @@ def _of_bounds(votes: VotesOfRows, chunk: Chunk, trained: Trained) -> tuple[Floa
         as_top, each = some.p.array.astype(np.int64), np.arange(len(other))
         as_top[each, said[other]] -= 1
         as_top[each, top[other]] += 1
-        of_row = trained.bounds(some.p, some.q, unit)
-        of_other = trained.bounds(Counts.trusted(as_top, some.p.n_classes), some.q, unit)
+        of_row = bounds(some.p, some.q, unit)
+        of_other = bounds(Counts.trusted(as_top, some.p.n_classes), some.q, unit)
         size = some.p.votes
         low[other], high[other] = (
             size * (one - two) for one, two in zip(of_row, of_other, strict=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.quantities import keys
 from pandq.report import figures, words
 from pandq.report.bar import AT_LEAST, UNDECIDED, stacked
-from pandq.report.few import over_whom, who_gave
+from pandq.report.few import ends_of_tables, over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.ordered import in_order, ordered_section, told_of_score
@@ -137,6 +137,7 @@ def _averages(audit: Audit) -> Section:
         rows[2] = replace(rows[2], meaning="of single labels: the loss itself, floor and all")
     if audit.kl_plug_in is not None:
         rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
+    rows = [row.among(audit.cross_entropy) for row in rows]
     of_text = [("perplexity", audit.perplexity), ("bits_per_byte", audit.bits_per_byte)]
     rows[1:1] = [Row(name, x) for name, x in of_text if x is not None]
     rows += [_finite(name, part) for name, part in audit.finite_part.items()]
@@ -205,11 +206,12 @@ def _spread(audit: Audit) -> Section:
 def _groups(audit: Audit) -> Section:
     """The averages of each class of P, and of each group of each column."""
     tables = {"class of P": audit.classes, **audit.groups}
-    found = [_group(*item, audit.unit) for item in tables.items()]
+    ends = ends_of_tables(audit.cross_entropy)
+    found = [_group(*item, audit.unit, ends) for item in tables.items()]
     return Section("Classes and groups", table=found)
 
 
-def _group(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
+def _group(title: str, lines: Sequence[Mapping[str, Any]], unit: str, heading: str) -> Table:
     entropy, divergence = words.group_columns(lines)
     largest = max((words.divergence_of(x)["value"] or 0.0 for x in lines), default=0.0) or 1.0
     rows = []
@@ -229,7 +231,7 @@ def _group(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
                 figure_of(line["accuracy"]["value"], 3),
             )
         )
-    columns = (title, "rows", f"loss, {unit}", entropy, divergence, "interval", "of the largest",
+    columns = (title, "rows", f"loss, {unit}", entropy, divergence, heading, "of the largest",
                "accuracy")  # fmt: skip
     return Table(title, columns, rows, cut=LARGEST)
 
@@ -265,20 +267,21 @@ def _of_parts(parts: Decomposition, audit: Audit) -> Iterator[Section]:
     torch = parts.recalibration.torch
     short = words.wins(parts) and len(torch) <= TORCH
     tables = {"class of Q": parts.classes, **parts.groups}
+    ends = ends_of_tables(audit.cross_entropy)
     yield Section(
         "The parts of the loss",
         rows=rows,
         unit=audit.unit,
         level=audit.level,
         note=[f"The recalibration in torch: {torch}"] if short else [],
-        table=[_parts_of(*item, audit.unit) for item in tables.items()],
+        table=[_parts_of(*item, audit.unit, ends) for item in tables.items()],
     )
-    yield _calibration(parts)
+    yield _calibration(parts, ends_of_tables(audit.cross_entropy, of_bins=True))
     if parts.plan:
         yield Section("What more labels would bring", table=[_plan(parts, audit.unit)])
 
 
-def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Table:
+def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str, heading: str) -> Table:
     rows = [
         (
             Cell(line["name"]),
@@ -290,7 +293,7 @@ def _parts_of(title: str, lines: Sequence[Mapping[str, Any]], unit: str) -> Tabl
         )
         for line in lines
     ]
-    columns = (title, "rows", f"loss, {unit}", "floor", "interval", "grouping loss",
+    columns = (title, "rows", f"loss, {unit}", "floor", heading, "grouping loss",
                "calibration loss")  # fmt: skip
     return Table(title, columns, rows, cut="largest removable part first")
 
@@ -300,7 +303,7 @@ def _point_or_range(part: Mapping[str, Any]) -> Cell:
     return figure_of(part["value"]) if part["value"] is not None else estimated(part)[1]
 
 
-def _calibration(parts: Decomposition) -> Section:
+def _calibration(parts: Decomposition, heading: str) -> Section:
     rows = [
         (
             Cell(f"{line['from']:.2f} to {line['to']:.2f}"),
@@ -313,7 +316,7 @@ def _calibration(parts: Decomposition) -> Section:
     ]
     error, found = parts.expected_calibration_error, parts.recalibration
     losses = ", ".join(f"{kind} {number(x)}" for kind, x in found.cross_entropy.items())
-    columns = ("confidence of Q", "rows", "mean", "P at Q's top class", "interval")
+    columns = ("confidence of Q", "rows", "mean", "P at Q's top class", heading)
     biased = (
         f"Expected calibration error {number(error.value)} (biased upwards: a calibrated model"
         f" would show about {number(error.of_a_calibrated_model)} here)."

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import keys
 from pandq.report import figures
-from pandq.report.few import few_carry, few_units, none_wrong, over_whom, who_gave
+from pandq.report.few import (
+    alone,
+    ends_of_tables,
+    few_carry,
+    few_units,
+    none_wrong,
+    over_whom,
+    who_gave,
+)
 from pandq.report.sections.bounded import bounded_sections, bounds_sentence
 from pandq.report.sections.bydocument import (
     document_sections,
@@ -201,7 +209,8 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
     row_by_row = (
         f"Row by row {other} has the lower loss in {wins['against_better']}, {one} in"
         f" {wins['q_better']}, and they are equal in {wins['tie']}; the top class is the same in"
-        f" {difference.same_top1.value:.1%} {interval(difference.same_top1)}."
+        f" {difference.same_top1.value:.1%} {interval(difference.same_top1)}"
+        f"{alone(difference.wins['tie'], difference.cross_entropy)}."
     )
     notes = [row_by_row]
     notes += [
@@ -215,7 +224,8 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
         f"{difference.groups_looked_at} groups were looked at; verdicts allow for all (Holm)"
     )
     unit = comparison.unit
-    shown = [_groups(name, lines, looked_at, unit) for name, lines in tables.items()]
+    ends = ends_of_tables(difference.cross_entropy)
+    shown = [_groups(name, lines, looked_at, unit, ends) for name, lines in tables.items()]
     for model, side, lines in (
         (other, "against", difference.against_better),
         (one, "q", difference.q_better),
@@ -251,8 +261,8 @@ def _quantities(difference: Difference) -> Iterator[Row]:
     if difference.bits_per_byte is not None:
         yield Row("bits_per_byte", difference.bits_per_byte)
     for name in (*SCORES, *keys("ordered")):
-        if getattr(difference, name) is not None:
-            yield Row(name, getattr(difference, name))
+        if (found := getattr(difference, name)) is not None:
+            yield Row(name, found).among(difference.cross_entropy)
 
 
 def _p(value: float | None) -> str:
@@ -261,7 +271,9 @@ def _p(value: float | None) -> str:
     return f"p = {value:.3g}" if value >= 1e-4 else "p < 0.0001"
 
 
-def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str, unit: str) -> Table:
+def _groups(
+    name: str, lines: Sequence[Mapping[str, Any]], looked_at: str, unit: str, heading: str
+) -> Table:
     found = [
         (
             Cell(line["name"]),
@@ -275,7 +287,7 @@ def _groups(name: str, lines: Sequence[Mapping[str, Any]], looked_at: str, unit:
         )
         for line in lines
     ]
-    columns = (name, "rows", f"difference, {unit}", "interval", "p (Holm)", "verdict")
+    columns = (name, "rows", f"difference, {unit}", heading, "p (Holm)", "verdict")
     return Table(name, columns, found, looked_at, cut="largest total difference first")
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pandq.quantities import QUANTITIES
+from pandq.report.few import alone
 from pandq.units import number
 
 if TYPE_CHECKING:
@@ -93,12 +94,20 @@ class Row:
     @property
     def has_unit(self) -> bool:
         """Whether it is counted in nats or bits."""
-        return bool(QUANTITIES[self.key].unit)
+        return bool(self.estimate.unit)
 
     @property
     def words(self) -> str:
         """What it is."""
         return self.meaning or QUANTITIES[self.key].meaning
+
+    def among(self, other: Estimate) -> Row:
+        """The same, which says so where its interval does not allow for annotators as another does.
+
+        How sure Q is of itself is nothing that annotators said.
+        """
+        more = "" if self.key == "confidence" else alone(self.estimate, other)
+        return replace(self, meaning=self.words + more) if more else self
 
     @classmethod
     def part(cls, key: str, estimate: Estimate, meaning: str = "") -> Row:
