@@ -19,7 +19,14 @@ from pandq.core import kernels
 from pandq.core.kernels import run
 from pandq.core.threads import THREADS
 from pandq.views import VIEWS
-from tests.core.test_kernels import BUILDS, FUSED, STORAGES, layouts, view_of
+from tests.core.test_kernels import (
+    BUILDS,
+    FUSED,
+    STORAGES,
+    layouts,
+    once_for_all_builds,
+    view_of,
+)
 
 INF = math.inf
 
@@ -50,18 +57,18 @@ def build(request, monkeypatch):
     return request.param
 
 
-def by_formulas(divergence, p, q):
+@once_for_all_builds
+def by_formulas(p, q):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "build", lambda: None)
-        return divergence(p, q)
+        return {name: divergence(p, q) for name, divergence in DIVERGENCES.items()}
 
 
 def assert_agree(p, q):
     single = p.kind == q.kind == "logits" and max(a.array.dtype.itemsize for a in (p, q)) < 8
     close = 1e-5 if single and p.n_classes > 64 else 1e-12
-    for name, divergence in DIVERGENCES.items():
-        want = by_formulas(divergence, p, q)
-        found = divergence(p, q)
+    for name, want in by_formulas(p, q).items():
+        found = DIVERGENCES[name](p, q)
         np.testing.assert_allclose(found, want, rtol=close, atol=1e-15, err_msg=name)
 
 
