@@ -5,7 +5,9 @@
     python benchmarks/losses.py --heads    # hidden states and a head, beside their products alone
 
 CPU seconds and peaks of memory above the inputs, in multiples of the logits; each row is a process
-of its own. There is no GPU in these figures.
+of its own. To compile takes more memory than a loss, so that of compiled ones only the time is
+told, and how many exponentials and logarithms of a class the code has that torch makes of each; the
+last line says what these cost alone. There is no GPU in these figures.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch._inductor.utils import run_and_get_code
 from torch.nn import functional
 from turns import machine
 
@@ -102,6 +105,12 @@ LOGITS = (
     "F.cross_entropy",
     "pandq cross entropy",
 )
+# What a number of a row costs alone, beside reading it.
+ALONE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sums": lambda x: x.sum(-1),
+    "sums of exp": lambda x: x.exp().sum(-1),
+    "sums of log1p": lambda x: x.log1p().sum(-1),
+}
 # Forward, and back to states and head: what no loss of a head goes without.
 PRODUCTS = "the three products alone"
 HEADS = (
@@ -113,15 +122,34 @@ HEADS = (
 )
 
 
-def one(run: Callable[[], None], logits: float) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def cpu_of(run: Callable[[], object], rounds: int = ROUNDS) -> float:
     cpu = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.process_time()
         run()
         cpu.append(time.process_time() - start)
+    return min(cpu)
+
+
+def one(run: Callable[[], None], logits: float) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cpu = cpu_of(run)
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(min(cpu), peak, peak / logits)
+    print(cpu, peak, peak / logits)
+
+
+def one_compiled(run: Callable[[], None]) -> None:
+    _, codes = run_and_get_code(run)
+    taken = [sum(code.count(f".{name}()") for code in codes) for name in ("exp", "log1p")]
+    print(cpu_of(run, 2 * ROUNDS), *taken)
+
+
+def alone(n: int, k: int) -> None:
+    x = torch.rand(n, k)
+    for name, job in ALONE.items():
+        compiled = torch.compile(job, fullgraph=True)
+        compiled(x)
+        print(f"{name} {1000 * cpu_of(lambda: compiled(x), 3 * ROUNDS):.0f} ms", end=", ")  # noqa: B023
 
 
 def main() -> None:
@@ -137,6 +165,9 @@ def main() -> None:
     asked = parser.parse_args()
     n = asked.rows or (2048 if asked.heads else 1024)
     k = asked.classes or (128_256 if asked.heads else 32_000)
+    if asked.job == "alone":
+        alone(n, k)
+        return
     if asked.job:
         heads = asked.heads
         more = {"compiled": asked.compiled}
@@ -144,24 +175,32 @@ def main() -> None:
             of_heads(asked.job, n, asked.width, k) if heads else of_logits(asked.job, n, k, **more)
         )
         if asked.compiled:
-            run()
-        one(run, n * k * 4 / 2**20)
+            one_compiled(run)
+        else:
+            one(run, n * k * 4 / 2**20)
         return
     what = f" x {asked.width:,}" if asked.heads else ""
     print(f"{machine()}, torch {torch.__version__}; {n:,}{what} x {k:,} in float32\n")
-    print("| forward and back | CPU | times torch's | peak | in logits |\n|---|---|---|---|---|")
     base = 1.0
     same = ["--heads"] if asked.heads else ["--compiled"] if asked.compiled else []
     same += [f"--rows={n}", f"--classes={k}", f"--width={asked.width}"]
+    more = ["exp", "log1p"] if asked.compiled else ["peak", "in logits"]
+    print(f"| forward and back | CPU | times torch's | {more[0]} | {more[1]} |")
+    print("|---|---|---|---|---|")
     for name in HEADS if asked.heads else LOGITS:
-        command = [sys.executable, __file__, "--job", name, *same]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        cpu, peak, share = map(float, told.split())
+        cpu, one_more, other = map(float, _told(name, same).split())
         base = cpu if name.startswith("F.") else base
-        print(
-            f"| {name} | {cpu:.2f} s | {cpu / base:.2f} | {peak:,.0f} MiB | {share:.1f} |",
-            flush=True,
-        )
+        first = f"{one_more:.0f}" if asked.compiled else f"{one_more:,.0f} MiB"
+        second = f"{other:.0f}" if asked.compiled else f"{other:.1f}"
+        shown = name.replace("|", r"\|")
+        print(f"| {shown} | {cpu:.2f} s | {cpu / base:.2f} | {first} | {second} |", flush=True)
+    if asked.compiled:
+        print(f"\nOf as many numbers: {_told('alone', same).strip(', ')}.")
+
+
+def _told(job: str, same: list[str]) -> str:
+    command = [sys.executable, __file__, "--job", job, *same]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":

@@ -89,15 +89,16 @@ class _Closed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rule: Rule, p: View, q: View, of_p: Tensor, of_q: Tensor) -> Tensor:
-        ctx.save_for_backward(of_p, of_q)
         ctx.asked = rule, p, q
-        return rule.of(p.of([of_p]), q.of([of_q]))
+        p, q = p.of([of_p]), q.of([of_q])
+        ctx.save_for_backward(of_p, of_q, *rule.to_keep(p, q))
+        return rule.of(p, q)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         rule, p, q = ctx.asked
-        of_p, of_q = ctx.saved_tensors
-        slope = rule.slope(p.of([of_p]), q.of([of_q]))
+        of_p, of_q, *kept = ctx.saved_tensors
+        slope = rule.slope(p.of([of_p]), q.of([of_q]), kept)
         grad = grad[:, None]
         # a row that does not count may hold anything
         found = torch.where(grad != 0, slope * grad, 0.0)

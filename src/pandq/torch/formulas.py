@@ -12,39 +12,62 @@ from pandq.torch.views import INFINITY, Law
 
 # Up to this |log q/p| a divergence's term is formed from the log ratio alone.
 _NEAR = 0.5
-# 1/n! from the highest order down to 1/2!, enough for |t| <= 1/2 in float64.
-_TAYLOR = [1.0 / math.factorial(order) for order in range(16, 1, -1)]
+# 1/n! from the highest order down to 1/1!: of exp(t) - 1 for |t| <= 1/2, in either precision.
+_TAYLOR = {
+    kind: [1.0 / math.factorial(order) for order in range(most, 0, -1)]
+    for kind, most in ((torch.float32, 9), (torch.float64, 17))
+}
+# Beyond this |log q/p| the smaller of the two is lost in their sum, and p/q is not yet.
+_APART = {torch.float32: 16.0, torch.float64: 36.0}
 
 
 class _ExpRemainder(torch.autograd.Function):
-    """exp(t) - 1 - t, in double precision for |t| <= 1/2; never negative, derived as expm1(t)."""
+    """exp(t) - 1 - t of t and exp(t) - 1, for |t| <= 1/2 in double precision; never negative."""
 
     @staticmethod
-    def forward(t: Tensor) -> Tensor:
+    def forward(t: Tensor, less_one: Tensor) -> Tensor:
         if t.dtype != torch.float64:
             # what this rounds away is less than what a logarithm of single precision has lost
-            return (t.expm1() - t).clamp_min(0.0)
-        series = torch.full_like(t, _TAYLOR[0])
-        for coefficient in _TAYLOR[1:]:
-            series = series * t + coefficient
-        return series * t * t
+            return (less_one - t).clamp_min(0.0)
+        return _polynomial(_TAYLOR[t.dtype][:-1], t) * t * t
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        del output
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (less_one,) = ctx.saved_tensors
+        return grad * less_one, None
+
+
+class _Impossible(torch.autograd.Function):
+    """+inf where P allows a class that Q forbids, with -p as its derivative in log q."""
+
+    @staticmethod
+    def forward(log_q: Tensor, p: Tensor, log_p: Tensor) -> Tensor:
+        del p
+        return torch.where((log_q == -INFINITY) & (log_p > -INFINITY), INFINITY, 0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
         del output
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (t,) = ctx.saved_tensors
-        return grad * t.expm1()
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        log_q, p, log_p = ctx.saved_tensors
+        forbidden = (log_q == -INFINITY) & (log_p > -INFINITY)
+        mass = p.detach().clamp_min(torch.finfo(p.dtype).tiny)
+        return torch.where(forbidden, -mass * grad, 0.0), None, None
 
 
 def cross_entropy(p: Law, q: Law) -> Tensor:
     """-sum p log q; +inf where Q forbids what P allows."""
     allowed = q.log_prob > -INFINITY
     terms = -p.prob * torch.where(allowed, q.log_prob, 0.0)
-    return (terms + _impossible(p, q, allowed)).sum(-1)
+    return (terms + _Impossible.apply(q.log_prob, p.prob, p.log_prob)).sum(-1)
 
 
 def kl_divergence(p: Law, q: Law) -> Tensor:
@@ -53,10 +76,11 @@ def kl_divergence(p: Law, q: Law) -> Tensor:
     both = allowed & possible
     t = torch.where(both, q.log_prob, 0.0) - torch.where(both, p.log_prob, 0.0)
     near = t.abs() <= _NEAR
-    close = p.prob * _ExpRemainder.apply(torch.where(near, t, 0.0))
+    small = torch.where(near, t, 0.0)
+    close = p.prob * _ExpRemainder.apply(small, _expm1_near(small))
     far = q.prob - p.prob - p.prob * torch.where(near, 0.0, t)
     terms = torch.where(both, torch.where(near, close, far), torch.where(possible, 0.0, q.prob))
-    return (terms + _impossible(p, q, allowed)).sum(-1)
+    return (terms + _Impossible.apply(q.log_prob, p.prob, p.log_prob)).sum(-1)
 
 
 def reverse_kl(p: Law, q: Law) -> Tensor:
@@ -67,34 +91,30 @@ def reverse_kl(p: Law, q: Law) -> Tensor:
 def js_divergence(p: Law, q: Law, beta: float) -> Tensor:
     """Sum of beta p log(p/m) + (1 - beta) q log(q/m) for m = beta p + (1 - beta) q.
 
-    Each class adds beta p (e^s - 1 - s) + (1 - beta) q (e^t - 1 - t) with s = log m/p and
-    t = log m/q, in which nothing is negative.
+    Where p and q are near, a class adds beta p (e^s - 1 - s) + (1 - beta) q (e^t - 1 - t) with
+    s = log m/p and t = log m/q, in which nothing is negative.
     """
-    possible, allowed = p.log_prob > -INFINITY, q.log_prob > -INFINITY
-    both = allowed & possible
-    d = torch.where(both, q.log_prob, 0.0) - torch.where(both, p.log_prob, 0.0)
-    down = d <= 0
-    # log m/p from the side on which nothing overflows
-    low = ((1.0 - beta) * torch.where(down, d, 0.0).expm1()).log1p()
-    high = (beta * torch.where(down, 0.0, -d).expm1()).log1p()
-    s, t = torch.where(down, low, d + high), torch.where(down, low - d, high)
-    shared = beta * _term(p.prob, s) + (1.0 - beta) * _term(q.prob, t)
-    alone = -beta * math.log(beta) * torch.where(possible, p.prob, 0.0)
-    alone = alone - (1.0 - beta) * math.log1p(-beta) * torch.where(allowed, q.prob, 0.0)
-    return torch.where(both, shared, alone).sum(-1)
+    d, moved, s = _towards_mixture(p.log_prob, q.log_prob, beta)
+    near, t = d.abs() <= _NEAR, s - d
+    of_p = _ExpRemainder.apply(s, (1.0 - beta) * moved)
+    of_q = _ExpRemainder.apply(t, -beta * moved / (1.0 + moved))
+    own, other = beta * p.prob, (1.0 - beta) * q.prob
+    return torch.where(near, own * of_p + other * of_q, -own * s - other * t).sum(-1)
 
 
 def reverse_pull(log_p: Tensor, q: Law) -> Tensor:
     """The u of KL(Q||P), whose derivative in Q's logits is q (u - sum q u)."""
-    return q.log_prob.sub_(log_p)
+    most = torch.finfo(log_p.dtype).max
+    # what Q gives nothing to has no slope, however large u is
+    u = q.log_prob.sub_(log_p).clamp_(-most, most)
+    # nor has, in an infinite loss, what makes it so
+    return u.masked_fill_(log_p == -INFINITY, 0.0) if _forbids(log_p) else u
 
 
-def js_pull(p: Tensor, q: Law, beta: float) -> Tensor:
+def js_pull(log_p: Tensor, q: Law, beta: float) -> Tensor:
     """The u of the Jensen-Shannon divergence, (1 - beta) log(q/m)."""
-    kinds = torch.finfo(p.dtype)
-    m = torch.lerp(q.prob, p, beta).clamp_min_(kinds.tiny)
-    # of what Q gives nothing to any number will do
-    return q.log_prob.clamp_min_(kinds.min).sub_(m.log_()).mul_(1.0 - beta)
+    d, _, s = _towards_mixture(log_p, q.log_prob, beta)
+    return d.sub_(s).mul_(1.0 - beta)
 
 
 def smoothed(p: Law, q: Law, smoothing: float) -> Tensor:
@@ -104,19 +124,41 @@ def smoothed(p: Law, q: Law, smoothing: float) -> Tensor:
     return cross_entropy(Law(mixed, mixed.log()), q)
 
 
-def _term(x: Tensor, t: Tensor) -> Tensor:
-    """X (e^t - 1 - t), for a t that is not large."""
-    if t.dtype != torch.float64:
-        # there near and far are formed alike
-        return x * _ExpRemainder.apply(t)
-    near = t.abs() <= _NEAR
-    close = _ExpRemainder.apply(torch.where(near, t, 0.0))
-    far = torch.where(near, 0.0, t)
-    return x * torch.where(near, close, far.expm1() - far)
+def _towards_mixture(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Log q/p, q/p - 1 and log m/p for m = beta p + (1 - beta) q."""
+    d = _apart(log_p, log_q)
+    moved = _expm1(d)
+    return d, moved, ((1.0 - beta) * moved).log1p()
 
 
-def _impossible(p: Law, q: Law, allowed: Tensor) -> Tensor:
-    """+inf where P allows a class that Q forbids, with -p as its derivative in log q."""
-    forbidden = ~allowed & (p.log_prob > -INFINITY)
-    mass = p.prob.detach().clamp_min(torch.finfo(p.prob.dtype).tiny)
-    return torch.where(forbidden, -mass * torch.where(forbidden, q.log_prob, 0.0), 0.0)
+def _apart(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Log q/p, as far as p and q are told apart in a sum of both; 0 where neither is possible."""
+    least, most = torch.finfo(log_p.dtype).min / 2, _APART[log_p.dtype]
+    return (log_q.clamp_min(least) - log_p.clamp_min(least)).clamp(-most, most)
+
+
+def _expm1(t: Tensor) -> Tensor:
+    """exp(t) - 1 with all its digits, also compiled: for a processor that takes away 1."""
+    if not torch.compiler.is_compiling():
+        return t.expm1()
+    return torch.where(t.abs() <= _NEAR, _expm1_near(t), t.exp() - 1.0)
+
+
+def _expm1_near(t: Tensor) -> Tensor:
+    """exp(t) - 1 for |t| <= 1/2."""
+    return _polynomial(_TAYLOR[t.dtype], t) * t if torch.compiler.is_compiling() else t.expm1()
+
+
+def _polynomial(coefficients: list[float], t: Tensor) -> Tensor:
+    """By Horner's rule, from the highest order down."""
+    found = torch.full_like(t, coefficients[0])
+    for coefficient in coefficients[1:]:
+        found = found * t + coefficient
+    return found
+
+
+def _forbids(log_p: Tensor) -> bool:
+    """Is there a class that P forbids? What is compiled does not look, and allows for one."""
+    if torch.compiler.is_compiling():
+        return True
+    return bool(log_p.numel()) and log_p.amin().item() == -INFINITY

@@ -15,7 +15,7 @@ from pandq.errors import InputError
 from pandq.torch import formulas
 from pandq.torch.blocked import losses, total
 from pandq.torch.means import denominator, require_normaliser, row_weights
-from pandq.torch.rules import CROSS_ENTROPY, KL, REVERSE_KL, Pull, Rule
+from pandq.torch.rules import CROSS_ENTROPY, KL, REVERSE_KL, Rule
 from pandq.torch.topk import TopK, require_pair
 from pandq.torch.views import Labels, View, paired
 
@@ -309,7 +309,7 @@ class JSDivergence(_Loss):
         beta = self.beta
         return Rule(
             partial(formulas.js_divergence, beta=beta),
-            pull=Pull(partial(formulas.js_pull, beta=beta), logarithms=False),
+            pull=partial(formulas.js_pull, beta=beta),
             kernel=("js", beta),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,26 +13,13 @@ from pandq.core import kernels
 from pandq.core.numerics import BFLOAT16
 from pandq.torch import formulas
 from pandq.torch.topk import TopK, merged
-from pandq.torch.views import INFINITY, Labels, Law, View, widened
+from pandq.torch.views import Labels, Law, View, widened
 from pandq.views import MATRICES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-
-class Pull(NamedTuple):
-    """The u for which a loss has the derivative q (u - sum q u) in Q's logits.
-
-    Args:
-        of: of p, or where it takes logarithms of log p, and of Q's law; log q is its own to write
-            over.
-        logarithms: what it takes of P.
-    """
-
-    of: Callable[[Tensor, Law], Tensor]
-    logarithms: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +29,8 @@ class Rule:
     Args:
         formula: of two distributions, one number per row.
         simple: whether its derivative in Q's logits is q - p, as that of KL(P||Q) is.
-        pull: the u for which it is q (u - sum q u), where that is so; see `Pull`.
+        pull: of log p and of Q's law the u for which it is q (u - sum q u), where that is so; log q
+            is its own to write over.
         kernel: what measures the same of arrays: its name, and the divergence's parameter.
         temperature: by which logarithms of probabilities are divided; the loss is multiplied by its
             square, so that gradients keep their size.
@@ -51,7 +39,7 @@ class Rule:
 
     formula: Callable[[Law, Law], Tensor]
     simple: bool = False
-    pull: Pull | None = None
+    pull: Callable[[Tensor, Law], Tensor] | None = None
     kernel: tuple[str, float | None] | None = None
     temperature: float = 1.0
     smoothing: float = 0.0
@@ -64,22 +52,28 @@ class Rule:
             each = self.formula(*self._laws(p, q))
         return each if self.temperature == 1.0 else each * self.temperature**2
 
-    def slope(self, p: View, q: View) -> Tensor | None:
-        """(n, K) derivative of each row's loss in Q's logits, where it is q - p; else None."""
+    def slope(self, p: View, q: View, kept: Sequence[Tensor] = ()) -> Tensor | None:
+        """(n, K) derivative of each row's loss in Q's logits, where it is q - p; else None.
+
+        Args:
+            p: n rows.
+            q: the same rows.
+            kept: what `to_keep` told of them.
+        """
         if q.kind != "logits" or isinstance(p, TopK):
             return None
         if not self.simple:
-            return self._pulled(p, q)
+            return self._pulled(p, q, *kept)
         found = self._softmax(q)
         k = found.shape[-1]
-        kept = 1.0 - self.smoothing
+        share = 1.0 - self.smoothing
         if isinstance(p, Labels):
             at = p.parts[0].long()[:, None]
-            found.scatter_add_(1, at, torch.full_like(at, -1, dtype=found.dtype) * kept)
+            found.scatter_add_(1, at, torch.full_like(at, -1, dtype=found.dtype) * share)
         else:
             logits = p.kind == "logits"
             prob = self._softmax(p) if logits else self._cooled(p.law(found.dtype)).prob
-            found.sub_(prob if kept == 1.0 else kept * prob)
+            found.sub_(prob if share == 1.0 else share * prob)
         if self.smoothing:
             found.sub_(self.smoothing / k)
         return found if self.temperature == 1.0 else found.mul_(self.temperature)
@@ -114,28 +108,45 @@ class Rule:
         )
         return rows.to(torch.promote_types(q.parts[0].dtype, torch.float32))
 
-    def _pulled(self, p: View, q: View) -> Tensor | None:
+    def to_keep(self, p: View, q: View) -> list[Tensor]:
+        """(n, 1) each, what a slope need not form again: sum q u, and the levels of logits.
+
+        Logits less their level are logarithms in which nothing of the loss is seen, so that what is
+        compiled forms them anew for the slope and does not carry them through memory.
+        """
+        if self.simple or self.pull is None:
+            return []
+        log_q = self._logarithms(q)
+        prob = log_q.exp()
+        u = self.pull(self._logarithms(p, log_q.dtype), Law(prob, log_q))
+        levels = [_level(self._scaled(x, log_q.dtype)) for x in (q, p) if x.kind == "logits"]
+        return [(prob * u).sum(-1, keepdim=True), *levels]
+
+    def _pulled(
+        self,
+        p: View,
+        q: View,
+        mean: Tensor | None = None,
+        level_q: Tensor | None = None,
+        level_p: Tensor | None = None,
+    ) -> Tensor | None:
         if self.pull is None or isinstance(p, Labels):
             return None
-        log_q = torch.log_softmax(self._scaled(q), -1)
-        of_p = self._of_p(p, log_q.dtype, logarithms=self.pull.logarithms)
+        log_q = self._logarithms(q, level=level_q)
         prob = log_q.exp()
-        most = torch.finfo(prob.dtype).max
-        # what Q gives nothing to has no slope, however large u is
-        u = self.pull.of(of_p, Law(prob, log_q)).clamp_(-most, most)
-        if self.pull.logarithms and _forbids(of_p):
-            # nor has, in an infinite loss, what makes it so
-            u.masked_fill_(of_p == -INFINITY, 0.0)
-        found = prob.mul_(u.sub_((prob * u).sum(-1, keepdim=True)))
+        u = self.pull(self._logarithms(p, log_q.dtype, level_p), Law(prob, log_q))
+        mean = (prob * u).sum(-1, keepdim=True) if mean is None else mean
+        found = prob.mul_(u.sub_(mean))
         return found if self.temperature == 1.0 else found.mul_(self.temperature)
 
-    def _of_p(self, p: View, dtype: torch.dtype, *, logarithms: bool) -> Tensor:
-        """Probabilities alone, or their logarithms alone."""
-        if p.kind == "logits" and not torch.compiler.is_compiling():
-            taken = torch.log_softmax if logarithms else torch.softmax
-            return taken(self._scaled(p, dtype), -1)
-        law = self._cooled(p.law(dtype))
-        return law.log_prob if logarithms else law.prob
+    def _logarithms(
+        self, view: View, dtype: torch.dtype = torch.float32, level: Tensor | None = None
+    ) -> Tensor:
+        """Log-probabilities; of logits, where their level is known, these less it."""
+        if view.kind != "logits":
+            return self._cooled(view.law(dtype)).log_prob
+        x = self._scaled(view, dtype)
+        return torch.log_softmax(x, -1) if level is None else x - level
 
     def _softmax(self, view: View) -> Tensor:
         if torch.compiler.is_compiling():
@@ -169,11 +180,10 @@ class Rule:
         return (1.0 - self.smoothing) * found - self.smoothing * q.log_prob.mean(-1)
 
 
-def _forbids(log_p: Tensor) -> bool:
-    """Is there a class that P forbids? What is compiled does not look, and allows for one."""
-    if torch.compiler.is_compiling():
-        return True
-    return bool(log_p.numel()) and log_p.amin().item() == -INFINITY
+def _level(x: Tensor) -> Tensor:
+    """(n, 1) log-sum-exp of logits, by the steps of log_softmax, so that they are taken once."""
+    top = x.amax(-1, keepdim=True)
+    return top + (x - top).exp().sum(-1, keepdim=True).log()
 
 
 def numpy_of(x: Tensor) -> NDArray[Any]:
@@ -185,5 +195,4 @@ def numpy_of(x: Tensor) -> NDArray[Any]:
 
 CROSS_ENTROPY = Rule(formulas.cross_entropy, simple=True, kernel=("cross_entropy", None))
 KL = Rule(formulas.kl_divergence, simple=True, kernel=("kl", None))
-_OF_REVERSE = Pull(formulas.reverse_pull, logarithms=True)
-REVERSE_KL = Rule(formulas.reverse_kl, pull=_OF_REVERSE, kernel=("kl_reverse", None))
+REVERSE_KL = Rule(formulas.reverse_kl, pull=formulas.reverse_pull, kernel=("kl_reverse", None))
