@@ -270,3 +270,32 @@ def test_logits_of_a_reference_and_of_copies_are_compared(tmp_path):
     assert found.next_steps == (f"pandq compare {files[0]} {files[1]}",)
     assert found.notes == ("the first file is the reference",)
     assert CliRunner().invoke(cli, shlex.split(found.next_steps[0])[1:]).exit_code == 0
+
+
+def test_columns_that_end_in_numbers_are_one_law_and_the_one_called_q_is_q(tmp_path):
+    p, q = DRAW.dirichlet(np.ones(3), 40), DRAW.dirichlet(np.ones(3), 40)
+    columns = {f"{name}{k}": x[:, k] for name, x in (("p", p), ("q", q)) for k in range(3)}
+    pq.write_table(pa.table(columns), tmp_path / "both.parquet")
+    file = str(tmp_path / "both.parquet")
+    assert pandq.inspect(file).next_steps == (f"pandq audit {file} --p 'probs:p*' --q 'probs:q*'",)
+    labels = pa.table({"label": np.arange(40) % 3, **{x: columns[x] for x in ("q0", "q1", "q2")}})
+    assert pandq.inspect(labels).q == ("probs:q*",)
+
+
+def test_answers_beside_predictions_are_brought_together_first_and_then_a_pair(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    answers = [f"{i},w{a},{'ab'[(i + a * (i % 3)) % 2]}" for i in range(60) for a in range(3)]
+    (tmp_path / "answers.csv").write_text("item,worker,answer\n" + "\n".join(answers) + "\n")
+    rows = [f"{i},0.6,0.4" for i in range(60)]
+    (tmp_path / "pred.csv").write_text("item,a,b\n" + "\n".join(rows) + "\n")
+    first = pandq.inspect(["answers.csv", "pred.csv"]).next_steps
+    assert first == ("pandq votes answers.csv --layout long --out votes.parquet",)
+    run = CliRunner().invoke(cli, shlex.split(first[0])[1:])
+    assert run.exit_code == 0
+    then = pandq.inspect(["pred.csv", "votes.parquet"]).next_steps
+    assert then[0].startswith(
+        "pandq audit pred.csv votes.parquet --id item --p counts:other.counts"
+    )
+    assert CliRunner().invoke(cli, shlex.split(then[0])[1:]).exit_code == 0

@@ -13,7 +13,7 @@ from pandq.errors import InputError
 from pandq.proposals import known, proposed, shapes
 from pandq.read import columns as cols
 from pandq.read.beside import joined_by
-from pandq.read.guesses import may_be
+from pandq.read.guesses import may_be, may_be_ids
 from pandq.read.laid import share_ids
 from pandq.read.opened import open_source
 from pandq.read.paths import expanded
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from pandq.read.parts import Source
     from pandq.read.peeks import Peek
+
+# What votes are kept in, that are to be joined with predictions.
+VOTES_FILE = "votes.parquet"
 
 
 def inspect(data: Any) -> Inspection:
@@ -49,7 +52,7 @@ def inspect(data: Any) -> Inspection:
     >>> found.columns[1].first
     '[0.9, 0.1]'
     """
-    with _opened(data) as (source, peek):
+    with _opened(data) as (source, peek, files):
         columns = tuple(
             Column(
                 name, str(kind), _first(peek.batch.get(name)), may_be(peek.batch.get(name), kind)
@@ -61,7 +64,9 @@ def inspect(data: Any) -> Inspection:
     plain = next((shape for shape in found if shape.layout is None), None)
     p, q = (plain.p, plain.q) if plain else ((), ())
     layouts = tuple(dict.fromkeys(x.layout.name for x in found if x.layout is not None))
-    files = _files(data)
+    if files is not None and len(files) < len(_files(data) or ()):
+        # the other file is to be joined with what comes of this one
+        steps = [step.kept_in(VOTES_FILE) if step.command == "votes" else step for step in steps]
     said = [step.of_table if files is None else step.of_files(files) for step in steps]
     notes = tuple(dict.fromkeys(step.note for step in steps if step.note))
     return Inspection(
@@ -70,24 +75,32 @@ def inspect(data: Any) -> Inspection:
 
 
 @contextmanager
-def _opened(data: Any) -> Iterator[tuple[Source, Peek]]:
-    """A table and its first rows; of two files of different columns the first, or both joined."""
+def _opened(data: Any) -> Iterator[tuple[Source, Peek, list[str] | None]]:
+    """A table, its first rows and its files; of two files of different columns both, as one table.
+
+    Of two that nothing joins it is the first alone if that is a table of answers, which are to be
+    brought together before.
+    """
     files = _files(data)
     if files is not None and (pair := _pair(files)) is not None:
         first, second = pair
         with peeked(files[0], first) as peek:
             laid = replace(peek, data=files, beside=True)
             if known(laid, shapes(laid)):
-                yield first, laid
+                yield first, laid, files
                 return
         if (both := _joined(files, first, second)) is not None:
             source, name = both
             with peeked(files, source) as peek:
-                yield source, replace(peek, options={"id": name})
+                yield source, replace(peek, options={"id": name}), files
             return
+        with peeked(files[0], first) as peek:
+            if any(step.command == "votes" for step in known(peek, shapes(peek))):
+                yield first, peek, files[:1]
+                return
     source = open_source(data)
     with peeked(data, source) as peek:
-        yield source, peek
+        yield source, peek, files
 
 
 def _pair(files: Sequence[str]) -> tuple[Source, Source] | None:
@@ -104,7 +117,8 @@ def _joined(files: Sequence[str], first: Source, second: Source) -> tuple[Source
     """Two files as one table, and the column that names the rows of both."""
     both = [name for name in first.schema if name in second.schema]
     if not both and "id" in second.schema:
-        both = [name for name, kind in first.schema.items() if cols.is_text(kind)]
+        texts = [name for name, kind in first.schema.items() if cols.is_text(kind)]
+        both = list(dict.fromkeys([*may_be_ids(first.schema), *texts]))
     for name in both:
         with suppress(InputError):
             found = joined_by(list(files), name)

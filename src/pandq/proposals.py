@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,10 @@ class Step:
                 text = ",".join(one) if isinstance(one, tuple) else str(one)
                 words += [f"--{name}", shlex.quote(text)]
         return " ".join(words)
+
+    def kept_in(self, file: str) -> Step:
+        """The same with a file for what it makes."""
+        return replace(self, options={**self.options, "out": file})
 
     @property
     def of_table(self) -> str:
@@ -273,7 +277,8 @@ def _steps(peek: Peek, shape: Shape) -> Iterator[Step]:
         if step := _tried("audit", peek, shape, shape.asked(p, q)):
             yield step
             one_each = {spec.partition(":")[2]: spec for spec in (*reversed(shape.q), q)}
-            others = [x for x in shape.q if x != q and x in one_each.values()]
+            taken = {_column(p), _column(q)}
+            others = [x for x in shape.q if x in one_each.values() and _column(x) not in taken]
             asked = {**step.options, **shape.asked(p, q, *others)}
             if others and not step.order and (both := _tried("compare", peek, shape, asked)):
                 yield both
@@ -292,8 +297,8 @@ def _steps(peek: Peek, shape: Shape) -> Iterator[Step]:
 
 def _with_another(shape: Shape) -> Iterator[Step]:
     """What a second file is needed for: the truth, the predictions, or the other model."""
-    told = shape.told[1]
-    if shape.p and not shape.q and shape.layout is None and (names := may_be_ids(shape.schema)):
+    told, names = shape.told[1], may_be_ids(shape.schema)
+    if shape.p and not shape.q and shape.layout is None and names and "id" not in shape.options:
         asked = {"id": names[0], **shape.asked(shape.p[0], UNSAID)}
         yield Step("audit", asked, (PREDICTED,))
     if shape.layout is None or shape.p or told is None:

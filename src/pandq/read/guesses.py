@@ -18,7 +18,7 @@ from pandq.read import columns as cols
 from pandq.read.classed import is_classed
 from pandq.read.features import may_be_x
 from pandq.read.layout import layouts
-from pandq.read.recognise import candidates, resolved
+from pandq.read.recognise import OTHER, candidates, resolved
 from pandq.views import VOTES_KIND, Counts, Labels, Logits, LogProbs, Probs
 
 if TYPE_CHECKING:
@@ -100,9 +100,15 @@ def may_be_q(schema: Schema, batch: Batch) -> list[str]:
         and (kind := may_be(batch.get(name), schema[name])) in ("probs", "logprobs", "logits")
     ]
     taken = {column for spec in known for column in _columns(spec, schema)}
-    for pattern, names in families(schema):
+    # of several laws in one table the one that is called so is Q
+    for pattern, names in sorted(families(schema), key=lambda each: not each[0].startswith("q")):
         if not taken & set(names) and _sums_to_one(names, batch):
             known.append(f"probs:{pattern}")
+    if not known:
+        # columns that are called as classes are have nothing in common
+        floats = [name for name, kind in schema.items() if pa.types.is_floating(kind)]
+        mine = [name for name in floats if not name.startswith(OTHER)]
+        known = [f"probs:{','.join(mine)}"] if len(mine) > 1 and _sums_to_one(mine, batch) else []
     return list(dict.fromkeys(known))
 
 
@@ -123,8 +129,9 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
     classes = resolved(q[0], schema, option="--q").classes if q else None
     if classes:
         names = distinct(classes)
-        for pattern, _ in families(schema):
-            spec = resolved(f"counts:{pattern}", schema, option="--p")
+        for pattern, members in families(schema):
+            kind = "probs" if _sums_to_one(members, batch) else "counts"
+            spec = resolved(f"{kind}:{pattern}", schema, option="--p")
             if {names.place(x) for x in spec.classes or ()} == set(range(len(classes))):
                 known += [] if spec.columns[0] in _columns(q[0], schema) else [str(spec)]
         known += [
@@ -260,8 +267,9 @@ def families(schema: Schema) -> Iterator[tuple[str, list[str]]]:
     """Columns of numbers whose names are alike up to their last part, as KIND:COLUMN has them."""
     groups: dict[str, list[str]] = {}
     for name, kind in schema.items():
-        cut = max(name.rfind(mark) for mark in "_.:- ") + 1
-        if cut and cols.is_numeric(kind):
+        # what ends in a number needs no mark before it
+        cut = max(name.rfind(mark) for mark in "_.:- ") + 1 or len(name.rstrip("0123456789"))
+        if 0 < cut < len(name) and cols.is_numeric(kind):
             groups.setdefault(name[:cut], []).append(name)
     for start, names in groups.items():
         if len(names) > 1:
