@@ -234,13 +234,14 @@ def test_a_checkpoint_of_more_parts_than_there_are_is_refused(rows, tmp_path):
 
 
 def test_a_fit_that_is_watched_on_other_rows_is_another_fit(tmp_path):
-    rows = pandq.scan_features(write_votes(tmp_path), x="x", p="counts:votes")
     folder = tmp_path / "kept"
-    for name in ("one", "other"):
+    for name in ("learnt", "one", "other"):
         (tmp_path / name).mkdir()
-    one, other = (
-        pandq.scan_features(write_votes(tmp_path / name, seed=seed), x="x", p="counts:votes")
-        for seed, name in enumerate(("one", "other"), start=1)
+    rows, one, other = (
+        pandq.scan_features(
+            write_votes(tmp_path / name, rows=600, group=200, seed=seed), x="x", p="counts:votes"
+        )
+        for seed, name in enumerate(("learnt", "one", "other"))
     )
     pandq.fit_model(rows, "softmax", valid=one, checkpoint=folder)
     with pytest.raises(pandq.InputError, match="made with another valid"):

@@ -47,6 +47,12 @@ def votes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """For fits, which go through all parts a hundred times."""
+    return write_votes(tmp_path_factory.mktemp("few"), files=2, rows=1500, group=500)
+
+
+@pytest.fixture(scope="module")
 def two(tmp_path_factory):
     with cluster(tmp_path_factory.mktemp("cluster")) as found:
         yield found
@@ -83,8 +89,8 @@ def test_a_comparison_is_the_same_too(votes, client):
 
 @pytest.mark.parametrize("kind", ["softmax", "bayes"])
 @pytest.mark.parametrize("cache", [False, True])
-def test_a_fit_has_the_same_coefficients(votes, client, kind, cache):
-    rows = pandq.scan_features(votes, x="x", p="counts:votes")
+def test_a_fit_has_the_same_coefficients(few, client, kind, cache):
+    rows = pandq.scan_features(few, x="x", p="counts:votes")
     near = pandq.fit_model(rows, kind, valid=0.2, engine=Local())
     far = pandq.fit_model(rows, kind, valid=0.2, engine=Dask(client, cache=cache))
     assert far.estimator.coef_.tobytes() == near.estimator.coef_.tobytes()
@@ -193,11 +199,17 @@ def test_what_cannot_be_fetched_is_a_scheduler_that_is_lost(client, status):
         Dask(client)._result(SimpleNamespace(status="error", result=result), part)
 
 
-def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client):
+@pytest.mark.parametrize(
+    "seeds",
+    # every round starts a worker: half of them wait for a run of the slow tests
+    [range(10), pytest.param(range(10, 20), marks=pytest.mark.slow)],
+    ids=["the first ten", "the others"],
+)
+def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client, seeds):
     rows = pandq.scan(votes, p="labels:label", q="logits:logits", by="site")
     expected = told(pandq.audit(rows))
     engine = Dask(client)
-    for seed in range(20):
+    for seed in seeds:
         client.wait_for_workers(2, timeout=30)
         chance = random.Random(seed)
         what, chunk = chance.choice(["measuring", "decomposing"]), chance.randrange(1, 18)
@@ -215,7 +227,7 @@ def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client):
 
 
 def test_a_scheduler_that_dies_ends_in_one_line_and_a_second_run_goes_on(tmp_path):
-    files = write_votes(tmp_path, files=4, rows=30_000, group=500)
+    files = write_votes(tmp_path, files=4, rows=12_000, group=500)
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", files, "--p", "counts:votes", "--q", "logits:logits"]
     kept = ["--engine", "dask", "--checkpoint", str(tmp_path / "kept"), "--json", str(far)]
