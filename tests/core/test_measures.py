@@ -514,7 +514,9 @@ def test_renyi_rises_with_alpha(pair, kind):
     p, q = both(pair, kind, kind)
     orders = (0, 0.1, 0.5, 0.9, 0.999999, 1, 1.000001, 1.1, 2, 10, 50, INF)
     values = np.array([pandq.renyi_divergence(p, q, alpha=alpha)[0] for alpha in orders])
-    assert (np.diff(values) >= -1e-12 * values[1:] - 1e-13 * np.sqrt(values[1:])).all()
+    # probabilities are rounded, so that the largest ratio of two that nearly agree may be lost
+    rounding = 1e-12 * values + 1e-13 * np.sqrt(values)
+    assert (np.diff(values) >= -(rounding[1:] + rounding[:-1])).all()
 
 
 @given(logit_pairs())
