@@ -184,8 +184,8 @@ def main() -> None:
     base = 1.0
     same = ["--heads"] if asked.heads else ["--compiled"] if asked.compiled else []
     same += [f"--rows={n}", f"--classes={k}", f"--width={asked.width}"]
-    more = ["exp", "log1p"] if asked.compiled else ["peak", "in logits"]
-    print(f"| forward and back | CPU | times torch's | {more[0]} | {more[1]} |")
+    last = ["exp", "log1p"] if asked.compiled else ["peak", "in logits"]
+    print(f"| forward and back | CPU | times torch's | {last[0]} | {last[1]} |")
     print("|---|---|---|---|---|")
     for name in HEADS if asked.heads else LOGITS:
         cpu, one_more, other = map(float, _told(name, same).split())

@@ -206,3 +206,23 @@ def test_files_of_models_are_paired_on_the_command_line_and_the_gate_holds_bits_
     refused = run(tmp_path, *asked, "--max-kl", "1")
     assert refused.returncode == 2
     assert "--max-regression, in bits per byte" in refused.stderr
+
+
+def test_lengths_in_a_column_of_characters_are_called_so(tmp_path):
+    for name, seed, width in (("a", 0, 4.2), ("b", 1, 3.0)):
+        table = pa.table(tokens(seed, width)).rename_columns(
+            {"n_bytes": "n_chars"} | {x: x for x in tokens(seed, width) if x != "n_bytes"}
+        )
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    asked = ("--q", "sampled:logprob", "--cluster", "document", "--per", "n_chars", "--full")
+    found = run(tmp_path, "a.parquet", "b.parquet", *asked, "--html", "found.html")
+    assert found.returncode == 0, found.stderr
+    page = (tmp_path / "found.html").read_text()
+    for shown in (found.stdout, page):
+        assert "bits per character" in shown
+        assert "bits per byte" not in shown
+    alone = pandq.perplexity(
+        pandq.scan(tmp_path / "a.parquet", q="sampled:logprob", cluster="document", per="n_chars")
+    )
+    assert "bits per character" in alone.to_text()
+    assert "byte" not in alone.to_text()

@@ -45,7 +45,7 @@ COMPARE = ("--p", "labels:label", "--q", "probs:good", "--q", "probs:dull")
 @pytest.mark.parametrize(
     ("limit", "code", "words"),
     [
-        ("0.9=9", 0, "--max-kl-quantile 0.9 9 holds: 90 % quantile of kl of logits:small.logits"),
+        ("0.9=9", 0, "--max-kl-quantile 0.9=9 holds: 90 % quantile of kl of logits:small.logits"),
         ("0.999=9", 1, "inf], whose upper end is above it"),
         ("0.9", 2, "--max-kl-quantile is SHARE=X"),
         ("0.8=1", 2, "no such quantile of KL"),
@@ -101,6 +101,15 @@ def test_logits_files_are_compared_without_an_option(folder):
     assert run.returncode == 0
     for text in ("Mean KLD", "Same top p", "Mean PPL(Q)/PPL(base)", "16-bit codes round"):
         assert text in run.stdout
+    assert "nat, nat" not in run.stdout
+
+
+def test_a_logits_file_is_compared_with_itself(folder):
+    run = pandq("compare", folder / "base.kld", folder / "base.kld", "--json", "-")
+    assert run.returncode == 0, run.stderr
+    copy = json.loads(run.stdout)["from_reference"][0]
+    assert copy["q"] == "logits:base-2.logits"
+    assert (copy["kl"]["value"], copy["same_top1"]["value"]) == (0, 1)
 
 
 def test_windows_are_the_clusters_also_where_columns_are_named(folder):

@@ -321,7 +321,7 @@ def _by_document(
         models=(),
         differences=(),
         from_reference=(),
-        source={"name": ", ".join(rows.source.name for rows in scans)},
+        source={"name": ", ".join(rows.source.name for rows in scans), "per": scans[0].per},
         options={"worst": asked.worst},
         notes=tuple(dict.fromkeys(note for rows in scans for note in rows.notes)),
         by_document=told,
@@ -360,6 +360,7 @@ def _result(
     source = sums.models[0].source
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
+        source |= {"per": rows.per} if rows.per else {}
     if rows.cluster is not None:
         units = rows.units if isinstance(rows, Scan) else "clusters"
         source |= {"intervals_over": f"{sums.models[0].n_clusters:,} {units}"}

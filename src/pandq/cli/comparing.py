@@ -295,7 +295,7 @@ def _of_quantiles(result: Comparison, asked: dict[str, float], gate_on: GateOn) 
         for x in result.from_reference:
             held = x.kl_quantile(share)
             held = replace(held, name=f"{held.name} of {x.q}")
-            found.append(Gate(f"--max-kl-quantile {share}", limit, held, gate_on))
+            found.append(Gate(f"--max-kl-quantile {share}=", limit, held, gate_on))
     return found
 
 

@@ -134,7 +134,9 @@ def class_codes(labels: NDArray[Any], classes: ClassNames) -> NDArray[np.intp]:
         name = labels[int(unknown.argmax())].item()
         remedy = near_names(str(name), classes.names)
         remedy += "" if isinstance(name, str) else " Numbers that are class names match by value."
-        remedy += "" if "Did you mean" in remedy else f" {not_counting(name)}"
+        marks = not isinstance(name, str) and name < 0
+        remedy = not_counting(name) if marks else remedy
+        remedy += "" if marks or "Did you mean" in remedy else f" {not_counting(name)}"
         first_bad("Labels", unknown[:, None], f"is no class name, got {name!r}", remedy)
     return codes
 

@@ -183,16 +183,21 @@ _SPOILED = (
 def told_apart(files: Sequence[Place]) -> list[str]:
     """A name for each file: its stem, with as many of its folders as tell it from the others.
 
+    A file that is given again, as to compare a model with itself, is numbered.
+
     >>> from pathlib import Path
     >>> told_apart([Path("old/base.kld"), Path("new/base.kld"), Path("new/q4.kld")])
     ['old/base', 'new/base', 'q4']
+    >>> told_apart([Path("base.kld"), Path("base.kld")])
+    ['base', 'base-2']
     """
     parts = [(*Path(str(file.absolute())).parts[1:-1], file.stem) for file in files]
     found = []
-    for mine in parts:
+    for place, mine in enumerate(parts):
         others = [other for other in parts if other != mine]
         sizes = (k for k in range(1, len(mine)) if all(x[-k:] != mine[-k:] for x in others))
-        found.append("/".join(mine[-next(sizes, len(mine)) :]))
+        again = parts[:place].count(mine)
+        found.append("/".join(mine[-next(sizes, len(mine)) :]) + (f"-{again + 1}" if again else ""))
     return found
 
 

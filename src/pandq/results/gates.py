@@ -81,7 +81,8 @@ class Gate:
 
     def __str__(self) -> str:
         e = self.estimate
-        named, unit = f"{self.name} {self.limit:g}", f" {e.unit}" if e.unit else ""
+        between = "" if self.name.endswith("=") else " "
+        named, unit = f"{self.name}{between}{self.limit:g}", f" {e.unit}" if e.unit else ""
         value = f"{number(e.value, 6)}{unit}" if e.identified else "not identified,"
         found = f"{e.name} {value} [{number(e.low, 6)}, {number(e.high, 6)}]"
         within, beyond = ("below", "above") if self.side == "most" else ("above", "below")

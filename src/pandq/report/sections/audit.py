@@ -12,6 +12,7 @@ from pandq.report.bar import AT_LEAST, UNDECIDED, stacked
 from pandq.report.few import ends_of_tables, over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
+from pandq.report.sections.oftext import text_row
 from pandq.report.sections.ordered import in_order, ordered_section, told_of_score
 from pandq.report.sections.section import (
     Cell,
@@ -138,8 +139,10 @@ def _averages(audit: Audit) -> Section:
     if audit.kl_plug_in is not None:
         rows.insert(3, Row("kl_plug_in", audit.kl_plug_in))
     rows = [row.among(audit.cross_entropy) for row in rows]
-    of_text = [("perplexity", audit.perplexity), ("bits_per_byte", audit.bits_per_byte)]
-    rows[1:1] = [Row(name, x) for name, x in of_text if x is not None]
+    of_text = [] if audit.perplexity is None else [Row("perplexity", audit.perplexity)]
+    if audit.bits_per_byte is not None:
+        of_text.append(text_row(audit.bits_per_byte, audit.source))
+    rows[1:1] = of_text
     rows += [_finite(name, part) for name, part in audit.finite_part.items()]
     said = []
     if audit.infinite_rows:

@@ -24,6 +24,7 @@ from pandq.report.sections.bydocument import (
     left_out_note,
 )
 from pandq.report.sections.judged import judged_section
+from pandq.report.sections.oftext import per_text, text_row, text_unit
 from pandq.report.sections.ordered import in_order
 from pandq.report.sections.reference import reference_sections, reference_sentence
 from pandq.report.sections.sampled import sampled_sections, sampled_sentence
@@ -75,7 +76,8 @@ def _said(comparison: Comparison) -> list[str]:
     ]
     said += [sampled_sentence(x, unit) for x in comparison.sampled]
     if comparison.by_document is not None:
-        said += map(document_sentence, comparison.by_document.differences)
+        source = comparison.source
+        said += [document_sentence(x, source) for x in comparison.by_document.differences]
     return said
 
 
@@ -125,7 +127,8 @@ def _amount(comparison: Comparison) -> str:
     """How much was compared."""
     found = comparison.by_document
     if found is not None:
-        return f"{found.documents:,} documents of {found.n_bytes:,.0f} bytes"
+        unit = text_unit(comparison.source)
+        return f"{found.documents:,} documents of {found.n_bytes:,.0f} {unit}s"
     classes = f", {comparison.n_classes:,} classes" if comparison.n_classes else ""
     classes += "" if comparison.order is None else f", {in_order(comparison.order)}"
     return f"{comparison.n:,} rows{classes}"
@@ -170,7 +173,7 @@ def difference_sentence(difference: Difference | Unpaired, unit: str) -> str:
 def _models(comparison: Comparison) -> Section:
     """Each model alone, and what a difference is."""
     names = ["cross_entropy", "kl", "accuracy", "brier"]
-    optional = {"rps": "RPS", "bits_per_byte": "bits per byte"}
+    optional = {"rps": "RPS", "bits_per_byte": per_text(comparison.source)}
     more = [name for name in optional if getattr(comparison.models[0], name) is not None]
     names, headings = [*names, *more], [optional[name] for name in more]
     lines = [
@@ -236,7 +239,7 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
             shown.append(_rows(title, f"{side}-better-{place}", headings, lines))
     yield Section(
         f"{one} less {other}",
-        rows=list(_quantities(difference)),
+        rows=list(_quantities(difference, comparison.source)),
         unit=comparison.unit,
         level=comparison.level,
         note=notes,
@@ -244,7 +247,7 @@ def _difference(difference: Difference, comparison: Comparison, place: int) -> I
     )
 
 
-def _quantities(difference: Difference) -> Iterator[Row]:
+def _quantities(difference: Difference, source: Mapping[str, Any]) -> Iterator[Row]:
     """The means of the rows' differences."""
     loss = "cross entropy, and KL(P||Q)"
     yield Row("cross_entropy", difference.cross_entropy, loss, _p(difference.p_value))
@@ -259,7 +262,7 @@ def _quantities(difference: Difference) -> Iterator[Row]:
         if estimate is not None:
             yield Row(key, estimate, f"  {label}", words)
     if difference.bits_per_byte is not None:
-        yield Row("bits_per_byte", difference.bits_per_byte)
+        yield text_row(difference.bits_per_byte, source)
     for name in (*SCORES, *keys("ordered")):
         if (found := getattr(difference, name)) is not None:
             yield Row(name, found).among(difference.cross_entropy)

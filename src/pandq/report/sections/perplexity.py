@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandq.quantities import QUANTITIES
 from pandq.report.few import few_units
+from pandq.report.sections.oftext import text_row
 from pandq.report.sections.sampled import INDEPENDENT
 from pandq.report.sections.section import (
     Cell,
@@ -82,7 +83,7 @@ def _rows(found: Perplexity) -> Iterator[Row]:
     yield Row("cross_entropy", found.cross_entropy, meaning="mean of -ln q of what was drawn")
     yield Row("perplexity", found.perplexity)
     if found.bits_per_byte is not None:
-        yield Row("bits_per_byte", found.bits_per_byte)
+        yield text_row(found.bits_per_byte, found.source)
     if found.finite_part is not None:
         label = f"{QUANTITIES['cross_entropy'].label}, finite rows only"
         why = "the rows where it is finite were chosen by their outcome: no estimate"

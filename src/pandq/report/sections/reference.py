@@ -49,16 +49,15 @@ def reference_sections(
     before = [CONTROLLED] if found is comparison.control else []
     unit = comparison.unit
     rows = [
-        Row("kl", found.kl, f"Mean KLD: KL(P||Q), {unit}", "mean over rows", digits=6),
-        Row("kl_reverse", found.kl_reverse, f"Mean KL(Q||P), {unit}", digits=6),
+        Row("kl", found.kl, "Mean KLD: KL(P||Q)", "mean over rows", digits=6),
+        Row("kl_reverse", found.kl_reverse, "Mean KL(Q||P)", digits=6),
         Row("same_top1", found.same_top1, "Same top p", percent=True),
         *(Row(name, getattr(found, name), percent=True) for name in TOP),
     ]
     changes = {"change of P's top p, %": _percent(found.top_change_quantiles)}
     note = []
     if found.kl_excess is not None:
-        unit_of = f"excess over the control, {unit}"
-        rows.insert(1, Row("kl_excess", found.kl_excess, unit_of, digits=6))
+        rows.insert(1, Row("kl_excess", found.kl_excess, "excess over the control", digits=6))
         note.append(EXCESS)
     if found.tokens is not None:
         rows += [
