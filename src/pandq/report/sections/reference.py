@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pandq.quantities import keys
+from pandq.quantities import QUANTITIES, keys
 from pandq.report.sections.section import Cell, Row, Section, Table, figure_of, interval
 from pandq.report.words import class_word
 from pandq.units import number, short
@@ -57,7 +57,7 @@ def reference_sections(
     changes = {"change of P's top p, %": _percent(found.top_change_quantiles)}
     note = []
     if found.kl_excess is not None:
-        rows.insert(1, Row("kl_excess", found.kl_excess, "excess over the control", digits=6))
+        rows.insert(1, Row("kl_excess", found.kl_excess, QUANTITIES["kl_excess"].label, digits=6))
         note.append(EXCESS)
     if found.tokens is not None:
         rows += [
