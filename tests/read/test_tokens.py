@@ -119,10 +119,12 @@ def test_an_audit_names_its_classes_by_the_texts_too(tmp_path):
     assert {line["name"] for line in found.classes} == {"one", "two", "three"}
 
 
-def test_more_texts_than_classes_and_a_missing_file_are_one_line(folder):
+def test_texts_of_other_classes_and_a_missing_file_are_one_line(folder):
     place = folder[0]
     (place / "many.json").write_text(json.dumps([str(i) for i in range(99)]))
-    for name, told in (("many.json", "99 names, 12 classes"), ("none.json", "none.json")):
+    (place / "few.json").write_text(json.dumps(["a", "b"]))
+    words = {"many.json": "99 names, 12 classes", "few.json": "2 texts, 12 classes"}
+    for name, told in (*words.items(), ("none.json", "none.json")):
         done = compared(place, "--tokens", name)
         assert done.returncode == 2
         assert told in done.stderr

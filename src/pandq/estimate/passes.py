@@ -35,6 +35,8 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 SEEDS = 2**32
 # rows that are shown; more are what --items is for
 MOST_WORST = 10_000
+# Of a head padded to a round number most rows have a token.
+LEAST_TEXTS = 0.5
 
 
 @summary
@@ -69,6 +71,11 @@ class Shape(Summary):
     def class_names(self, rows: Scan | MemoryScan) -> tuple[str, ...]:
         """The classes' own names, or the texts of tokens, or their numbers."""
         texts = (rows.tokens if isinstance(rows, Scan) else None) or ()
+        if texts and len(texts) < LEAST_TEXTS * self.n_classes:
+            raise InputError(
+                what="the texts of tokens (--tokens) are not those of Q's classes",
+                got=f"{len(texts):,} texts, {self.n_classes:,} classes",
+            )
         # a head may have more rows than its tokenizer has tokens
         rest = range(len(texts), self.n_classes)
         names = rows.classes or (*texts, *(f"#{k}" if texts else str(k) for k in rest))

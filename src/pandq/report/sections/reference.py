@@ -67,7 +67,8 @@ def reference_sections(
         changes["Δp of the label, %"] = _percent(found.tokens.probability_change_quantiles)
         together = found.tokens.correlation
         shown = "-" if together is None else f"{together:.2%}"
-        note.append(f"Cor(ln(PPL(Q)), ln(PPL(base))): {shown}")
+        over = comparison.source.get("intervals_over", "rows")
+        note.append(f"Cor(ln(PPL(Q)), ln(PPL(base))), of means over {over}: {shown}")
     spread = {f"KLD, {unit}": found.kl_quantiles, f"KL(Q||P), {unit}": found.kl_reverse_quantiles}
     within = f"within {found.quantile_accuracy:.1%}, of changes within 0.005 %; the ends are exact"
     yield Section(
@@ -75,7 +76,12 @@ def reference_sections(
         rows=rows,
         unit=unit,
         level=comparison.level,
-        note=[*before, *note, f"Quantiles of KL are {within}.", *_sparse(found)],
+        note=[
+            *before,
+            *note,
+            f"Quantiles are the least values that so many rows do not pass; of KL {within}.",
+            *_sparse(found),
+        ],
         table=[
             _quantiles(spread, found.kl_quantile_limits),
             _quantiles(changes, {}),
