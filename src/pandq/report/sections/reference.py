@@ -42,6 +42,9 @@ def reference_sentence(found: FromReference, unit: str) -> str:
     return f"The divergence of {found.q} from its reference P is {size}{excess}; {same}."
 
 
+SHARE = "A quantile is the smallest value that this share of the rows does not pass."
+
+
 def reference_sections(
     found: FromReference, comparison: Comparison, place: int
 ) -> Iterator[Section]:
@@ -79,7 +82,8 @@ def reference_sections(
         note=[
             *before,
             *note,
-            f"Quantiles are the least values that so many rows do not pass; of KL {within}.",
+            SHARE,
+            f"Quantiles of KL are {within}.",
             *_sparse(found),
         ],
         table=[
