@@ -227,7 +227,7 @@ def test_a_worker_that_dies_at_any_chunk_changes_no_bit(votes, two, client, seed
 
 
 def test_a_scheduler_that_dies_ends_in_one_line_and_a_second_run_goes_on(tmp_path):
-    files = write_votes(tmp_path, files=4, rows=12_000, group=500)
+    files = write_votes(tmp_path, files=4, rows=30_000, group=500)
     near, far = tmp_path / "near.json", tmp_path / "far.json"
     options = ["audit", files, "--p", "counts:votes", "--q", "logits:logits"]
     kept = ["--engine", "dask", "--checkpoint", str(tmp_path / "kept"), "--json", str(far)]
