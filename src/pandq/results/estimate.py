@@ -29,7 +29,8 @@ class Estimate:
     how many equal and independent rows or clusters would tell as much (Kish 1965). An end of an
     interval by Student's t is value +- t * standard_error, further out on the side to which the
     mean's `skewness` points (Hall 1992) and, where a loss has few units, to which its
-    `likely_skewness` does, cut to what is possible.
+    `likely_skewness` does, cut to what is possible. Where Q was right in every row, it is out where
+    errors of which none was seen may take it; `method` says so.
 
     >>> print(Estimate(0.312, 0.298, 0.327, name="floor"))
     floor 0.312 nat [0.298, 0.327]
