@@ -22,7 +22,7 @@ from pandq.errors import InputError, near_names
 from pandq.read.files import readable
 from pandq.read.kld import WINDOW, CodedLogProbs, kld
 from pandq.read.parts import Part, Source
-from pandq.read.paths import has_suffix
+from pandq.read.paths import KLD, has_suffix
 from pandq.read.places import handle, state
 from pandq.read.saved import saved
 from pandq.read.sequences import HOW, SEQUENCE, sequences
@@ -183,7 +183,7 @@ _SPOILED = (
 def told_apart(files: Sequence[Place]) -> list[str]:
     """A name for each file: its stem, with as many of its folders as tell it from the others.
 
-    A file that is given again, as to compare a model with itself, is numbered.
+    A logits file that is given again, as to compare a model with itself, is numbered.
 
     >>> from pathlib import Path
     >>> told_apart([Path("old/base.kld"), Path("new/base.kld"), Path("new/q4.kld")])
@@ -196,7 +196,7 @@ def told_apart(files: Sequence[Place]) -> list[str]:
     for place, mine in enumerate(parts):
         others = [other for other in parts if other != mine]
         sizes = (k for k in range(1, len(mine)) if all(x[-k:] != mine[-k:] for x in others))
-        again = parts[:place].count(mine)
+        again = parts[:place].count(mine) if files[place].suffix == KLD else 0
         found.append("/".join(mine[-next(sizes, len(mine)) :]) + (f"-{again + 1}" if again else ""))
     return found
 
