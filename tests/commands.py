@@ -136,14 +136,19 @@ def exit_code(call: Callable[[], Any]) -> int:
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
         code = 1
-    try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except Exception:  # noqa: BLE001
-        code = 120
+    for end in (threading._shutdown, atexit._run_exitfuncs, _flushed):
+        try:
+            end()
+        except Exception:  # noqa: BLE001
+            code = 120
+        except BaseException:  # noqa: BLE001, S110 - a signal that comes too late
+            pass
     return code if isinstance(code, int) else 1
+
+
+def _flushed() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _become(told: dict[str, Any], streams: list[int]) -> NoReturn:

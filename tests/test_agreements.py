@@ -506,3 +506,18 @@ def test_the_doctests_of_the_document_hold():
     found = doctest.testfile(str(path), module_relative=False)
     assert found.attempted > 5
     assert found.failed == 0
+
+
+def test_an_audit_of_a_written_file_is_over_the_people_whom_it_names(folder, tmp_path):
+    votes, guesses = tmp_path / "votes.parquet", tmp_path / "guesses.csv"
+    told = command("long.csv", *LONG, "--out", votes, cwd=folder)
+    assert "--p votes:votes,annotators:annotators" in " ".join(told.stderr.split())
+    ids = pq.read_table(votes)["id"].to_pylist()
+    guesses.write_text("\n".join(["case,q_0,q_1,q_2", *(f"{x},0.2,0.3,0.5" for x in ids)]))
+    words = ("--p", "votes:votes,annotators:annotators", "--q", "probs:q_*", "--json", "-")
+    order = ("--classes", "maybe,no,yes")
+    run = commands.pandq("audit", guesses, votes, "--id", "case", *words, *order, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["source"]["annotators"] > 1
+    assert "annotators" in found["decomposition"]["floor"]["method"]

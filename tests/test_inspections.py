@@ -291,11 +291,13 @@ def test_answers_beside_predictions_are_brought_together_first_and_then_a_pair(
     rows = [f"{i},0.6,0.4" for i in range(60)]
     (tmp_path / "pred.csv").write_text("item,a,b\n" + "\n".join(rows) + "\n")
     first = pandq.inspect(["answers.csv", "pred.csv"]).next_steps
-    assert first == ("pandq votes answers.csv --layout long --out votes.parquet",)
+    words = "pandq votes answers.csv --layout long --out votes.parquet"
+    assert first == (words, "pandq inspect pred.csv votes.parquet")
+    assert pandq.inspect(["pred.csv", "answers.csv"]).next_steps == first
     run = CliRunner().invoke(cli, shlex.split(first[0])[1:])
     assert run.exit_code == 0
     then = pandq.inspect(["pred.csv", "votes.parquet"]).next_steps
-    assert then[0].startswith(
-        "pandq audit pred.csv votes.parquet --id item --p counts:other.counts"
-    )
+    words = "pandq audit pred.csv votes.parquet --id item"
+    people = "votes:other.votes,annotators:other.annotators"
+    assert then[0] == f"{words} --p {people} --q probs:a,b"
     assert CliRunner().invoke(cli, shlex.split(then[0])[1:]).exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -64,10 +65,12 @@ def inspect(data: Any) -> Inspection:
     plain = next((shape for shape in found if shape.layout is None), None)
     p, q = (plain.p, plain.q) if plain else ((), ())
     layouts = tuple(dict.fromkeys(x.layout.name for x in found if x.layout is not None))
-    if files is not None and len(files) < len(_files(data) or ()):
-        # the other file is to be joined with what comes of this one
-        steps = [step.kept_in(VOTES_FILE) if step.command == "votes" else step for step in steps]
+    others = [file for file in _files(data) or () if file not in (files or ())]
+    if others:
+        steps = [step.kept_in(VOTES_FILE) for step in steps if step.command == "votes"]
     said = [step.of_table if files is None else step.of_files(files) for step in steps]
+    # the other file is to be joined with what comes of this one
+    said += [f"pandq inspect {shlex.quote(file)} {VOTES_FILE}" for file in others]
     notes = tuple(dict.fromkeys(step.note for step in steps if step.note))
     return Inspection(
         *(source.name, source.n_rows, columns, tuple(p), tuple(q)), tuple(said), layouts, notes
@@ -94,10 +97,11 @@ def _opened(data: Any) -> Iterator[tuple[Source, Peek, list[str] | None]]:
             with peeked(files, source) as peek:
                 yield source, replace(peek, options={"id": name}), files
             return
-        with peeked(files[0], first) as peek:
-            if any(step.command == "votes" for step in known(peek, shapes(peek))):
-                yield first, peek, files[:1]
-                return
+        for file, one in zip(files, pair, strict=True):
+            with peeked(file, one) as peek:
+                if any(step.command == "votes" for step in known(peek, shapes(peek))):
+                    yield one, peek, [file]
+                    return
     source = open_source(data)
     with peeked(data, source) as peek:
         yield source, peek, files

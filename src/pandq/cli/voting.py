@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from pandq.read.ballots import Ballots
 
 READ = ("p", "id", "where", *LAID)
+# Of a file of votes whose annotators are known.
+OF_PEOPLE = (
+    "With --p votes:votes,annotators:annotators its intervals are over the annotators, too"
+    " (--classes in the order of Q's columns, where these have no names)."
+)
 SHOWN_CLASSES = 20
 
 
@@ -124,4 +129,4 @@ def _next(read: Ballots, out: str, written: int, pool: int | str | None) -> list
     people = len(seen or ()) if pool == "seen" else pool
     of_pool = f" --annotator-pool {people}" if people else ""
     told = f"PREDICTIONS {shlex.quote(out)} --id {id_} --p counts:counts{of_pool} --q KIND:COLUMN"
-    return [said, f"Next: pandq audit {told}"]
+    return [said, *([OF_PEOPLE] if seen else []), f"Next: pandq audit {told}"]

@@ -74,12 +74,14 @@ class Chunk:
         def of(x: Any) -> Any:
             return None if x is None else x[rows]
 
+        # Arrow's arrays take slices alone
+        sliced = isinstance(rows, slice) or isinstance(self.ids, np.ndarray)
         return Chunk(
             self.start + (rows.indices(len(self))[0] if isinstance(rows, slice) else 0),
             self.p[rows],
             self.q[rows],
             self.keys[rows],
-            self.ids[rows],
+            self.ids[rows] if sliced else self.ids.take(np.arange(len(self))[rows]),
             {name: (codes[rows], names) for name, (codes, names) in self.groups.items()},
             of(self.clusters),
             of(self.weights),

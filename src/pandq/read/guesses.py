@@ -18,7 +18,7 @@ from pandq.read import columns as cols
 from pandq.read.classed import is_classed
 from pandq.read.features import may_be_x
 from pandq.read.layout import layouts
-from pandq.read.recognise import OTHER, candidates, resolved
+from pandq.read.recognise import ANNOTATORS, OTHER, candidates, resolved
 from pandq.views import VOTES_KIND, Counts, Labels, Logits, LogProbs, Probs
 
 if TYPE_CHECKING:
@@ -130,8 +130,10 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
     if classes:
         names = distinct(classes)
         for pattern, members in families(schema):
-            kind = "probs" if _sums_to_one(members, batch) else "counts"
-            spec = resolved(f"{kind}:{pattern}", schema, option="--p")
+            law = _sums_to_one(members, batch)
+            if law and not (pattern.startswith("p") and q[0].startswith("probs:q")):
+                continue  # another model's
+            spec = resolved(f"{'probs' if law else 'counts'}:{pattern}", schema, option="--p")
             if {names.place(x) for x in spec.classes or ()} == set(range(len(classes))):
                 known += [] if spec.columns[0] in _columns(q[0], schema) else [str(spec)]
         known += [
@@ -140,6 +142,11 @@ def may_be_p(schema: Schema, batch: Batch, q: Sequence[str]) -> list[str]:
             if name not in _columns(q[0], schema)
             and all(names.place(x) >= 0 for x in _values(batch[name]))
         ]
+    for side in ("", OTHER):
+        said, who = (f"{side}{name}" for name in (VOTES_KIND, ANNOTATORS))
+        if all(name in schema and cols.is_list(schema[name]) for name in (said, who)):
+            # what `pandq votes --out` writes
+            known.insert(0, f"{VOTES_KIND}:{said},{ANNOTATORS}:{who}")
     if not known and not q:
         known = [f"labels:{x}" for x in answers(schema, batch) if cols.is_text(schema[x])]
     return list(dict.fromkeys(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pandq.units import significant
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 # Below these the effective number of units is shown, and said what it means.
 FEW, VERY_FEW = 30, 10
 _BOTH = " and annotators"
+_CLUSTERS = re.compile(r"[\d,]+ clusters")
 
 
 def over_whom(estimate: Estimate, people: int, *, rows: str = "") -> str:
@@ -29,6 +31,8 @@ def over_whom(estimate: Estimate, people: int, *, rows: str = "") -> str:
     >>> print(over_whom(Estimate(0.3, 0.2, 0.4, method="Poisson bootstrap of rows"), 12))
     intervals over rows alone at 95%
     """
+    if not rows and (found := _CLUSTERS.search(estimate.method)):
+        rows = found[0]
     over = f" over {rows}" if rows else ""
     if people and _crossed(estimate):
         over = f" over {rows or _units(estimate).removesuffix(_BOTH)} and {people:,} annotators"
@@ -84,8 +88,12 @@ def alone(estimate: Estimate, among: Estimate) -> str:
 
 
 def _units(estimate: Estimate) -> str:
+    return " and ".join(_kinds(estimate))
+
+
+def _kinds(estimate: Estimate) -> list[str]:
     units = "clusters" if "cluster-robust" in estimate.method else "rows"
-    return f"{units}{_BOTH}" if _crossed(estimate) else units
+    return [units, *(["annotators"] if _crossed(estimate) else [])]
 
 
 def _crossed(estimate: Estimate) -> bool:
@@ -133,7 +141,7 @@ def few_carry(estimate: Estimate, of: str) -> list[str]:
     if size is None or size < VERY_FEW or skewness * skewness * VERY_FEW <= 1:
         return []
     few = max(round(1 / (skewness * skewness)), 1)
-    units = _units(estimate) if few > 1 else _units(estimate).removesuffix("s")
+    units = " or ".join(x.removesuffix("s" if few == 1 else "") for x in _kinds(estimate))
     told = (
         f"the error of the {of} rests on as few as {few} {units}: how often the like of these comes"
         " is hardly known, and the truth may lie beyond the interval"
@@ -141,11 +149,12 @@ def few_carry(estimate: Estimate, of: str) -> list[str]:
     return [told]
 
 
-def none_wrong(right: Estimate) -> list[str]:
+def none_wrong(right: Estimate, *, sure: bool = False) -> list[str]:
     """How many rows may be wrong where none is, if that is so.
 
     Args:
         right: the expected accuracy.
+        sure: whether Q rules out all that is not its most probable class.
 
     >>> from pandq.results.estimate import Estimate
     >>> none_wrong(Estimate(1.0, 0.9926, 1.0, n=500, method="mean over rows, Clopper-Pearson"))[0]
@@ -155,4 +164,6 @@ def none_wrong(right: Estimate) -> list[str]:
         return []
     share = f"{significant(100 * (1 - right.low))} %"
     told = f"Q is right in all {right.n:,} rows, and may be wrong in up to {share} of those to come"
+    if sure:
+        return [f"{told}, each of which would make the loss infinite"]
     return [f"{told}: intervals of losses allow for that"]

@@ -71,7 +71,7 @@ def said_after(audit: Audit) -> list[str]:
     """Notes and findings that belong below it."""
     found = [*audit.notes, *(x.sentence for x in audit.findings if not x.first)]
     right = audit.expected_accuracy
-    few = few_units(right) + none_wrong(right)
+    few = few_units(right) + none_wrong(right, sure=audit.cross_entropy.value == 0.0)
     return [*found, *few, *few_carry(audit.cross_entropy, "loss")]
 
 
@@ -304,6 +304,9 @@ def _labels_to_buy(parts: Decomposition, unit: str) -> list[str]:
     floor_width = (parts.floor.high or 0.0) - (parts.floor.low or 0.0)
     enough = [p for p in parts.plan if p["expected_width"] <= floor_width / 2]
     doubt = f"The votes leave the floor undecided by {short(floor_width)} {unit}."
+    if "annotators" in parts.floor.method:
+        # a plan of more votes knows nothing of what varies between people
+        return [f"{doubt} Its interval allows for who voted: get votes of more people."]
     if not enough:
         return []
     best = min(enough, key=lambda p: p["labels"])

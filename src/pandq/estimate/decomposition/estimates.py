@@ -80,7 +80,8 @@ def decomposed(
     won = (found["calibration_loss"].value or 0.0) > 0
     trusted = label_type == "votes" and doubt not in UNTOLD
     model = means.estimate(MODEL, level=level) if trusted else None
-    blind = None
+    # a plan knows of rows and votes, and nothing of what varies between people
+    people, blind = _over_people(means.others), None
     if trusted:
         blind = _blind_floor(means, found["refinement_loss"], trained.bounding, level=level)
     finite_part = {name: means.finite_part(of, level=level) for name, of in FINITE_PART.items()}
@@ -120,7 +121,7 @@ def decomposed(
             name: _table(groups.groups(), trained, None, **about)
             for name, groups in sums.groups.items()
         },
-        plan=_plan(plan, unit) if plan is not None and trusted else [],
+        plan=_plan(plan, unit) if plan is not None and trusted and not people else [],
     )
 
 
@@ -190,6 +191,9 @@ def parts_of(
         if high < max(low, 0.0):
             floor = floor.ranged(None, None, BLINDLY)
         grouping_loss, kl = (part.ranged(None, None, BLINDLY) for part in (grouping_loss, kl))
+    if floor.high is not None:
+        # no law over K classes has more entropy than the uniform one
+        floor = replace(floor, high=min(floor.high, sum(map(math.log, n_classes))))
     parts = {"cross_entropy": loss, "refinement_loss": after, "calibration_loss": gain}
     parts |= {"floor": floor, "grouping_loss": grouping_loss, "kl": kl}
     return {

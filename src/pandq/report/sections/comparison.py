@@ -88,7 +88,8 @@ def _few(comparison: Comparison) -> list[str]:
     told = right[:1] if documents is None else [documents.differences[0].bits_per_byte]
     few = [note for x in told for note in few_units(x)]
     if all(x.value == 1.0 for x in right):
-        few += [note for x in right[:1] for note in none_wrong(x)]
+        sure = any(x.cross_entropy.value == 0.0 for x in comparison.models)
+        few += [note for x in right[:1] for note in none_wrong(x, sure=sure)]
     for x in comparison.differences:
         few += few_carry(x.cross_entropy, f"difference of {x.q}")
     return few
