@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import pandq
@@ -120,3 +121,31 @@ def test_the_report_says_how_many_may_be_wrong_where_none_is():
 
 def test_no_row_is_no_row_without_an_error():
     assert not LossMeans.empty((LOSS,), (RIGHT,)).without_error
+
+
+def test_means_with_a_judge_allow_for_errors_that_no_human_label_shows():
+    n, human, sets = 1000, 80, 60
+    covered, without = 0, 0
+    for seed in range(sets):
+        rng = np.random.default_rng([7, seed])
+        sure = 1 - 10 ** rng.uniform(-2.5, -1.0, n)
+        y = (rng.random(n) < 0.01).astype(int)
+        judge = np.where(rng.random(n) < 0.97, y, 1 - y)
+        labels = np.where(np.arange(n) < human, y, np.nan)
+        loss = np.where(y == 0, -np.log(sure), -np.log(1 - sure))
+        table = pa.table(
+            {
+                "human": pa.array(labels, from_pandas=True).cast(pa.int64()),
+                "llm": judge,
+                "q": list(np.stack([sure, 1 - sure], axis=1)),
+            }
+        )
+        rows = pandq.scan(table, p="labels:human", q="probs:q", judge="labels:llm")
+        found = pandq.audit(rows, decompose=False).judged.models[0]
+        if not y[:human].any():
+            without += 1
+            for estimate in (found.human_alone[LOSS], found.with_judge[LOSS]):
+                assert "no row that was seen" in estimate.method
+                covered += estimate.low <= loss.mean() <= estimate.high
+    assert without > sets / 4
+    assert covered >= 0.95 * 2 * without

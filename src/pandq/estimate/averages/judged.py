@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from scipy import special
 
-from pandq.estimate.averages.intervals import Sampling, mean_estimate
+from pandq.estimate.averages.intervals import (
+    OF_THE_OUTCOME,
+    Sampling,
+    added_by_an_error,
+    mean_estimate,
+)
 from pandq.estimate.averages.judgedsums import JUDGED, JudgedSums, columns_of
+from pandq.estimate.averages.lossmeans import ALL
+from pandq.estimate.averages.lossmeans import UNSEEN as WITHOUT_ERROR
 from pandq.estimate.averages.means import quadratic
 from pandq.quantities import DIFFERENCE, quantity
 from pandq.read.scan import Scan
@@ -47,6 +54,7 @@ PLANNED = (1.0, 0.75, 0.5)
 UNSEEN = 4.0
 # A weight is not estimated from fewer rows or clusters.
 FEWEST_UNITS = 3.0
+ACCURACY = JUDGED.index("accuracy")
 HUMAN = "mean over rows with a human label"
 WITH_JUDGE = "prediction-powered mean, weight {:.3g} of the judge"
 
@@ -150,7 +158,7 @@ class Pair:
     correlation: float
 
 
-def pair_of(sums: JudgedSums, column: int, name: str, *, level: float) -> Pair:
+def pair_of(sums: JudgedSums, column: int, name: str, *, level: float, unseen: float = 0.0) -> Pair:
     """The mean for human labels: from these alone, and with the judge.
 
     The judge's weight is 0 where its interval would be wider than without, or its mean one that
@@ -161,6 +169,7 @@ def pair_of(sums: JudgedSums, column: int, name: str, *, level: float) -> Pair:
         column: of the quantity.
         name: of the quantity.
         level: of the intervals.
+        unseen: what rows in which Q is wrong may add, where no human label is of such a row.
     """
     known, found = quantity(name), Control.of(sums, column)
     unit = "nat" if known is None else known.unit
@@ -168,16 +177,21 @@ def pair_of(sums: JudgedSums, column: int, name: str, *, level: float) -> Pair:
     how = how if sums.clustered else "Student t"
     of = partial(mean_estimate, level=level, unit=unit, name=name, how=how)
     human, weight = of(found.human, method=HUMAN), found.weight
+    if unseen:
+        human = human.reaching(found.human.mean + unseen, WITHOUT_ERROR)
     rows = found.human.n + sums.unlabelled.moments.n
     if weight:
         mean, variance = found.human.mean - weight * found.gap, found.variance
         skewness = sums.third(column, weight) / variance**1.5
         both = Sampling(mean, variance, found.degrees + 1, rows, skewness, unevenness=0.0)
         judged = of(both, method=WITH_JUDGE.format(weight))
+        if unseen:
+            judged = judged.reaching(mean + unseen, WITHOUT_ERROR)
         possible = known is None or known.low <= mean <= known.high
         if possible and judged.half_width < human.half_width:
             return Pair(human, judged, weight, found.correlation)
-    alone = replace(human, method=f"{WITH_JUDGE.format(0.0)}, {how}", n=rows)
+    told = human.method.removeprefix(HUMAN)
+    alone = replace(human, method=f"{WITH_JUDGE.format(0.0)}{told}", n=rows)
     return Pair(human, alone, 0.0, found.correlation)
 
 
@@ -226,7 +240,8 @@ def judged_of(
         of = models.setdefault((q, against), {})
         if sums.usable(column):
             name = measure if against is None else measure + DIFFERENCE
-            of[name] = pair_of(sums, column, name, level=level)
+            unseen = _unseen(sums, q, against, measure, level)
+            of[name] = pair_of(sums, column, name, level=level, unseen=unseen)
     return Judged(
         judge=judge,
         labelled=sums.labelled.moments.n,
@@ -237,6 +252,17 @@ def judged_of(
             for (q, against), of in models.items()
         ),
     )
+
+
+def _unseen(sums: JudgedSums, q: int, against: int | None, measure: str, level: float) -> float:
+    """What wrong rows may add to a mean, where models are right in every row with a human label."""
+    means, d = sums.labelled.moments.mean, len(JUDGED)
+    both = (q,) if against is None else (q, against)
+    if measure not in OF_THE_OUTCOME or any(means[d * x + ACCURACY] < ALL for x in both):
+        return 0.0
+    place = JUDGED.index(measure)
+    added = [float(added_by_an_error(measure, means[d * x + place])) for x in both]
+    return sums.labelled.sampling(d * q + ACCURACY).unseen(level) * (added[0] - sum(added[1:]))
 
 
 def judged_finding(found: Judged) -> Finding | None:
