@@ -358,3 +358,18 @@ def of_habits(habit, n=300, people=12):
     own = rng.random((n, 3)) < habit * rng.random(people)[who]
     said = np.where(own, who % 3, said)
     return Votes(said.tolist(), who.tolist(), classes=range(3)), 0.8 * law + 0.2 / 3
+
+
+@pytest.mark.parametrize("n", [60, 150])
+def test_no_floor_lies_above_the_entropy_of_the_uniform_law_and_no_plan_leaves_people_out(n):
+    rng = np.random.default_rng(0)
+    said = [[int(rng.integers(3)) for _ in range(3)] for _ in range(n)]
+    who = [[f"a{x}" for x in rng.choice(12, 3, replace=False)] for _ in range(n)]
+    votes = pandq.Votes(said, classes=["0", "1", "2"], annotators=who)
+    found = pandq.audit(votes, pandq.Probs(np.full((n, 3), 1 / 3)))
+    parts = found.decomposition
+    # the loss after recalibration may be larger for people drawn anew, and no entropy is
+    assert parts.refinement_loss.high > np.log(3)
+    assert parts.floor.high == pytest.approx(np.log(3), abs=1e-12)
+    assert parts.plan == []
+    assert "get votes of more people" in " ".join(str(found).split())
