@@ -453,3 +453,19 @@ def test_too_few_rows_for_a_map_still_print_the_report(tmp_path):
     assert "cross entropy" in done.stdout
     assert "too few rows" in done.stderr
     assert not (tmp_path / "map.json").exists()
+
+
+def test_a_report_names_the_columns_of_clusters_and_of_weights_and_how_many_clusters(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {"label": rng.integers(0, 2, 60), "doc": np.arange(60) % 12, "w": np.ones(60)}
+    columns |= {"q": list(rng.dirichlet(np.ones(2), 60))}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    words = ("--p", "labels:label", "--q", "probs:q", "--cluster", "doc", "--weights", "w")
+    told = ("--json", "x.json", "--html", "x.html")
+    run = pandq("audit", "x.parquet", *words, *told, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "intervals over 12 clusters at 95%" in run.stdout
+    source = json.loads((tmp_path / "x.json").read_text())["source"]
+    assert (source["cluster"], source["weights"]) == ("doc", "w")
+    page = re.sub("<[^>]*>", " ", (tmp_path / "x.html").read_text())
+    assert re.search(r"cluster\s+doc\s+weights\s+w\s", page)

@@ -252,7 +252,7 @@ def _result(
     source = sums.source
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p), "q": str(rows.q)}
-        source |= {"per": rows.per} if rows.per else {}
+        source |= rows.beside
     quantiles = sums.divergence.quantile(QUANTILES) * scale
     return Audit(
         n=sums.n,

@@ -360,7 +360,7 @@ def _result(
     source = sums.models[0].source
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "p": str(rows.p)}
-        source |= {"per": rows.per} if rows.per else {}
+        source |= rows.beside
     if rows.cluster is not None:
         units = rows.units if isinstance(rows, Scan) else "clusters"
         source |= {"intervals_over": f"{sums.models[0].n_clusters:,} {units}"}

@@ -146,7 +146,7 @@ def _source(rows: Scan | MemoryScan, sums: DrawnLoss) -> dict[str, Any]:
     source: dict[str, Any] = {"rows": sums.means.n}
     if isinstance(rows, Scan):
         source |= {"name": rows.source.name, "q": str(rows.q)}
-        source |= {"per": rows.per} if rows.per else {}
+        source |= rows.beside
     if rows.cluster is not None:
         source |= {"intervals_over": f"{sums.n_clusters:,} clusters"}
     return source

@@ -95,6 +95,11 @@ class Scan:
             refuse_beside(self)
 
     @property
+    def beside(self) -> dict[str, str]:
+        """The columns that say what belongs together, and what a row counts, by what they are."""
+        return {x: told for x in ("cluster", "weights", "per") if (told := getattr(self, x))}
+
+    @property
     def n_rows(self) -> int | None:
         """How many rows there are, if that is known without reading them."""
         return self.source.n_rows

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pandq.units import significant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pandq.results.estimate import Estimate
 
 # Below these the effective number of units is shown, and said what it means.
@@ -55,6 +57,15 @@ def who_gave(estimate: Estimate, people: int, *, votes: bool) -> dict[str, objec
         return {"votes": f"by {people:,} annotators, over whom intervals are, too; {alone} alone"}
     how = "taken as exchangeable: that people recur is not allowed for"
     return {"votes": how} if votes else {}
+
+
+def beside(source: Mapping[str, Any]) -> dict[str, object]:
+    """The columns that said which rows belong together, and what each counts.
+
+    >>> beside({"p": "labels:y", "cluster": "document", "weights": "w"})
+    {'cluster': 'document', 'weights': 'w'}
+    """
+    return {name: source[name] for name in ("cluster", "weights") if source.get(name)}
 
 
 def ends_of_tables(estimate: Estimate, *, of_bins: bool = False) -> str:

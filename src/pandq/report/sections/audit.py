@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pandq.quantities import keys
 from pandq.report import figures, words
 from pandq.report.bar import AT_LEAST, UNDECIDED, stacked
-from pandq.report.few import ends_of_tables, over_whom, who_gave
+from pandq.report.few import beside, ends_of_tables, over_whom, who_gave
 from pandq.report.sections.ensemble import ensemble_sections
 from pandq.report.sections.judged import judged_section
 from pandq.report.sections.oftext import text_row
@@ -372,6 +372,7 @@ def _method(audit: Audit) -> dict[str, object]:
     p, q = audit.source.get("p", audit.p_kind), audit.source.get("q", audit.q_kind)
     found: dict[str, object] = {
         "P and Q": f"{p} and {q}",
+        **beside(audit.source),
         **who_gave(
             audit.cross_entropy,
             audit.source.get("annotators", 0),

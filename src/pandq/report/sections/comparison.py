@@ -10,6 +10,7 @@ from pandq.quantities import keys
 from pandq.report import figures
 from pandq.report.few import (
     alone,
+    beside,
     ends_of_tables,
     few_carry,
     few_units,
@@ -312,6 +313,7 @@ def _rows(
 
 def _method(comparison: Comparison) -> dict[str, object]:
     found: dict[str, object] = {"P": comparison.source.get("p", comparison.p_kind)}
+    found |= beside(comparison.source)
     if comparison.models:
         one, people = comparison.models[0], comparison.source.get("annotators", 0)
         found |= who_gave(one.cross_entropy, people, votes=one.kl.value is None)
