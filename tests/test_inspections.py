@@ -301,3 +301,13 @@ def test_answers_beside_predictions_are_brought_together_first_and_then_a_pair(
     people = "votes:other.votes,annotators:other.annotators"
     assert then[0] == f"{words} --p {people} --q probs:a,b"
     assert CliRunner().invoke(cli, shlex.split(then[0])[1:]).exit_code == 0
+
+
+def test_a_nested_log_of_more_rows_than_are_looked_at_is_told_its_layout(tmp_path):
+    seen = [{"token": x, "logprob": p, "bytes": None} for x, p in (("A", -0.2), ("B", -1.7))]
+    told = [{"token": "A", "logprob": -0.2, "bytes": None, "top_logprobs": seen}] * 3
+    choice = {"index": 0, "logprobs": {"content": told}}
+    answer = {"response": {"body": {"choices": [choice]}}}
+    lines = [json.dumps({"custom_id": f"r{i}", **answer}) for i in range(150)]
+    (tmp_path / "oa.jsonl").write_text("\n".join(lines) + "\n")
+    assert "openai" in pandq.inspect(tmp_path / "oa.jsonl").layouts

@@ -87,7 +87,10 @@ def _as_told(column: Column, kind: pa.DataType) -> Column:
     """Text of a file in the type that its first rows tell of."""
     if isinstance(column, pa.Array) and column.type != kind:
         with suppress(pa.ArrowException):
-            return column.cast(kind)
+            found = column.cast(kind)
+            # a cast of lists of structs may leave a field of nulls too short
+            found.validate(full=True)
+            return found
     return column
 
 
