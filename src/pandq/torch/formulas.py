@@ -1,4 +1,7 @@
-"""The formulas of the losses: of two distributions, one number per row, with their derivatives."""
+"""The formulas of the losses: of two distributions, one number per row, with their derivatives.
+
+What is possible is what is not -inf, so that NaN is kept and not taken for a forbidden class.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ class _Impossible(torch.autograd.Function):
     @staticmethod
     def forward(log_q: Tensor, p: Tensor, log_p: Tensor) -> Tensor:
         del p
-        return torch.where((log_q == -INFINITY) & (log_p > -INFINITY), INFINITY, 0.0)
+        return torch.where((log_q == -INFINITY) & (log_p != -INFINITY), INFINITY, 0.0)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -58,21 +61,21 @@ class _Impossible(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         log_q, p, log_p = ctx.saved_tensors
-        forbidden = (log_q == -INFINITY) & (log_p > -INFINITY)
+        forbidden = (log_q == -INFINITY) & (log_p != -INFINITY)
         mass = p.detach().clamp_min(torch.finfo(p.dtype).tiny)
         return torch.where(forbidden, -mass * grad, 0.0), None, None
 
 
 def cross_entropy(p: Law, q: Law) -> Tensor:
     """-sum p log q; +inf where Q forbids what P allows."""
-    allowed = q.log_prob > -INFINITY
+    allowed = q.log_prob != -INFINITY
     terms = -p.prob * torch.where(allowed, q.log_prob, 0.0)
     return (terms + _Impossible.apply(q.log_prob, p.prob, p.log_prob)).sum(-1)
 
 
 def kl_divergence(p: Law, q: Law) -> Tensor:
     """Sum of q - p - p log(q/p), whose terms are never negative."""
-    allowed, possible = q.log_prob > -INFINITY, p.log_prob > -INFINITY
+    allowed, possible = q.log_prob != -INFINITY, p.log_prob != -INFINITY
     both = allowed & possible
     t = torch.where(both, q.log_prob, 0.0) - torch.where(both, p.log_prob, 0.0)
     near = t.abs() <= _NEAR

@@ -187,7 +187,7 @@ def merged(p: TopK, q: View) -> tuple[Law, Law]:
     if ids.shape[-1] == rest.shape[-1]:
         return _law(x), _law(named)
     unnamed = rest.scatter(-1, ids, -INFINITY)
-    some = (unnamed > -INFINITY).any(-1)
+    some = (unnamed != -INFINITY).any(-1)
     others = torch.where(some[:, None], unnamed, 0.0).logsumexp(-1)
     others = torch.where(some, others, -INFINITY)
     return _with_bucket(x), _law(torch.cat([named, others[:, None]], -1))

@@ -325,6 +325,6 @@ def tolerance_of(x: Tensor) -> float:
 
 
 def _of_probs(x: Tensor) -> Law:
-    """Logarithms whose gradient is 0, not NaN, where a probability is 0."""
-    possible = x > 0
+    """Logarithms whose gradient is 0, not NaN, where a probability is 0; NaN of NaN."""
+    possible = ~(x <= 0)
     return Law(x, torch.where(possible, x, 1.0).log().masked_fill(~possible, -INFINITY))
