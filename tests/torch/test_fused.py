@@ -271,6 +271,37 @@ def test_a_top_k_row_behind_a_mask_may_hold_anything():
     assert (z.grad[1] == 0).all()
 
 
+def test_a_filler_is_refused_as_by_numpy_unless_its_row_is_masked():
+    z = numbers(3, 6)
+    for filler in (-9999.0, -INF):
+        bad = with_filler(filler)
+        with pytest.raises(InputError) as mine:
+            pt.KLDivergence()(bad, pt.Logits(z))
+        with pytest.raises(InputError) as theirs:
+            pandq.TopK(IDS.numpy(), bad.tensor.numpy(), 6)
+        assert (mine.value.what, mine.value.got) == (theirs.value.what, theirs.value.got)
+        keep = torch.tensor([True, False, True])
+        found = pt.KLDivergence()(bad, pt.Logits(z), mask=keep)
+        assert found.item() == pytest.approx(merged("bucket", z)[keep].mean().item())
+
+
+def test_a_student_that_forbids_a_named_class_is_no_filler():
+    named = torch.log_softmax(numbers(3, 6), -1).gather(1, IDS)
+    named[0, 1] = -INF
+    found = pt.KLDivergence(reduction="none")(teacher(), pt.TopK(IDS, named))
+    assert found.isinf().tolist() == [True, False, False]
+
+
+def test_rows_of_unequal_k_are_calls_of_their_own_under_one_normaliser():
+    z = numbers(3, 6).requires_grad_()
+    log_p, loss = teacher().tensor, pt.KLDivergence(normaliser=3)
+    short = loss(pt.TopK(IDS[:1, :1], log_p[:1, :1]), pt.Logits(z[:1]))
+    found = short + loss(pt.TopK(IDS[1:], log_p[1:]), pt.Logits(z[1:]))
+    p, q = log_p[0, 0].exp(), torch.softmax(z[0], -1)[3]
+    first = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+    assert found.item() == pytest.approx(((first + merged("bucket", z)[1:].sum()) / 3).item())
+
+
 # Hidden states and heads
 
 
@@ -416,6 +447,12 @@ def test_the_program_of_the_document_runs():
     assert space["body"].weight.grad.abs().sum() > 0
 
 
+def with_filler(filler):
+    log_p = teacher().tensor.clone()
+    log_p[1, 1] = filler
+    return pt.TopK(IDS, log_p)
+
+
 REFUSED = {
     "another direction": (lambda: pt.KLDivergence(direction="both"), "forward or reverse"),
     "no temperature": (lambda: pt.KLDivergence(temperature=0), "temperature is a number above 0"),
@@ -446,6 +483,14 @@ REFUSED = {
     "more than one": (
         lambda: pt.KLDivergence()(pt.TopK(IDS, torch.full((3, 2), -0.1)), pt.Logits(numbers(3, 6))),
         "sum to more than one",
+    ),
+    "a filler": (
+        lambda: pt.KLDivergence()(with_filler(-9999.0), pt.Logits(numbers(3, 6))),
+        "TopK row 1 holds a filler, which is no log-probability, got -9999 in class 1",
+    ),
+    "an infinite filler": (
+        lambda: pt.CrossEntropy()(with_filler(-INF), pt.Logits(numbers(3, 6))),
+        "TopK row 1 holds a filler, which is no log-probability, got -inf in class 1",
     ),
     "a student alone": (
         lambda: pt.KLDivergence()(pt.Logits(numbers(3, 6)), teacher()),

@@ -25,7 +25,8 @@ class TopK(View):
 
     Args:
         ids: (..., k) different class numbers in each row.
-        log_probs: (..., k) natural logarithms of their probabilities.
+        log_probs: (..., k) natural logarithms of their probabilities; of a teacher no fillers of
+            classes that have none (-inf, -9999), which a loss refuses where it checks.
         tail: what of the classes that are not named: "bucket" merges them into one class, for P and
             for Q; "ignore" compares P and Q within the named classes alone, each divided by its sum
             there; "spread" spreads what P leaves evenly over them.
@@ -131,11 +132,24 @@ class TopK(View):
                 raise RowError(view="TopK", row=int(found[0, 0]), problem=problem, remedy=remedy)
 
     def check_pair(self, q: View, counts: Tensor | None = None) -> None:
-        """Refuse ids that Q does not have, or a student's that are others.
+        """Refuse a teacher's fillers, ids that Q does not have, or a student's that are others.
+
+        A student may forbid a class that the teacher names; its loss is infinite then.
 
         Raises:
             InputError: there is a row that counts with such.
         """
+        filler = self.tensor.detach().double().exp() == 0.0
+        at = (filler if counts is None else filler & counts[:, None]).nonzero()
+        if len(at):
+            row, place = at[0].tolist()
+            raise RowError(
+                view="TopK",
+                row=row,
+                problem="holds a filler, which is no log-probability",
+                got=f"{self.tensor[row, place].item():g} in class {place}",
+                remedy="Leave such entries out: rows of another length are a TopK of their own.",
+            )
         if isinstance(q, TopK):
             bad, problem = (self.ids != q.ids).any(-1), "names other classes than Q"
         else:
