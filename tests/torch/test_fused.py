@@ -373,6 +373,46 @@ def test_a_head_of_bfloat16_adds_its_gradient_up_in_single_precision():
         assert torch.allclose(mine.grad.double(), true.grad, atol=2e-3)
 
 
+MIXED = {
+    "bfloat16 states": (torch.bfloat16, torch.float32, False),
+    "a bfloat16 head": (torch.float32, torch.bfloat16, False),
+    "single states of a double head": (torch.float32, torch.float64, False),
+    "autocast states": (torch.bfloat16, torch.float32, True),
+    "autocast of both": (torch.float32, torch.float32, True),
+    "doubles in autocast": (torch.float64, torch.float64, True),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("reduction", ["none", "mean_rows"])
+@pytest.mark.parametrize("case", MIXED)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_head_of_another_type_is_that_of_torch_linear(case, reduction, compiled):
+    of_states, of_head, autocast = MIXED[case]
+    torch.compiler.reset()
+    hidden, weight, bias = (
+        x.detach().to(dtype).requires_grad_()
+        for x, dtype in zip(layers(n=9), (of_states, of_head, of_head), strict=True)
+    )
+    y, loss = torch.arange(9) % 5, pt.CrossEntropy(reduction=reduction)
+
+    def mine(h, w, b):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            return loss(pt.Labels(y), pt.Linear(h, w, b)).mean()
+
+    step = torch.compile(mine, fullgraph=True, backend="aot_eager") if compiled else mine
+    found = step(hidden, weight, bias)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        z = functional.linear(hidden, weight.to(of_states), bias.to(of_states))
+    expected = functional.cross_entropy(pt.Logits(z).law().log_prob, y)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    leaves = (hidden, weight, bias)
+    mine_grads, theirs = (torch.autograd.grad(one, leaves) for one in (found, expected))
+    for leaf, one, two in zip(leaves, mine_grads, theirs, strict=True):
+        assert one.dtype == leaf.dtype
+        assert torch.allclose(one.double(), two.double(), atol=4e-3)
+
+
 # what torch warns of while it traces is its own
 traced = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 

@@ -53,13 +53,17 @@ class Linear(View):
 
     Args:
         hidden: (..., d) states.
-        weight: (K, d) head, as of torch.nn.Linear; of the states' type and on their device.
+        weight: (K, d) head, as of torch.nn.Linear, on the states' device.
         bias: (K,).
         scale: a number that multiplies the logits.
         softcap: c: logits become c tanh(x / c), after `scale`.
 
     Gradients go to states, head and bias. Logits are never all in memory: the loss's memory is that
     of the gradients and of some rows' logits.
+
+    A head of another type than the states is rounded to theirs once a loss, and under
+    torch.autocast all are to its type, as by torch's own linear; each gradient has its own
+    tensor's type.
 
     Raises:
         ViewTypeError: one is no tensor.
@@ -147,8 +151,13 @@ class Linear(View):
         return made
 
     def rows(self) -> Self:
-        """The states, one after the other."""
-        return self.of([self.tensor.reshape(-1, self.tensor.shape[-1]), *self.parts[1:]])
+        """The states, one after the other, and the head in the type that they are multiplied in."""
+        dtype = _multiplied_in(self.tensor)
+        head = [part.to(dtype) for part in self.parts[1:]]
+        return self.of([self._flat().to(dtype), *head])
+
+    def _flat(self) -> Tensor:
+        return self.tensor.reshape(-1, self.tensor.shape[-1])
 
     def where(self, counts: Tensor) -> Self:
         """The states that count, and zeros for the others."""
@@ -196,7 +205,7 @@ class Linear(View):
         Raises:
             InputError: a number is not finite.
         """
-        states, *head = (part.detach() for part in self.rows().parts)
+        states, *head = (part.detach() for part in (self._flat(), *self.parts[1:]))
         bias = head[1] if len(head) > 1 else None
         made: Any = plain.Linear
         found: plain.View = made(states, head[0], bias, self.scale, self.softcap)
@@ -216,3 +225,11 @@ class Linear(View):
                 row = int(bad.nonzero()[0, 0])
                 problem = "holds a number that is not finite"
                 raise RowError(view=f"Linear: {name}", row=row, problem=problem)
+
+
+def _multiplied_in(states: Tensor) -> torch.dtype:
+    """The type of a product of states: theirs, or torch.autocast's, which leaves doubles."""
+    where = states.device.type
+    if states.dtype != torch.float64 and torch.is_autocast_enabled(where):
+        return torch.get_autocast_dtype(where)
+    return states.dtype
