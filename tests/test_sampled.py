@@ -175,3 +175,26 @@ def test_a_table_of_rollouts_is_compared_on_the_command_line(tmp_path):
     (here,) = compared(p, q, cluster=sequence).sampled
     assert found["k1"]["value"] == pytest.approx(here.k1.value)
     assert found["k1"]["high"] == pytest.approx(here.k1.high)
+
+
+def test_draws_of_q_taken_for_ps_are_told_and_are_nothing_to_limit(tmp_path):
+    p, q, sequence, _ = rollouts(1)
+    (right,), (wrong,) = (compared(*pair, cluster=sequence).sampled for pair in ((p, q), (q, p)))
+    assert wrong.k1.high < 0
+    assert (right.of_others, wrong.of_others) == (False, True)
+    pq.write_table(pa.table({"p": p, "q": q, "run": sequence}), tmp_path / "rolls.parquet")
+    words = ("compare", "rolls.parquet", "--p", "sampled:q", "--q", "sampled:p", "--cluster", "run")
+    told = commands.pandq(*words, cwd=tmp_path)
+    assert "The draws are not P's" in told.stdout
+    held = commands.pandq(*words, "--max-kl", "0.5", "--json", "found.json", cwd=tmp_path)
+    assert (held.returncode, held.stderr.count("\n")) == (2, 1)
+    assert "are --p and --q the wrong way round?" in held.stderr
+    assert not (tmp_path / "found.json").exists()
+
+
+def test_draws_of_p_are_not_said_to_be_anothers_where_q_is_p_but_for_noise():
+    told = 0
+    for seed in range(200):
+        p, q, sequence, _ = rollouts(seed, apart=0.02, shared=0.0)
+        told += compared(p, q, cluster=sequence).sampled[0].of_others
+    assert told == 0

@@ -228,6 +228,13 @@ def _refuse_idle(result: Comparison, asked: dict[str, Any]) -> None:
     if asked["max_kl_excess"] is not None and result.control is None:
         what, remedy = "--max-kl-excess needs the reference run a second time", "Give --control."
         raise InputError(what, remedy=remedy)
+    others = next((x for x in result.sampled if x.of_others), None)
+    if asked["max_kl"] is not None and others is not None:
+        raise InputError(
+            what="--max-kl has no divergence to limit: what was drawn is not P's",
+            got=f"a mean of ln p/q of {others.k1.value:.4g}",
+            remedy="P is what drew: are --p and --q the wrong way round?",
+        )
     apart = result.differences or result.difference_bounds or result.by_document
     if result.by_document and any(
         asked[name] is not None for name in ("max_kl", "max_cross_entropy")

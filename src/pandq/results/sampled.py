@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from scipy import special
+
 from pandq.results.estimate import Estimate
 from pandq.results.record import Record
+
+# What is said of whoever drew is said where it would hardly ever be chance.
+SURE = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,18 @@ class SampledDivergence(Record):
     effective_sample_size: dict[str, float]
     infinite_rows: int
     largest: list[dict[str, Any]]
+
+    @property
+    def of_others(self) -> bool:
+        """Do the draws show that they are not P's?
+
+        Of draws of P the mean of ln p/q is a divergence, and that of q/p at most 1.
+        """
+        return _limit(self.k1, SURE) < 0 or _limit(self.mean_ratio, 1 - SURE) > 1
+
+
+def _limit(mean: Estimate, level: float) -> float:
+    """One-sided, of Student's t; nan where the mean has no error of its own."""
+    if mean.value is None or mean.standard_error is None or mean.degrees is None:
+        return math.nan
+    return mean.value + float(special.stdtrit(max(mean.degrees, 1.0), level)) * mean.standard_error

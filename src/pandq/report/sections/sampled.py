@@ -39,6 +39,13 @@ def sampled_sentence(found: SampledDivergence, unit: str) -> str:
             f"KL(P||{found.q}) is infinite: {found.q} forbids what was drawn in"
             f" {found.infinite_rows:,} rows."
         )
+    if found.of_others:
+        return (
+            f"The draws are not P's: k1, {short(k1.value)} {unit} a token, {interval(k1)} at"
+            f" {k1.level:.0%}, and the mean of r, {short(found.mean_ratio.value)},"
+            f" {interval(found.mean_ratio)}, are not those of a divergence. Are P and Q the wrong"
+            " way round? P is what drew."
+        )
     return (
         f"KL(P||{found.q}) is {short(k1.value)} {unit} a token by k1, {interval(k1)} at"
         f" {k1.level:.0%}, and {short(found.k3.value)} by k3, {interval(found.k3)}."
