@@ -116,7 +116,9 @@ def reverse_pull(log_p: Tensor, q: Law) -> Tensor:
 
 def js_pull(log_p: Tensor, q: Law, beta: float) -> Tensor:
     """The u of the Jensen-Shannon divergence, (1 - beta) log(q/m)."""
-    d, _, s = _towards_mixture(log_p, q.log_prob, beta)
+    d = _apart(log_p, q.log_prob)
+    # as _towards_mixture, in memory that is there already
+    s = _expm1(d).mul_(1.0 - beta).log1p_()
     return d.sub_(s).mul_(1.0 - beta)
 
 
@@ -137,7 +139,7 @@ def _towards_mixture(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor,
 def _apart(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Log q/p, as far as p and q are told apart in a sum of both; 0 where neither is possible."""
     least, most = torch.finfo(log_p.dtype).min / 2, _APART[log_p.dtype]
-    return (log_q.clamp_min(least) - log_p.clamp_min(least)).clamp(-most, most)
+    return log_q.clamp_min(least).sub_(log_p.clamp_min(least)).clamp_(-most, most)
 
 
 def _expm1(t: Tensor) -> Tensor:
